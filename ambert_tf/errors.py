@@ -1,0 +1,60 @@
+"""Errors that a user can cause, and how the command lines report them: one line, no traceback."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong.
+
+    The message is one line: it names the flag, the file and the line or record, says what is wrong and
+    what would be right.
+    """
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the message of an error as a single line."""
+    return " ".join(str(error).split())
+
+
+def describe_os_error(error: OSError) -> str:
+    """Returns one line for an operating-system error, with the file it is about."""
+    reason = os.strerror(error.errno) if error.errno else one_line(error)
+    if error.errno == errno.ENOSPC:
+        reason = "no space left on the device; free some, or choose another output directory"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{reason}"
+
+
+def run_main(main: Callable[[Sequence[str]], object]) -> None:
+    """Runs `main(argv)` under absl; an `InputError` or `OSError` ends it with status 1 and one line on stderr."""
+
+    def guarded(argv: Sequence[str]) -> int:
+        if len(argv) > 1:
+            print(f"error: unexpected argument {argv[1]!r}; flags are written --name=value", file=sys.stderr)
+            return 1
+        try:
+            main(argv)
+        except InputError as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            print(f"error: {describe_os_error(error)}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("error: interrupted", file=sys.stderr)
+            return 130
+        return 0
+
+    def parse(argv: list[str]) -> list[str]:
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            sys.exit(1)
+
+    app.run(guarded, flags_parser=parse)

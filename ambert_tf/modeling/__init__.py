@@ -1,0 +1,1 @@
+"""Configuration, embeddings, encoder, the five models, their heads and losses."""

@@ -1,0 +1,1 @@
+"""Documents to masked pre-training examples in TFRecord files, and back."""

@@ -1,0 +1,1 @@
+"""Distribution, precision, optimizer, training loop, checkpoints and progress."""
