@@ -1,0 +1,51 @@
+# Every target but help and clean runs set-up first; set-up does nothing when it is up to date.
+
+PYTHON ?= python3
+VENV := .venv
+BENCH_ARGS ?=
+PYTEST_ARGS ?=
+
+LINTED := ambert_tf $(wildcard *.py) $(wildcard data/*.py) $(wildcard demo/*.py) $(wildcard benchmarks/*.py)
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
+
+setup: $(VENV)/.packages $(VENV)/.kenlm ## Make .venv from the lock file, with KenLM's lmplz (PYTHON=python3.12 to choose)
+
+$(VENV)/.packages: requirements.lock pyproject.toml
+	@$(PYTHON) tools/check_machine.py
+	@echo "Installing the packages of requirements.lock into $(VENV) (a few minutes) ..."
+	@tools/quietly.sh $(VENV)/log/venv.log $(PYTHON) -m venv $(VENV)
+	@tools/quietly.sh $(VENV)/log/packages.log $(VENV)/bin/python -m pip install -r requirements.lock
+	@tools/quietly.sh $(VENV)/log/ambert_tf.log \
+	    $(VENV)/bin/python -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.kenlm: $(VENV)/.packages tools/build_kenlm.sh tools/kenlm-build-requirements.txt
+	@echo "Building KenLM's lmplz and count_ngrams (a minute) ..."
+	@tools/build_kenlm.sh $(VENV)
+	@touch $@
+
+demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT; leaves output/demo/
+	$(VENV)/bin/python demo/run_demo.py --output_dir=output/demo
+
+test: lint ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" for some)
+	$(VENV)/bin/python -m pytest -q -n 2 $(PYTEST_ARGS)
+
+bench: setup ## Run the benchmarks (BENCH_ARGS="--help" shows their flags)
+	$(VENV)/bin/python benchmarks/run_all.py $(BENCH_ARGS)
+
+lint: setup ## Run ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy $(LINTED)
+
+clean: ## Remove .venv and caches; output/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

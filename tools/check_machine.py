@@ -1,0 +1,33 @@
+"""Checks, before anything is installed, that this machine has what set-up needs; one line for each thing missing."""
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+
+
+def missing_parts():
+    """Returns one line for each part that is missing, saying how to get it."""
+    version = sys.version_info[:2]
+    if not (3, 10) <= version <= (3, 13):
+        return [
+            "Python 3.10 to 3.13 is needed, and this is %d.%d (%s); name another one: make setup PYTHON=python3.12"
+            % (version + (sys.executable,))
+        ]
+    missing = []
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        missing.append("Python's venv module is missing (Debian: apt-get install python3-venv)")
+    header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
+    if not os.path.exists(header):
+        missing.append("%s is missing, kenlm's Python module needs it (Debian: apt-get install python3-dev)" % header)
+    if shutil.which("g++") is None:
+        missing.append("g++ is missing, KenLM is built with it (Debian: apt-get install g++)")
+    return missing
+
+
+if __name__ == "__main__":
+    problems = missing_parts()
+    for problem in problems:
+        print("error: " + problem, file=sys.stderr)
+    sys.exit(1 if problems else 0)

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs a command with its output in a log; a failure prints the log's end and where the log is.
+# Usage: tools/quietly.sh LOG COMMAND [ARGUMENT ...]
+set -u
+log=$1
+shift
+mkdir -p "$(dirname "$log")"
+if "$@" >"$log" 2>&1; then
+    exit 0
+else
+    status=$?
+fi
+tail -n 25 "$log" >&2
+echo "error: '$*' failed with status $status; the whole log is $log" >&2
+exit "$status"
