@@ -1,0 +1,128 @@
+"""What BERT's normalisation does to each Unicode character, as one lookup table.
+
+The rules are those of the BasicTokenizer of google-research/bert: control characters go, white space
+separates, every CJK character and every punctuation character is a word of its own, and in uncased
+models characters are lower-cased, decomposed (NFD) and stripped of non-spacing marks. All of them act on
+single characters, so a table holds them exactly (one exception: Python's `lower` writes a final Greek
+capital sigma as "ς", the table writes "σ").
+"""
+
+import sys
+import unicodedata
+from typing import NamedTuple
+
+import numpy as np
+
+# Kinds of characters. Those up to CJK stay in the text, the others do not.
+LETTER, PUNCTUATION, CJK, WHITESPACE, CONTROL, MARK, EXPANDS = range(7)
+
+KIND_BITS = 3
+NUM_CODEPOINTS = sys.maxunicode + 1
+REPLACEMENT = 0xFFFD
+
+# Google's list of CJK blocks; Hangul, Hiragana and Katakana are words like those of other scripts.
+CJK_BLOCKS = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+class CharacterTable(NamedTuple):
+    """The normalisation of every character.
+
+    Attributes:
+      packed: int32 [NUM_CODEPOINTS]; `(normalised codepoint << KIND_BITS) | kind`. For the kind EXPANDS the
+        upper bits are a row of the expansions instead.
+      expansion_starts, expansion_lengths: int32 [rows]; where the row stands in `expansions`.
+      expansions: int32 [all]; packed characters that take the place of one that expands, such as the
+        letters of a Hangul syllable.
+    """
+
+    packed: np.ndarray
+    expansion_starts: np.ndarray
+    expansion_lengths: np.ndarray
+    expansions: np.ndarray
+
+
+def is_cjk(codepoint: int) -> bool:
+    """Tells whether BERT takes the character as a word of its own for being Chinese."""
+    return any(first <= codepoint <= last for first, last in CJK_BLOCKS)
+
+
+def is_punctuation(character: str) -> bool:
+    """Tells whether BERT splits at the character: all ASCII symbols, and Unicode's classes P*."""
+    codepoint = ord(character)
+    if 33 <= codepoint <= 126 and not character.isalnum():
+        return True
+    return unicodedata.category(character).startswith("P")
+
+
+def _normalised(character: str, do_lower_case: bool, fold: bool) -> str:
+    if fold:
+        character = unicodedata.normalize("NFKC", character)
+    if do_lower_case:
+        decomposed = unicodedata.normalize("NFD", character.lower())
+        character = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+    return character
+
+
+def _kind(character: str) -> int:
+    """The kind of a character that normalisation leaves as it is."""
+    codepoint = ord(character)
+    if character in "\t\n\r" or character.isspace() and unicodedata.category(character) != "Cc":
+        return WHITESPACE
+    if codepoint in (0, REPLACEMENT) or unicodedata.category(character) in ("Cc", "Cf"):
+        return CONTROL
+    if is_cjk(codepoint):
+        return CJK
+    return PUNCTUATION if is_punctuation(character) else LETTER
+
+
+def character_table(do_lower_case: bool, fold: bool = False) -> CharacterTable:
+    """Makes the table.
+
+    Args:
+      do_lower_case: as in BERT's uncased models: lower case, without accents.
+      fold: apply NFKC first, which turns full-width forms, ligatures and fractions into plain ones. Google's
+        BERT does not.
+    """
+    packed = (np.arange(NUM_CODEPOINTS, dtype=np.int32) << KIND_BITS) | LETTER
+    for first, last in CJK_BLOCKS:
+        packed[first : last + 1] |= CJK
+    starts: list[int] = []
+    lengths: list[int] = []
+    expansions: list[int] = []
+    # Planes 0 and 1, the compatibility ideographs, and plane 14's tags and variation selectors; nothing
+    # else has a case, a decomposition or a class that matters here.
+    special = (range(0x20000), range(0x2F800, 0x2FA20), range(0xE0000, 0xE0200))
+    for codepoint in (c for block in special for c in block):
+        if 0x3400 <= codepoint <= 0x9FFF and is_cjk(codepoint):
+            continue
+        character = chr(codepoint)
+        kind = _kind(character)
+        if kind in (WHITESPACE, CONTROL):
+            packed[codepoint] = (codepoint << KIND_BITS) | kind
+            continue
+        text = _normalised(character, do_lower_case, fold)
+        if len(text) == 1:
+            kind = CJK if kind == CJK else _kind(text)
+            packed[codepoint] = (ord(text) << KIND_BITS) | kind
+        elif not text:
+            packed[codepoint] = (codepoint << KIND_BITS) | MARK
+        else:
+            packed[codepoint] = (len(starts) << KIND_BITS) | EXPANDS
+            starts.append(len(expansions))
+            lengths.append(len(text))
+            expansions.extend((ord(c) << KIND_BITS) | _kind(c) for c in text)
+    return CharacterTable(
+        packed,
+        np.array(starts, np.int32),
+        np.array(lengths, np.int32),
+        np.array(expansions, np.int32),
+    )

@@ -1,0 +1,127 @@
+"""English phrases: left-to-right longest match over the words of a text, in graph (§4.1 of the paper)."""
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.tokenization.normalizer import INT, Words
+from ambert_tf.tokenization.wordpiece import Pieces
+
+_NO_NODE = -1
+
+
+class PhraseMatcher(tf.Module):
+    """Finds the phrases of the coarse vocabulary in a text, from left to right, the longest first.
+
+    The phrases form a trie; every word of a batch walks it at once, one step a word of the longest phrase.
+
+    Args:
+      entries: coarse id of each phrase, a phrase's words joined by one space.
+    """
+
+    def __init__(self, entries: dict[str, int]):
+        super().__init__(name="phrase_matcher")
+        phrases = [(phrase.split(" "), index) for phrase, index in entries.items()]
+        self.max_words = max((len(phrase) for phrase, _ in phrases), default=1)
+        words = sorted({word for phrase, _ in phrases for word in phrase})
+        word_index = {word: index for index, word in enumerate(words)}
+        self._num_words = max(len(words), 1)
+        # The first nodes of the trie are the words themselves.
+        accepts = [_NO_NODE] * len(words)
+        edges: dict[int, int] = {}
+        for phrase, index in phrases:
+            node = word_index[phrase[0]]
+            for word in phrase[1:]:
+                key = node * self._num_words + word_index[word]
+                if key not in edges:
+                    edges[key] = len(accepts)
+                    accepts.append(_NO_NODE)
+                node = edges[key]
+            accepts[node] = index
+        self._accepts = tf.constant(accepts or [_NO_NODE], INT)
+        self._edges = _table(np.fromiter(edges, np.int64, len(edges)), np.fromiter(edges.values(), np.int32, len(edges)))
+        self._words = _table(np.array(words, dtype=object), np.arange(len(words), dtype=np.int32))
+        single = {ord(word): index for word, index in word_index.items() if len(word) == 1}
+        characters = np.full(max(single, default=0) + 2, _NO_NODE, np.int32)
+        characters[list(single)] = list(single.values())
+        self._characters = tf.constant(characters)
+
+    def __call__(self, words: Words, pieces: Pieces) -> tuple[tf.Tensor, tf.Tensor]:
+        """Finds the phrases.
+
+        Returns:
+          coarse_ids: int32 [words]; the coarse id of the phrase that the word is part of, or -1.
+          continues: bool [words]; whether the word goes on with the phrase of the word before.
+        """
+        lengths, ids = self._longest_from_each(self._word_indices(words, pieces), words.splits)
+        chosen = tf.where(_walk(lengths, self.max_words) & (ids >= 0))
+        chosen_ids, chosen_lengths = tf.gather_nd(ids, chosen), tf.gather_nd(lengths, chosen)
+        coarse_ids = tf.fill(tf.shape(ids), -1)
+        continues = tf.zeros_like(ids)
+        for step in range(self.max_words):
+            inside = chosen_lengths > step
+            positions = tf.boolean_mask(chosen, inside) + step
+            coarse_ids = tf.tensor_scatter_nd_update(coarse_ids, positions, tf.boolean_mask(chosen_ids, inside))
+            if step:
+                continues = tf.tensor_scatter_nd_update(continues, positions, tf.ones_like(positions[:, 0], INT))
+        return coarse_ids, continues > 0
+
+    def _word_indices(self, words: Words, pieces: Pieces) -> tf.Tensor:
+        codes = tf.gather(words.codes, words.starts)
+        indices = tf.gather(self._characters, tf.minimum(codes, tf.size(self._characters) - 1))
+        return tf.tensor_scatter_nd_update(
+            indices, pieces.long_words[:, tf.newaxis], self._words.lookup(pieces.long_strings)
+        )
+
+    def _longest_from_each(self, indices: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The length in words and the coarse id of the longest phrase that begins at each word (1 and -1 if none does)."""
+        lengths, ids = tf.ones_like(indices), tf.fill(tf.shape(indices), -1)
+        text_ends = tf.repeat(splits[1:], splits[1:] - splits[:-1])
+        # Those whose walk goes on: where they began, and the node they are at.
+        begins = tf.cast(tf.where(indices >= 0)[:, 0], INT)
+        nodes = tf.gather(indices, begins)
+        for step in range(1, self.max_words):
+            goes_on = begins + step < tf.gather(text_ends, begins)
+            begins, nodes = tf.boolean_mask(begins, goes_on), tf.boolean_mask(nodes, goes_on)
+            following = tf.gather(indices, begins + step)
+            keys = tf.cast(nodes, tf.int64) * self._num_words + tf.cast(following, tf.int64)
+            nodes = tf.where(following >= 0, self._edges.lookup(tf.where(following >= 0, keys, -1)), _NO_NODE)
+            goes_on = nodes >= 0
+            begins, nodes = tf.boolean_mask(begins, goes_on), tf.boolean_mask(nodes, goes_on)
+            found = tf.gather(self._accepts, nodes)
+            positions = tf.boolean_mask(begins, found >= 0)[:, tf.newaxis]
+            ids = tf.tensor_scatter_nd_update(ids, positions, tf.boolean_mask(found, found >= 0))
+            lengths = tf.tensor_scatter_nd_update(lengths, positions, tf.fill(tf.shape(positions)[:1], step + 1))
+        return lengths, ids
+
+
+def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
+    """Marks the words that a walk from left to right steps on, which at word i goes on to i + lengths[i].
+
+    The walk certainly steps on every word that no phrase reaches over. From those, jumps are doubled, so the
+    number of rounds grows with the logarithm of the longest chain of overlapping phrases only.
+    """
+    size = tf.size(lengths)
+    stepped_on = tf.ones([size], tf.bool)
+    for distance in range(1, max_length):
+        reaches_over = tf.pad(lengths > distance, [[distance, 0]])[:size]
+        stepped_on &= ~reaches_over
+    certain = tf.where(stepped_on)[:, 0]
+    following = tf.concat([certain[1:], [tf.cast(size, tf.int64)]], 0)[: tf.size(certain)]
+    # One place behind the last word takes the jumps that lead out.
+    jumps = tf.concat([tf.minimum(tf.range(size) + lengths, size), [size]], 0)
+    marks = tf.pad(tf.cast(stepped_on, INT), [[0, 1]])
+
+    def double(left, marks, jumps):
+        reached = tf.gather(jumps, tf.where(marks > 0)[:, 0])
+        marks = tf.tensor_scatter_nd_max(marks, reached[:, tf.newaxis], tf.ones_like(reached))
+        return left // 2, marks, tf.gather(jumps, jumps)
+
+    longest_chain = tf.reduce_max(tf.concat([following - certain, [1]], 0)) - 1
+    _, marks, _ = tf.while_loop(lambda left, *_: left > 0, double, (longest_chain, marks, jumps))
+    return marks[:size] > 0
+
+
+def _table(keys: np.ndarray, values: np.ndarray) -> tf.lookup.StaticHashTable:
+    dtype = tf.string if keys.dtype == object else tf.int64
+    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(keys, dtype), tf.constant(values, INT))
+    return tf.lookup.StaticHashTable(initializer, default_value=_NO_NODE)

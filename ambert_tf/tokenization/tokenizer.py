@@ -1,0 +1,288 @@
+"""The tokenizer: text to fine and coarse token ids with offsets and alignment, in graph."""
+
+import hashlib
+import json
+import os
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path, make_directory
+from ambert_tf.tokenization import vocabulary
+from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words
+from ambert_tf.tokenization.phrases import PhraseMatcher
+from ambert_tf.tokenization.segmenter import Segmenter
+from ambert_tf.tokenization.wordpiece import Pieces, WordPiece
+
+FORMAT_VERSION = 1
+SETTINGS_FILE = "tokenizer.json"
+FINE_VOCAB_FILE = "fine_vocab.txt"
+COARSE_VOCAB_FILE = "coarse_vocab.txt"
+SEGMENTER_FILE = "segmenter.model"
+PHRASES_FILE = "phrases.tsv"
+LANGUAGE_FILES = {"zh": SEGMENTER_FILE, "en": PHRASES_FILE}
+NORMALIZATIONS = ("bert", "nfkc")
+
+
+class Tokens(NamedTuple):
+    """Both tokenizations of a batch of texts, without [CLS] and [SEP]; int32 ragged tensors.
+
+    A coarse token holds one fine token or several that follow each other, so both grains cover the same text.
+
+    Attributes:
+      fine_ids: [batch, (fine)].
+      fine_starts, fine_ends: [batch, (fine)]; bytes of the original text. Accents that normalisation takes
+        off belong to the token before them.
+      coarse_ids, coarse_starts, coarse_ends: [batch, (coarse)]; likewise.
+      fine_to_coarse: [batch, (fine)]; the index of the coarse token that holds the fine token.
+    """
+
+    fine_ids: tf.RaggedTensor
+    fine_starts: tf.RaggedTensor
+    fine_ends: tf.RaggedTensor
+    coarse_ids: tf.RaggedTensor
+    coarse_starts: tf.RaggedTensor
+    coarse_ends: tf.RaggedTensor
+    fine_to_coarse: tf.RaggedTensor
+
+
+class MultiGrainedTokenizer(tf.Module):
+    """Reads texts as fine tokens (Chinese characters, English words) and coarse ones (words, phrases).
+
+    Everything is a TensorFlow op, so that data creation, training input, prediction and the SavedModel run
+    this one object. Any bytes are valid input: what is not UTF-8 is part of no token, as in Google's BERT.
+
+    >>> tokenizer = MultiGrainedTokenizer.load("tokenizer")
+    >>> tokenizer(tf.constant(["商店里的乒乓球拍卖完了"])).coarse_ids
+
+    Args:
+      language: "zh" cuts Chinese words with the segmenter, "en" joins English phrases.
+      fine_vocab: BERT's vocabulary, `[PAD]` first.
+      coarse_vocab: the fine vocabulary followed by words or phrases, a phrase's words joined by one space.
+      language_file: the content of `segmenter.model` (zh) or `phrases.tsv` (en).
+      do_lower_case: BERT's uncased normalisation.
+      normalization: "bert", or "nfkc" to fold full-width forms and ligatures as well.
+      directory: where the parts come from, for errors.
+
+    Raises:
+      InputError: the parts do not fit each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        language: str,
+        fine_vocab: list[str],
+        coarse_vocab: list[str],
+        language_file: bytes,
+        do_lower_case: bool = True,
+        normalization: str = "bert",
+        directory: str = "tokenizer",
+    ):
+        super().__init__(name="tokenizer")
+        if coarse_vocab[: len(fine_vocab)] != fine_vocab:
+            raise InputError(
+                f"--tokenizer_dir={directory}: {COARSE_VOCAB_FILE} does not begin with the lines of {FINE_VOCAB_FILE}; "
+                "make both with data/build_vocab.py"
+            )
+        vocabulary.check_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
+        self.language = language
+        self.do_lower_case = do_lower_case
+        self.normalization = normalization
+        self.fine_vocab_size = len(fine_vocab)
+        self.coarse_vocab_size = len(coarse_vocab)
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
+            fine_vocab.index(token) for token in vocabulary.SPECIAL_TOKENS
+        )
+        # In a function, tf.Module does not track the vocabularies token by token.
+        self._vocabularies = lambda: (fine_vocab, coarse_vocab)
+        self._language_file = language_file
+
+        entries = {coarse_vocab[index]: index for index in range(len(fine_vocab), len(coarse_vocab))}
+        self._normalizer = Normalizer(do_lower_case, fold=normalization == "nfkc")
+        self._wordpiece = WordPiece(fine_vocab)
+        self._word_entries = _string_table({entry: index for entry, index in entries.items() if " " not in entry})
+        self._segmenter = self._phrases = None
+        if language == "zh":
+            self._segmenter = Segmenter(language_file, entries, os.path.join(directory, SEGMENTER_FILE))
+        else:
+            self._phrases = PhraseMatcher({entry: index for entry, index in entries.items() if " " in entry})
+
+    @classmethod
+    def load(cls, directory: str) -> "MultiGrainedTokenizer":
+        """Loads a tokenizer directory: `tokenizer.json`, the two vocabularies, the segmenter or the phrases.
+
+        Raises:
+          InputError: a file is missing or broken, or the files do not fit each other.
+        """
+        settings = _read_settings(directory)
+        for name, digest in settings["files"].items():
+            path = os.path.join(directory, name)
+            if not os.path.isfile(path):
+                raise InputError(f"--tokenizer_dir={directory}: {name} is missing, which {SETTINGS_FILE} names")
+            if _digest(_read(path)) != digest:
+                raise InputError(
+                    f"--tokenizer_dir={directory}: {name} is not the file that {SETTINGS_FILE} was written for; "
+                    "make the directory anew with data/build_vocab.py"
+                )
+        language = settings["language"]
+        return cls(
+            language=language,
+            fine_vocab=vocabulary.read_vocabulary(os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir"),
+            coarse_vocab=vocabulary.read_vocabulary(os.path.join(directory, COARSE_VOCAB_FILE), "tokenizer_dir"),
+            language_file=_read(os.path.join(directory, LANGUAGE_FILES[language])),
+            do_lower_case=settings["do_lower_case"],
+            normalization=settings["normalization"],
+            directory=directory,
+        )
+
+    def save(self, directory: str) -> None:
+        """Writes the tokenizer directory; one that exists is replaced as a whole."""
+        contents = self._contents()
+        with atomic_path(directory) as temporary:
+            make_directory(temporary)
+            for name, content in contents.items():
+                with open(os.path.join(temporary, name), "wb") as file:
+                    file.write(content)
+            with open(os.path.join(temporary, SETTINGS_FILE), "w", encoding="utf-8") as file:
+                json.dump(self._settings(contents), file, indent=2)
+                file.write("\n")
+
+    def _contents(self) -> dict[str, bytes]:
+        return {
+            FINE_VOCAB_FILE: "".join(f"{token}\n" for token in self.fine_vocab).encode(),
+            COARSE_VOCAB_FILE: "".join(f"{token}\n" for token in self.coarse_vocab).encode(),
+            LANGUAGE_FILES[self.language]: self._language_file,
+        }
+
+    def _settings(self, contents: dict[str, bytes]) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "language": self.language,
+            "do_lower_case": self.do_lower_case,
+            "normalization": self.normalization,
+            "fine_vocab_size": self.fine_vocab_size,
+            "coarse_vocab_size": self.coarse_vocab_size,
+            "files": {name: _digest(content) for name, content in contents.items()},
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest over the settings and the files: equal for tokenizers that give equal ids."""
+        return _digest(json.dumps(self._settings(self._contents()), sort_keys=True).encode())[:32]
+
+    @property
+    def fine_vocab(self) -> list[str]:
+        """The fine tokens in the order of their ids."""
+        return self._vocabularies()[0]
+
+    @property
+    def coarse_vocab(self) -> list[str]:
+        """The coarse tokens in the order of their ids; the fine vocabulary comes first."""
+        return self._vocabularies()[1]
+
+    def __call__(self, texts: tf.Tensor) -> Tokens:
+        """Tokenizes texts.
+
+        Args:
+          texts: string [batch]; of any length.
+
+        Returns:
+          Both tokenizations, see `Tokens`.
+        """
+        text = self._normalizer(texts)
+        words = find_words(text)
+        pieces = self._wordpiece(words)
+        if self._segmenter is not None:
+            coarse_ids, continues = self._segmenter(text, words)
+        else:
+            coarse_ids, continues = self._phrases(words, pieces)
+        return _assemble(words, pieces, self._whole_words(pieces, coarse_ids), continues)
+
+    def _whole_words(self, pieces: Pieces, coarse_ids: tf.Tensor) -> tf.Tensor:
+        """Finds the words of letters in the coarse vocabulary, for those that are part of no entry yet."""
+        open_words = tf.where(tf.gather(coarse_ids, pieces.long_words) < 0)
+        found = self._word_entries.lookup(tf.gather_nd(pieces.long_strings, open_words))
+        return tf.tensor_scatter_nd_update(
+            coarse_ids, tf.gather(pieces.long_words, open_words[:, 0])[:, tf.newaxis], found
+        )
+
+
+def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf.Tensor) -> Tokens:
+    """Puts fine and coarse tokens together.
+
+    A word that is part of no coarse entry (`coarse_ids` -1) falls back to its fine pieces.
+    """
+    first_of_word = pieces.starts == tf.gather(words.starts, pieces.word)
+    piece_coarse_ids = tf.gather(coarse_ids, pieces.word)
+    begins = (piece_coarse_ids < 0) | (first_of_word & ~tf.gather(continues, pieces.word))
+    fine_to_coarse = tf.cumsum(tf.cast(begins, INT)) - 1
+    firsts = tf.cast(tf.where(begins)[:, 0], INT)
+    lasts = tf.concat([firsts[1:], [tf.size(begins)]], 0)[: tf.size(firsts)] - 1
+    entry = tf.gather(piece_coarse_ids, firsts)
+    starts = tf.gather(words.byte_starts, pieces.starts)
+    ends = tf.gather(words.byte_ends, pieces.starts + pieces.lengths - 1)
+    fine_splits = tf.gather(pieces.boundaries, words.splits)
+    coarse_splits = tf.searchsorted(firsts, fine_splits)
+
+    def fine(values):
+        return tf.RaggedTensor.from_row_splits(values, fine_splits, validate=False)
+
+    def coarse(values):
+        return tf.RaggedTensor.from_row_splits(values, coarse_splits, validate=False)
+
+    rows_before = tf.repeat(coarse_splits[:-1], fine_splits[1:] - fine_splits[:-1])
+    return Tokens(
+        fine(pieces.ids),
+        fine(starts),
+        fine(ends),
+        coarse(tf.where(entry >= 0, entry, tf.gather(pieces.ids, firsts))),
+        coarse(tf.gather(starts, firsts)),
+        coarse(tf.gather(ends, lasts)),
+        fine(fine_to_coarse - rows_before),
+    )
+
+
+def _string_table(entries: dict[str, int]) -> tf.lookup.StaticHashTable:
+    initializer = tf.lookup.KeyValueTensorInitializer(
+        tf.constant(list(entries), tf.string), tf.constant(list(entries.values()), tf.int32)
+    )
+    return tf.lookup.StaticHashTable(initializer, default_value=-1)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _read_settings(directory: str) -> dict[str, Any]:
+    path = os.path.join(directory, SETTINGS_FILE)
+    if not os.path.isdir(directory):
+        raise InputError(f"--tokenizer_dir={directory}: no such directory; data/build_vocab.py makes one")
+    if not os.path.isfile(path):
+        raise InputError(f"--tokenizer_dir={directory}: has no {SETTINGS_FILE}; data/build_vocab.py makes one")
+    try:
+        settings = json.loads(_read(path))
+    except ValueError as error:
+        raise InputError(f"{path}: broken JSON ({error})") from None
+    expected = {"format_version", "language", "do_lower_case", "normalization", "files"}
+    missing = expected - set(settings if isinstance(settings, dict) else ())
+    if missing:
+        raise InputError(f"{path}: has no {', '.join(sorted(missing))}")
+    if settings["format_version"] != FORMAT_VERSION:
+        raise InputError(f"{path}: format_version is {settings['format_version']}; this program reads {FORMAT_VERSION}")
+    if settings["language"] not in LANGUAGE_FILES:
+        raise InputError(f"{path}: language is {settings['language']!r}; it must be one of {', '.join(LANGUAGE_FILES)}")
+    if settings["normalization"] not in NORMALIZATIONS:
+        raise InputError(
+            f"{path}: normalization is {settings['normalization']!r}; it must be one of {', '.join(NORMALIZATIONS)}"
+        )
+    needed = {FINE_VOCAB_FILE, COARSE_VOCAB_FILE, LANGUAGE_FILES[settings["language"]]}
+    if not needed <= set(settings["files"]):
+        raise InputError(f"{path}: files does not name {', '.join(sorted(needed - set(settings['files'])))}")
+    return settings

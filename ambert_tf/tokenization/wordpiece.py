@@ -1,0 +1,91 @@
+"""Words to fine tokens, in graph."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from ambert_tf.tokenization.normalizer import INT, Words
+from ambert_tf.tokenization.vocabulary import UNK, WORDPIECE_PREFIX
+
+# Google's WordpieceTokenizer gives a longer word up as unknown.
+MAX_CHARACTERS_PER_WORD = 200
+_IN_NO_VOCABULARY = "\uffff"
+
+
+class Pieces(NamedTuple):
+    """The fine tokens of a batch of texts, one after the other.
+
+    Attributes:
+      ids: int32 [pieces].
+      word: int32 [pieces]; the word that holds the piece.
+      starts, lengths: int32 [pieces]; ranges of kept characters (see `Words`).
+      boundaries: int32 [words + 1]; the pieces of each word are the ranges between them.
+      long_words: int32 [long]; the words of more than one character.
+      long_strings: string [long]; what they are.
+    """
+
+    ids: tf.Tensor
+    word: tf.Tensor
+    starts: tf.Tensor
+    lengths: tf.Tensor
+    boundaries: tf.Tensor
+    long_words: tf.Tensor
+    long_strings: tf.Tensor
+
+
+class WordPiece(tf.Module):
+    """BERT's WordPiece. A word of one character, and so all of Chinese, is looked up in a table of characters.
+
+    Args:
+      vocabulary: the fine vocabulary.
+    """
+
+    def __init__(self, vocabulary: list[str]):
+        super().__init__(name="wordpiece")
+        self._unknown = vocabulary.index(UNK)
+        single = {ord(token): index for index, token in enumerate(vocabulary) if len(token) == 1}
+        ids = np.full(max(single, default=0) + 2, self._unknown, np.int32)
+        ids[list(single)] = list(single.values())
+        self._character_ids = tf.constant(ids)
+        self._lengths = tf.constant(
+            [0 if token == UNK else len(token.removeprefix(WORDPIECE_PREFIX)) for token in vocabulary], INT
+        )
+        self._wordpiece = tf_text.FastWordpieceTokenizer(
+            vocab=vocabulary,
+            suffix_indicator=WORDPIECE_PREFIX,
+            # The library counts bytes where Google counts characters; too long words are replaced before.
+            max_bytes_per_word=4 * MAX_CHARACTERS_PER_WORD,
+            token_out_type=INT,
+            unknown_token=UNK,
+            no_pretokenization=True,
+        )
+
+    def __call__(self, words: Words) -> Pieces:
+        """Cuts words into pieces; a word that cannot be cut is one [UNK]."""
+        is_long = words.lengths > 1
+        long_words = tf.cast(tf.where(is_long)[:, 0], INT)
+        long_lengths = tf.gather(words.lengths, long_words)
+        part_of_long = tf.repeat(is_long, words.lengths)
+        strings = tf.strings.unicode_encode(
+            tf.RaggedTensor.from_row_lengths(tf.boolean_mask(words.codes, part_of_long), long_lengths, validate=False),
+            "UTF-8",
+        )
+        pieces = self._wordpiece.tokenize(
+            tf.where(long_lengths > MAX_CHARACTERS_PER_WORD, _IN_NO_VOCABULARY, strings)
+        )
+        per_long_word = tf.cast(pieces.row_lengths(), INT)
+        per_word = tf.tensor_scatter_nd_update(
+            tf.ones_like(words.lengths), long_words[:, tf.newaxis], per_long_word
+        )
+        boundaries = tf.concat([[0], tf.cumsum(per_word)], 0)
+        word = tf.repeat(tf.range(tf.size(per_word)), per_word)
+        first_codes = tf.gather(words.codes, tf.gather(words.starts, word))
+        ids = tf.gather(self._character_ids, tf.minimum(first_codes, tf.size(self._character_ids) - 1))
+        is_piece_of_long = tf.where(tf.gather(is_long, word))
+        ids = tf.tensor_scatter_nd_update(ids, is_piece_of_long, pieces.flat_values)
+        lengths = tf.gather(self._lengths, ids)
+        # [UNK] stands for its whole word.
+        lengths = tf.where(ids == self._unknown, tf.gather(words.lengths, word), lengths)
+        return Pieces(ids, word, tf.cumsum(lengths, exclusive=True), lengths, boundaries, long_words, strings)
