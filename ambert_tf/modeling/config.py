@@ -1,0 +1,140 @@
+"""The sizes of a model, as the file `config.json` states them."""
+
+import dataclasses
+import json
+from typing import Any
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path, check_input_file
+
+MODEL_TYPES = ("ambert", "ambert_combo", "ambert_hybrid", "bert_fine", "bert_coarse")
+ACTIVATIONS = ("gelu", "gelu_new", "relu")
+
+PRESETS: dict[str, dict[str, int]] = {
+    "tiny": {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2},
+    "mini": {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4},
+    "small": {"num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 8},
+    "base": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and rates of a model: the keys of BERT's `bert_config.json`, and two of AMBERT's.
+
+    `vocab_size` is the fine vocabulary's size; `coarse_vocab_size` is 0 where no coarse grain is used.
+
+    Example:
+      >>> ModelConfig.preset("mini", vocab_size=21128, coarse_vocab_size=93763).hidden_size
+      256
+    """
+
+    vocab_size: int
+    coarse_vocab_size: int = 0
+    model_type: str = "ambert"
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+
+    @property
+    def grains(self) -> tuple[str, ...]:
+        """The grains whose sequences the model reads."""
+        single = {"bert_fine": ("fine",), "bert_coarse": ("coarse",)}
+        return single.get(self.model_type, ("fine", "coarse"))
+
+    def grain_vocab_size(self, grain: str) -> int:
+        """Returns the number of token embeddings of one grain."""
+        return self.vocab_size if grain == "fine" else self.coarse_vocab_size
+
+    @classmethod
+    def preset(cls, name: str, vocab_size: int, coarse_vocab_size: int = 0, **changes: Any) -> "ModelConfig":
+        """Returns one of the sizes `tiny`, `mini`, `small`, `base` for the given vocabularies.
+
+        Raises:
+          InputError: there is no such preset, or the result is not consistent.
+        """
+        if name not in PRESETS:
+            raise InputError(f"config {name!r} is no preset; the presets are {', '.join(PRESETS)}")
+        sizes: dict[str, Any] = dict(PRESETS[name])
+        sizes["intermediate_size"] = 4 * sizes["hidden_size"]
+        sizes.update(changes, vocab_size=vocab_size, coarse_vocab_size=coarse_vocab_size)
+        return cls(**sizes).validate(f"preset {name}")
+
+    @classmethod
+    def from_file(cls, path: str, flag: str = "config", **changes: Any) -> "ModelConfig":
+        """Reads a `config.json` or a BERT `bert_config.json`; keys that BERT does not have are passed over.
+
+        A file without `model_type` describes an AMBERT if it has `coarse_vocab_size`, else a `bert_fine`.
+
+        Args:
+          path: the file.
+          flag: the flag it came from, for errors.
+          **changes: values that replace the file's.
+
+        Raises:
+          InputError: the file is missing, is no JSON object, or its values are not consistent.
+        """
+        check_input_file(path, flag)
+        try:
+            with open(path, encoding="utf-8") as file:
+                content = json.load(file)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: is no JSON file ({error})") from None
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: holds no JSON object; a BERT configuration such as {{\"vocab_size\": …}} is expected")
+        return cls.from_dict({**content, **changes}, path)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], source: str = "config") -> "ModelConfig":
+        """Makes a configuration from BERT's keys; see `from_file`."""
+        if "vocab_size" not in content:
+            raise InputError(f"{source}: the key vocab_size (size of the fine vocabulary) is missing")
+        # Hugging Face's configurations say "bert", Google's have no such key.
+        if content.get("model_type", "bert") == "bert":
+            content = {**content, "model_type": "ambert" if content.get("coarse_vocab_size") else "bert_fine"}
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in content.items() if key in names}).validate(source)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the configuration as a dictionary with BERT's keys."""
+        return dataclasses.asdict(self)
+
+    def to_file(self, path: str) -> None:
+        """Writes `config.json`."""
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            json.dump(self.to_dict(), file, indent=2)
+            file.write("\n")
+
+    def validate(self, source: str = "config") -> "ModelConfig":
+        """Returns the configuration itself if its values fit together.
+
+        Raises:
+          InputError: a value has the wrong type, is out of range, or does not fit another one.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type in (int, "int"):
+                low = 0 if field.name == "coarse_vocab_size" else 1
+                if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                    raise InputError(f"{source}: {field.name} is {value!r}; it must be a whole number of at least {low}")
+            elif field.type in (float, "float"):
+                if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+                    raise InputError(f"{source}: {field.name} is {value!r}; it must be a number from 0 to below 1")
+        if self.model_type not in MODEL_TYPES:
+            raise InputError(f"{source}: model_type is {self.model_type!r}; it must be one of {', '.join(MODEL_TYPES)}")
+        if self.hidden_act not in ACTIVATIONS:
+            raise InputError(f"{source}: hidden_act is {self.hidden_act!r}; it must be one of {', '.join(ACTIVATIONS)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise InputError(
+                f"{source}: hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        if "coarse" in self.grains and not self.coarse_vocab_size:
+            raise InputError(f"{source}: model_type {self.model_type} needs coarse_vocab_size, the coarse vocabulary's size")
+        return self
