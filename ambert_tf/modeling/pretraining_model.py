@@ -106,7 +106,7 @@ def masked_positions(
     All are [predictions]; only the real ones unless `static_shapes`.
     """
     positions, ids = inputs[f"{grain}_masked_lm_positions"], inputs[f"{grain}_masked_lm_ids"]
-    weights = inputs[f"{grain}_masked_lm_weights"]
+    weights = tf.cast(inputs[f"{grain}_masked_lm_weights"], tf.float32)
     rows = tf.range(tf.shape(positions)[0])[:, tf.newaxis]
     flat = positions + rows * length
     if static_shapes:
