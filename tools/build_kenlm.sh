@@ -42,9 +42,11 @@ build() {
         mv "$venv/bin/.$program.new" "$venv/bin/$program"
     done
 
-    echo "a b c a b c a b" | "$venv/bin/lmplz" --order 2 --discount_fallback --memory 64M --temp_prefix "$work/" >"$work/model.arpa"
+    echo "a b c a b c a b" | "$venv/bin/lmplz" --order 2 --discount_fallback --memory 64M --temp_prefix "$work/" \
+        >"$work/model.arpa"
     grep -q "ngram 2=" "$work/model.arpa"
-    echo "a b c" | "$venv/bin/count_ngrams" --order 1 --memory 64M --temp_prefix "$work/"
+    echo "a b c" | "$venv/bin/count_ngrams" --order 1 --memory 64M --temp_prefix "$work/" \
+        --write_vocab_list "$work/vocab" >"$work/counts"
 }
 
 # A function called in a condition would lose `set -e`; a subshell of its own keeps it.
@@ -54,7 +56,7 @@ status=$?
 set -e
 if [ "$status" -ne 0 ]; then
     rm -f "$venv/bin/lmplz" "$venv/bin/count_ngrams"
-    grep -iE "error|not found|could not" "$log" | tail -n 15 >&2 || true
+    tail -n 25 "$log" >&2
     echo "error: building KenLM's lmplz and count_ngrams failed; the whole log is $log" >&2
     exit 1
 fi
