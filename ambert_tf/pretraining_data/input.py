@@ -1,0 +1,182 @@
+"""Pre-training records to batches of model inputs.
+
+The order of the records is a function of seed and epoch alone, so that an interrupted training run goes on
+with the batch that would have come next.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.pretraining_data import examples
+from ambert_tf.pretraining_data.masking import GRAINS, MaskingRule, mask_sequences
+from ambert_tf.pretraining_data.random_keys import seed_key, tf_fold
+from ambert_tf.pretraining_data.records import RecordFacts, compression_type, count_records, record_facts
+
+_READ_BUFFER_BYTES = 4 << 20
+
+# Numbers under which the draws of one epoch are folded into its key.
+_FILE_ORDER, _RECORD_ORDER, _MASKS = 1, 2, 3
+
+
+def pretraining_dataset(
+    files: Sequence[str],
+    *,
+    batch_size: int,
+    seed: int = 0,
+    shuffle_buffer: int = 10_000,
+    num_epochs: int | None = None,
+    start_step: int = 0,
+    masking: MaskingRule | None = None,
+    fine_length: int | None = None,
+    coarse_length: int | None = None,
+    fine_predictions: int | None = None,
+    coarse_predictions: int | None = None,
+    drop_remainder: bool = False,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Reads records into dense, padded batches.
+
+    Each epoch takes the files in an order of its own and shuffles the records in a buffer; the files that
+    `create_pretraining_data` writes are shuffled already. Batches run on from one epoch into the next.
+
+    Args:
+      files: TFRecord files, plain or gzip; all of one kind (see `record_facts`).
+      batch_size: sequences in a batch of this pipeline (with `input_context`: the worker's part).
+      seed: gives the order, and the masks of dynamic records.
+      shuffle_buffer: number of records to shuffle among; 0 reads everything in the order of the files.
+      num_epochs: how often to read the files; endlessly when left out.
+      start_step: number of batches to leave out at the start. Whole epochs cost nothing, records within one
+        are read but not parsed.
+      masking: how records without masks are masked, anew in each epoch; records with masks do not need it.
+      fine_length: pad the fine sequences to this length; to the longest of the batch when left out.
+      coarse_length: likewise for the coarse sequences.
+      fine_predictions: likewise for the masked fine tokens of a sequence.
+      coarse_predictions: likewise for the masked coarse tokens.
+      drop_remainder: leave out a last batch that is not full.
+      input_context: of `tf.distribute`; each pipeline takes files of its own if there are enough, else every
+        n-th record.
+
+    Returns:
+      Batches of int32 `g_input_ids`, `g_segment_ids` [batch, g_length], `fine_to_coarse` [batch,
+      fine_length], `g_masked_lm_positions`, `g_masked_lm_ids` and float32 `g_masked_lm_weights` [batch,
+      g_predictions] for both grains g, and, where the records have it, `next_sentence_label` [batch].
+
+    Raises:
+      InputError: a file is damaged at its beginning or holds something else; masks are missing and `masking`
+        too.
+    """
+    files = sorted(files)
+    facts = record_facts(files)
+    if not facts.masked and masking is None:
+        raise InputError(
+            f"{files[0]}: its records have no masks (--masking=dynamic), and no masking rule is given"
+        )
+    identities = list(range(len(files)))
+    worker, workers = 0, 1
+    if input_context is not None:
+        worker, workers = input_context.input_pipeline_id, input_context.num_input_pipelines
+    every = workers
+    if len(files) >= workers:
+        identities, every = identities[worker::workers], 1
+
+    start_epoch, start_record = 0, start_step * batch_size
+    if start_step:
+        total = sum(count_records(files[identity]) for identity in identities)
+        epoch_records = len(range(worker, total, every)) if every > 1 else total
+        start_epoch, start_record = divmod(start_record, epoch_records)
+
+    names = tf.constant(files)
+    compressions = tf.constant([compression_type(name) for name in files])
+    run_key = seed_key(seed)
+
+    def read_file(identity: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(names[identity], compressions[identity], _READ_BUFFER_BYTES)
+        numbered = records.enumerate()
+        return numbered.map(lambda index, record: (identity, index, record))
+
+    def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        epoch_key = tf_fold(tf.constant(run_key), epoch)
+        order = tf.constant(identities, tf.int64)
+        if shuffle_buffer:
+            order = tf.gather(order, _argsort(tf_fold(tf_fold(epoch_key, tf.constant(_FILE_ORDER)), order)))
+        records = tf.data.Dataset.from_tensor_slices(order).flat_map(read_file)
+        if every > 1:
+            records = records.shard(every, worker)
+        if shuffle_buffer:
+            shuffle_seed = _positive(tf_fold(epoch_key, tf.constant(_RECORD_ORDER)))
+            records = records.shuffle(shuffle_buffer, shuffle_seed, reshuffle_each_iteration=False)
+        mask_key = tf_fold(epoch_key, tf.constant(_MASKS))
+        return records.map(
+            lambda identity, index, record: (record, tf_fold(tf_fold(mask_key, identity), index))
+        )
+
+    epochs = tf.data.Dataset.range(start_epoch, num_epochs if num_epochs is not None else 2**62)
+    dataset = epochs.flat_map(read_epoch).skip(start_record).batch(batch_size, drop_remainder=drop_remainder)
+    lengths = {
+        "fine": fine_length,
+        "coarse": coarse_length,
+        "fine_masked_lm": fine_predictions,
+        "coarse_masked_lm": coarse_predictions,
+    }
+    dataset = dataset.map(
+        lambda records, keys: _model_inputs(records, keys, facts, masking, lengths),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _positive(key: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.bitwise.right_shift(key, tf.constant(1, tf.uint64)), tf.int64)
+
+
+def _argsort(keys: tf.Tensor) -> tf.Tensor:
+    return tf.argsort(_positive(keys), stable=True)
+
+
+def _model_inputs(
+    serialized: tf.Tensor,
+    keys: tf.Tensor,
+    facts: RecordFacts,
+    masking: MaskingRule | None,
+    lengths: dict[str, int | None],
+) -> dict[str, tf.Tensor]:
+    features = list(examples.INPUT_FEATURES)
+    if facts.masked:
+        features.extend(examples.MASK_FEATURES)
+    if facts.next_sentence:
+        features.append(examples.NEXT_SENTENCE_FEATURE)
+    parsed: dict[str, Any] = examples.parse_examples(serialized, features)
+    if not facts.masked:
+        assert masking is not None
+        parsed = mask_sequences(parsed, keys, masking)
+
+    inputs = {}
+    for grain in GRAINS:
+        for name in (f"{grain}_input_ids", f"{grain}_segment_ids"):
+            inputs[name] = _pad(parsed[name], lengths[grain], name)
+        predictions = lengths[f"{grain}_masked_lm"]
+        for name in (f"{grain}_masked_lm_positions", f"{grain}_masked_lm_ids"):
+            inputs[name] = _pad(parsed[name], predictions, name)
+        real = parsed[f"{grain}_masked_lm_ids"].row_lengths()[:, None]
+        places = tf.range(tf.shape(inputs[f"{grain}_masked_lm_ids"], tf.int64)[1])
+        inputs[f"{grain}_masked_lm_weights"] = tf.cast(places[None, :] < real, tf.float32)
+    inputs["fine_to_coarse"] = _pad(parsed["fine_to_coarse"], lengths["fine"], "fine_to_coarse")
+    if facts.next_sentence:
+        label = parsed[examples.NEXT_SENTENCE_FEATURE]
+        inputs[examples.NEXT_SENTENCE_FEATURE] = tf.reshape(label.flat_values, [label.nrows()])
+    return inputs
+
+
+def _pad(ragged: tf.RaggedTensor, length: int | None, name: str) -> tf.Tensor:
+    """Returns the dense [batch, length] tensor, padded with 0; a longer row is an error rather than cut."""
+    if length is None:
+        return ragged.to_tensor(0)
+    longest = tf.reduce_max(tf.concat([ragged.row_lengths(), [0]], 0))
+    message = f"a record's {name} is longer than {length}"
+    fits = tf.debugging.assert_less_equal(longest, tf.constant(length, tf.int64), message)
+    with tf.control_dependencies([fits]):
+        return ragged.to_tensor(0, shape=[None, length])

@@ -1,0 +1,230 @@
+"""Masked language modelling at both grains: which tokens are masked, and by what.
+
+15 % of the *coarse* tokens are chosen, and the fine tokens inside a chosen coarse token are masked with it
+(AMBERT, section 3.3 and 4.1). BERT's rule (80 % `[MASK]`, 10 % a random token, 10 % kept) is drawn once for
+each chosen coarse token and holds at both grains, so that neither grain shows what the other one hides.
+
+The same operations mask static records when they are made and dynamic ones each time they are read. Every
+draw comes from a key of the sequence (see `random_keys`), so a sequence is masked alike in whatever batch it
+stands.
+"""
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.pretraining_data.random_keys import tf_fold, tf_uniform, tf_uniform_below
+
+GRAINS = ("fine", "coarse")
+
+_MASK_SHARE = 0.8
+_RANDOM_SHARE = 0.1
+
+# What is done to a chosen coarse token, and to each fine token in it.
+_TO_MASK, _TO_RANDOM, _KEEP = 1, 2, 3
+
+# Numbers under which further draws are folded into the key of a token or a sequence.
+_RULE_DRAW, _REPLACEMENT_DRAW = 1, 2
+_FINE_DRAWS = 2**40
+
+_UNUSED = re.compile(r"\[unused\d+\]")
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskingRule:
+    """How sequences are masked.
+
+    Attributes:
+      mask_id: id of `[MASK]`, the same in both grains.
+      special_ids: ids of `[CLS]` and `[SEP]`, which are never chosen.
+      fine_replacement_ids: the fine ids that a random replacement is drawn from.
+      coarse_replacement_ids: the coarse ids that a random replacement is drawn from.
+      masked_lm_prob: share of the coarse tokens that is chosen.
+      max_fine_predictions: most fine tokens masked in one sequence.
+      max_coarse_predictions: most coarse tokens masked in one sequence.
+    """
+
+    mask_id: int
+    special_ids: tuple[int, int]
+    fine_replacement_ids: np.ndarray
+    coarse_replacement_ids: np.ndarray
+    masked_lm_prob: float
+    max_fine_predictions: int
+    max_coarse_predictions: int
+
+    @classmethod
+    def for_tokenizer(
+        cls,
+        tokenizer: Any,
+        *,
+        max_seq_length: int,
+        max_coarse_seq_length: int | None = None,
+        masked_lm_prob: float = 0.15,
+        max_predictions_per_seq: int | None = None,
+        max_coarse_predictions_per_seq: int | None = None,
+    ) -> "MaskingRule":
+        """Returns the rule for a tokenizer's vocabularies.
+
+        A limit that is not given is high enough not to cut what `masked_lm_prob` asks for. A limit given for
+        the fine grain holds for the coarse one too, unless that has its own.
+
+        Args:
+          tokenizer: a `MultiGrainedTokenizer`.
+          max_seq_length: longest fine sequence.
+          max_coarse_seq_length: longest coarse sequence; `max_seq_length` when left out.
+          masked_lm_prob: share of the coarse tokens that is chosen.
+          max_predictions_per_seq: most tokens masked in one sequence, in each grain.
+          max_coarse_predictions_per_seq: most coarse tokens masked in one sequence.
+        """
+        specials = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
+        fine, coarse = default_max_predictions(
+            masked_lm_prob, max_seq_length, max_coarse_seq_length or max_seq_length
+        )
+        if max_predictions_per_seq is not None:
+            fine = coarse = max_predictions_per_seq
+        if max_coarse_predictions_per_seq is not None:
+            coarse = max_coarse_predictions_per_seq
+        return cls(
+            mask_id=tokenizer.mask_id,
+            special_ids=(tokenizer.cls_id, tokenizer.sep_id),
+            fine_replacement_ids=replacement_ids(tokenizer.fine_vocab, specials),
+            coarse_replacement_ids=replacement_ids(tokenizer.coarse_vocab, specials),
+            masked_lm_prob=masked_lm_prob,
+            max_fine_predictions=fine,
+            max_coarse_predictions=coarse,
+        )
+
+
+def default_max_predictions(masked_lm_prob: float, fine_length: int, coarse_length: int) -> tuple[int, int]:
+    """Returns limits of masked fine and coarse tokens that such sequences practically never reach."""
+    # A chosen coarse token of many fine tokens can carry the fine share well above masked_lm_prob.
+    return math.ceil(1.6 * masked_lm_prob * fine_length) + 4, math.ceil(masked_lm_prob * coarse_length) + 1
+
+
+def replacement_ids(vocabulary: list[str], special_ids: set[int]) -> np.ndarray:
+    """Returns the ids (int32) of a vocabulary that are neither special tokens nor `[unusedN]`."""
+    ids = [i for i, token in enumerate(vocabulary) if i not in special_ids and not _UNUSED.fullmatch(token)]
+    return np.asarray(ids, np.int32)
+
+
+def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: MaskingRule) -> dict[str, Any]:
+    """Masks a batch of sequences at both grains.
+
+    Of each sequence, `masked_lm_prob` of the coarse tokens that are not `[CLS]` or `[SEP]`, rounded, at least
+    one, are chosen at random without replacement. Tokens over the limit of either grain are left, in the
+    random order in which they were chosen; a coarse token of more fine tokens than the limit cannot be
+    chosen.
+
+    Args:
+      inputs: int32 ragged `fine_input_ids`, `coarse_input_ids` and `fine_to_coarse`, [batch, (length)]; other
+        entries are passed on.
+      keys: uint64 [batch], the key of each sequence.
+      rule: what is masked, and how.
+
+    Returns:
+      `inputs` with both `g_input_ids` masked, and for each grain g `g_masked_lm_positions` (ascending) and
+      `g_masked_lm_ids` (the original ids), int32 [batch, (g_predictions)].
+    """
+    fine, coarse, fine_to_coarse = (
+        inputs[name].with_row_splits_dtype(tf.int64)
+        for name in ("fine_input_ids", "coarse_input_ids", "fine_to_coarse")
+    )
+    coarse_rows, coarse_columns = _rows_and_columns(coarse)
+    fine_rows, fine_columns = _rows_and_columns(fine)
+    holder = tf.gather(coarse.row_starts(), fine_rows) + tf.cast(fine_to_coarse.flat_values, tf.int64)
+
+    token_keys = tf_fold(tf.gather(keys, coarse_rows), coarse_columns)
+    chosen = _choose(coarse, holder, token_keys, rule)
+    chosen_keys = tf.gather(token_keys, chosen)
+    draw = tf_uniform(tf_fold(chosen_keys, tf.constant(_RULE_DRAW)))
+    action = tf.where(draw < _MASK_SHARE + _RANDOM_SHARE, _TO_RANDOM, _KEEP)
+    action = tf.where(draw < _MASK_SHARE, _TO_MASK, action)
+    action_of_coarse = tf.scatter_nd(chosen[:, None], action, tf.shape(coarse.flat_values, tf.int64))
+
+    action_of_fine = tf.gather(action_of_coarse, holder)
+    fine_chosen = tf.where(action_of_fine > 0)[:, 0]
+    fine_keys = tf_fold(
+        tf.gather(keys, tf.gather(fine_rows, fine_chosen)), tf.gather(fine_columns, fine_chosen) + _FINE_DRAWS
+    )
+
+    masked: dict[str, Any] = dict(inputs)
+    masked |= _replace(
+        "coarse", coarse, chosen, action, tf_fold(chosen_keys, tf.constant(_REPLACEMENT_DRAW)),
+        rule.coarse_replacement_ids, rule.mask_id,
+    )  # fmt: skip
+    masked |= _replace(
+        "fine", fine, fine_chosen, tf.gather(action_of_fine, fine_chosen), fine_keys,
+        rule.fine_replacement_ids, rule.mask_id,
+    )  # fmt: skip
+    return masked
+
+
+def _rows_and_columns(ragged: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns int64 [values]: the row of each value, and its place in the row."""
+    rows = ragged.value_rowids()
+    return rows, tf.range(tf.shape(rows, tf.int64)[0]) - tf.gather(ragged.row_starts(), rows)
+
+
+def _choose(
+    coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, rule: MaskingRule
+) -> tf.Tensor:
+    """Returns the indices (int64, ascending) into `coarse.flat_values` of the chosen tokens."""
+    ids = coarse.flat_values
+    total = tf.shape(ids, tf.int64)[0]
+    cls_id, sep_id = rule.special_ids
+    candidates = (ids != cls_id) & (ids != sep_id)
+    candidate_counts = tf.math.segment_sum(tf.cast(candidates, tf.int64), coarse.value_rowids())
+    # segment_sum ends with the last row that holds a value.
+    candidate_counts = tf.pad(
+        candidate_counts, [[0, coarse.nrows() - tf.shape(candidate_counts, tf.int64)[0]]]
+    )
+    wanted_counts = tf.round(rule.masked_lm_prob * tf.cast(candidate_counts, tf.float64))
+    wanted_counts = tf.cast(wanted_counts, tf.int64)
+    wanted_counts = tf.clip_by_value(wanted_counts, 1, rule.max_coarse_predictions)
+
+    fine_counts = tf.math.unsorted_segment_sum(tf.ones_like(holder), holder, total)
+    eligible = candidates & (fine_counts <= rule.max_fine_predictions)
+    priority = tf.cast(tf.bitwise.right_shift(token_keys, tf.constant(1, tf.uint64)), tf.int64)
+    priority = tf.where(eligible, priority, tf.constant(-1, tf.int64))
+    priority = tf.RaggedTensor.from_row_splits(priority, coarse.row_splits, validate=False).to_tensor(-1)
+    most = tf.minimum(tf.reduce_max(tf.concat([wanted_counts, [0]], 0)), tf.shape(priority, tf.int64)[1])
+    top, columns = tf.math.top_k(priority, tf.cast(most, tf.int32))
+    taken = (top >= 0) & (tf.range(most)[None, :] < wanted_counts[:, None])
+    # An index of a place that is not taken may lie outside; it is read at 0 and counts nothing.
+    index = tf.where(taken, coarse.row_starts()[:, None] + tf.cast(columns, tf.int64), 0)
+    fine_taken = tf.where(taken, tf.gather(tf.pad(fine_counts, [[0, 1]]), index), 0)
+    taken &= tf.cumsum(fine_taken, axis=1) <= rule.max_fine_predictions
+    chosen = tf.boolean_mask(index, taken)
+    return tf.where(tf.scatter_nd(chosen[:, None], tf.ones_like(chosen), [total]) > 0)[:, 0]
+
+
+def _replace(
+    grain: str,
+    original: tf.RaggedTensor,
+    chosen: tf.Tensor,
+    action: tf.Tensor,
+    keys: tf.Tensor,
+    replacements: np.ndarray,
+    mask_id: int,
+) -> dict[str, tf.RaggedTensor]:
+    """Carries out `action` on the chosen tokens (indices into the flat values) of one grain."""
+    ids = original.flat_values
+    chosen_ids = tf.gather(ids, chosen)
+    drawn = tf.gather(tf.constant(replacements, ids.dtype), tf_uniform_below(keys, len(replacements)))
+    new_ids = tf.where(
+        action == _TO_MASK, tf.cast(mask_id, ids.dtype), tf.where(action == _TO_RANDOM, drawn, chosen_ids)
+    )
+    splits = tf.searchsorted(chosen, original.row_splits, out_type=tf.int64)
+    rows = tf.searchsorted(original.row_splits, chosen, side="right", out_type=tf.int64) - 1
+    positions = tf.cast(chosen - tf.gather(original.row_splits, rows), tf.int32)
+    return {
+        f"{grain}_input_ids": original.with_flat_values(
+            tf.tensor_scatter_nd_update(ids, chosen[:, None], new_ids)
+        ),
+        f"{grain}_masked_lm_positions": tf.RaggedTensor.from_row_splits(positions, splits, validate=False),
+        f"{grain}_masked_lm_ids": tf.RaggedTensor.from_row_splits(chosen_ids, splits, validate=False),
+    }
