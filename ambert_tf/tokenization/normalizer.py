@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import (
     CJK,
     EXPANDS,
@@ -114,13 +115,8 @@ def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: 
 
     def reach_over_marks():
         # Runs of one character and the marks behind it end where the last of them ends.
-        begins = tf.concat([kinds[:-1] != MARK, [True]], 0)[: tf.size(kinds)]
-        begins = (kinds != MARK) | tf.scatter_nd(
-            tf.boolean_mask(splits[:-1], has_characters)[:, tf.newaxis],
-            tf.ones([tf.reduce_sum(tf.cast(has_characters, INT))], tf.bool),
-            tf.shape(kinds),
-        )
-        run = tf.cumsum(tf.cast(begins, INT)) - 1
+        first_of_text = flat.marks(tf.boolean_mask(splits[:-1], has_characters), tf.size(kinds)) > 0
+        run = tf.cumsum(tf.cast((kinds != MARK) | first_of_text, INT)) - 1
         return tf.gather(tf.math.segment_max(ends, run), run)
 
     return tf.cond(tf.reduce_any(kinds == MARK), reach_over_marks, lambda: ends)
@@ -128,24 +124,22 @@ def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: 
 
 def find_words(text: Characters) -> Words:
     """Splits normalised characters into words: at white space, and around every CJK and punctuation character."""
+    size = tf.size(text.kinds)
     alone = (text.kinds == CJK) | (text.kinds == PUNCTUATION)
     boundary = tf.cast(alone | (text.kinds == WHITESPACE), INT)
-    after_alone = tf.concat([[0], tf.cast(alone, INT)], 0)[:-1]
-    first_of_text = tf.math.bincount(text.splits[:-1], minlength=tf.size(text.kinds), maxlength=tf.size(text.kinds))
+    first_of_text = flat.marks(tf.boolean_mask(text.splits[:-1], text.splits[:-1] < size), size)
     # Two characters belong to one word if no boundary lies between them, whatever was dropped there.
-    region = tf.cumsum(boundary + after_alone + first_of_text)
-    kept = tf.cast(tf.where(text.kinds <= CJK)[:, 0], INT)
+    region = 1 + tf.cumsum(boundary + flat.previous(tf.cast(alone, INT)) + first_of_text)
+    kept = flat.where(text.kinds <= CJK)
     kept_region = tf.gather(region, kept)
-    begins = tf.concat([tf.ones([1], tf.bool), kept_region[1:] != kept_region[:-1]], 0)[: tf.size(kept)]
-    starts = tf.cast(tf.where(begins)[:, 0], INT)
-    lengths = tf.concat([starts[1:], [tf.size(kept)]], 0)[: tf.size(starts)] - starts
+    starts = flat.where(kept_region != flat.previous(kept_region))
     character = tf.gather(kept, starts)
     return Words(
         tf.gather(text.codes, kept),
         tf.gather(text.starts, kept),
         tf.gather(text.ends, kept),
         starts,
-        lengths,
+        flat.ends_of(starts, tf.size(kept)) - starts,
         character,
         tf.searchsorted(character, text.splits),
     )

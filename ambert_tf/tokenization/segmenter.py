@@ -15,6 +15,7 @@ from sentencepiece import sentencepiece_model_pb2 as sentencepiece
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file
+from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import CJK, is_cjk
 from ambert_tf.tokenization.normalizer import Characters, Words
 
@@ -175,7 +176,7 @@ class Segmenter(tf.Module):
           continues: bool [words]; whether the word goes on with the entry of the word before.
         """
         ids, starts = self.segment(text)
-        begins = tf.scatter_nd(starts[:, tf.newaxis], tf.ones_like(starts), tf.shape(text.codes))
+        begins = flat.marks(starts, tf.size(text.codes))
         segment = tf.gather(tf.cumsum(begins) - 1, words.character)
         coarse_ids = tf.gather(tf.gather(self._coarse_ids, ids), segment)
         return coarse_ids, (coarse_ids >= 0) & (tf.gather(begins, words.character) == 0)

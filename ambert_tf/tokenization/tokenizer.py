@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
-from ambert_tf.tokenization import vocabulary
+from ambert_tf.tokenization import flat, vocabulary
 from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words
 from ambert_tf.tokenization.phrases import PhraseMatcher
 from ambert_tf.tokenization.segmenter import Segmenter
@@ -218,13 +218,16 @@ def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf
     piece_coarse_ids = tf.gather(coarse_ids, pieces.word)
     begins = (piece_coarse_ids < 0) | (first_of_word & ~tf.gather(continues, pieces.word))
     fine_to_coarse = tf.cumsum(tf.cast(begins, INT)) - 1
-    firsts = tf.cast(tf.where(begins)[:, 0], INT)
-    lasts = tf.concat([firsts[1:], [tf.size(begins)]], 0)[: tf.size(firsts)] - 1
+    firsts = flat.where(begins)
+    lasts = flat.ends_of(firsts, tf.size(begins)) - 1
     entry = tf.gather(piece_coarse_ids, firsts)
     starts = tf.gather(words.byte_starts, pieces.starts)
     ends = tf.gather(words.byte_ends, pieces.starts + pieces.lengths - 1)
     fine_splits = tf.gather(pieces.boundaries, words.splits)
     coarse_splits = tf.searchsorted(firsts, fine_splits)
+    begins_text = tf.boolean_mask(tf.range(tf.size(fine_splits) - 1), fine_splits[1:] > fine_splits[:-1])
+    text = flat.range_index(tf.gather(fine_splits, begins_text), tf.size(begins))
+    coarse_before = tf.gather(tf.gather(coarse_splits, begins_text), text)
 
     def fine(values):
         return tf.RaggedTensor.from_row_splits(values, fine_splits, validate=False)
@@ -232,7 +235,6 @@ def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf
     def coarse(values):
         return tf.RaggedTensor.from_row_splits(values, coarse_splits, validate=False)
 
-    rows_before = tf.repeat(coarse_splits[:-1], fine_splits[1:] - fine_splits[:-1])
     return Tokens(
         fine(pieces.ids),
         fine(starts),
@@ -240,7 +242,7 @@ def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf
         coarse(tf.where(entry >= 0, entry, tf.gather(pieces.ids, firsts))),
         coarse(tf.gather(starts, firsts)),
         coarse(tf.gather(ends, lasts)),
-        fine(fine_to_coarse - rows_before),
+        fine(fine_to_coarse - coarse_before),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.normalizer import INT, Words
 from ambert_tf.tokenization.vocabulary import UNK, WORDPIECE_PREFIX
 
@@ -64,10 +65,11 @@ class WordPiece(tf.Module):
 
     def __call__(self, words: Words) -> Pieces:
         """Cuts words into pieces; a word that cannot be cut is one [UNK]."""
+        num_words = tf.size(words.lengths)
         is_long = words.lengths > 1
-        long_words = tf.cast(tf.where(is_long)[:, 0], INT)
+        long_words = flat.where(is_long)
         long_lengths = tf.gather(words.lengths, long_words)
-        part_of_long = tf.repeat(is_long, words.lengths)
+        part_of_long = tf.gather(is_long, flat.range_index(words.starts, tf.size(words.codes)))
         strings = tf.strings.unicode_encode(
             tf.RaggedTensor.from_row_lengths(tf.boolean_mask(words.codes, part_of_long), long_lengths, validate=False),
             "UTF-8",
@@ -75,16 +77,14 @@ class WordPiece(tf.Module):
         pieces = self._wordpiece.tokenize(
             tf.where(long_lengths > MAX_CHARACTERS_PER_WORD, _IN_NO_VOCABULARY, strings)
         )
-        per_long_word = tf.cast(pieces.row_lengths(), INT)
-        per_word = tf.tensor_scatter_nd_update(
-            tf.ones_like(words.lengths), long_words[:, tf.newaxis], per_long_word
-        )
+        per_word = flat.put(long_words, tf.cast(pieces.row_lengths(), INT), num_words, 1)
         boundaries = tf.concat([[0], tf.cumsum(per_word)], 0)
-        word = tf.repeat(tf.range(tf.size(per_word)), per_word)
+        num_pieces = boundaries[-1]
+        word = flat.range_index(boundaries[:-1], num_pieces)
         first_codes = tf.gather(words.codes, tf.gather(words.starts, word))
         ids = tf.gather(self._character_ids, tf.minimum(first_codes, tf.size(self._character_ids) - 1))
-        is_piece_of_long = tf.where(tf.gather(is_long, word))
-        ids = tf.tensor_scatter_nd_update(ids, is_piece_of_long, pieces.flat_values)
+        in_long = tf.gather(is_long, word)
+        ids = tf.where(in_long, flat.put(flat.where(in_long), pieces.flat_values, num_pieces, 0), ids)
         lengths = tf.gather(self._lengths, ids)
         # [UNK] stands for its whole word.
         lengths = tf.where(ids == self._unknown, tf.gather(words.lengths, word), lengths)
