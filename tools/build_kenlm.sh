@@ -45,7 +45,7 @@ build() {
     echo "a b c a b c a b" | "$venv/bin/lmplz" --order 2 --discount_fallback --memory 64M --temp_prefix "$work/" \
         >"$work/model.arpa"
     grep -q "ngram 2=" "$work/model.arpa"
-    echo "a b c" | "$venv/bin/count_ngrams" --order 1 --memory 64M --temp_prefix "$work/" \
+    echo "a b c" | "$venv/bin/count_ngrams" --order 1 --memory 512M --temp_prefix "$work/" \
         --write_vocab_list "$work/vocab" >"$work/counts"
 }
 
