@@ -1,0 +1,147 @@
+"""Texts to what the models take: [CLS] a [SEP] (b [SEP]) at both grains, truncated alike, in graph."""
+
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, Tokens
+
+GRAINS = ("fine", "coarse")
+MIN_SEQ_LENGTH = 8
+
+
+def check_seq_lengths(max_seq_length: int, max_coarse_seq_length: int | None) -> tuple[int, int]:
+    """Returns both length limits; the coarse one is the fine one by default.
+
+    Raises:
+      InputError: a limit is under 8, or the coarse one above the fine one.
+    """
+    coarse = max_seq_length if max_coarse_seq_length is None else max_coarse_seq_length
+    for flag, value in (("max_seq_length", max_seq_length), ("max_coarse_seq_length", coarse)):
+        if value < MIN_SEQ_LENGTH:
+            raise InputError(f"--{flag}={value}: is too short; it must be at least {MIN_SEQ_LENGTH}")
+    if coarse > max_seq_length:
+        raise InputError(
+            f"--max_coarse_seq_length={coarse}: must not exceed --max_seq_length={max_seq_length}; "
+            "a text never has more coarse tokens than fine ones"
+        )
+    return max_seq_length, coarse
+
+
+def build_model_inputs(
+    tokenizer: MultiGrainedTokenizer,
+    texts_a: tf.Tensor,
+    texts_b: tf.Tensor | None = None,
+    *,
+    max_seq_length: int,
+    max_coarse_seq_length: int | None = None,
+) -> dict[str, tf.RaggedTensor]:
+    """Tokenizes texts or pairs of texts and frames them as BERT does.
+
+    Both grains are cut at the same coarse token, so that they cover the same text. Of a pair the longer text
+    is cut first.
+
+    Args:
+      tokenizer: the model's tokenizer.
+      texts_a: string [batch].
+      texts_b: string [batch], for pairs.
+      max_seq_length: fine tokens at most, [CLS] and [SEP] included.
+      max_coarse_seq_length: coarse tokens at most; `max_seq_length` by default.
+
+    Returns:
+      Ragged int32 [batch, (length)]: `fine_input_ids`, `fine_segment_ids`, `coarse_input_ids`,
+      `coarse_segment_ids`, and `fine_to_coarse` (for each fine position the position of its coarse token).
+
+    Raises:
+      InputError: a limit is too small.
+    """
+    max_fine, max_coarse = check_seq_lengths(max_seq_length, max_coarse_seq_length)
+    if texts_b is None:
+        kept = [truncate(tokenizer(texts_a), max_fine - 2, max_coarse - 2)]
+    else:
+        first, second = tokenizer(texts_a), tokenizer(texts_b)
+        fine_limits = _share(_lengths(first.fine_ids), _lengths(second.fine_ids), max_fine - 3)
+        coarse_limits = _share(_lengths(first.coarse_ids), _lengths(second.coarse_ids), max_coarse - 3)
+        kept = [
+            truncate(tokens, fine_limit, coarse_limit)
+            for tokens, fine_limit, coarse_limit in zip((first, second), fine_limits, coarse_limits, strict=True)
+        ]
+    return frame(kept, tokenizer.cls_id, tokenizer.sep_id)
+
+
+def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | int) -> Tokens:
+    """Keeps the first coarse tokens of each text, as many as fit both limits, and the fine tokens inside them.
+
+    Args:
+      tokens: of a batch of texts.
+      max_fine, max_coarse: int32 [batch] or scalar; tokens at most.
+    """
+    fine_counts = _lengths(tokens.fine_ids)
+    fits = tf.minimum(fine_counts, max_fine)
+    # The coarse token of the first fine token that does not fit is the first one to go.
+    padded = tf.concat([tokens.fine_to_coarse, tf.cast(tokens.coarse_ids.row_lengths(), tf.int32)[:, tf.newaxis]], 1)
+    coarse_kept = tf.gather(padded.flat_values, tf.cast(padded.row_starts(), tf.int32) + fits)
+    coarse_kept = tf.minimum(coarse_kept, max_coarse)
+    inside = tf.cast(tokens.fine_to_coarse < coarse_kept[:, tf.newaxis], tf.int32)
+    fine_kept = tf.reduce_sum(inside, axis=1)
+    return Tokens(
+        *(_first(getattr(tokens, name), coarse_kept if name.startswith("coarse") else fine_kept) for name in Tokens._fields)
+    )
+
+
+def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedTensor]:
+    """Puts [CLS] before and [SEP] behind one text or two; see `build_model_inputs` for what it returns."""
+    batch = parts[0].fine_ids.nrows(out_type=tf.int32)
+    one = tf.ones([batch, 1], tf.int32)
+    inputs: dict[str, tf.RaggedTensor] = {}
+    for grain in GRAINS:
+        ids: list = [one * cls_id]
+        segments: list = [one * 0]
+        for index, part in enumerate(parts):
+            part_ids = getattr(part, f"{grain}_ids")
+            ids += [part_ids, one * sep_id]
+            segments += [tf.zeros_like(part_ids) + index, one * index]
+        inputs[f"{grain}_input_ids"] = tf.concat(ids, 1)
+        inputs[f"{grain}_segment_ids"] = tf.concat(segments, 1)
+    alignment: list = [one * 0]
+    position = tf.ones([batch], tf.int32)
+    for part in parts:
+        end = position + _lengths(part.coarse_ids)
+        alignment += [part.fine_to_coarse + position[:, tf.newaxis], end[:, tf.newaxis]]
+        position = end + 1
+    inputs["fine_to_coarse"] = tf.concat(alignment, 1)
+    return inputs
+
+
+def pad_model_inputs(
+    inputs: dict[str, tf.RaggedTensor], fine_length: int | None = None, coarse_length: int | None = None
+) -> dict[str, tf.Tensor]:
+    """Pads model inputs with zeros, to the longest of the batch or to fixed lengths.
+
+    Returns:
+      int32 [batch, length] under the same names; tensors that are dense already are passed on.
+    """
+    lengths = {"fine": fine_length, "coarse": coarse_length}
+    return {
+        name: value.to_tensor(shape=[None, lengths[name.split("_")[0]]]) if isinstance(value, tf.RaggedTensor) else value
+        for name, value in inputs.items()
+    }
+
+
+def _lengths(ragged: tf.RaggedTensor) -> tf.Tensor:
+    return tf.cast(ragged.row_lengths(), tf.int32)
+
+
+def _first(ragged: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:
+    """Keeps the first `counts`, int32 [batch], of each row."""
+    starts = tf.cast(ragged.row_starts(), tf.int32)
+    return tf.gather(ragged.flat_values, tf.ragged.range(starts, starts + counts, row_splits_dtype=tf.int32))
+
+
+def _share(first: tf.Tensor, second: tf.Tensor, limit: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Shares `limit` tokens between two texts of given lengths, int32 [batch], as if the longer lost one at a time.
+
+    BERT's `_truncate_seq_pair` takes from the second text where both are equally long.
+    """
+    half = (limit + 1) // 2
+    first_kept = tf.minimum(first, tf.maximum(half, limit - second))
+    return first_kept, tf.minimum(second, limit - first_kept)
