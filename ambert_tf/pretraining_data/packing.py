@@ -1,0 +1,295 @@
+"""Sentences to sequences: which tokens stand together in a record.
+
+A unit's tokens lie in flat arrays; a segment is a range of its coarse tokens, and the fine tokens in them. So
+both grains of a sequence cover the same text whatever is cut.
+
+Without next sentence prediction a sequence is filled with the sentences of one document. It ends with a
+sentence if that leaves little room empty; otherwise the sentence that does not fit is split, and the next
+sequence goes on with what is left of it. So no text is lost, and sequences are full but for the last one of a
+document. With next sentence prediction, segments are chosen and trimmed as in google-research/bert's
+`create_pretraining_data.py`; a longer sentence is split beforehand.
+"""
+
+import dataclasses
+import random
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
+
+import numpy as np
+
+from ambert_tf.errors import InputError
+
+# A document of a single coarse token gives no context to predict it from.
+MIN_DOCUMENT_TOKENS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizedUnit:
+    """The tokens of a unit of work.
+
+    Attributes:
+      coarse_ids: int32 [coarse].
+      fine_ids: int32 [fine].
+      fine_splits: int64 [coarse + 1]; coarse token c holds the fine ones from fine_splits[c] to fine_splits[c
+        + 1].
+      sentence_splits: int64 [sentences + 1], over coarse tokens; no sentence is empty.
+      document_splits: int64 [documents + 1], over sentences; every document has at least
+        `MIN_DOCUMENT_TOKENS`.
+    """
+
+    coarse_ids: np.ndarray
+    fine_ids: np.ndarray
+    fine_splits: np.ndarray
+    sentence_splits: np.ndarray
+    document_splits: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """The segments of sequences, as ranges of coarse tokens.
+
+    Attributes:
+      segments: int64 [sequences, 2 * segments of a sequence]; start and end of the first segment, and, with
+        next sentence prediction, of the second.
+      next_sentence_label: int64 [sequences], 1 where the second segment is from elsewhere; or None.
+    """
+
+    segments: np.ndarray
+    next_sentence_label: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PackingRule:
+    """How sentences are put into sequences.
+
+    Attributes:
+      max_seq_length: most fine tokens of a sequence, [CLS] and [SEP] included.
+      max_coarse_seq_length: most coarse tokens, likewise.
+      short_seq_prob: probability that a sequence is given a shorter length to fill, drawn uniformly.
+      next_sentence: make two segments of each sequence, the second one at random from elsewhere.
+    """
+
+    max_seq_length: int
+    max_coarse_seq_length: int
+    short_seq_prob: float
+    next_sentence: bool
+
+    @property
+    def fine_room(self) -> int:
+        """Most fine tokens of the text of a sequence."""
+        return self.max_seq_length - (3 if self.next_sentence else 2)
+
+    @property
+    def coarse_room(self) -> int:
+        """Most coarse tokens of the text of a sequence."""
+        return self.max_coarse_seq_length - (3 if self.next_sentence else 2)
+
+    @property
+    def longest_token(self) -> int:
+        """Most fine tokens that one coarse token may hold: it must fit into any segment."""
+        return self.fine_room // 2 if self.next_sentence else self.fine_room
+
+
+def keep_documents(
+    coarse_ids: np.ndarray,
+    fine_ids: np.ndarray,
+    fine_splits: np.ndarray,
+    sentence_splits: np.ndarray,
+    document_splits: np.ndarray,
+) -> tuple[TokenizedUnit, int]:
+    """Makes a `TokenizedUnit` without the sentences that hold no token and the documents that are too short.
+
+    Returns:
+      The unit, and the number of documents that are too short.
+    """
+    document_bounds = sentence_splits[document_splits]
+    long_enough = np.diff(document_bounds) >= MIN_DOCUMENT_TOKENS
+    sentence_lengths = np.diff(sentence_splits)
+    kept_sentences = np.repeat(long_enough, np.diff(document_splits)) & (sentence_lengths > 0)
+    kept_coarse = np.repeat(np.repeat(long_enough, np.diff(document_splits)), sentence_lengths)
+    if not long_enough.all():
+        fine_counts = np.diff(fine_splits)
+        fine_ids = fine_ids[np.repeat(kept_coarse, fine_counts)]
+        coarse_ids = coarse_ids[kept_coarse]
+        fine_splits = _splits(fine_counts[kept_coarse])
+    sentences_before = _splits(kept_sentences)
+    unit = TokenizedUnit(
+        coarse_ids=coarse_ids,
+        fine_ids=fine_ids,
+        fine_splits=fine_splits,
+        sentence_splits=_splits(sentence_lengths[kept_sentences]),
+        document_splits=np.append(sentences_before[document_splits[:-1]][long_enough], sentences_before[-1]),
+    )
+    return unit, int(np.sum(~long_enough))
+
+
+def _splits(lengths: np.ndarray) -> np.ndarray:
+    splits = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=splits[1:])
+    return splits
+
+
+def pack(unit: TokenizedUnit, rule: PackingRule, seed: int) -> Sequences:
+    """Packs the sentences of a unit into sequences.
+
+    Raises:
+      InputError: a coarse token is too long for `max_seq_length`.
+    """
+    longest = int(np.diff(unit.fine_splits).max(initial=0))
+    if longest > rule.longest_token:
+        least = 2 * longest + 3 if rule.next_sentence else longest + 2
+        raise InputError(
+            f"--max_seq_length={rule.max_seq_length}: too short for a coarse token of {longest} fine tokens, "
+            f"which the corpus has; give at least {least}"
+        )
+    randomness = random.Random(seed)
+    if rule.next_sentence:
+        return _PairPacker(unit, rule, randomness).pack()
+    return _pack_sentences(unit, rule, randomness)
+
+
+def _pack_sentences(unit: TokenizedUnit, rule: PackingRule, randomness: random.Random) -> Sequences:
+    fine_splits = unit.fine_splits.tolist()
+    # The start of each sentence, which is the end of the one before.
+    sentence_starts = unit.sentence_splits.tolist()
+    spare_room = rule.fine_room // 8
+    document_bounds = unit.sentence_splits[unit.document_splits].tolist()
+    segments: list[int] = []
+    for start, document_end in pairwise(document_bounds):
+        while start < document_end:
+            reach = min(
+                start + rule.coarse_room,
+                bisect_right(fine_splits, fine_splits[start] + rule.fine_room, start, document_end + 1) - 1,
+                document_end,
+            )
+            end = reach
+            if reach < document_end:
+                last = bisect_right(sentence_starts, reach) - 1
+                sentence_start = sentence_starts[last]
+                if start < sentence_start and fine_splits[reach] - fine_splits[sentence_start] <= spare_room:
+                    end = sentence_start
+            if randomness.random() < rule.short_seq_prob:
+                target = randomness.randint(2, rule.fine_room)
+                filled = bisect_left(fine_splits, fine_splits[start] + target, start, document_end)
+                end = min(end, sentence_starts[bisect_left(sentence_starts, filled)])
+            segments += (start, end)
+            start = end
+    return Sequences(np.asarray(segments, np.int64).reshape(-1, 2), None)
+
+
+class _PairPacker:
+    """Makes sequences of two segments, as BERT does."""
+
+    def __init__(self, unit: TokenizedUnit, rule: PackingRule, randomness: random.Random):
+        self._rule = rule
+        self._random = randomness
+        self._fine_splits = unit.fine_splits.tolist()
+        self._split_long_sentences(unit)
+
+    def _split_long_sentences(self, unit: TokenizedUnit) -> None:
+        """Splits the sentences that are longer than a sequence can hold."""
+        rule, fine_splits = self._rule, self._fine_splits
+        bounds = unit.sentence_splits.tolist()
+        self._starts: list[int] = []
+        new_number = []
+        for start, end in pairwise(bounds):
+            new_number.append(len(self._starts))
+            while start < end:
+                self._starts.append(start)
+                fits = bisect_right(fine_splits, fine_splits[start] + rule.fine_room, start, end + 1) - 1
+                start = min(fits, start + rule.coarse_room)
+        new_number.append(len(self._starts))
+        self._ends = [*self._starts[1:], bounds[-1]] if self._starts else []
+        self._documents = [new_number[number] for number in unit.document_splits.tolist()]
+
+    def pack(self) -> Sequences:
+        segments: list[int] = []
+        labels: list[int] = []
+        for document in range(len(self._documents) - 1):
+            sentence, last = self._documents[document], self._documents[document + 1]
+            while sentence < last:
+                sentence = self._add_pair(document, sentence, last, segments, labels)
+        return Sequences(np.asarray(segments, np.int64).reshape(-1, 4), np.asarray(labels, np.int64))
+
+    def _add_pair(self, document: int, first: int, last: int, segments: list[int], labels: list[int]) -> int:
+        """Adds the sequence that begins at sentence `first`; returns where the next one begins."""
+        rule, randomness = self._rule, self._random
+        target = rule.fine_room
+        if randomness.random() < rule.short_seq_prob:
+            target = randomness.randint(2, rule.fine_room)
+        until = self._fill(first, last, target, rule.coarse_room)
+        a_until = first + 1 if until - first < 2 else randomness.randint(first + 1, until - 1)
+        a_start, a_end = self._starts[first], self._ends[a_until - 1]
+        if until - first == 1 or randomness.random() < 0.5:
+            fine_left = target - (self._fine_splits[a_end] - self._fine_splits[a_start])
+            b_start, b_end = self._random_segment(
+                document, a_until, fine_left, rule.coarse_room - (a_end - a_start)
+            )
+            label, following = 1, a_until
+        else:
+            b_start, b_end = self._starts[a_until], self._ends[until - 1]
+            label, following = 0, until
+        segments += self._trim(a_start, a_end, b_start, b_end)
+        labels.append(label)
+        return following
+
+    def _fill(self, first: int, last: int, fine_target: int, coarse_target: int) -> int:
+        """Returns the sentence before which to stop to reach either target from sentence `first` on."""
+        start = self._starts[first]
+        filled = bisect_left(self._fine_splits, self._fine_splits[start] + max(1, fine_target), start)
+        filled = min(filled, start + max(1, coarse_target))
+        return min(bisect_left(self._ends, filled, first, last) + 1, last)
+
+    def _random_segment(
+        self, document: int, following: int, fine_target: int, coarse_target: int
+    ) -> tuple[int, int]:
+        """Returns a segment from another document of the unit, or from elsewhere in the only one."""
+        documents = len(self._documents) - 1
+        other = document
+        if documents > 1:
+            other = self._random.randrange(documents - 1)
+            other += other >= document
+        first, last = self._documents[other], self._documents[other + 1]
+        start = self._random.randrange(first, last)
+        if other == document and start == following:
+            start = first
+        until = self._fill(start, last, fine_target, coarse_target)
+        return self._starts[start], self._ends[until - 1]
+
+    def _trim(self, a_start: int, a_end: int, b_start: int, b_end: int) -> tuple[int, int, int, int]:
+        """Cuts a pair down to the room there is, the longer segment first, at front or back at random."""
+        fine_splits = self._fine_splits
+        a_fine, b_fine = _shares(
+            fine_splits[a_end] - fine_splits[a_start],
+            fine_splits[b_end] - fine_splits[b_start],
+            self._rule.fine_room,
+        )
+        a_start, a_end = self._trim_fine(a_start, a_end, a_fine)
+        b_start, b_end = self._trim_fine(b_start, b_end, b_fine)
+        a_coarse, b_coarse = _shares(a_end - a_start, b_end - b_start, self._rule.coarse_room)
+        a_start += self._coin_tosses(a_end - a_start - a_coarse)
+        b_start += self._coin_tosses(b_end - b_start - b_coarse)
+        return a_start, min(a_end, a_start + a_coarse), b_start, min(b_end, b_start + b_coarse)
+
+    def _trim_fine(self, start: int, end: int, room: int) -> tuple[int, int]:
+        fine_splits = self._fine_splits
+        excess = fine_splits[end] - fine_splits[start] - room
+        if excess <= 0:
+            return start, end
+        start = bisect_left(fine_splits, fine_splits[start] + self._coin_tosses(excess), start)
+        return start, min(end, bisect_right(fine_splits, fine_splits[start] + room, start, end + 1) - 1)
+
+    def _coin_tosses(self, count: int) -> int:
+        """Returns how many of `count` tokens are cut at the front, if a coin is tossed for each."""
+        return self._random.getrandbits(count).bit_count() if count > 0 else 0
+
+
+def _shares(a_length: int, b_length: int, room: int) -> tuple[int, int]:
+    """Returns the lengths that are left when the longer of two segments loses a token until both fit."""
+    if a_length + b_length <= room:
+        return a_length, b_length
+    if a_length <= room // 2:
+        return a_length, room - a_length
+    if b_length <= room // 2:
+        return room - b_length, b_length
+    return room - room // 2, room // 2
