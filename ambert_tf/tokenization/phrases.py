@@ -1,8 +1,13 @@
 """English phrases: left-to-right longest match over the words of a text, in graph (§4.1 of the paper)."""
 
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
+from ambert_tf.errors import InputError
+from ambert_tf.files import check_input_file
 from ambert_tf.tokenization.normalizer import INT, Words
 from ambert_tf.tokenization.wordpiece import Pieces
 
@@ -125,3 +130,44 @@ def _table(keys: np.ndarray, values: np.ndarray) -> tf.lookup.StaticHashTable:
     dtype = tf.string if keys.dtype == object else tf.int64
     initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(keys, dtype), tf.constant(values, INT))
     return tf.lookup.StaticHashTable(initializer, default_value=_NO_NODE)
+
+
+class PhraseRow(NamedTuple):
+    """A line of `phrases.tsv`: the phrase, its count in the corpus, log10 P(last word | words before)."""
+
+    phrase: str
+    count: int
+    log10_conditional_probability: float
+
+
+def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
+    """Reads `phrases.tsv`.
+
+    Raises:
+      InputError: no such file; a line that is not UTF-8, has not three fields, an empty word, one word only,
+        or a count or probability that is no number.
+    """
+    check_input_file(path, flag)
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            where = f"--{flag}: {path}, line {number}"
+            try:
+                fields = line.decode("utf-8").rstrip("\r\n").split("\t")
+            except UnicodeDecodeError:
+                raise InputError(f"{where}: not UTF-8") from None
+            if len(fields) != 3:
+                raise InputError(f"{where}: has {len(fields)} fields; it needs phrase, count and log10 probability, tabs between")
+            words = fields[0].split(" ")
+            if len(words) < 2 or not all(words) or any(word.strip() != word for word in words):
+                raise InputError(f"{where}: {fields[0]!r} is not two or more words with one space between")
+            try:
+                yield PhraseRow(fields[0], int(fields[1]), float(fields[2]))
+            except ValueError:
+                raise InputError(f"{where}: count or probability is not a number") from None
+
+
+def phrases_content(rows: Iterable[PhraseRow]) -> bytes:
+    """Returns the content of `phrases.tsv`."""
+    return "".join(
+        f"{row.phrase}\t{row.count}\t{row.log10_conditional_probability:.4f}\n" for row in rows
+    ).encode()
