@@ -88,7 +88,9 @@ class ModelConfig:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: is no JSON file ({error})") from None
         if not isinstance(content, dict):
-            raise InputError(f"{path}: holds no JSON object; a BERT configuration such as {{\"vocab_size\": …}} is expected")
+            raise InputError(
+                f'{path}: holds no JSON object; a BERT configuration such as {{"vocab_size": …}} is expected'
+            )
         return cls.from_dict({**content, **changes}, path)
 
     @classmethod
@@ -123,18 +125,28 @@ class ModelConfig:
             if field.type in (int, "int"):
                 low = 0 if field.name == "coarse_vocab_size" else 1
                 if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                    raise InputError(f"{source}: {field.name} is {value!r}; it must be a whole number of at least {low}")
+                    raise InputError(
+                        f"{source}: {field.name} is {value!r}; it must be a whole number of at least {low}"
+                    )
             elif field.type in (float, "float"):
                 if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-                    raise InputError(f"{source}: {field.name} is {value!r}; it must be a number from 0 to below 1")
+                    raise InputError(
+                        f"{source}: {field.name} is {value!r}; it must be a number from 0 to below 1"
+                    )
         if self.model_type not in MODEL_TYPES:
-            raise InputError(f"{source}: model_type is {self.model_type!r}; it must be one of {', '.join(MODEL_TYPES)}")
+            raise InputError(
+                f"{source}: model_type is {self.model_type!r}; it must be one of {', '.join(MODEL_TYPES)}"
+            )
         if self.hidden_act not in ACTIVATIONS:
-            raise InputError(f"{source}: hidden_act is {self.hidden_act!r}; it must be one of {', '.join(ACTIVATIONS)}")
+            raise InputError(
+                f"{source}: hidden_act is {self.hidden_act!r}; it must be one of {', '.join(ACTIVATIONS)}"
+            )
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"{source}: hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
             )
         if "coarse" in self.grains and not self.coarse_vocab_size:
-            raise InputError(f"{source}: model_type {self.model_type} needs coarse_vocab_size, the coarse vocabulary's size")
+            raise InputError(
+                f"{source}: model_type {self.model_type} needs coarse_vocab_size, the coarse vocabulary's size"
+            )
         return self

@@ -12,9 +12,16 @@ MASKED_SCORE = -1e9  # added in float32 to the attention score of a padding posi
 SITES_PER_LAYER = 3  # places with dropout
 
 
-def _dense(config: ModelConfig, inputs: int, outputs: int, name: str, like: keras.layers.Layer, seed: int) -> Dense:
+def _dense(
+    config: ModelConfig, inputs: int, outputs: int, name: str, like: keras.layers.Layer, seed: int
+) -> Dense:
     return Dense(
-        inputs, outputs, initializer_range=config.initializer_range, seed=seed, name=name, dtype=like.dtype_policy
+        inputs,
+        outputs,
+        initializer_range=config.initializer_range,
+        seed=seed,
+        name=name,
+        dtype=like.dtype_policy,
     )
 
 
@@ -76,7 +83,9 @@ class SelfAttention(keras.layers.Layer):
         contexts, weights = [], []
         for index, positions in enumerate(real):
             bias = tf.where(positions, 0.0, MASKED_SCORE)[:, tf.newaxis, tf.newaxis, :]
-            scores = tf.matmul(queries[index], keys[index], transpose_b=True)  # [batch, heads, length, length]
+            scores = tf.matmul(
+                queries[index], keys[index], transpose_b=True
+            )  # [batch, heads, length, length]
             probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
             probabilities = tf.cast(probabilities, self.compute_dtype)
             if return_weights:
@@ -124,9 +133,7 @@ class EncoderLayer(keras.layers.Layer):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Transforms [tokens, hidden]; arguments and results as `SelfAttention`'s."""
         rate = self.config.hidden_dropout_prob
-        attended, weights = self.attention(
-            hidden, real, seed=seed, site=site, return_weights=return_weights
-        )
+        attended, weights = self.attention(hidden, real, seed=seed, site=site, return_weights=return_weights)
         hidden = self.attention_layer_norm(hidden + dropout(attended, rate, seed, site + 1))
         output = self.output_dense(self.activation(self.intermediate(hidden)))
         return self.output_layer_norm(hidden + dropout(output, rate, seed, site + 2)), weights

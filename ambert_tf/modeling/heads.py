@@ -38,7 +38,9 @@ class MaskedLanguageModelHead(keras.layers.Layer):
         for grain in self.grains:
             shape = (self.config.grain_vocab_size(grain),)
             name = f"{grain}_output_bias"
-            self.output_biases[grain] = self.add_weight(name=name, shape=shape, initializer="zeros", autocast=False)
+            self.output_biases[grain] = self.add_weight(
+                name=name, shape=shape, initializer="zeros", autocast=False
+            )
 
     def call(
         self, sequence_output: tf.Tensor, positions: tf.Tensor, token_embeddings: tf.Tensor, grain: str
@@ -82,8 +84,12 @@ class ClassificationHeads(keras.layers.Layer):
         names = (*grains, "joint") if len(grains) > 1 else grains
         self.heads = {
             name: Dense(
-                config.hidden_size * (len(grains) if name == "joint" else 1), num_classes, name=name, seed=seed,
-                initializer_range=config.initializer_range, dtype=self.dtype_policy,
+                config.hidden_size * (len(grains) if name == "joint" else 1),
+                num_classes,
+                name=name,
+                seed=seed,
+                initializer_range=config.initializer_range,
+                dtype=self.dtype_policy,
             )  # fmt: skip
             for name in names
         }

@@ -88,7 +88,11 @@ class Backbone(keras.Model):
 
     @abstractmethod
     def encode(
-        self, inputs: Mapping[str, tf.Tensor], grains: tuple[str, ...], seed: tf.Tensor | None, return_weights: bool
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        grains: tuple[str, ...],
+        seed: tf.Tensor | None,
+        return_weights: bool,
     ) -> tuple[dict[str, tf.Tensor], dict[str, list[tf.Tensor]]]:
         """Returns representations and attention weights by grain."""
 
@@ -135,12 +139,18 @@ class SharedBackbone(Backbone):
         for index, grain in enumerate(grains):
             ids = inputs[f"{grain}_input_ids"]
             grain_seed = seed if seed is None else tf.random.experimental.stateless_fold_in(seed, index)
-            embedded.append(self.embeddings(ids, inputs[f"{grain}_segment_ids"], grain=grain, seed=grain_seed))
+            embedded.append(
+                self.embeddings(ids, inputs[f"{grain}_segment_ids"], grain=grain, seed=grain_seed)
+            )
             real.append(tf.not_equal(ids, PAD_ID))
         return embedded, real
 
     def encode(
-        self, inputs: Mapping[str, tf.Tensor], grains: tuple[str, ...], seed: tf.Tensor | None, return_weights: bool
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        grains: tuple[str, ...],
+        seed: tf.Tensor | None,
+        return_weights: bool,
     ) -> tuple[dict[str, tf.Tensor], dict[str, list[tf.Tensor]]]:
         embedded, real = self.embed(inputs, grains, seed)
         outputs, weights = self.encoder(embedded, real, seed=seed, return_weights=return_weights)
@@ -154,7 +164,11 @@ class HybridBackbone(SharedBackbone):
     own_positions = True
 
     def encode(
-        self, inputs: Mapping[str, tf.Tensor], grains: tuple[str, ...], seed: tf.Tensor | None, return_weights: bool
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        grains: tuple[str, ...],
+        seed: tf.Tensor | None,
+        return_weights: bool,
     ) -> tuple[dict[str, tf.Tensor], dict[str, list[tf.Tensor]]]:
         embedded, real = self.embed(inputs, self.grains, seed)
         outputs, weights = self.encoder(
@@ -187,7 +201,11 @@ class ComboBackbone(Backbone):
         return self.berts[grain].pool(grain, sequence_output)
 
     def encode(
-        self, inputs: Mapping[str, tf.Tensor], grains: tuple[str, ...], seed: tf.Tensor | None, return_weights: bool
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        grains: tuple[str, ...],
+        seed: tf.Tensor | None,
+        return_weights: bool,
     ) -> tuple[dict[str, tf.Tensor], dict[str, list[tf.Tensor]]]:
         outputs: dict[str, tf.Tensor] = {}
         weights: dict[str, list[tf.Tensor]] = {}

@@ -1,0 +1,210 @@
+"""Checkpoints and model directories.
+
+A model directory has `config.json`, `tokenizer/` and `checkpoints/`; it is complete on its own and may be
+moved. A checkpoint is `tf.train.Checkpoint`'s format; its variables have names that do not depend on Python
+objects: `model/PATH`, PATH as `variable.path`, such as `backbone/encoder/layer_0/attention/query/kernel`.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from ambert_tf.errors import InputError, one_line
+from ambert_tf.files import make_directory
+from ambert_tf.modeling.config import ModelConfig
+
+CONFIG_FILE = "config.json"
+TOKENIZER_DIRECTORY = "tokenizer"
+CHECKPOINT_DIRECTORY = "checkpoints"
+BACKBONE_PREFIX = "backbone/"
+
+_VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_MODEL_PREFIX = "model/"
+
+
+class ModelDirectory(NamedTuple):
+    """The parts of a model directory: its configuration, the tokenizer's directory, the newest checkpoint."""
+
+    config: ModelConfig
+    tokenizer_directory: str
+    checkpoint: str
+
+
+class Checkpoints:
+    """Saves and restores variables in `output_dir/checkpoints`.
+
+    Args:
+      output_dir: the model directory.
+      model: the Keras model; its variables are saved under their paths.
+      state: other variables by name, possibly nested, such as an optimizer's.
+      keep: how many checkpoints to keep.
+    """
+
+    def __init__(self, output_dir: str, model: keras.Model, state: Mapping[str, Any], keep: int = 3) -> None:
+        self.directory = os.path.join(output_dir, CHECKPOINT_DIRECTORY)
+        make_directory(self.directory)
+        self._model = model
+        self._checkpoint = tf.train.Checkpoint(
+            model={variable.path: variable.value for variable in model.variables}, **state
+        )
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, self.directory, max_to_keep=keep, checkpoint_name="ckpt"
+        )
+
+    def save(self, step: int) -> str:
+        """Writes a checkpoint and removes the oldest ones; returns its prefix."""
+        try:
+            return self._manager.save(checkpoint_number=step)
+        except (
+            tf.errors.ResourceExhaustedError,
+            tf.errors.UnknownError,
+            tf.errors.PermissionDeniedError,
+        ) as error:
+            raise InputError(
+                f"{self.directory}: the checkpoint of step {step} cannot be written: {one_line(error)}"
+            ) from None
+
+    def restore_latest(self) -> str | None:
+        """Restores the newest checkpoint that is whole; returns its prefix, or None if there is none.
+
+        Raises:
+          InputError: a checkpoint does not fit the model, or all are damaged.
+        """
+        prefixes = list(reversed(self._manager.checkpoints))
+        for prefix in prefixes:
+            try:
+                _check_shapes(prefix, self._model.variables)
+                self._checkpoint.restore(prefix).assert_existing_objects_matched()
+            except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
+                logging.warning(
+                    "%s: this checkpoint is damaged (%s); trying the one before", prefix, one_line(error)
+                )
+                continue
+            except AssertionError as error:
+                raise InputError(
+                    f"{prefix}: the checkpoint lacks a part of this run's state: {one_line(error)}"
+                ) from None
+            return prefix
+        if prefixes:
+            raise InputError(
+                f"{self.directory}: all {len(prefixes)} checkpoints are damaged; start in another --output_dir"
+            )
+        return None
+
+
+def is_model_directory(path: str) -> bool:
+    """Returns whether a directory looks like a model directory."""
+    return os.path.isfile(os.path.join(path, CONFIG_FILE)) and os.path.isdir(
+        os.path.join(path, CHECKPOINT_DIRECTORY)
+    )
+
+
+def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirectory:
+    """Returns the parts of a model directory.
+
+    Raises:
+      InputError: it is none, or has no checkpoint.
+    """
+    if not os.path.isdir(path):
+        raise InputError(
+            f"--{flag}={path}: no such directory; a model directory is needed, an --output_dir of training"
+        )
+    for name in (CONFIG_FILE, TOKENIZER_DIRECTORY, CHECKPOINT_DIRECTORY):
+        if not os.path.exists(os.path.join(path, name)):
+            raise InputError(
+                f"--{flag}={path}: is no model directory: {name} is missing (it holds {CONFIG_FILE}, "
+                f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/)"
+            )
+    checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
+    if checkpoint is None:
+        raise InputError(
+            f"--{flag}={path}: {CHECKPOINT_DIRECTORY}/ holds no complete checkpoint; train it first"
+        )
+    config = ModelConfig.from_file(os.path.join(path, CONFIG_FILE), flag)
+    return ModelDirectory(config, os.path.join(path, TOKENIZER_DIRECTORY), checkpoint)
+
+
+def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
+    """Returns the checkpoint that a model directory, a directory of checkpoints or a prefix stands for.
+
+    Raises:
+      InputError: there is none.
+    """
+    if os.path.isdir(path):
+        if os.path.exists(os.path.join(path, "checkpoint")):
+            latest = tf.train.latest_checkpoint(path)
+            if latest is not None:
+                return latest
+        return load_model_directory(path, flag).checkpoint
+    prefix = path.removesuffix(".index")
+    if not os.path.exists(prefix + ".index"):
+        raise InputError(
+            f"--{flag}={path}: no such checkpoint; name a model directory, or a checkpoint without its ending, such as "
+            f"DIR/{CHECKPOINT_DIRECTORY}/ckpt-1000"
+        )
+    return prefix
+
+
+def restore_backbone(model: keras.Model, path: str, flag: str = "init_checkpoint") -> str:
+    """Gives a model the encoder weights of a checkpoint: everything below `backbone/`; returns its prefix.
+
+    Args:
+      model: a backbone, or a model with one; heads keep their values.
+      path: a model directory, or a checkpoint's prefix.
+      flag: the flag it came from, for errors.
+
+    Raises:
+      InputError: there is no such checkpoint, or it does not fit the model.
+    """
+    prefix = checkpoint_prefix(path, flag)
+    restore_variables([v for v in model.variables if v.path.startswith(BACKBONE_PREFIX)], prefix)
+    return prefix
+
+
+def restore_model(model: keras.Model, path: str, flag: str = "model_dir") -> str:
+    """Gives a model all its weights from a checkpoint, heads too; otherwise like `restore_backbone`."""
+    prefix = checkpoint_prefix(path, flag)
+    restore_variables(model.variables, prefix)
+    return prefix
+
+
+def restore_variables(variables: Iterable[keras.Variable], prefix: str) -> None:
+    """Assigns to variables what a checkpoint has under their paths.
+
+    Raises:
+      InputError: a variable is missing there, has another shape, or the file is damaged.
+    """
+    variables = list(variables)
+    try:
+        _check_shapes(prefix, variables)
+        reader = tf.train.load_checkpoint(prefix)
+        for variable in variables:
+            variable.assign(reader.get_tensor(_key(variable.path)))
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
+
+
+def _check_shapes(prefix: str, variables: Iterable[keras.Variable]) -> None:
+    """Raises an InputError for the first variable that a checkpoint lacks or has in another shape."""
+    shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    for variable in variables:
+        found = shapes.get(_key(variable.path))
+        if found is None:
+            raise InputError(
+                f"{prefix}: the checkpoint has no variable {variable.path}; it was written by a model of another "
+                "model_type or with fewer layers"
+            )
+        if tuple(found) != tuple(variable.shape):
+            raise InputError(
+                f"{prefix}: {variable.path} has shape {tuple(found)} in the checkpoint and {tuple(variable.shape)} by "
+                "the configuration; use the configuration and tokenizer that the checkpoint was trained with"
+            )
+
+
+def _key(path: str) -> str:
+    # TensorFlow escapes the slash in the names of dictionary entries.
+    return _MODEL_PREFIX + path.replace(".", "..").replace("/", ".S") + _VALUE_SUFFIX

@@ -1,0 +1,202 @@
+"""BERT's optimizer over `tf.distribute`: AdamW, warm-up and linear decay, clipping after the all-reduce."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ambert_tf.training.precision import LossScale
+
+# BERT's optimizer leaves these out of weight decay. Matched against the parts of a variable's path.
+NO_WEIGHT_DECAY = ("layer_norm", "LayerNorm", "bias")
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmupLinearDecay:
+    """BERT's learning rate: up from 0 in `num_warmup_steps`, and `peak * (1 - step / num_train_steps)` after.
+
+    As in google-research/bert's `optimization.py`, the decay counts from step 0, not from the warm-up's end.
+    """
+
+    peak: float
+    num_train_steps: int
+    num_warmup_steps: int = 0
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the rate, float32, of the update that follows `step` updates."""
+        step = tf.cast(step, tf.float32)
+        decay = tf.maximum(0.0, 1.0 - step / self.num_train_steps)
+        if not self.num_warmup_steps:
+            return self.peak * decay
+        return self.peak * tf.where(step < self.num_warmup_steps, step / self.num_warmup_steps, decay)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdamWSettings:
+    """AdamW's settings; the defaults are BERT's, except `bias_correction`.
+
+    BERT's pre-training code left Adam's bias correction out (`bias_correction=False` does so too). It is on here: fine-tuning
+    on few examples is unstable without it, and the warm-up makes it matter little in pre-training.
+    """
+
+    weight_decay: float = 0.01
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+    clip_norm: float = 1.0
+    bias_correction: bool = True
+    no_weight_decay: tuple[str, ...] = NO_WEIGHT_DECAY
+
+
+class AdamW:
+    """AdamW with decoupled weight decay, as a few fused operations a variable.
+
+    Make it in the strategy's scope; call `apply_gradients` in replica context.
+
+    Args:
+      variables: what it trains, Keras variables; their paths decide on weight decay.
+      learning_rate: function from the step to the rate.
+      settings: the rest.
+      loss_scale: of float16.
+
+    Attributes:
+      step: int64 variable, the number of batches seen; it counts those left out for non-finite gradients.
+      updates: int64 variable, the number of updates made.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[keras.Variable],
+        learning_rate: WarmupLinearDecay,
+        settings: AdamWSettings | None = None,
+        loss_scale: LossScale | None = None,
+    ) -> None:
+        self.trainable = list(variables)
+        self.learning_rate = learning_rate
+        self.settings = settings or AdamWSettings()
+        self.loss_scale = loss_scale
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
+        self.first_moments = [self._zeros_like(variable, "first_moment") for variable in self.trainable]
+        self.second_moments = [self._zeros_like(variable, "second_moment") for variable in self.trainable]
+
+    @staticmethod
+    def _zeros_like(variable: keras.Variable, name: str) -> tf.Variable:
+        return tf.Variable(tf.zeros(variable.shape, tf.float32), trainable=False, name=name)
+
+    def decays(self, variable: keras.Variable) -> bool:
+        """Returns whether weight decay applies to a variable."""
+        parts = variable.path.split("/")
+        return not any(
+            part == name or part.endswith("_" + name) for part in parts for name in self._exclusions
+        )
+
+    @property
+    def _exclusions(self) -> tuple[str, ...]:
+        return self.settings.no_weight_decay
+
+    def variables(self) -> dict[str, Any]:
+        """Returns what a checkpoint has to hold, by name."""
+        named: dict[str, Any] = {"step": self.step, "updates": self.updates}
+        for name, moments in (("first_moment", self.first_moments), ("second_moment", self.second_moments)):
+            named[name] = {
+                variable.path: moment for variable, moment in zip(self.trainable, moments, strict=True)
+            }
+        if self.loss_scale is not None:
+            named["loss_scale"] = self.loss_scale.variables()
+        return named
+
+    def apply_gradients(self, gradients: Sequence[tf.Tensor | None]) -> dict[str, tf.Tensor]:
+        """Adds the replicas' gradients up, clips the sum by its global norm, and updates.
+
+        Args:
+          gradients: of this replica's share of the loss, times the loss scale; None where the loss does not
+            depend on the variable, which then stays as it is (no weight decay either).
+
+        Returns:
+          `learning_rate`, and `gradient_norm` before clipping. If the norm is not finite, nothing but `step`
+          and the loss scale has changed.
+        """
+        context = tf.distribute.get_replica_context()
+        used = [index for index, gradient in enumerate(gradients) if gradient is not None]
+        # Token tables get a dense gradient from the tied output anyway.
+        dense = [tf.cast(tf.convert_to_tensor(gradients[index]), tf.float32) for index in used]
+        if context.num_replicas_in_sync > 1:
+            dense = context.all_reduce(tf.distribute.ReduceOp.SUM, dense)
+        scale = self.loss_scale.scale.read_value() if self.loss_scale is not None else tf.constant(1.0)
+        norm = tf.linalg.global_norm(dense) / scale
+        clip = self.settings.clip_norm
+        factor = (tf.minimum(1.0, clip / norm) if clip else tf.constant(1.0)) / scale
+        rate = self.learning_rate(self.step.read_value())
+        time = tf.cast(self.updates.read_value() + 1, tf.float32)
+        context.merge_call(
+            lambda strategy, *values: self._update_all(strategy, used, *values),
+            args=(dense, factor, rate, time, tf.math.is_finite(norm)),
+        )
+        return {"learning_rate": rate, "gradient_norm": norm}
+
+    def _update_all(
+        self,
+        strategy: tf.distribute.Strategy,
+        indices: Sequence[int],
+        gradients: Sequence[Any],
+        factor: Any,
+        rate: Any,
+        time: Any,
+        finite: Any,
+    ) -> None:
+        """Updates every copy of every variable; in cross-replica context."""
+        all_finite = strategy.experimental_local_results(finite)[0]
+
+        def update() -> tf.Tensor:
+            for index, gradient in zip(indices, gradients, strict=True):
+                variable = self.trainable[index]
+                strategy.extended.update(
+                    variable.value,
+                    self._update_one,
+                    args=(
+                        self.first_moments[index],
+                        self.second_moments[index],
+                        gradient,
+                        factor,
+                        rate,
+                        time,
+                    ),
+                    kwargs={"weight_decay": self.settings.weight_decay if self.decays(variable) else 0.0},
+                )
+            self.updates.assign_add(1)
+            return tf.constant(True)
+
+        tf.cond(all_finite, update, lambda: tf.constant(False))
+        if self.loss_scale is not None:
+            self.loss_scale.update(all_finite)
+        self.step.assign_add(1)
+
+    def _update_one(
+        self,
+        variable: tf.Variable,
+        first_moment: tf.Variable,
+        second_moment: tf.Variable,
+        gradient: tf.Tensor,
+        factor: tf.Tensor,
+        rate: tf.Tensor,
+        time: tf.Tensor,
+        weight_decay: float,
+    ) -> None:
+        settings: Mapping[str, Any] = dataclasses.asdict(self.settings)
+        beta_1, beta_2, epsilon = settings["beta_1"], settings["beta_2"], settings["epsilon"]
+        if settings["bias_correction"]:
+            beta_1_power, beta_2_power = tf.pow(beta_1, time), tf.pow(beta_2, time)
+            # The operation adds epsilon to the uncorrected root; AdamW adds it to the corrected one.
+            epsilon = epsilon * tf.sqrt(1.0 - beta_2_power)
+        else:
+            beta_1_power = beta_2_power = tf.constant(0.0)
+        if weight_decay:
+            variable.assign_sub(variable.read_value() * (rate * weight_decay))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle, m=first_moment.handle, v=second_moment.handle,
+            beta1_power=beta_1_power, beta2_power=beta_2_power, lr=rate,
+            beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient * factor,
+        )  # fmt: skip
