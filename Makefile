@@ -18,6 +18,7 @@ help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
 
 setup: $(VENV)/.packages $(VENV)/.kenlm ## Make .venv from the lock file, with KenLM's lmplz (PYTHON=python3.12 to choose)
+	@:
 
 $(VENV)/.packages: requirements.lock pyproject.toml
 	@$(PYTHON) tools/check_machine.py
@@ -31,6 +32,7 @@ $(VENV)/.packages: requirements.lock pyproject.toml
 $(VENV)/.kenlm: $(VENV)/.packages tools/build_kenlm.sh tools/kenlm-build-requirements.txt
 	@echo "Building KenLM's lmplz and count_ngrams (a minute) ..."
 	@tools/build_kenlm.sh $(VENV)
+	@echo "Set-up is complete."
 	@touch $@
 
 demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT; leaves output/demo/

@@ -24,14 +24,14 @@ def one_line(error: BaseException) -> str:
 def describe_os_error(error: OSError) -> str:
     """Returns one line for an operating-system error, with the file it is about."""
     reason = os.strerror(error.errno) if error.errno else one_line(error)
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = "no space left on the device; free some, or choose another output directory"
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{reason}"
 
 
 def run_main(main: Callable[[Sequence[str]], object]) -> None:
-    """Runs `main(argv)` under absl; an `InputError` or `OSError` ends it with status 1 and one line on stderr."""
+    """Runs `main(argv)` under absl; an `InputError` or `OSError` ends it with one line on stderr and status 1."""
 
     def guarded(argv: Sequence[str]) -> int:
         if len(argv) > 1:

@@ -1,5 +1,6 @@
 """Reading and writing files so that nothing is lost or half-written."""
 
+import errno
 import glob
 import os
 import shutil
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ambert_tf.errors import InputError
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -19,26 +22,52 @@ def atomic_path(path: str) -> Iterator[str]:
     directory at `path` is replaced.
 
     Raises:
-      InputError: the directory of `path` cannot be made or written.
+      InputError: the directory of `path` cannot be made, or a file was written where a directory stands, or
+        the other way round.
+      OSError: whatever the body raised, with `path` for the file's name where it was the temporary one.
     """
-    directory = os.path.dirname(os.path.abspath(path))
+    path = os.path.abspath(path)
+    directory, name = os.path.split(path)
     make_directory(directory)
-    stem, ending = os.path.splitext(os.path.basename(path))
+    stem, ending = os.path.splitext(name)
     temporary = os.path.join(directory, f".{stem}.tmp-{os.getpid()}{ending}")
     try:
         yield temporary
-        if os.path.isdir(temporary) and os.path.isdir(path):
-            retired = tempfile.mkdtemp(prefix=f".{stem}.old-", dir=directory)
-            os.rename(path, os.path.join(retired, "old"))
-            os.rename(temporary, path)
-            shutil.rmtree(retired)
+        if os.path.isdir(temporary):
+            _replace_directory(temporary, path)
+        elif os.path.isdir(path):
+            raise InputError(f"{path}: is a directory where a file is to be written")
         else:
             os.replace(temporary, path)
+    except OSError as error:
+        # The user knows the name they gave, not the temporary one; a failed write carries no name at all.
+        if error.filename == temporary or (error.filename is None and error.errno in _DISK_FULL):
+            error.filename = path
+        raise
     finally:
         if os.path.isdir(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
         elif os.path.lexists(temporary):
             os.remove(temporary)
+
+
+def _replace_directory(new: str, path: str) -> None:
+    """Renames the directory `new` to `path`; one that is there goes away only after that."""
+    if not os.path.lexists(path):
+        os.rename(new, path)
+        return
+    if not os.path.isdir(path):
+        raise InputError(f"{path}: is a file where a directory is to be written")
+    retired = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.old-", dir=os.path.dirname(path))
+    old = os.path.join(retired, "old")
+    os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except OSError:
+        os.rename(old, path)
+        os.rmdir(retired)
+        raise
+    shutil.rmtree(retired)
 
 
 def make_directory(path: str) -> None:
@@ -63,11 +92,14 @@ def input_files(pattern: str, flag: str) -> list[str]:
       flag: the flag it came from, for the error.
 
     Raises:
-      InputError: a part matches nothing, is a directory, cannot be read or is empty.
+      InputError: a part matches no file, is a directory, cannot be read or is empty.
     """
     found: set[str] = set()
     for part in filter(None, (piece.strip() for piece in (pattern or "").split(","))):
-        matches = glob.glob(part, recursive=True) if glob.has_magic(part) and not os.path.exists(part) else [part]
+        if os.path.exists(part) or not glob.has_magic(part):
+            matches = [part]
+        else:
+            matches = [name for name in glob.glob(part, recursive=True) if not os.path.isdir(name)]
         if not matches:
             raise InputError(f"--{flag}={part}: no file matches this pattern")
         for name in matches:
@@ -84,7 +116,8 @@ def check_input_file(name: str, flag: str) -> str:
       InputError: it does not exist, is a directory, cannot be read or is empty.
     """
     if os.path.isdir(name):
-        raise InputError(f"--{flag}={name}: is a directory; name a file, or a pattern such as '{name.rstrip('/')}/*'")
+        pattern = os.path.join(name, "*")
+        raise InputError(f"--{flag}={name}: is a directory; name a file, or a pattern such as '{pattern}'")
     if not os.path.exists(name):
         raise InputError(f"--{flag}={name}: no such file")
     if not os.access(name, os.R_OK):

@@ -1,4 +1,4 @@
-"""Checks, before anything is installed, that this machine has what set-up needs; one line for each thing missing."""
+"""Checks, before anything is installed, that this machine has what set-up needs; names each missing part."""
 
 import importlib.util
 import os
@@ -12,15 +12,15 @@ def missing_parts():
     version = sys.version_info[:2]
     if not (3, 10) <= version <= (3, 13):
         return [
-            "Python 3.10 to 3.13 is needed, and this is %d.%d (%s); name another one: make setup PYTHON=python3.12"
-            % (version + (sys.executable,))
+            f"Python 3.10 to 3.13 is needed, and this is {version[0]}.{version[1]} ({sys.executable}); "
+            "name another one: make setup PYTHON=python3.12"
         ]
     missing = []
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         missing.append("Python's venv module is missing (Debian: apt-get install python3-venv)")
     header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
     if not os.path.exists(header):
-        missing.append("%s is missing, kenlm's Python module needs it (Debian: apt-get install python3-dev)" % header)
+        missing.append(f"{header} is missing; kenlm's module needs it (Debian: apt-get install python3-dev)")
     if shutil.which("g++") is None:
         missing.append("g++ is missing, KenLM is built with it (Debian: apt-get install g++)")
     return missing

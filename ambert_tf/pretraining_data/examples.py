@@ -125,3 +125,15 @@ def parse_examples(serialized: tf.Tensor, features: Iterable[str]) -> dict[str, 
     specification = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in features}
     parsed = tf.io.parse_example(serialized, specification)
     return {name: tf.cast(parsed[name], tf.int32) for name in specification}
+
+
+def feature_names(serialized: bytes) -> set[str]:
+    """Returns the names of the features that a serialized record holds.
+
+    Raises:
+      ValueError: it is no `tf.train.Example`.
+    """
+    try:
+        return set(tf.train.Example.FromString(serialized).features.feature)
+    except Exception as error:  # protobuf's DecodeError is no public name
+        raise ValueError("no tf.train.Example") from error

@@ -60,8 +60,8 @@ def _facts_of_file(name: str) -> RecordFacts:
     with naming_damaged_files([name]):
         for serialized in tf.data.TFRecordDataset(name, compression_type(name)).take(1):
             try:
-                present = set(tf.train.Example.FromString(serialized.numpy()).features.feature)
-            except Exception:  # protobuf's DecodeError is no public name
+                present = examples.feature_names(serialized.numpy())
+            except ValueError:
                 raise InputError(f"{name}: record 0 is no tf.train.Example; {_WHAT_WOULD_BE_RIGHT}") from None
             missing = sorted(set(examples.INPUT_FEATURES) - present)
             if missing:

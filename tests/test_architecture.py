@@ -1,0 +1,146 @@
+"""The rules of CONTRIBUTING.md that can be read off the source: who imports whom, who knows the record."""
+
+import ast
+import pathlib
+import re
+import sys
+
+import pytest
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGE = PROJECT / "ambert_tf"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# From the bottom up; a room imports from itself and from rows above its own in this table.
+ROWS = [
+    {"errors"},
+    {"files"},
+    {"tokenization"},
+    {"modeling"},
+    {"training"},
+    {"checkpoints"},
+    {"pretraining_data", "serving", "analysis"},
+    {"tasks"},
+]
+HEIGHT = {room: height for height, rooms in enumerate(ROWS) for room in rooms}
+
+# What only the file that knows the TFRecord schema may use.
+RECORD_NAMES = {
+    "FixedLenFeature",
+    "FixedLenSequenceFeature",
+    "RaggedFeature",
+    "SparseFeature",
+    "VarLenFeature",
+    "parse_example",
+    "parse_sequence_example",
+    "parse_single_example",
+    "parse_single_sequence_example",
+}
+RECORD_PROTOS = {"Example", "Feature", "Features", "Int64List", "SequenceExample"}
+
+# Import names that differ from the names of their distributions.
+DISTRIBUTIONS = {"absl": "absl-py"}
+
+
+def room_of(path):
+    """Returns the room of a module: the first part of its path below ambert_tf."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_names(path, tree):
+    """Returns the full names of the modules and objects that a module imports, wherever in it."""
+    package = (PROJECT / path).relative_to(PROJECT).parent.parts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            for alias in node.names:
+                yield ".".join([*base, *filter(None, [node.module]), alias.name])
+
+
+def wrong_imports(path, tree):
+    """Returns the imports of other rooms of the package that are not below a module's own."""
+    room = room_of(path)
+    wrong = []
+    for name in imported_names(path, tree):
+        parts = name.split(".")
+        if parts[0] != "ambert_tf" or len(parts) < 2 or parts[1] not in HEIGHT:
+            continue
+        if parts[1] != room and HEIGHT[parts[1]] >= HEIGHT.get(room, -1):
+            wrong.append(name)
+    return wrong
+
+
+def record_names(tree):
+    """Returns the names in a module that build or parse records."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            parent = node.value.attr if isinstance(node.value, ast.Attribute) else ""
+            if node.attr in RECORD_NAMES or (node.attr in RECORD_PROTOS and parent == "train"):
+                found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(alias.name for alias in node.names if alias.name in RECORD_NAMES)
+    return found
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def declared(part):
+    """Returns the names of the distributions in a list of pyproject.toml, such as `dependencies`."""
+    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    body = re.search(rf"^{part} = \[(.*?)\]$", text, flags=re.MULTILINE | re.DOTALL).group(1)
+    return set(re.findall(r'"([A-Za-z0-9-]+)', body))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PROJECT)))
+class TestModule:
+    def test_is_in_a_room_that_has_a_place(self, path):
+        assert room_of(path) in {*HEIGHT, "__init__"}
+
+    def test_imports_downwards_only(self, path):
+        assert wrong_imports(path, parse(path)) == []
+
+    def test_leaves_the_record_to_one_file(self, path):
+        if path != PACKAGE / "pretraining_data" / "examples.py":
+            assert record_names(parse(path)) == set()
+
+    def test_imports_only_what_is_declared(self, path):
+        tree = parse(path)
+        ours_and_pythons = {"ambert_tf", *sys.stdlib_module_names}
+
+        def distributions(nodes):
+            tops = {name.split(".")[0] for node in nodes for name in imported_names(path, node)}
+            return {DISTRIBUTIONS.get(top, top.replace("_", "-")) for top in tops - ours_and_pythons}
+
+        at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        assert distributions(at_the_top) <= declared("dependencies")
+        # Extras may be missing, so they are imported where they are used.
+        assert distributions([tree]) <= declared("dependencies") | declared("beam") | declared("interop")
+
+
+def test_one_file_knows_the_record():
+    assert record_names(parse(PACKAGE / "pretraining_data" / "examples.py"))
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "wrong"),
+    [
+        ("modeling/models.py", "from ambert_tf.tokenization import tokenizer", []),
+        ("modeling/models.py", "from ambert_tf.modeling.config import ModelConfig", []),
+        ("modeling/models.py", "from .config import ModelConfig", []),
+        ("modeling/models.py", "from ambert_tf.training import loop", ["ambert_tf.training.loop"]),
+        ("modeling/models.py", "def f():\n  import ambert_tf.tasks.clue", ["ambert_tf.tasks.clue"]),
+        ("modeling/models.py", "from ..training import loop", ["ambert_tf.training.loop"]),
+        ("modeling/models.py", "from ambert_tf import training", ["ambert_tf.training"]),
+        ("serving/text.py", "from ambert_tf.analysis import maps", ["ambert_tf.analysis.maps"]),
+        ("files.py", "from ambert_tf.errors import InputError", []),
+        ("errors.py", "from ambert_tf import files", ["ambert_tf.files"]),
+    ],
+)
+def test_the_import_rule_itself(place, line, wrong):
+    assert wrong_imports(PACKAGE / place, ast.parse(line)) == wrong

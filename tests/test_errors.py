@@ -1,0 +1,84 @@
+"""What a user sees when something they gave is wrong: one line on standard error, and the exit status."""
+
+import errno
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from ambert_tf.errors import InputError, describe_os_error, one_line
+
+
+def run_script(directory, body, *arguments):
+    """Runs a script whose `main` has the given body; returns what it printed and its status."""
+    script = directory / "script.py"
+    script.write_text(
+        "from absl import flags\n"
+        "from ambert_tf.errors import InputError, run_main\n"
+        "FLAGS = flags.FLAGS\n"
+        "flags.DEFINE_integer('steps', 3, 'Steps.')\n"
+        "def main(argv):\n" + textwrap.indent(textwrap.dedent(body), "    ") + "\nrun_main(main)\n"
+    )
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_main_that_returns_ends_with_status_0(tmp_path):
+    done = run_script(tmp_path, "print('steps', FLAGS.steps)", "--steps=5")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "steps 5\n", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("raise InputError('--steps=3: too few;\\n  give 4')", "error: --steps=3: too few; give 4"),
+        ("open('/nowhere/corpus.txt')", "error: /nowhere/corpus.txt: No such file or directory"),
+    ],
+)
+def test_input_and_system_errors_become_one_line(tmp_path, body, line):
+    done = run_script(tmp_path, body)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line + "\n")
+
+
+def test_full_disk_says_what_to_do(tmp_path):
+    body = """
+    with open('/dev/full', 'w') as file:
+        file.write('a' * 100_000)
+    """
+    done = run_script(tmp_path, body)
+    line = "error: no space left on the device; free some, or choose another output directory\n"
+    assert (done.returncode, done.stderr) == (1, line)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(tmp_path):
+    done = run_script(tmp_path, "{}['key']")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "KeyError: 'key'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "part"),
+    [
+        ("--step=5", "'step'"),
+        ("--steps=five", "--steps=five"),
+        ("corpus.txt", "unexpected argument 'corpus.txt'; flags are written --name=value"),
+    ],
+)
+def test_wrong_flags_are_named_in_one_line(tmp_path, argument, part):
+    done = run_script(tmp_path, "print('ran')", argument)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert part in done.stderr
+
+
+def test_one_line_joins_lines_and_blanks():
+    assert one_line(InputError("a:\n\n  b\tc")) == "a: b c"
+
+
+def test_describe_os_error():
+    assert describe_os_error(PermissionError(errno.EACCES, "x", "out.txt")) == "out.txt: Permission denied"
+    assert describe_os_error(OSError("Not a gzipped file")) == "Not a gzipped file"
+    full = describe_os_error(OSError(errno.ENOSPC, "x", "out.txt"))
+    assert full == "out.txt: no space left on the device; free some, or choose another output directory"
