@@ -29,7 +29,7 @@ $(VENV)/.packages: requirements.lock pyproject.toml
 	    $(VENV)/bin/python -m pip install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.kenlm: $(VENV)/.packages tools/build_kenlm.sh tools/kenlm-build-requirements.txt
+$(VENV)/.kenlm: requirements.lock tools/build_kenlm.sh tools/kenlm-build-requirements.txt | $(VENV)/.packages
 	@echo "Building KenLM's lmplz and count_ngrams (a minute) ..."
 	@tools/build_kenlm.sh $(VENV)
 	@echo "Set-up is complete."
