@@ -6,8 +6,8 @@
 Run the same command again to go on from the newest checkpoint.
 """
 
-import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -37,7 +37,9 @@ flags.DEFINE_integer("train_batch_size", 32, "Sequences an update, over all repl
 flags.DEFINE_integer("eval_batch_size", 32, "Sequences an evaluation step, over all replicas.")
 flags.DEFINE_integer("max_eval_steps", None, "Evaluation steps; by default all held-out records are read.")
 flags.DEFINE_integer("num_train_steps", 100_000, "Number of updates.")
-flags.DEFINE_integer("num_warmup_steps", 10_000, "Updates over which the learning rate rises.")
+flags.DEFINE_integer(
+    "num_warmup_steps", None, "Updates over which the rate rises; by default 10000, at most a tenth."
+)
 flags.DEFINE_float("learning_rate", 1e-4, "Highest learning rate.")
 flags.DEFINE_float("weight_decay", 0.01, "Decoupled weight decay; layer norms and biases have none.")
 flags.DEFINE_boolean("bias_correction", True, "Adam's bias correction; BERT's pre-training code has none.")
@@ -70,11 +72,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from ambert_tf.tasks.pretraining import PretrainingSettings, run_pretraining
 
-    run_pretraining(
-        PretrainingSettings(
-            **{field.name: FLAGS[field.name].value for field in dataclasses.fields(PretrainingSettings)}
-        )
-    )
+    values: dict[str, Any] = {name: FLAGS[name].value for name in PretrainingSettings.__dataclass_fields__}
+    run_pretraining(PretrainingSettings(**values))
 
 
 if __name__ == "__main__":

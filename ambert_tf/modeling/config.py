@@ -122,17 +122,17 @@ class ModelConfig:
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type in (int, "int"):
-                low = 0 if field.name == "coarse_vocab_size" else 1
-                if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                    raise InputError(
-                        f"{source}: {field.name} is {value!r}; it must be a whole number of at least {low}"
-                    )
-            elif field.type in (float, "float"):
-                if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-                    raise InputError(
-                        f"{source}: {field.name} is {value!r}; it must be a number from 0 to below 1"
-                    )
+            least = 0 if field.name == "coarse_vocab_size" else 1
+            if isinstance(field.default, float):
+                right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+                wanted = "a number from 0 to below 1"
+            elif isinstance(field.default, str):
+                continue
+            else:
+                right = isinstance(value, int) and not isinstance(value, bool) and value >= least
+                wanted = f"a whole number of at least {least}"
+            if not right:
+                raise InputError(f"{source}: {field.name} is {value!r}; it must be {wanted}")
         if self.model_type not in MODEL_TYPES:
             raise InputError(
                 f"{source}: model_type is {self.model_type!r}; it must be one of {', '.join(MODEL_TYPES)}"
@@ -143,10 +143,9 @@ class ModelConfig:
             )
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
-                f"{source}: hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
+                f"{source}: hidden_size {self.hidden_size} is no multiple of num_attention_heads "
+                f"{self.num_attention_heads}"
             )
         if "coarse" in self.grains and not self.coarse_vocab_size:
-            raise InputError(
-                f"{source}: model_type {self.model_type} needs coarse_vocab_size, the coarse vocabulary's size"
-            )
+            raise InputError(f"{source}: model_type {self.model_type} needs coarse_vocab_size")
         return self

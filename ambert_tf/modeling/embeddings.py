@@ -1,5 +1,7 @@
 """BERT's input: token, position and segment embeddings, added and normalised."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -18,7 +20,7 @@ class Embeddings(SeededLayer):
     """
 
     def __init__(
-        self, config: ModelConfig, grains: tuple[str, ...], own_positions: bool = False, **kwargs
+        self, config: ModelConfig, grains: tuple[str, ...], own_positions: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(initializer_range=config.initializer_range, **kwargs)
         self.config = config
@@ -68,7 +70,7 @@ class Embeddings(SeededLayer):
             length, longest, f"a {grain} sequence is longer than max_position_embeddings ({longest})"
         )
         tokens = tf.gather(self.token_tables[grain].value, ids)
-        # A product with two or three one-hot columns: its gradient is a product too, not a scatter of every token.
+        # A product with two or three one-hot columns: its gradient is a product too, not a scatter.
         one_hot = tf.one_hot(tf.reshape(segment_ids, [-1]), self.config.type_vocab_size, dtype=tf.float32)
         segments = tf.reshape(tf.matmul(one_hot, self.segment_table.value), tf.shape(tokens))
         embedded = tokens + segments + self.position_tables[grain].value[:length]

@@ -1,6 +1,7 @@
 """BERT's Transformer encoder (post-layer-norm), for one or more batches of sequences at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -12,17 +13,9 @@ MASKED_SCORE = -1e9  # added in float32 to the attention score of a padding posi
 SITES_PER_LAYER = 3  # places with dropout
 
 
-def _dense(
-    config: ModelConfig, inputs: int, outputs: int, name: str, like: keras.layers.Layer, seed: int
-) -> Dense:
-    return Dense(
-        inputs,
-        outputs,
-        initializer_range=config.initializer_range,
-        seed=seed,
-        name=name,
-        dtype=like.dtype_policy,
-    )
+def _dense(parent: keras.layers.Layer, inputs: int, outputs: int, name: str, seed: int) -> Dense:
+    spread = parent.config.initializer_range
+    return Dense(inputs, outputs, initializer_range=spread, seed=seed, name=name, dtype=parent.dtype_policy)
 
 
 class SelfAttention(keras.layers.Layer):
@@ -32,14 +25,14 @@ class SelfAttention(keras.layers.Layer):
     tokens share, are one each; only scores and sums stay inside each sequence.
     """
 
-    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs) -> None:
+    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         size = config.hidden_size
-        self.query = _dense(config, size, size, "query", self, seed)
-        self.key = _dense(config, size, size, "key", self, seed)
-        self.value = _dense(config, size, size, "value", self, seed)
-        self.output_dense = _dense(config, size, size, "output", self, seed)
+        self.query = _dense(self, size, size, "query", seed)
+        self.key = _dense(self, size, size, "key", seed)
+        self.value = _dense(self, size, size, "value", seed)
+        self.output_dense = _dense(self, size, size, "output", seed)
 
     def build(self, input_shape: object = None) -> None:
         for layer in (self.query, self.key, self.value, self.output_dense):
@@ -63,7 +56,7 @@ class SelfAttention(keras.layers.Layer):
           return_weights: also return the attention weights.
 
         Returns:
-          [tokens, hidden], and for each batch the weights [batch, heads, length, length] (none if not asked for).
+          [tokens, hidden], and for each batch the weights [batch, heads, length, length] (if asked for).
         """
         heads = self.config.num_attention_heads
         head_size = self.config.hidden_size // heads
@@ -103,24 +96,23 @@ def _shape(matrix: tf.Tensor) -> list[int | tf.Tensor]:
 
 
 class EncoderLayer(keras.layers.Layer):
-    """One Transformer layer: self-attention and feed-forward, each with a residual and a layer norm after it."""
+    """One Transformer layer: self-attention, then feed-forward, a residual and a layer norm after each."""
 
-    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs) -> None:
+    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.activation = activation_function(config.hidden_act)
         size, policy = config.hidden_size, self.dtype_policy
         self.attention = SelfAttention(config, seed, name="attention", dtype=policy)
         self.attention_layer_norm = LayerNormalization(size, name="attention_layer_norm", dtype=policy)
-        self.intermediate = _dense(config, size, config.intermediate_size, "intermediate", self, seed)
-        self.output_dense = _dense(config, config.intermediate_size, size, "output", self, seed)
+        self.intermediate = _dense(self, size, config.intermediate_size, "intermediate", seed)
+        self.output_dense = _dense(self, config.intermediate_size, size, "output", seed)
         self.output_layer_norm = LayerNormalization(size, name="output_layer_norm", dtype=policy)
 
     def build(self, input_shape: object = None) -> None:
-        parts = (
-            self.attention, self.attention_layer_norm, self.intermediate, self.output_dense, self.output_layer_norm,
-        )  # fmt: skip
-        for layer in parts:
+        for layer in (self.attention, self.attention_layer_norm):
+            layer.build()
+        for layer in (self.intermediate, self.output_dense, self.output_layer_norm):
             layer.build()
 
     def call(
@@ -142,7 +134,7 @@ class EncoderLayer(keras.layers.Layer):
 class Encoder(keras.layers.Layer):
     """The stack of Transformer layers."""
 
-    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs) -> None:
+    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.encoder_layers = [
@@ -171,7 +163,7 @@ class Encoder(keras.layers.Layer):
 
         Returns:
           The representations, each [batch, length, hidden]; and a list with the attention weights of each
-          layer, each a list with one [batch, heads, length, length] a batch of sequences (empty if not asked for).
+          layer, each a list with one [batch, heads, length, length] a batch of sequences (if asked for).
         """
         size = self.config.hidden_size
         flat = [tf.reshape(sequence, [-1, size]) for sequence in sequences]

@@ -1,8 +1,12 @@
 """How many floating-point operations a model needs; a product and an addition count as two."""
 
+from typing import TypeAlias
+
 import tensorflow as tf
 
 from ambert_tf.modeling.config import ModelConfig
+
+Amount: TypeAlias = tf.Tensor | float
 
 BACKWARD_FACTOR = 2  # the backward pass has two matrix products for each one of the forward pass
 
@@ -22,7 +26,7 @@ def encoder_flops(
     return config.num_hidden_layers * (by_token * tokens + 4.0 * hidden * squared_lengths)
 
 
-def masked_lm_flops(config: ModelConfig, grain: str, predictions: tf.Tensor | float) -> tf.Tensor | float:
+def masked_lm_flops(config: ModelConfig, grain: str, predictions: Amount) -> Amount:
     """Returns the forward operations of one grain's masked-LM head."""
     hidden = config.hidden_size
     return 2.0 * hidden * (hidden + config.grain_vocab_size(grain)) * predictions

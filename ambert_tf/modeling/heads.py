@@ -90,7 +90,7 @@ class ClassificationHeads(keras.layers.Layer):
                 seed=seed,
                 initializer_range=config.initializer_range,
                 dtype=self.dtype_policy,
-            )  # fmt: skip
+            )
             for name in names
         }
 

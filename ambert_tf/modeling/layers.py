@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,7 +11,7 @@ LAYER_NORM_EPSILON = 1e-12  # BERT's
 
 
 def variable_seed(seed: int, path: str) -> int:
-    """Returns the seed of one variable's initial values: by its name, so that the order of creation is free."""
+    """Returns the seed of one variable's initial values, by its name: the order of creation is free."""
     return zlib.crc32(f"{seed}/{path}".encode())
 
 
@@ -22,7 +23,7 @@ class SeededLayer(keras.layers.Layer):
       seed: seed of the initial values.
     """
 
-    def __init__(self, initializer_range: float = 0.02, seed: int = 0, **kwargs) -> None:
+    def __init__(self, initializer_range: float = 0.02, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.initializer_range = initializer_range
         self.seed = seed
@@ -37,7 +38,7 @@ class SeededLayer(keras.layers.Layer):
 class Dense(SeededLayer):
     """A matrix product and a bias on `[tokens, inputs]`."""
 
-    def __init__(self, inputs: int, outputs: int, **kwargs) -> None:
+    def __init__(self, inputs: int, outputs: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.inputs = inputs
         self.outputs = outputs
@@ -53,7 +54,7 @@ class Dense(SeededLayer):
 class LayerNormalization(keras.layers.Layer):
     """Layer normalisation over the last axis, computed in float32 whatever the precision is."""
 
-    def __init__(self, size: int, **kwargs) -> None:
+    def __init__(self, size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = size
 

@@ -37,7 +37,7 @@ def masked_lm_accuracy(
 
 
 def pretraining_loss(parts: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Eq. (1): the fine and the coarse masked-LM loss added up, and the next-sentence loss where there is one.
+    """Eq. (1): the fine and the coarse masked-LM loss added up, and the next-sentence loss if there is one.
 
     Args:
       parts: scalars by name; those whose name ends in `_loss` are added.

@@ -1,4 +1,4 @@
-"""The five models: AMBERT, its alternatives Combo and Hybrid (§3.4 of the paper), and BERT on either grain."""
+"""The five models: AMBERT, its alternatives Combo and Hybrid (§3.4 of the paper), BERT on either grain."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -64,8 +64,8 @@ class Backbone(keras.Model):
         """Encodes both grains, or only some: `grains=("fine",)` of an AMBERT is AMBERT-Single.
 
         Args:
-          inputs: for each grain g that is encoded, `g_input_ids` and `g_segment_ids`, int32 [batch, g_length];
-            id 0 is padding. Other keys are passed over.
+          inputs: for each grain g that is encoded, `g_input_ids` and `g_segment_ids`, int32 [batch,
+            g_length]; id 0 is padding. Other keys are passed over.
           training: whether dropout is on.
           grains: what to return; all by default.
           seed: of the dropout, int32 [2]; a random one by default.
@@ -106,7 +106,7 @@ class Backbone(keras.Model):
 
 
 class SharedBackbone(Backbone):
-    """AMBERT: one encoder for both grains, which differ in their token embeddings only. BERT with one grain."""
+    """AMBERT: one encoder for both grains, which differ in their token tables only. BERT with one grain."""
 
     own_positions = False
 
@@ -134,7 +134,7 @@ class SharedBackbone(Backbone):
     def embed(
         self, inputs: Mapping[str, tf.Tensor], grains: Sequence[str], seed: tf.Tensor | None
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Returns for each grain its embeddings [batch, length, hidden], and where it is not padding [batch, length]."""
+        """Returns each grain's embeddings [batch, length, hidden], and [batch, length], False at padding."""
         embedded, real = [], []
         for index, grain in enumerate(grains):
             ids = inputs[f"{grain}_input_ids"]

@@ -13,7 +13,7 @@ from ambert_tf.modeling.models import build_model
 
 
 class Predictions(NamedTuple):
-    """Masked-LM predictions of one grain: logits float32 [predictions, vocab], ids and weights [predictions]."""
+    """One grain's masked-LM predictions: logits float32 [predictions, vocab], ids, weights [predictions]."""
 
     logits: tf.Tensor
     ids: tf.Tensor
@@ -103,9 +103,10 @@ class PretrainingModel(keras.Model):
 def masked_positions(
     inputs: Mapping[str, tf.Tensor], grain: str, length: tf.Tensor, static_shapes: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns one grain's masked positions, counted through the batch (`row * length + position`), ids and weights.
+    """Returns one grain's masked positions, their ids and weights.
 
-    All are [predictions]; only the real ones unless `static_shapes`.
+    The positions are counted through the batch: `row * length + position`. All are [predictions];
+    only the real ones unless `static_shapes`.
     """
     positions, ids = inputs[f"{grain}_masked_lm_positions"], inputs[f"{grain}_masked_lm_ids"]
     weights = tf.cast(inputs[f"{grain}_masked_lm_weights"], tf.float32)

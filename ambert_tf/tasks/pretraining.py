@@ -6,30 +6,39 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import atomic_path, input_files, make_directory
+from ambert_tf.files import atomic_path, input_files
 from ambert_tf.modeling.config import PRESETS, ModelConfig
-from ambert_tf.modeling.flops import pretraining_flops
-from ambert_tf.modeling.losses import masked_lm_accuracy, masked_lm_loss, pretraining_loss
 from ambert_tf.modeling.pretraining_model import PretrainingModel
 from ambert_tf.pretraining_data.input import pretraining_dataset
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.records import RecordFacts, naming_damaged_files, record_facts
+from ambert_tf.tasks.pretraining_objective import PretrainingObjective, evaluation_results
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import CONFIG_FILE, TOKENIZER_DIRECTORY, Checkpoints, restore_backbone
+from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory, restore_backbone
 from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.loop import Batch, Evaluator, LoopSettings, train
+from ambert_tf.training.evaluation import Evaluator
+from ambert_tf.training.loop import LoopSettings, train
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.precision import POLICIES, LossScale, precision_from_flags
 from ambert_tf.training.progress import Progress
 
 STATS_FILE = "stats.json"
 EVAL_RESULTS = "eval_results"
+
+AT_LEAST_ONE = (
+    "train_batch_size",
+    "eval_batch_size",
+    "num_train_steps",
+    "save_checkpoints_steps",
+    "keep_checkpoints",
+    "log_steps",
+    "steps_per_loop",
+    "gradient_accumulation_steps",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +56,7 @@ class PretrainingSettings:
     eval_batch_size: int = 32
     max_eval_steps: int | None = None
     num_train_steps: int = 100_000
-    num_warmup_steps: int = 10_000
+    num_warmup_steps: int | None = None
     learning_rate: float = 1e-4
     weight_decay: float = 0.01
     bias_correction: bool = True
@@ -67,109 +76,30 @@ class PretrainingSettings:
     num_replicas: int | None = None
     random_seed: int = 12345
 
+    @property
+    def warmup_steps(self) -> int:
+        """BERT's 10,000, but no more than a tenth of the run, where `num_warmup_steps` is not given."""
+        if self.num_warmup_steps is not None:
+            return self.num_warmup_steps
+        return min(10_000, self.num_train_steps // 10)
+
     def validate(self) -> None:
         """Raises an InputError if a value is out of range."""
         for name in ("input_file", "output_dir", "tokenizer_dir"):
             if not getattr(self, name):
                 raise InputError(f"--{name} is needed")
-        for name in (
-            "train_batch_size", "eval_batch_size", "num_train_steps", "save_checkpoints_steps", "keep_checkpoints",
-            "log_steps", "steps_per_loop", "gradient_accumulation_steps",
-        ):  # fmt: skip
+        for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)}: must be at least 1")
         if self.max_seq_length < 8:
             raise InputError(f"--max_seq_length={self.max_seq_length}: must be at least 8")
-        if not 0 <= self.num_warmup_steps <= self.num_train_steps:
+        if not 0 <= self.warmup_steps <= self.num_train_steps:
             raise InputError(
-                f"--num_warmup_steps={self.num_warmup_steps}: must be from 0 to --num_train_steps={self.num_train_steps}"
+                f"--num_warmup_steps={self.warmup_steps}: must be from 0 to --num_train_steps, "
+                f"{self.num_train_steps}"
             )
         if not self.learning_rate > 0:
             raise InputError(f"--learning_rate={self.learning_rate}: must be above 0")
-
-
-class PretrainingObjective:
-    """Eq. (1) over a part of a batch, as `training.loop.Objective`.
-
-    Args:
-      model: what is trained.
-    """
-
-    def __init__(self, model: PretrainingModel) -> None:
-        self.model = model
-        self.grains = model.config.grains
-
-    @property
-    def trainable_variables(self) -> Sequence[keras.Variable]:
-        return self.model.trainable_variables
-
-    def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
-        totals = {grain: tf.reduce_sum(batch[f"{grain}_masked_lm_weights"]) for grain in self.grains}
-        totals["sequences"] = tf.cast(tf.shape(batch[f"{self.grains[0]}_input_ids"])[0], tf.float32)
-        return totals
-
-    def loss(
-        self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        outputs = self.model(batch, training=True, seed=seed)
-        metrics: dict[str, tf.Tensor] = {}
-        for grain in self.grains:
-            metrics[f"{grain}_masked_lm_loss"] = masked_lm_loss(*outputs[grain], totals[grain])
-        if "next_sentence" in outputs:
-            labels = batch["next_sentence_label"]
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels=labels, logits=outputs["next_sentence"]
-            )
-            metrics["next_sentence_loss"] = tf.reduce_sum(losses) / totals["sequences"]
-        loss = pretraining_loss(metrics)
-        for grain in self.grains:
-            metrics[f"{grain}_masked_lm_accuracy"] = masked_lm_accuracy(*outputs[grain], totals[grain])
-        real = {g: tf.cast(batch[f"{g}_input_ids"] != 0, tf.float32) for g in self.grains}
-        lengths = {grain: tf.reduce_sum(values, axis=1) for grain, values in real.items()}
-        predictions = {grain: tf.reduce_sum(batch[f"{grain}_masked_lm_weights"]) for grain in self.grains}
-        metrics["sequences"] = tf.cast(tf.shape(batch[f"{self.grains[0]}_input_ids"])[0], tf.float32)
-        metrics["tokens"] = tf.add_n([tf.reduce_sum(values) for values in lengths.values()])
-        metrics["model_flops"] = pretraining_flops(self.model.config, lengths, predictions)
-        return loss, metrics
-
-    def evaluation_sums(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the sums that `evaluation_results` takes, over one batch."""
-        outputs = self.model(batch, training=False)
-        one = tf.constant(1.0)
-        sums: dict[str, tf.Tensor] = {}
-        for grain in self.grains:
-            logits, ids, weights = outputs[grain]
-            sums[f"{grain}_loss"] = masked_lm_loss(logits, ids, weights, one)
-            sums[f"{grain}_right"] = masked_lm_accuracy(logits, ids, weights, one)
-            size = self.model.config.grain_vocab_size(grain)
-            real = tf.boolean_mask(ids, weights > 0)
-            sums[f"{grain}_counts"] = tf.math.bincount(real, minlength=size, maxlength=size)
-        if "next_sentence" in outputs:
-            labels = batch["next_sentence_label"]
-            right = tf.argmax(outputs["next_sentence"], axis=-1, output_type=labels.dtype) == labels
-            sums["next_sentence_right"] = tf.reduce_sum(tf.cast(right, tf.float32))
-        sums["sequences"] = tf.shape(batch[f"{self.grains[0]}_input_ids"])[0]
-        return sums
-
-
-def evaluation_results(sums: Mapping[str, np.ndarray], grains: Sequence[str]) -> dict[str, float]:
-    """Returns held-out results: for each grain masked-LM loss and accuracy, and what constant guessing would reach.
-
-    `g_most_frequent_accuracy` is the accuracy of always predicting the most frequent masked token of the
-    same held-out data.
-    """
-    results: dict[str, float] = {}
-    for grain in grains:
-        count = max(int(sums[f"{grain}_counts"].sum()), 1)
-        results[f"{grain}_masked_lm_loss"] = float(sums[f"{grain}_loss"]) / count
-        results[f"{grain}_masked_lm_accuracy"] = float(sums[f"{grain}_right"]) / count
-        results[f"{grain}_most_frequent_accuracy"] = int(sums[f"{grain}_counts"].max()) / count
-        results[f"{grain}_predictions"] = int(sums[f"{grain}_counts"].sum())
-    results["loss"] = sum(results[f"{grain}_masked_lm_loss"] for grain in grains)
-    if "next_sentence_right" in sums:
-        results["next_sentence_accuracy"] = float(sums["next_sentence_right"]) / int(sums["sequences"])
-    results["sequences"] = int(sums["sequences"])
-    return results
 
 
 def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
@@ -193,8 +123,8 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     parts = replicas * settings.gradient_accumulation_steps
     if settings.train_batch_size % parts:
         raise InputError(
-            f"--train_batch_size={settings.train_batch_size}: must be a multiple of {parts} ({replicas} replicas times "
-            f"--gradient_accumulation_steps={settings.gradient_accumulation_steps})"
+            f"--train_batch_size={settings.train_batch_size}: must be a multiple of {parts} ({replicas} "
+            f"replicas times --gradient_accumulation_steps={settings.gradient_accumulation_steps})"
         )
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
     check_fingerprint([*files, *eval_files], tokenizer.fingerprint, settings.tokenizer_dir)
@@ -210,7 +140,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         objective = PretrainingObjective(model)
         optimizer = AdamW(
             model.trainable_variables,
-            WarmupLinearDecay(settings.learning_rate, settings.num_train_steps, settings.num_warmup_steps),
+            WarmupLinearDecay(settings.learning_rate, settings.num_train_steps, settings.warmup_steps),
             AdamWSettings(weight_decay=settings.weight_decay, bias_correction=settings.bias_correction),
             LossScale() if precision == "float16" else None,
         )
@@ -255,9 +185,15 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             evaluate(step)
         with naming_damaged_files(files):
             train(
-                strategy, objective, optimizer, lambda step, context: data.training(files, step, context), loop,
-                checkpoints, progress, evaluate,
-            )  # fmt: skip
+                strategy,
+                objective,
+                optimizer,
+                lambda step, context: data.training(files, step, context),
+                loop,
+                checkpoints,
+                progress,
+                evaluate,
+            )
     except tf.errors.InvalidArgumentError as error:
         raise InputError(
             f"--input_file={settings.input_file}: a record does not fit the model: {one_line(error)[:300]}"
@@ -337,38 +273,10 @@ def model_config(settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer
         size = tokenizer.fine_vocab_size if grain == "fine" else tokenizer.coarse_vocab_size
         if grain in config.grains and getattr(config, name) != size:
             raise InputError(
-                f"--config={settings.config}: {name} is {getattr(config, name)}, but the {grain} vocabulary of "
-                f"--tokenizer_dir={settings.tokenizer_dir} has {size} tokens"
+                f"--config={settings.config}: {name} is {getattr(config, name)}, but the {grain} vocabulary "
+                f"of --tokenizer_dir={settings.tokenizer_dir} has {size} tokens"
             )
     return config
-
-
-def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
-    """Writes `config.json` and `tokenizer/` into a model directory, or checks that what is there is the same.
-
-    Raises:
-      InputError: the directory holds a run with another configuration or tokenizer.
-    """
-    make_directory(output_dir)
-    config_path = os.path.join(output_dir, CONFIG_FILE)
-    tokenizer_directory = os.path.join(output_dir, TOKENIZER_DIRECTORY)
-    if os.path.exists(config_path):
-        found = ModelConfig.from_file(config_path, "output_dir")
-        for name, value in config.to_dict().items():
-            if getattr(found, name) != value:
-                raise InputError(
-                    f"--output_dir={output_dir}: holds a run whose {name} is {getattr(found, name)!r}, not {value!r}; "
-                    "go on with that configuration, or choose another directory"
-                )
-    if os.path.isdir(tokenizer_directory):
-        if MultiGrainedTokenizer.load(tokenizer_directory).fingerprint != tokenizer.fingerprint:
-            raise InputError(
-                f"--output_dir={output_dir}: holds a run with another tokenizer than --tokenizer_dir; choose another directory"
-            )
-    else:
-        tokenizer.save(tokenizer_directory)
-    if not os.path.exists(config_path):
-        config.to_file(config_path)
 
 
 def check_fingerprint(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> None:

@@ -16,6 +16,7 @@ from absl import logging
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import make_directory
 from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 CONFIG_FILE = "config.json"
 TOKENIZER_DIRECTORY = "tokenizer"
@@ -91,9 +92,38 @@ class Checkpoints:
             return prefix
         if prefixes:
             raise InputError(
-                f"{self.directory}: all {len(prefixes)} checkpoints are damaged; start in another --output_dir"
+                f"{self.directory}: all {len(prefixes)} checkpoints are damaged; use another --output_dir"
             )
         return None
+
+
+def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
+    """Writes `config.json` and `tokenizer/` into a model directory, or checks that what is there is the same.
+
+    Raises:
+      InputError: the directory holds a run with another configuration or tokenizer.
+    """
+    make_directory(output_dir)
+    config_path = os.path.join(output_dir, CONFIG_FILE)
+    tokenizer_directory = os.path.join(output_dir, TOKENIZER_DIRECTORY)
+    if os.path.exists(config_path):
+        found = ModelConfig.from_file(config_path, "output_dir")
+        for name, value in config.to_dict().items():
+            if getattr(found, name) != value:
+                raise InputError(
+                    f"--output_dir={output_dir}: holds a run whose {name} is {getattr(found, name)!r}, not "
+                    f"{value!r}; go on with that configuration, or choose another directory"
+                )
+    if os.path.isdir(tokenizer_directory):
+        if MultiGrainedTokenizer.load(tokenizer_directory).fingerprint != tokenizer.fingerprint:
+            raise InputError(
+                f"--output_dir={output_dir}: holds a run with another tokenizer than --tokenizer_dir; "
+                "choose another directory"
+            )
+    else:
+        tokenizer.save(tokenizer_directory)
+    if not os.path.exists(config_path):
+        config.to_file(config_path)
 
 
 def is_model_directory(path: str) -> bool:
@@ -143,8 +173,8 @@ def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
     prefix = path.removesuffix(".index")
     if not os.path.exists(prefix + ".index"):
         raise InputError(
-            f"--{flag}={path}: no such checkpoint; name a model directory, or a checkpoint without its ending, such as "
-            f"DIR/{CHECKPOINT_DIRECTORY}/ckpt-1000"
+            f"--{flag}={path}: no such checkpoint; name a model directory, or a checkpoint without its "
+            f"ending, such as DIR/{CHECKPOINT_DIRECTORY}/ckpt-1000"
         )
     return prefix
 
@@ -195,13 +225,14 @@ def _check_shapes(prefix: str, variables: Iterable[keras.Variable]) -> None:
         found = shapes.get(_key(variable.path))
         if found is None:
             raise InputError(
-                f"{prefix}: the checkpoint has no variable {variable.path}; it was written by a model of another "
-                "model_type or with fewer layers"
+                f"{prefix}: the checkpoint has no variable {variable.path}; it was written by a model of "
+                "another model_type or with fewer layers"
             )
         if tuple(found) != tuple(variable.shape):
             raise InputError(
-                f"{prefix}: {variable.path} has shape {tuple(found)} in the checkpoint and {tuple(variable.shape)} by "
-                "the configuration; use the configuration and tokenizer that the checkpoint was trained with"
+                f"{prefix}: {variable.path} has shape {tuple(found)} in the checkpoint and "
+                f"{tuple(variable.shape)} by the configuration; use the configuration and the tokenizer that "
+                "the checkpoint was trained with"
             )
 
 

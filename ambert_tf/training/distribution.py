@@ -63,5 +63,5 @@ def _make_logical_cpus(number: int) -> None:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
     except RuntimeError:
         raise InputError(
-            f"--num_replicas={number}: TensorFlow has started with fewer logical CPU devices; ask for them first"
+            f"--num_replicas={number}: TensorFlow has started already, with fewer logical CPU devices"
         ) from None

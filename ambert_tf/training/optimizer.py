@@ -37,8 +37,9 @@ class WarmupLinearDecay:
 class AdamWSettings:
     """AdamW's settings; the defaults are BERT's, except `bias_correction`.
 
-    BERT's pre-training code left Adam's bias correction out (`bias_correction=False` does so too). It is on here: fine-tuning
-    on few examples is unstable without it, and the warm-up makes it matter little in pre-training.
+    BERT's pre-training code left Adam's bias correction out (`bias_correction=False` does so too). It is on
+    here: fine-tuning on few examples is unstable without it, and in pre-training the warm-up makes it matter
+    little.
     """
 
     weight_decay: float = 0.01
@@ -89,13 +90,8 @@ class AdamW:
     def decays(self, variable: keras.Variable) -> bool:
         """Returns whether weight decay applies to a variable."""
         parts = variable.path.split("/")
-        return not any(
-            part == name or part.endswith("_" + name) for part in parts for name in self._exclusions
-        )
-
-    @property
-    def _exclusions(self) -> tuple[str, ...]:
-        return self.settings.no_weight_decay
+        exclusions = self.settings.no_weight_decay
+        return not any(part == name or part.endswith("_" + name) for part in parts for name in exclusions)
 
     def variables(self) -> dict[str, Any]:
         """Returns what a checkpoint has to hold, by name."""
