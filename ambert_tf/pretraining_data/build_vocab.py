@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import input_files
-from ambert_tf.tokenization import segmenter, vocabulary
+from ambert_tf.tokenization import characters, segmenter, vocabulary
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
 from ambert_tf.tokenization.tokenizer import LANGUAGE_FILES, NORMALIZATIONS, MultiGrainedTokenizer
@@ -22,6 +22,9 @@ from ambert_tf.tokenization.tokenizer import LANGUAGE_FILES, NORMALIZATIONS, Mul
 # §4.1 of the paper: 21,128 characters and 72,635 words in Chinese, 30,522 words and 77,645 phrases in English.
 FINE_VOCAB_SIZES = {"zh": 21128, "en": 30522}
 NUM_COARSE_ENTRIES = {"zh": 72635, "en": 77645}
+
+# Of a learnt vocabulary, at most this share for characters that are words of their own; the rarest are left to [UNK].
+_MAX_SHARE_ALONE = 0.85
 
 _BATCH_BYTES = 1 << 18
 # The table of word counts forgets the rarest words when it has grown beyond this, so that memory stays bounded.
@@ -248,10 +251,10 @@ def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer) -> _Counts:
 
 
 def learn_fine_vocabulary(word_counts: dict[str, int], size: int) -> list[str]:
-    """Learns BERT's fine vocabulary: special tokens, every frequent character, and pieces of words.
+    """Learns BERT's fine vocabulary: special tokens, characters that are words of their own, pieces of words.
 
     Args:
-      word_counts: words with their counts.
+      word_counts: words with their counts, the most frequent first.
       size: tokens at most; a small corpus gives fewer.
 
     Raises:
@@ -259,22 +262,38 @@ def learn_fine_vocabulary(word_counts: dict[str, int], size: int) -> list[str]:
     """
     special = [vocabulary.PAD, *(token for token in vocabulary.SPECIAL_TOKENS if token != vocabulary.PAD)]
     if size <= len(special):
-        raise InputError(f"--fine_vocab_size={size}: does not hold the {len(special)} special tokens and any text")
-    characters: collections.Counter[str] = collections.Counter()
-    for word, count in word_counts.items():
-        for character in set(word):
-            characters[character] += count
-    # Chinese has thousands of characters, each a word; those seen once are left to [UNK].
-    alphabet = sum(1 for count in characters.values() if count > 1) or len(characters)
+        raise InputError(f"--fine_vocab_size={size}: holds no more than the {len(special)} special tokens")
+    # Chinese characters and punctuation never go on with a word; the learner would give each a "##" form too.
+    alone = [word for word in word_counts if len(word) == 1 and characters.kind_of(word) != characters.LETTER]
+    words = {word: count for word, count in word_counts.items() if word not in set(alone)}
+    alone = alone[: int((size - len(special)) * (_MAX_SHARE_ALONE if words else 1))]
+    learnt = _learn_pieces(words, size - len(alone), special) if words else []
+    pieces = [piece for piece in learnt if piece not in special and piece != vocabulary.WORDPIECE_PREFIX]
+    return special + alone + pieces[: size - len(special) - len(alone)]
+
+
+def _learn_pieces(words: dict[str, int], size: int, special: list[str]) -> list[str]:
+    """Learns at most `size` tokens, `special` included, from words of letters."""
+    counts = sorted(words.values(), reverse=True)
+    # The learner searches for the least count that makes a piece. Every frequent word is a piece, so it is at
+    # least the count of the word of that rank; wider bounds cost a pass over the words for each doubling.
+    lowest = max(counts[min(size, len(counts)) - 1], 2)
     learnt = wordpiece_learner.learn(
-        list(word_counts.items()),
+        words,
         vocab_size=size,
         reserved_tokens=special,
-        lower_thresh=2,
-        max_unique_chars=min(alphabet, size),
+        lower_thresh=lowest,
+        upper_thresh=64 * lowest,
+        max_unique_chars=max((size - len(special)) // 2, 1),
     )
-    pieces = [piece for piece in learnt if piece not in set(special)]
-    return special + pieces[: size - len(special)]
+    # Pieces of one letter first, they make every word of theirs known; then by count.
+    order = {word: rank for rank, word in enumerate(words)}
+
+    def rank(piece: str) -> tuple[int, int]:
+        letters = piece.removeprefix(vocabulary.WORDPIECE_PREFIX)
+        return (min(len(letters), 2), order.get(piece, 0))
+
+    return sorted(learnt, key=rank)
 
 
 def _batches(files: list[str], title: str) -> tf.data.Dataset:

@@ -72,8 +72,8 @@ def _normalised(character: str, do_lower_case: bool, fold: bool) -> str:
     return character
 
 
-def _kind(character: str) -> int:
-    """The kind of a character that normalisation leaves as it is."""
+def kind_of(character: str) -> int:
+    """Returns the kind of a character that normalisation leaves as it is."""
     codepoint = ord(character)
     if character in "\t\n\r" or character.isspace() and unicodedata.category(character) != "Cc":
         return WHITESPACE
@@ -105,13 +105,13 @@ def character_table(do_lower_case: bool, fold: bool = False) -> CharacterTable:
         if 0x3400 <= codepoint <= 0x9FFF and is_cjk(codepoint):
             continue
         character = chr(codepoint)
-        kind = _kind(character)
+        kind = kind_of(character)
         if kind in (WHITESPACE, CONTROL):
             packed[codepoint] = (codepoint << KIND_BITS) | kind
             continue
         text = _normalised(character, do_lower_case, fold)
         if len(text) == 1:
-            kind = CJK if kind == CJK else _kind(text)
+            kind = CJK if kind == CJK else kind_of(text)
             packed[codepoint] = (ord(text) << KIND_BITS) | kind
         elif not text:
             packed[codepoint] = (codepoint << KIND_BITS) | MARK
@@ -119,7 +119,7 @@ def character_table(do_lower_case: bool, fold: bool = False) -> CharacterTable:
             packed[codepoint] = (len(starts) << KIND_BITS) | EXPANDS
             starts.append(len(expansions))
             lengths.append(len(text))
-            expansions.extend((ord(c) << KIND_BITS) | _kind(c) for c in text)
+            expansions.extend((ord(c) << KIND_BITS) | kind_of(c) for c in text)
     return CharacterTable(
         packed,
         np.array(starts, np.int32),
