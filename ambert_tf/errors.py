@@ -30,11 +30,17 @@ def describe_os_error(error: OSError) -> str:
     return f"{where}{reason}"
 
 
-def run_main(main: Callable[[Sequence[str]], object]) -> None:
-    """Runs `main(argv)` under absl; an `InputError` or `OSError` ends it with one line on stderr and status 1."""
+def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False) -> None:
+    """Runs `main(argv)` under absl; an `InputError` or `OSError` ends it with one line on stderr and status
+    1.
+
+    Args:
+      main: the program.
+      takes_files: the program takes what is not a flag, in `argv[1:]`; otherwise that is an error.
+    """
 
     def guarded(argv: Sequence[str]) -> int:
-        if len(argv) > 1:
+        if len(argv) > 1 and not takes_files:
             print(f"error: unexpected argument {argv[1]!r}; flags are written --name=value", file=sys.stderr)
             return 1
         try:

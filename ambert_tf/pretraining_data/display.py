@@ -1,0 +1,83 @@
+"""Records as text to read: both grains aligned, masks marked."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.pretraining_data.examples import NEXT_SENTENCE_FEATURE
+from ambert_tf.pretraining_data.masking import GRAINS
+
+Record = Mapping[str, Sequence[int]]
+
+
+def decode_record(serialized: bytes) -> dict[str, list[int]]:
+    """Returns the features of a record as lists."""
+    features = tf.train.Example.FromString(serialized).features.feature
+    return {name: list(feature.int64_list.value) for name, feature in features.items()}
+
+
+def _marked_tokens(record: Record, grain: str, vocabulary: Sequence[str]) -> list[str]:
+    """Returns the tokens of one grain; a masked one as {original→shown}, or {original} where it was kept."""
+    ids = record[f"{grain}_input_ids"]
+    if max(ids, default=0) >= len(vocabulary):
+        raise InputError(
+            f"--tokenizer_dir: the record has {grain} id {max(ids)}, the vocabulary {len(vocabulary)} lines; "
+            "give the tokenizer that the records were made with"
+        )
+    tokens = [vocabulary[token_id] for token_id in ids]
+    positions = record.get(f"{grain}_masked_lm_positions", ())
+    originals = record.get(f"{grain}_masked_lm_ids", ())
+    for position, original in zip(positions, originals, strict=True):
+        shown = tokens[position]
+        tokens[position] = (
+            f"{{{vocabulary[original]}→{shown}}}" if original != ids[position] else f"{{{shown}}}"
+        )
+    return tokens
+
+
+def _summary(record: Record) -> str:
+    parts = []
+    for grain in GRAINS:
+        part = f"{len(record[f'{grain}_input_ids'])} {grain} tokens"
+        if f"{grain}_masked_lm_ids" in record:
+            part += f" ({len(record[f'{grain}_masked_lm_ids'])} masked)"
+        parts.append(part)
+    if label := record.get(NEXT_SENTENCE_FEATURE):
+        parts.append("second segment from elsewhere" if label[0] else "second segment follows the first")
+    return ", ".join(parts)
+
+
+def describe_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> str:
+    """Returns a record in three lines; fine tokens in one coarse token are joined by a middle dot."""
+    fine = _marked_tokens(record, "fine", fine_vocab)
+    coarse = _marked_tokens(record, "coarse", coarse_vocab)
+    groups = ["·".join(fine[index] for index in held) for held in _held(record, len(coarse))]
+    return f"{_summary(record)}\n  coarse: {' '.join(coarse)}\n  fine:   {' '.join(groups)}"
+
+
+def tabulate_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> str:
+    """Returns a record as a table: each coarse token's position, segment, text and fine tokens on a line."""
+    fine = _marked_tokens(record, "fine", fine_vocab)
+    coarse = _marked_tokens(record, "coarse", coarse_vocab)
+    width = min(40, max(map(_columns, coarse), default=0))
+    lines = [_summary(record)]
+    for position, (token, held) in enumerate(zip(coarse, _held(record, len(coarse)), strict=True)):
+        segment = "AB"[record["coarse_segment_ids"][position]]
+        padding = " " * (width - _columns(token))
+        lines.append(f"{position:5} {segment}  {token}{padding}  {' '.join(fine[index] for index in held)}")
+    return "\n".join(lines)
+
+
+def _held(record: Record, coarse_tokens: int) -> list[list[int]]:
+    """Returns the positions of the fine tokens that each coarse token holds."""
+    held: list[list[int]] = [[] for _ in range(coarse_tokens)]
+    for position, holder in enumerate(record["fine_to_coarse"]):
+        held[holder].append(position)
+    return held
+
+
+def _columns(text: str) -> int:
+    """Returns how many columns of a terminal a text takes."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

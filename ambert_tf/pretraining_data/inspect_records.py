@@ -1,0 +1,41 @@
+"""Printing records, for a look at the data before training on it."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.pretraining_data.display import decode_record, describe_record, tabulate_record
+from ambert_tf.pretraining_data.records import compression_type, naming_damaged_files, record_facts
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+
+def print_records(files: Sequence[str], tokenizer_dir: str, first: int, count: int, table: bool) -> None:
+    """Prints `count` records of `files` from number `first` on.
+
+    Args:
+      files: TFRecord files of pre-training records.
+      tokenizer_dir: the tokenizer that they were made with.
+      first: how many records to pass over.
+      count: how many records to print at most.
+      table: a line for each coarse token; otherwise three lines for each record.
+
+    Raises:
+      InputError: a file is damaged or holds something else, or the tokenizer is another one.
+    """
+    record_facts(files)
+    tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
+    show = tabulate_record if table else describe_record
+    number = 0
+    for name in files:
+        with naming_damaged_files([name]):
+            for index, serialized in enumerate(tf.data.TFRecordDataset(name, compression_type(name))):
+                if number >= first + count:
+                    return
+                if number >= first:
+                    record = decode_record(serialized.numpy())
+                    text = show(record, tokenizer.fine_vocab, tokenizer.coarse_vocab)
+                    print(f"{name} record {index}: {text}\n")
+                number += 1
+    if number <= first:
+        raise InputError(f"--first_record={first}: there are only {number} records")

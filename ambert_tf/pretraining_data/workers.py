@@ -1,0 +1,87 @@
+"""Running tasks in worker processes, or in this one."""
+
+import concurrent.futures
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from ambert_tf.errors import InputError
+
+# Tasks that wait for each worker: enough to keep it busy, few enough for memory.
+_WAITING_TASKS = 2
+
+Runner = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]]
+
+
+@contextmanager
+def task_runner(
+    num_workers: int, start: Callable[..., None], start_arguments: tuple[Any, ...]
+) -> Iterator[Runner]:
+    """Yields a function that calls another one for each tuple of arguments and yields the results as they
+    come.
+
+    Args:
+      num_workers: number of processes; with 1, everything happens in this one.
+      start: called with `start_arguments` in each process, before anything else.
+      start_arguments: must be picklable.
+    """
+    if num_workers == 1:
+        start(*start_arguments)
+        yield _run_here
+        return
+    pool = concurrent.futures.ProcessPoolExecutor(
+        num_workers, multiprocessing.get_context("spawn"), _start_worker, (start, start_arguments)
+    )
+    try:
+        yield lambda function, tasks: _run_in_pool(pool, num_workers, function, tasks)
+    except BrokenProcessPool:
+        raise InputError(
+            "a worker process was killed, most likely because memory ran out; give a smaller --num_workers"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_here(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    for arguments in tasks:
+        yield function(*arguments)
+
+
+def _run_in_pool(
+    pool: concurrent.futures.Executor,
+    num_workers: int,
+    function: Callable[..., Any],
+    tasks: Iterable[tuple[Any, ...]],
+) -> Iterator[Any]:
+    waiting: set[concurrent.futures.Future[Any]] = set()
+    for arguments in tasks:
+        waiting.add(pool.submit(function, *arguments))
+        if len(waiting) >= (1 + _WAITING_TASKS) * num_workers:
+            done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    for future in concurrent.futures.as_completed(waiting):
+        yield future.result()
+
+
+def _start_worker(start: Callable[..., None], start_arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # As many workers as cores, each on one of them.
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    start(*start_arguments)
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for its next task forever.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
