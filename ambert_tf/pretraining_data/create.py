@@ -23,7 +23,8 @@ from tqdm import tqdm
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
 from ambert_tf.pretraining_data.corpus import Unit, plan_units
-from ambert_tf.pretraining_data.display import decode_record, describe_record
+from ambert_tf.pretraining_data.display import describe_record
+from ambert_tf.pretraining_data.examples import decode_example
 from ambert_tf.pretraining_data.options import CreateOptions
 from ambert_tf.pretraining_data.record_maker import RecordMaker
 from ambert_tf.pretraining_data.spill import (
@@ -213,7 +214,7 @@ class _Run:
         records = tf.data.TFRecordDataset(self._options.shard_names()[0], compression).take(_LOGGED_EXAMPLES)
         fine_vocab, coarse_vocab = self._tokenizer.fine_vocab, self._tokenizer.coarse_vocab
         for number, record in enumerate(records):
-            text = describe_record(decode_record(record.numpy()), fine_vocab, coarse_vocab)
+            text = describe_record(decode_example(record.numpy()), fine_vocab, coarse_vocab)
             print(f"example {number}: {text}", file=sys.stderr)
 
 

@@ -3,19 +3,11 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-import tensorflow as tf
-
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data.examples import NEXT_SENTENCE_FEATURE
 from ambert_tf.pretraining_data.masking import GRAINS
 
 Record = Mapping[str, Sequence[int]]
-
-
-def decode_record(serialized: bytes) -> dict[str, list[int]]:
-    """Returns the features of a record as lists."""
-    features = tf.train.Example.FromString(serialized).features.feature
-    return {name: list(feature.int64_list.value) for name, feature in features.items()}
 
 
 def _marked_tokens(record: Record, grain: str, vocabulary: Sequence[str]) -> list[str]:

@@ -116,6 +116,19 @@ def _varint(value: int) -> bytes:
     return bytes(groups)
 
 
+def decode_example(serialized: bytes) -> dict[str, list[int]]:
+    """Returns the features of one record, to look at.
+
+    Raises:
+      ValueError: it is no `tf.train.Example`.
+    """
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except Exception:  # protobuf's DecodeError has no public name
+        raise ValueError("no tf.train.Example") from None
+    return {name: list(feature.int64_list.value) for name, feature in features.items()}
+
+
 def parse_examples(serialized: tf.Tensor, features: Iterable[str]) -> dict[str, tf.RaggedTensor]:
     """Parses serialized records (string [batch]) in graph.
 
@@ -125,15 +138,3 @@ def parse_examples(serialized: tf.Tensor, features: Iterable[str]) -> dict[str, 
     specification = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in features}
     parsed = tf.io.parse_example(serialized, specification)
     return {name: tf.cast(parsed[name], tf.int32) for name in specification}
-
-
-def feature_names(serialized: bytes) -> set[str]:
-    """Returns the names of the features that a serialized record holds.
-
-    Raises:
-      ValueError: it is no `tf.train.Example`.
-    """
-    try:
-        return set(tf.train.Example.FromString(serialized).features.feature)
-    except Exception as error:  # protobuf's DecodeError is no public name
-        raise ValueError("no tf.train.Example") from error

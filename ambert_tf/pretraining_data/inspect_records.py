@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.display import decode_record, describe_record, tabulate_record
+from ambert_tf.pretraining_data.display import describe_record, tabulate_record
+from ambert_tf.pretraining_data.examples import decode_example
 from ambert_tf.pretraining_data.records import compression_type, naming_damaged_files, record_facts
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -33,7 +34,7 @@ def print_records(files: Sequence[str], tokenizer_dir: str, first: int, count: i
                 if number >= first + count:
                     return
                 if number >= first:
-                    record = decode_record(serialized.numpy())
+                    record = decode_example(serialized.numpy())
                     text = show(record, tokenizer.fine_vocab, tokenizer.coarse_vocab)
                     print(f"{name} record {index}: {text}\n")
                 number += 1

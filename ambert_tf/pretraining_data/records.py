@@ -60,7 +60,7 @@ def _facts_of_file(name: str) -> RecordFacts:
     with naming_damaged_files([name]):
         for serialized in tf.data.TFRecordDataset(name, compression_type(name)).take(1):
             try:
-                present = examples.feature_names(serialized.numpy())
+                present = set(examples.decode_example(serialized.numpy()))
             except ValueError:
                 raise InputError(f"{name}: record 0 is no tf.train.Example; {_WHAT_WOULD_BE_RIGHT}") from None
             missing = sorted(set(examples.INPUT_FEATURES) - present)
