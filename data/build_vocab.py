@@ -11,11 +11,22 @@ from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_toke
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("input_file", None, "Corpus: UTF-8, one sentence a line; names and patterns with commas between, .gz too.")
+flags.DEFINE_string(
+    "input_file", None, "Corpus: UTF-8, one sentence a line; names and patterns with commas between, .gz too."
+)
 flags.DEFINE_enum("language", None, ["zh", "en"], "Chinese words (zh) or English phrases (en) as coarse tokens.")
 flags.DEFINE_string("output_dir", None, "The tokenizer directory to make.")
-flags.DEFINE_string("fine_vocab_file", None, "A fine vocabulary to use, such as Google's vocab.txt; learnt from the corpus by default.")
-flags.DEFINE_integer("fine_vocab_size", None, "Tokens at most of a learnt fine vocabulary; the paper's size by default.", lower_bound=6)
+flags.DEFINE_string(
+    "fine_vocab_file",
+    None,
+    "A fine vocabulary to use, such as Google's vocab.txt; learnt from the corpus by default.",
+)
+flags.DEFINE_integer(
+    "fine_vocab_size",
+    None,
+    "Tokens at most of a learnt fine vocabulary; the paper's size by default.",
+    lower_bound=6,
+)
 flags.DEFINE_integer(
     "coarse_vocab_size", None,
     "Tokens at most of the coarse vocabulary, the fine ones included; by default the paper's 72,635 words (zh) or "
@@ -24,8 +35,12 @@ flags.DEFINE_integer(
 flags.DEFINE_string("phrases_file", None, "phrases.tsv of data/build_phrase_dictionary.py, for --language=en.")
 flags.DEFINE_string("user_dict", None, "More Chinese words in jieba's format: word [count [part of speech]].")
 flags.DEFINE_bool("do_lower_case", True, "Lower case without accents, as in BERT's uncased models.")
-flags.DEFINE_enum("normalization", "bert", ["bert", "nfkc"], "nfkc also folds full-width forms, ligatures and the like.")
-flags.DEFINE_integer("min_count", 2, "Words or phrases seen less often stay out of the coarse vocabulary.", lower_bound=1)
+flags.DEFINE_enum(
+    "normalization", "bert", ["bert", "nfkc"], "nfkc also folds full-width forms, ligatures and the like."
+)
+flags.DEFINE_integer(
+    "min_count", 2, "Words or phrases seen less often stay out of the coarse vocabulary.", lower_bound=1
+)
 flags.mark_flags_as_required(["input_file", "language", "output_dir"])
 
 

@@ -151,7 +151,9 @@ def _check(options: VocabularyOptions) -> list[str]:
     if options.language == "en" and not options.phrases_file:
         raise InputError("--phrases_file: is needed for --language=en; data/build_phrase_dictionary.py makes it")
     if options.language == "zh" and options.phrases_file:
-        raise InputError("--phrases_file: is for --language=en; Chinese words come from jieba's dictionary and --user_dict")
+        raise InputError(
+            "--phrases_file: is for --language=en; Chinese words come from jieba's dictionary and --user_dict"
+        )
     if options.language == "en" and options.user_dict:
         raise InputError("--user_dict: is for --language=zh; English phrases come from --phrases_file")
     if os.path.isfile(options.output_dir):
@@ -190,7 +192,9 @@ def _report(
     is_chosen = np.zeros(len(candidates), bool)
     is_chosen[list(chosen)] = True
     # A word or phrase that is not chosen falls back to its fine tokens.
-    coarse_total = int(counts.coarse[: tokenizer.fine_vocab_size].sum() + np.where(is_chosen, uses, uses * fine_tokens).sum())
+    coarse_total = int(
+        counts.coarse[: tokenizer.fine_vocab_size].sum() + np.where(is_chosen, uses, uses * fine_tokens).sum()
+    )
     fine_total = int(counts.fine.sum())
     return VocabularyReport(
         fine_vocab_size=tokenizer.fine_vocab_size,

@@ -75,7 +75,7 @@ def _normalised(character: str, do_lower_case: bool, fold: bool) -> str:
 def kind_of(character: str) -> int:
     """Returns the kind of a character that normalisation leaves as it is."""
     codepoint = ord(character)
-    if character in "\t\n\r" or character.isspace() and unicodedata.category(character) != "Cc":
+    if character in "\t\n\r" or (character.isspace() and unicodedata.category(character) != "Cc"):
         return WHITESPACE
     if codepoint in (0, REPLACEMENT) or unicodedata.category(character) in ("Cc", "Cf"):
         return CONTROL

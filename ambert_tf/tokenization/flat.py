@@ -1,6 +1,26 @@
 """Operations on ranges of flat tensors, chosen by measurement: `tf.repeat` takes ten times as long as these."""
 
+from collections.abc import Mapping
+
 import tensorflow as tf
+
+NOT_FOUND = -1
+
+
+def string_table(entries: Mapping[str, int]) -> tf.lookup.StaticHashTable:
+    """Makes a table from strings that are not empty to int32; what it lacks is `NOT_FOUND`."""
+    return _table(tf.constant([*entries, ""]), [*entries.values(), NOT_FOUND])
+
+
+def integer_table(entries: Mapping[int, int]) -> tf.lookup.StaticHashTable:
+    """Makes a table from int64 that are not negative to int32; what it lacks is `NOT_FOUND`."""
+    return _table(tf.constant([*entries, NOT_FOUND], tf.int64), [*entries.values(), NOT_FOUND])
+
+
+def _table(keys: tf.Tensor, values: list[int]) -> tf.lookup.StaticHashTable:
+    # The last entry is there because a table cannot be empty.
+    initializer = tf.lookup.KeyValueTensorInitializer(keys, tf.constant(values, tf.int32))
+    return tf.lookup.StaticHashTable(initializer, default_value=NOT_FOUND)
 
 
 def marks(positions: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -14,7 +34,11 @@ def marks(positions: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
       int32 [size]; 1 at the positions, else 0.
     """
     return tf.raw_ops.SparseToDense(
-        sparse_indices=positions, output_shape=[size], sparse_values=1, default_value=0, validate_indices=False
+        sparse_indices=positions,
+        output_shape=[size],
+        sparse_values=1,
+        default_value=0,
+        validate_indices=False,
     )
 
 

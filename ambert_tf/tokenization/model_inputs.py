@@ -84,7 +84,10 @@ def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | 
     inside = tf.cast(tokens.fine_to_coarse < coarse_kept[:, tf.newaxis], tf.int32)
     fine_kept = tf.reduce_sum(inside, axis=1)
     return Tokens(
-        *(_first(getattr(tokens, name), coarse_kept if name.startswith("coarse") else fine_kept) for name in Tokens._fields)
+        *(
+            _first(getattr(tokens, name), coarse_kept if name.startswith("coarse") else fine_kept)
+            for name in Tokens._fields
+        )
     )
 
 
@@ -122,7 +125,9 @@ def pad_model_inputs(
     """
     lengths = {"fine": fine_length, "coarse": coarse_length}
     return {
-        name: value.to_tensor(shape=[None, lengths[name.split("_")[0]]]) if isinstance(value, tf.RaggedTensor) else value
+        name: value.to_tensor(shape=[None, lengths[name.split("_")[0]]])
+        if isinstance(value, tf.RaggedTensor)
+        else value
         for name, value in inputs.items()
     }
 

@@ -100,7 +100,13 @@ class Normalizer(tf.Module):
             tf.gather(packed, source),
         )
         kinds = tf.bitwise.bitwise_and(packed, (1 << KIND_BITS) - 1)
-        return packed, kinds, tf.gather(starts, source), tf.gather(ends, source), tf.gather(boundaries, splits)
+        return (
+            packed,
+            kinds,
+            tf.gather(starts, source),
+            tf.gather(ends, source),
+            tf.gather(boundaries, splits),
+        )
 
 
 def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
@@ -109,9 +115,7 @@ def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: 
     ends = tf.concat([starts[1:], [0]], 0)
     has_characters = splits[1:] > splits[:-1]
     last = tf.boolean_mask(splits[1:] - 1, has_characters)
-    ends = tf.tensor_scatter_nd_update(
-        ends, last[:, tf.newaxis], tf.boolean_mask(text_lengths, has_characters)
-    )
+    ends = tf.tensor_scatter_nd_update(ends, last[:, tf.newaxis], tf.boolean_mask(text_lengths, has_characters))
 
     def reach_over_marks():
         # Runs of one character and the marks behind it end where the last of them ends.

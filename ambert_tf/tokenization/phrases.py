@@ -1,17 +1,16 @@
 """English phrases: left-to-right longest match over the words of a text, in graph (§4.1 of the paper)."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file
-from ambert_tf.tokenization.normalizer import INT, Words
+from ambert_tf.tokenization import flat
+from ambert_tf.tokenization.normalizer import INT, Characters, Words
 from ambert_tf.tokenization.wordpiece import Pieces
-
-_NO_NODE = -1
 
 
 class PhraseMatcher(tf.Module):
@@ -31,7 +30,7 @@ class PhraseMatcher(tf.Module):
         word_index = {word: index for index, word in enumerate(words)}
         self._num_words = max(len(words), 1)
         # The first nodes of the trie are the words themselves.
-        accepts = [_NO_NODE] * len(words)
+        accepts = [flat.NOT_FOUND] * len(words)
         edges: dict[int, int] = {}
         for phrase, index in phrases:
             node = word_index[phrase[0]]
@@ -39,19 +38,19 @@ class PhraseMatcher(tf.Module):
                 key = node * self._num_words + word_index[word]
                 if key not in edges:
                     edges[key] = len(accepts)
-                    accepts.append(_NO_NODE)
+                    accepts.append(flat.NOT_FOUND)
                 node = edges[key]
             accepts[node] = index
-        self._accepts = tf.constant(accepts or [_NO_NODE], INT)
-        self._edges = _table(np.fromiter(edges, np.int64, len(edges)), np.fromiter(edges.values(), np.int32, len(edges)))
-        self._words = _table(np.array(words, dtype=object), np.arange(len(words), dtype=np.int32))
+        self._accepts = tf.constant(accepts or [flat.NOT_FOUND], INT)
+        self._edges = flat.integer_table(edges)
+        self._words = flat.string_table(word_index)
         single = {ord(word): index for word, index in word_index.items() if len(word) == 1}
-        characters = np.full(max(single, default=0) + 2, _NO_NODE, np.int32)
+        characters = np.full(max(single, default=0) + 2, flat.NOT_FOUND, np.int32)
         characters[list(single)] = list(single.values())
         self._characters = tf.constant(characters)
 
-    def __call__(self, words: Words, pieces: Pieces) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds the phrases.
+    def __call__(self, text: Characters, words: Words, pieces: Pieces) -> tuple[tf.Tensor, tf.Tensor]:
+        """Finds the phrases of the coarse vocabulary; `text` is not needed, the segmenter needs it.
 
         Returns:
           coarse_ids: int32 [words]; the coarse id of the phrase that the word is part of, or -1.
@@ -89,7 +88,7 @@ class PhraseMatcher(tf.Module):
             begins, nodes = tf.boolean_mask(begins, goes_on), tf.boolean_mask(nodes, goes_on)
             following = tf.gather(indices, begins + step)
             keys = tf.cast(nodes, tf.int64) * self._num_words + tf.cast(following, tf.int64)
-            nodes = tf.where(following >= 0, self._edges.lookup(tf.where(following >= 0, keys, -1)), _NO_NODE)
+            nodes = tf.where(following >= 0, self._edges.lookup(tf.where(following >= 0, keys, -1)), flat.NOT_FOUND)
             goes_on = nodes >= 0
             begins, nodes = tf.boolean_mask(begins, goes_on), tf.boolean_mask(nodes, goes_on)
             found = tf.gather(self._accepts, nodes)
@@ -126,13 +125,8 @@ def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
     return marks[:size] > 0
 
 
-def _table(keys: np.ndarray, values: np.ndarray) -> tf.lookup.StaticHashTable:
-    dtype = tf.string if keys.dtype == object else tf.int64
-    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(keys, dtype), tf.constant(values, INT))
-    return tf.lookup.StaticHashTable(initializer, default_value=_NO_NODE)
-
-
-class PhraseRow(NamedTuple):
+@dataclass(frozen=True)
+class PhraseRow:
     """A line of `phrases.tsv`: the phrase, its count in the corpus, log10 P(last word | words before)."""
 
     phrase: str
@@ -156,7 +150,9 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
             except UnicodeDecodeError:
                 raise InputError(f"{where}: not UTF-8") from None
             if len(fields) != 3:
-                raise InputError(f"{where}: has {len(fields)} fields; it needs phrase, count and log10 probability, tabs between")
+                raise InputError(
+                    f"{where}: has {len(fields)} fields; it needs phrase, count and log10 probability, tabs between"
+                )
             words = fields[0].split(" ")
             if len(words) < 2 or not all(words) or any(word.strip() != word for word in words):
                 raise InputError(f"{where}: {fields[0]!r} is not two or more words with one space between")
@@ -168,6 +164,4 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
 
 def phrases_content(rows: Iterable[PhraseRow]) -> bytes:
     """Returns the content of `phrases.tsv`."""
-    return "".join(
-        f"{row.phrase}\t{row.count}\t{row.log10_conditional_probability:.4f}\n" for row in rows
-    ).encode()
+    return "".join(f"{row.phrase}\t{row.count}\t{row.log10_conditional_probability:.4f}\n" for row in rows).encode()

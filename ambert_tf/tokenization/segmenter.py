@@ -18,6 +18,7 @@ from ambert_tf.files import check_input_file
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import CJK, is_cjk
 from ambert_tf.tokenization.normalizer import Characters, Words
+from ambert_tf.tokenization.wordpiece import Pieces
 
 # Stands for every character that is part of no dictionary word, so that the segmenter meets only pieces it
 # knows: unknown characters would be merged.
@@ -118,7 +119,9 @@ def pieces_of(model: bytes, path: str) -> list[str]:
     try:
         proto.ParseFromString(model)
     except Exception:  # protobuf's DecodeError has no stable place to import it from
-        raise InputError(f"{path}: is no SentencePiece model; make the tokenizer anew with data/build_vocab.py") from None
+        raise InputError(
+            f"{path}: is no SentencePiece model; make the tokenizer anew with data/build_vocab.py"
+        ) from None
     pieces = [piece.piece for piece in proto.pieces]
     if OTHER not in pieces or UNKNOWN_PIECE not in pieces:
         raise InputError(f"{path}: is no segmenter of this project; make the tokenizer anew with data/build_vocab.py")
@@ -168,8 +171,8 @@ class Segmenter(tf.Module):
         ids = self._sentencepiece.tokenize(tf.strings.unicode_encode(rows, "UTF-8")).flat_values
         return ids, tf.cumsum(tf.gather(self._lengths, ids), exclusive=True)
 
-    def __call__(self, text: Characters, words: Words) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds the coarse tokens among the words.
+    def __call__(self, text: Characters, words: Words, pieces: Pieces) -> tuple[tf.Tensor, tf.Tensor]:
+        """Finds the words of the coarse vocabulary; `pieces` is not needed, phrases need it.
 
         Returns:
           coarse_ids: int32 [words]; the coarse id of the entry that the word is part of, or -1.

@@ -102,12 +102,12 @@ class MultiGrainedTokenizer(tf.Module):
         entries = {coarse_vocab[index]: index for index in range(len(fine_vocab), len(coarse_vocab))}
         self._normalizer = Normalizer(do_lower_case, fold=normalization == "nfkc")
         self._wordpiece = WordPiece(fine_vocab)
-        self._word_entries = _string_table({entry: index for entry, index in entries.items() if " " not in entry})
-        self._segmenter = self._phrases = None
+        self._word_entries = flat.string_table({entry: index for entry, index in entries.items() if " " not in entry})
+        self._grouping: Segmenter | PhraseMatcher
         if language == "zh":
-            self._segmenter = Segmenter(language_file, entries, os.path.join(directory, SEGMENTER_FILE))
+            self._grouping = Segmenter(language_file, entries, os.path.join(directory, SEGMENTER_FILE))
         else:
-            self._phrases = PhraseMatcher({entry: index for entry, index in entries.items() if " " in entry})
+            self._grouping = PhraseMatcher({entry: index for entry, index in entries.items() if " " in entry})
 
     @classmethod
     def load(cls, directory: str) -> "MultiGrainedTokenizer":
@@ -194,10 +194,7 @@ class MultiGrainedTokenizer(tf.Module):
         text = self._normalizer(texts)
         words = find_words(text)
         pieces = self._wordpiece(words)
-        if self._segmenter is not None:
-            coarse_ids, continues = self._segmenter(text, words)
-        else:
-            coarse_ids, continues = self._phrases(words, pieces)
+        coarse_ids, continues = self._grouping(text, words, pieces)
         return _assemble(words, pieces, self._whole_words(pieces, coarse_ids), continues)
 
     def _whole_words(self, pieces: Pieces, coarse_ids: tf.Tensor) -> tf.Tensor:
@@ -244,13 +241,6 @@ def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf
         coarse(tf.gather(ends, lasts)),
         fine(fine_to_coarse - coarse_before),
     )
-
-
-def _string_table(entries: dict[str, int]) -> tf.lookup.StaticHashTable:
-    initializer = tf.lookup.KeyValueTensorInitializer(
-        tf.constant(list(entries), tf.string), tf.constant(list(entries.values()), tf.int32)
-    )
-    return tf.lookup.StaticHashTable(initializer, default_value=-1)
 
 
 def _digest(content: bytes) -> str:

@@ -45,9 +45,13 @@ def check_vocabulary(tokens: Sequence[str], path: str, flag: str) -> None:
     known = set(tokens)
     for token in SPECIAL_TOKENS:
         if token not in known:
-            raise InputError(f"--{flag}: {path}: has no line {token}; a BERT vocabulary holds {' '.join(SPECIAL_TOKENS)}")
+            raise InputError(
+                f"--{flag}: {path}: has no line {token}; a BERT vocabulary holds {' '.join(SPECIAL_TOKENS)}"
+            )
     if tokens[0] != PAD:
-        raise InputError(f"--{flag}: {path}, line 1: is {tokens[0]!r}; the first token must be {PAD}, whose id 0 marks padding")
+        raise InputError(
+            f"--{flag}: {path}, line 1: is {tokens[0]!r}; the first token must be {PAD}, whose id 0 marks padding"
+        )
 
 
 def write_vocabulary(tokens: Sequence[str], path: str) -> None:

@@ -74,9 +74,7 @@ class WordPiece(tf.Module):
             tf.RaggedTensor.from_row_lengths(tf.boolean_mask(words.codes, part_of_long), long_lengths, validate=False),
             "UTF-8",
         )
-        pieces = self._wordpiece.tokenize(
-            tf.where(long_lengths > MAX_CHARACTERS_PER_WORD, _IN_NO_VOCABULARY, strings)
-        )
+        pieces = self._wordpiece.tokenize(tf.where(long_lengths > MAX_CHARACTERS_PER_WORD, _IN_NO_VOCABULARY, strings))
         per_word = flat.put(long_words, tf.cast(pieces.row_lengths(), INT), num_words, 1)
         boundaries = tf.concat([[0], tf.cumsum(per_word)], 0)
         num_pieces = boundaries[-1]

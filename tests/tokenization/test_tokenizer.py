@@ -1,0 +1,210 @@
+import functools
+import itertools
+import os
+import unicodedata
+
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ambert_tf.errors import InputError
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from tests.tokenizers import chinese_tokenizer, english_tokenizer
+
+
+@functools.cache
+def graph(tokenizer):
+    return tf.function(tokenizer.__call__, input_signature=[tf.TensorSpec([None], tf.string)])
+
+
+def fine(tokenizer, text):
+    return [tokenizer.fine_vocab[i] for i in graph(tokenizer)(tf.constant([text])).fine_ids[0].numpy()]
+
+
+def coarse(tokenizer, text):
+    return [tokenizer.coarse_vocab[i] for i in graph(tokenizer)(tf.constant([text])).coarse_ids[0].numpy()]
+
+
+def slices(tokenizer, text, grain):
+    tokens = graph(tokenizer)(tf.constant([text]))
+    starts, ends = getattr(tokens, f"{grain}_starts")[0], getattr(tokens, f"{grain}_ends")[0]
+    return [text.encode()[s:e].decode() for s, e in zip(starts.numpy(), ends.numpy(), strict=True)]
+
+
+def test_chinese_is_read_as_characters_and_words():
+    tokenizer = chinese_tokenizer()
+    assert fine(tokenizer, "商店里的乒乓球拍卖完了") == list("商店里的乒乓球拍卖完了")
+    assert coarse(tokenizer, "商店里的乒乓球拍卖完了") == ["商店", "里", "的", "乒乓球", "拍卖", "完", "了"]
+    assert graph(tokenizer)(tf.constant(["商店里的乒乓球"])).fine_to_coarse.to_list() == [[0, 0, 1, 2, 3, 3, 3]]
+
+
+def test_a_word_outside_of_the_coarse_vocabulary_falls_back_to_its_fine_tokens():
+    tokenizer = chinese_tokenizer()
+    assert coarse(tokenizer, "大桥,球拍") == ["大", "桥", ",", "球", "拍"]
+    assert coarse(tokenizer, "南京市长江大桥") == ["南京市", "长江大桥"]
+
+
+def test_words_end_at_everything_that_is_no_chinese_character():
+    tokenizer = chinese_tokenizer()
+    assert coarse(tokenizer, "南京 市长") == ["南京", "市长"]
+    assert coarse(tokenizer, "南 京") == ["南", "京"]
+    assert coarse(tokenizer, "南\u200b京") == ["南", "京"]
+    assert coarse(tokenizer, "中，国") == ["中", "，", "国"]
+
+
+def test_characters_that_are_in_no_dictionary_word_stay_single():
+    tokenizer = chinese_tokenizer()
+    assert coarse(tokenizer, "龘龘中国龘") == ["[UNK]", "[UNK]", "中国", "[UNK]"]
+
+
+def test_words_of_letters_are_coarse_entries_too():
+    tokenizer = chinese_tokenizer()
+    assert fine(tokenizer, "Phone8 中国") == ["phone", "##8", "中", "国"]
+    assert coarse(tokenizer, "Phone8 中国") == ["phone8", "中国"]
+    assert coarse(tokenizer, "phone中国") == ["phone", "中国"]
+
+
+def test_english_is_read_as_words_and_phrases():
+    tokenizer = english_tokenizer()
+    text = "The New  York times city of New York"
+    assert fine(tokenizer, text) == ["the", "new", "york", "times", "city", "of", "new", "york"]
+    # From left to right, the longest first: "new york times" hides "times city" and "city of new york" remains.
+    assert coarse(tokenizer, text) == ["the", "new york times", "city of new york"]
+    assert slices(tokenizer, text, "coarse") == ["The", "New  York times", "city of New York"]
+
+
+def test_no_phrase_crosses_punctuation_or_the_end_of_a_text():
+    tokenizer = english_tokenizer()
+    assert coarse(tokenizer, "new, york dog-food") == ["new", ",", "york", "dog", "-", "food"]
+    tokens = graph(tokenizer)(tf.constant(["dog", "food"]))
+    assert tokens.coarse_ids.to_list() == tokens.fine_ids.to_list()
+
+
+def test_overlapping_phrases_are_taken_from_the_left_in_long_chains():
+    tokenizer = english_tokenizer()
+    assert coarse(tokenizer, "ice cream dog food " * 40) == ["ice cream", "dog food"] * 40
+    assert coarse(tokenizer, "new york times city " * 30) == ["new york times", "city"] * 30
+
+
+def test_both_languages_read_mixed_text():
+    assert coarse(english_tokenizer(), "中国 new york") == ["中", "国", "new york"]
+    assert coarse(chinese_tokenizer(), "new york中国") == ["new", "york", "中国"]
+
+
+def test_normalisation_is_googles():
+    tokenizer = english_tokenizer()
+    # Lower case, accents off (composed or not), control characters out, full-width forms as they are.
+    assert fine(tokenizer, "CAFÉ cafe\u0301 c\u0000a\u00adf\u200de") == ["cafe", "cafe", "cafe"]
+    assert fine(tokenizer, "ＴＨＥ") == ["[UNK]"]
+    assert fine(english_tokenizer(normalization="nfkc"), "ＴＨＥ") == ["the"]
+    assert fine(english_tokenizer(do_lower_case=False), "The the") == ["[UNK]", "the"]
+    assert fine(tokenizer, "a\u2028b\u3000c\u00a0d") == ["a", "b", "c", "d"]
+
+
+def test_words_of_more_than_200_characters_are_unknown():
+    tokenizer = english_tokenizer()
+    assert fine(tokenizer, "a" * 200) == ["a"] + ["##a"] * 199
+    assert fine(tokenizer, "a" * 201 + " the") == ["[UNK]", "the"]
+
+
+def test_offsets_slice_the_original_text():
+    tokenizer = english_tokenizer()
+    text = "The  CAFÉ, cafe\u0301s!"
+    assert slices(tokenizer, text, "fine") == ["The", "CAFÉ", ",", "cafe\u0301", "s", "!"]
+    assert slices(chinese_tokenizer(), "  南京市，Phone8", "coarse") == ["南京市", "，", "Phone8"]
+
+
+@pytest.mark.parametrize("text", [b"", b"   ", b"\x00\x01\xff\xfe", "\u200d\u0301".encode()])
+def test_a_text_without_words_has_no_tokens(text):
+    for tokenizer in (chinese_tokenizer(), english_tokenizer()):
+        tokens = graph(tokenizer)(tf.constant([text, b"the", text]))
+        assert [len(row) for row in tokens.fine_ids.to_list()] == [0, 1, 0]
+        assert tokens.fine_to_coarse.to_list() == [[], [0], []]
+
+
+def test_an_empty_batch_is_fine():
+    for tokenizer in (chinese_tokenizer(), english_tokenizer()):
+        assert graph(tokenizer)(tf.constant([], tf.string)).coarse_ids.to_list() == []
+
+
+CHARACTERS = [
+    *"商店里的乒乓球拍卖完了南京市长江大桥中国 \t\n,，.-Aaé8ßﬁ한ש龘",
+    "e\u0301",
+    "\u200b",
+    "👩\u200d👧",
+    "\U000e0067",
+]
+HOSTILE = st.lists(st.sampled_from(CHARACTERS)).map("".join) | st.text()
+ENGLISH = st.lists(
+    st.sampled_from(["new", "york", "times", "city", "of", "ice", "cream", "Dog", "food", ",", "caféS", "a"])
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(HOSTILE | ENGLISH.map(" ".join), min_size=1, max_size=4), st.booleans())
+def test_the_contract_of_both_grains(texts, chinese):
+    tokenizer = chinese_tokenizer() if chinese else english_tokenizer()
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    tokens = graph(tokenizer)(tf.constant(encoded))
+    for row, text in enumerate(encoded):
+        fine_spans = list(zip(tokens.fine_starts[row].numpy(), tokens.fine_ends[row].numpy(), strict=True))
+        coarse_spans = list(zip(tokens.coarse_starts[row].numpy(), tokens.coarse_ends[row].numpy(), strict=True))
+        alignment = list(tokens.fine_to_coarse[row].numpy())
+        # Every coarse token holds fine tokens, in order; nothing is skipped.
+        assert sorted(set(alignment)) == list(range(len(coarse_spans)))
+        assert alignment == sorted(alignment)
+        for index, (start, end) in enumerate(coarse_spans):
+            inside = [span for span, place in zip(fine_spans, alignment, strict=True) if place == index]
+            assert (inside[0][0], inside[-1][1]) == (start, end)
+        # Spans are ordered; only letters that one character was decomposed into share its bytes.
+        decomposes = any(
+            sum(unicodedata.category(d) != "Mn" for d in unicodedata.normalize("NFD", c)) > 1 for c in texts[row]
+        )
+        for (start, end), (next_start, next_end) in itertools.pairwise(fine_spans):
+            assert start < end <= len(text)
+            assert next_start >= start and next_end >= end and (decomposes or next_start >= end)
+        # A text's tokens do not depend on its neighbours.
+        assert (
+            graph(tokenizer)(tf.constant([text])).coarse_ids[0].numpy().tolist()
+            == tokens.coarse_ids[row].numpy().tolist()
+        )
+
+
+def test_ids_survive_saving_and_loading(tmp_path):
+    for tokenizer in (chinese_tokenizer(), english_tokenizer()):
+        directory = str(tmp_path / tokenizer.language)
+        tokenizer.save(directory)
+        loaded = MultiGrainedTokenizer.load(directory)
+        assert loaded.fingerprint == tokenizer.fingerprint
+        text = "南京市长江大桥 new york times"
+        assert coarse(loaded, text) == coarse(tokenizer, text)
+    assert chinese_tokenizer().fingerprint != english_tokenizer().fingerprint
+
+
+def test_broken_directories_are_named(tmp_path):
+    directory = tmp_path / "tok"
+    with pytest.raises(InputError, match=r"--tokenizer_dir=.*tok: no such directory"):
+        MultiGrainedTokenizer.load(str(directory))
+    chinese_tokenizer().save(str(directory))
+    vocab = (directory / "fine_vocab.txt").read_text()
+    (directory / "fine_vocab.txt").write_text(vocab + "extra\n")
+    with pytest.raises(InputError, match=r"fine_vocab.txt is not the file that tokenizer.json was written for"):
+        MultiGrainedTokenizer.load(str(directory))
+    os.remove(directory / "segmenter.model")
+    (directory / "fine_vocab.txt").write_text(vocab)
+    with pytest.raises(InputError, match=r"segmenter.model is missing"):
+        MultiGrainedTokenizer.load(str(directory))
+    (directory / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match=r"tokenizer.json: broken JSON"):
+        MultiGrainedTokenizer.load(str(directory))
+
+
+def test_a_vocabulary_without_mask_is_refused():
+    with pytest.raises(InputError, match=r"has no line \[MASK\]"):
+        MultiGrainedTokenizer(
+            language="en", fine_vocab=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"],
+            coarse_vocab=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"], language_file=b"",
+        )  # fmt: skip
+    with pytest.raises(InputError, match=r"does not begin with the lines of fine_vocab.txt"):
+        MultiGrainedTokenizer(language="en", fine_vocab=["[PAD]"], coarse_vocab=["a"], language_file=b"")
