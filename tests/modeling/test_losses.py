@@ -1,0 +1,91 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ambert_tf.modeling.losses import (
+    agreement_loss,
+    classification_loss,
+    masked_lm_accuracy,
+    masked_lm_loss,
+    pretraining_loss,
+)
+
+# Softmax of [log 1, log 2, log 5] is [1/8, 2/8, 5/8].
+LOGITS = tf.math.log([[1.0, 2.0, 5.0], [6.0, 1.0, 1.0]])
+
+
+def test_masked_lm_loss_is_the_mean_over_real_predictions():
+    ids = tf.constant([2, 0])
+    assert float(masked_lm_loss(LOGITS, ids)) == pytest.approx(-(math.log(5 / 8) + math.log(6 / 8)) / 2)
+    weights = tf.constant([1.0, 0.0])
+    assert float(masked_lm_loss(LOGITS, ids, weights)) == pytest.approx(-math.log(5 / 8))
+    # Of a batch with 4 predictions, of which another replica has the rest.
+    assert float(masked_lm_loss(LOGITS, ids, weights, tf.constant(4.0))) == pytest.approx(-math.log(5 / 8) / 4)
+
+
+def test_without_a_prediction_loss_and_accuracy_are_zero():
+    none = tf.zeros([0, 3]), tf.zeros([0], tf.int32), tf.zeros([0])
+    assert float(masked_lm_loss(*none)) == 0.0
+    assert float(masked_lm_accuracy(*none)) == 0.0
+
+
+def test_masked_lm_accuracy():
+    assert float(masked_lm_accuracy(LOGITS, tf.constant([2, 1]))) == 0.5
+    assert float(masked_lm_accuracy(LOGITS, tf.constant([2, 1]), tf.constant([1.0, 0.0]))) == 1.0
+
+
+def test_pretraining_loss_is_equation_1():
+    parts = {"fine_masked_lm_loss": 2.0, "coarse_masked_lm_loss": 3.5, "fine_masked_lm_accuracy": 0.5}
+    parts = {name: tf.constant(value) for name, value in parts.items()}
+    assert float(pretraining_loss(parts)) == 5.5
+    assert float(pretraining_loss({**parts, "next_sentence_loss": tf.constant(0.25)})) == 5.75
+
+
+def test_classification_loss_is_equation_2():
+    logits = {
+        "fine": tf.math.log([[1.0, 3.0]]),  # probabilities 1/4, 3/4
+        "coarse": tf.math.log([[3.0, 1.0]]),  # 3/4, 1/4
+        "joint": tf.math.log([[1.0, 1.0]]),  # 1/2, 1/2
+    }
+    loss, parts = classification_loss(logits, tf.constant([1]), agreement_weight=2.0)
+    distance = math.sqrt(0.5**2 + 0.5**2)
+    assert float(parts["fine_loss"]) == pytest.approx(-math.log(3 / 4))
+    assert float(parts["coarse_loss"]) == pytest.approx(-math.log(1 / 4))
+    assert float(parts["joint_loss"]) == pytest.approx(-math.log(1 / 2))
+    assert float(parts["agreement_loss"]) == pytest.approx(distance)
+    assert float(loss) == pytest.approx(-math.log(3 / 4 * 1 / 4 * 1 / 2) + 2 * distance)
+
+
+def test_a_single_head_has_one_loss_and_no_agreement():
+    logits = tf.math.log([[1.0, 3.0]])
+    loss, parts = classification_loss({"fine": logits, "joint": logits}, tf.constant([1]))
+    assert set(parts) == {"joint_loss"}
+    assert float(loss) == pytest.approx(-math.log(3 / 4))
+
+
+def test_examples_of_weight_zero_do_not_count():
+    logits = tf.math.log([[1.0, 3.0], [1.0, 1.0]])
+    heads = {"fine": logits, "coarse": logits[::-1], "joint": logits}
+    loss, _ = classification_loss(heads, tf.constant([1, 0]), weights=tf.constant([1.0, 0.0]))
+    alone, _ = classification_loss({name: value[:1] for name, value in heads.items()}, tf.constant([1]))
+    assert float(loss) == pytest.approx(float(alone))
+
+
+def test_agreement_squared_and_of_logits():
+    fine, coarse = tf.math.log([[1.0, 3.0]]), tf.math.log([[3.0, 1.0]])
+    assert float(agreement_loss(fine, coarse, squared=True)[0]) == pytest.approx(0.5)
+    assert float(agreement_loss(fine, coarse, of="logits")[0]) == pytest.approx(math.sqrt(2) * math.log(3))
+
+
+def test_the_gradient_of_the_agreement_is_finite_where_both_agree():
+    logits = tf.Variable([[0.3, -0.2], [1.0, 2.0]])
+    other = tf.constant([[0.3, -0.2], [2.0, 1.0]])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(agreement_loss(logits, other))
+    gradient = tape.gradient(loss, logits).numpy()
+    np.testing.assert_array_equal(gradient[0], [0.0, 0.0])
+    # d/dx of sqrt(2) * (p(other) - p(x)) with p(x) = 1 / (1 + exp(x1 - x0)): sqrt(2) * p * (1 - p).
+    p = 1 / (1 + math.exp(1))
+    np.testing.assert_allclose(gradient[1], [-math.sqrt(2) * p * (1 - p), math.sqrt(2) * p * (1 - p)], rtol=1e-5)
