@@ -41,6 +41,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer(
     "min_count", 2, "Words or phrases seen less often stay out of the coarse vocabulary.", lower_bound=1
 )
+flags.DEFINE_enum("errors", "strict", ["strict", "replace"], "Lines that are not UTF-8 end the run, or are mended.")
 flags.mark_flags_as_required(["input_file", "language", "output_dir"])
 
 

@@ -1,10 +1,9 @@
 """Makes a tokenizer directory from a corpus: fine vocabulary, words or phrases by their counts, segmenter."""
 
 import collections
-import gzip
 import heapq
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import input_files
+from ambert_tf.pretraining_data.corpus import plan_units, read_unit, split_documents
 from ambert_tf.tokenization import characters, segmenter, vocabulary
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
@@ -26,7 +26,7 @@ NUM_COARSE_ENTRIES = {"zh": 72635, "en": 77645}
 # Of a learnt vocabulary, at most this share for characters that are words of their own; the rarest are left to [UNK].
 _MAX_SHARE_ALONE = 0.85
 
-_BATCH_BYTES = 1 << 18
+_UNIT_BYTES = 1 << 18
 # The table of word counts forgets the rarest words when it has grown beyond this, so that memory stays bounded.
 _MAX_COUNTED_WORDS = 5_000_000
 
@@ -46,6 +46,7 @@ class VocabularyOptions:
     do_lower_case: bool = True
     normalization: str = "bert"
     min_count: int = 2
+    errors: str = "strict"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def build_tokenizer(options: VocabularyOptions) -> VocabularyReport:
     files = _check(options)
     word_counts: dict[str, int] = {}
     if options.fine_vocab_file is None or options.language == "zh":
-        word_counts = count_words(files, options.do_lower_case, options.normalization)
+        word_counts = count_words(files, options.do_lower_case, options.normalization, options.errors)
         if not word_counts:
             raise InputError(f"--input_file={options.input_file}: holds no words")
     if options.fine_vocab_file is not None:
@@ -129,7 +130,7 @@ def build_tokenizer(options: VocabularyOptions) -> VocabularyReport:
         )
 
     tokenizer = tokenizer_with(candidates, language_file)
-    counts = count_tokens(files, tokenizer)
+    counts = count_tokens(files, tokenizer, options.errors)
     uses = counts.coarse[len(fine_vocab) :]
     chosen = _most_used(uses, limit - len(fine_vocab), options.min_count)
     report = _report(tokenizer, candidates, counts, chosen)
@@ -185,10 +186,11 @@ def _report(
     tokenizer: MultiGrainedTokenizer, candidates: list[str], counts: _Counts, chosen: Sequence[int]
 ) -> VocabularyReport:
     uses = counts.coarse[tokenizer.fine_vocab_size :]
-    fine_tokens = np.concatenate(
-        [tokenizer(tf.constant(part)).fine_ids.row_lengths().numpy() for part in _parts(candidates, 4096)]
-        or [np.zeros(0, np.int64)]
-    )
+    used = np.flatnonzero(uses)
+    fine_tokens = np.zeros(len(candidates), np.int64)
+    for part in np.array_split(used, len(used) // 4096 + 1):
+        texts = tf.constant([candidates[index] for index in part], tf.string)
+        fine_tokens[part] = tokenizer(texts).fine_ids.row_lengths()
     is_chosen = np.zeros(len(candidates), bool)
     is_chosen[list(chosen)] = True
     # A word or phrase that is not chosen falls back to its fine tokens.
@@ -207,17 +209,15 @@ def _report(
     )
 
 
-def _parts(items: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def count_words(files: list[str], do_lower_case: bool = True, normalization: str = "bert") -> dict[str, int]:
+def count_words(
+    files: list[str], do_lower_case: bool = True, normalization: str = "bert", errors: str = "strict"
+) -> dict[str, int]:
     """Counts the words of a corpus, in BERT's sense of a word.
 
     Args:
       files: text files, `.gz` too.
       do_lower_case, normalization: as for the tokenizer.
+      errors: "strict" or "replace", for lines that are not UTF-8.
 
     Returns:
       Words by falling count, equal ones in the order of their characters.
@@ -231,7 +231,7 @@ def count_words(files: list[str], do_lower_case: bool = True, normalization: str
         return unique, counts
 
     counter: collections.Counter[bytes] = collections.Counter()
-    for words, counts in _batches(files, "Counting words").map(unique_words, tf.data.AUTOTUNE):
+    for words, counts in _batches(files, errors, "Counting words").map(unique_words, tf.data.AUTOTUNE):
         for word, count in zip(words.numpy().tolist(), counts.numpy().tolist(), strict=True):
             counter[word] += count
         if len(counter) > _MAX_COUNTED_WORDS:
@@ -240,7 +240,7 @@ def count_words(files: list[str], do_lower_case: bool = True, normalization: str
     return {word.decode(): count for word, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))}
 
 
-def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer) -> _Counts:
+def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer, errors: str = "strict") -> _Counts:
     """Counts the tokens of both grains in a corpus."""
 
     def count(lines: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -248,7 +248,7 @@ def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer) -> _Counts:
         return tokens.fine_ids.flat_values, tokens.coarse_ids.flat_values
 
     counts = _Counts(tokenizer)
-    for fine, coarse in _batches(files, "Counting tokens").map(count, tf.data.AUTOTUNE):
+    for fine, coarse in _batches(files, errors, "Counting tokens").map(count, tf.data.AUTOTUNE):
         counts.fine += np.bincount(fine.numpy(), minlength=tokenizer.fine_vocab_size)
         counts.coarse += np.bincount(coarse.numpy(), minlength=tokenizer.coarse_vocab_size)
     return counts
@@ -300,33 +300,14 @@ def _learn_pieces(words: dict[str, int], size: int, special: list[str]) -> list[
     return sorted(learnt, key=rank)
 
 
-def _batches(files: list[str], title: str) -> tf.data.Dataset:
-    """The lines of a corpus in batches of some hundred kilobytes, with a progress bar."""
+def _batches(files: list[str], errors: str, title: str) -> tf.data.Dataset:
+    """The sentences of a corpus in batches, with a progress bar."""
 
     def generate() -> Iterator[np.ndarray]:
         total = sum(os.path.getsize(name) for name in files)
-        with tqdm(total=total, desc=title, unit="B", unit_scale=True, unit_divisor=1000, disable=None) as progress:
-            for name in files:
-                yield from _file_batches(name, progress)
+        with tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as progress:
+            for unit in plan_units(files, _UNIT_BYTES):
+                yield np.array(split_documents(read_unit(unit, _UNIT_BYTES), errors).sentences, object)
+                progress.update(unit.size_bytes)
 
-    spec = tf.TensorSpec([None], tf.string)
-    return tf.data.Dataset.from_generator(generate, output_signature=spec)
-
-
-def _file_batches(name: str, progress: tqdm) -> Iterator[np.ndarray]:
-    with open(name, "rb") as raw:
-        stream: Iterable[bytes] = gzip.open(raw) if name.endswith(".gz") else raw
-        batch: list[bytes] = []
-        size = 0
-        position = 0
-        for line in stream:
-            batch.append(line)
-            size += len(line)
-            if size >= _BATCH_BYTES:
-                yield np.array(batch, object)
-                batch, size = [], 0
-                progress.update(raw.tell() - position)
-                position = raw.tell()
-        if batch:
-            yield np.array(batch, object)
-        progress.update(raw.tell() - position)
+    return tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec([None], tf.string))

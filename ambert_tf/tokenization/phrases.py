@@ -77,7 +77,7 @@ class PhraseMatcher(tf.Module):
         )
 
     def _longest_from_each(self, indices: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The length in words and the coarse id of the longest phrase that begins at each word (1 and -1 if none does)."""
+        """Length in words and coarse id of the longest phrase that begins at each word; 1 and -1 if none does."""
         lengths, ids = tf.ones_like(indices), tf.fill(tf.shape(indices), -1)
         text_ends = tf.repeat(splits[1:], splits[1:] - splits[:-1])
         # Those whose walk goes on: where they began, and the node they are at.
