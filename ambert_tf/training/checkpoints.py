@@ -6,7 +6,7 @@ objects: `model/PATH`, PATH as `variable.path`, such as `backbone/encoder/layer_
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -81,9 +81,7 @@ class Checkpoints:
                 _check_shapes(prefix, self._model.variables)
                 self._checkpoint.restore(prefix).assert_existing_objects_matched()
             except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
-                logging.warning(
-                    "%s: this checkpoint is damaged (%s); trying the one before", prefix, one_line(error)
-                )
+                logging.warning("%s: this checkpoint is damaged (%s); trying the one before", prefix, one_line(error))
                 continue
             except AssertionError as error:
                 raise InputError(
@@ -91,9 +89,7 @@ class Checkpoints:
                 ) from None
             return prefix
         if prefixes:
-            raise InputError(
-                f"{self.directory}: all {len(prefixes)} checkpoints are damaged; use another --output_dir"
-            )
+            raise InputError(f"{self.directory}: all {len(prefixes)} checkpoints are damaged; use another --output_dir")
         return None
 
 
@@ -128,9 +124,7 @@ def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: Mul
 
 def is_model_directory(path: str) -> bool:
     """Returns whether a directory looks like a model directory."""
-    return os.path.isfile(os.path.join(path, CONFIG_FILE)) and os.path.isdir(
-        os.path.join(path, CHECKPOINT_DIRECTORY)
-    )
+    return os.path.isfile(os.path.join(path, CONFIG_FILE)) and os.path.isdir(os.path.join(path, CHECKPOINT_DIRECTORY))
 
 
 def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirectory:
@@ -151,9 +145,7 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
             )
     checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
     if checkpoint is None:
-        raise InputError(
-            f"--{flag}={path}: {CHECKPOINT_DIRECTORY}/ holds no complete checkpoint; train it first"
-        )
+        raise InputError(f"--{flag}={path}: {CHECKPOINT_DIRECTORY}/ holds no complete checkpoint; train it first")
     config = ModelConfig.from_file(os.path.join(path, CONFIG_FILE), flag)
     return ModelDirectory(config, os.path.join(path, TOKENIZER_DIRECTORY), checkpoint)
 
@@ -202,35 +194,41 @@ def restore_model(model: keras.Model, path: str, flag: str = "model_dir") -> str
     return prefix
 
 
-def restore_variables(variables: Iterable[keras.Variable], prefix: str) -> None:
+def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_path: Callable[[str], str] = str) -> None:
     """Assigns to variables what a checkpoint has under their paths.
+
+    Args:
+      variables: of the model.
+      prefix: the checkpoint.
+      saved_path: a variable's path to the path it was saved under; the same by default.
 
     Raises:
       InputError: a variable is missing there, has another shape, or the file is damaged.
     """
     variables = list(variables)
     try:
-        _check_shapes(prefix, variables)
+        _check_shapes(prefix, variables, saved_path)
         reader = tf.train.load_checkpoint(prefix)
         for variable in variables:
-            variable.assign(reader.get_tensor(_key(variable.path)))
+            variable.assign(reader.get_tensor(_key(saved_path(variable.path))))
     except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
 
-def _check_shapes(prefix: str, variables: Iterable[keras.Variable]) -> None:
+def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: Callable[[str], str] = str) -> None:
     """Raises an InputError for the first variable that a checkpoint lacks or has in another shape."""
     shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
     for variable in variables:
-        found = shapes.get(_key(variable.path))
+        path = saved_path(variable.path)
+        found = shapes.get(_key(path))
         if found is None:
             raise InputError(
-                f"{prefix}: the checkpoint has no variable {variable.path}; it was written by a model of "
+                f"{prefix}: the checkpoint has no variable {path}; it was written by a model of "
                 "another model_type or with fewer layers"
             )
         if tuple(found) != tuple(variable.shape):
             raise InputError(
-                f"{prefix}: {variable.path} has shape {tuple(found)} in the checkpoint and "
+                f"{prefix}: {path} has shape {tuple(found)} in the checkpoint and "
                 f"{tuple(variable.shape)} by the configuration; use the configuration and the tokenizer that "
                 "the checkpoint was trained with"
             )
