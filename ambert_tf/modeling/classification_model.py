@@ -1,0 +1,108 @@
+"""A model with the heads of eq. (2): what classification tasks fine-tune, predict with and serve."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.modeling.heads import ClassificationHeads
+from ambert_tf.modeling.models import build_model
+
+INFERENCES = ("joint", "fine", "coarse")
+
+
+class ClassificationModel(keras.Model):
+    """One of the five models with its classification heads.
+
+    Args:
+      config: sizes.
+      num_classes: logits a head.
+      seed: of the initial weights.
+      dtype: Keras' dtype policy; None for Keras' current one.
+    """
+
+    def __init__(
+        self, config: ModelConfig, num_classes: int, seed: int = 0, dtype: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=kwargs.pop("name", "classification"), dtype=dtype, **kwargs)
+        self.config = config
+        self.num_classes = num_classes
+        self.backbone = build_model(config, dtype=dtype, seed=seed)
+        grains = self.backbone.classification_grains
+        self.heads = ClassificationHeads(
+            config, grains, num_classes, seed=seed, name="classification_heads", dtype=dtype
+        )
+        self.heads.build()
+        self.build()
+
+    def build(self, input_shape: object = None) -> None:
+        pass  # the parts are built already, each under its own name
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """The names under which `call` returns logits; `joint` is always there."""
+        grains = self.backbone.classification_grains
+        return (*grains, "joint")
+
+    def call(
+        self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Classifies.
+
+        Args:
+          inputs: the backbone's: for each grain g `g_input_ids` and `g_segment_ids`, int32 [batch, g_length].
+          training: whether dropout is on.
+          seed: of the dropout, int32 [2].
+
+        Returns:
+          Logits, float32 [batch, num_classes], by head; `joint` is what a prediction takes.
+        """
+        sequence_outputs = self.backbone(inputs, training=training, seed=seed)
+        pooled = {
+            grain: self.backbone.pool(grain, sequence_outputs[grain]) for grain in self.backbone.classification_grains
+        }
+        return self.heads(pooled, seed=seed if training else None)
+
+
+def inference_config(config: ModelConfig, inference: str) -> ModelConfig:
+    """Returns the configuration of what runs at inference.
+
+    `fine` of an AMBERT is the paper's AMBERT-Single: a BERT on the fine grain that has no coarse table.
+
+    Args:
+      config: of the model as trained.
+      inference: `joint`, or the only grain that is to run.
+
+    Raises:
+      InputError: the model cannot run on that grain alone.
+    """
+    if inference == "joint":
+        return config
+    single = {"bert_fine": "fine", "bert_coarse": "coarse"}
+    if config.model_type == "ambert_hybrid":
+        raise InputError(
+            f"--inference={inference}: an ambert_hybrid reads both grains as one sequence and cannot run on one alone; "
+            "use --inference=joint"
+        )
+    if single.get(config.model_type, inference) != inference:
+        raise InputError(f"--inference={inference}: a {config.model_type} has no {inference} grain")
+    return dataclasses.replace(config, model_type=f"bert_{inference}")
+
+
+def trained_path(trained: ModelConfig, running: ModelConfig, path: str) -> str:
+    """Returns the name, in the model as trained, of a variable of the model that runs.
+
+    AMBERT's variables have the same names whichever grains use them; AMBERT-Combo has an encoder a grain.
+
+    Args:
+      trained: configuration of the model as trained.
+      running: configuration of the model that runs, `inference_config` of the other.
+      path: the variable's path in the model that runs.
+    """
+    if trained.model_type == "ambert_combo" and running.model_type != "ambert_combo":
+        return path.replace("backbone/", f"backbone/{running.grains[0]}_bert/", 1)
+    return path

@@ -1,0 +1,36 @@
+"""Loads a fine-tuned classifier as it runs at inference: in float32, without what the inference leaves out."""
+
+from typing import NamedTuple
+
+from ambert_tf.modeling.classification_model import ClassificationModel, inference_config, trained_path
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import restore_variables
+from ambert_tf.training.fine_tuned import FineTunedTask, load_fine_tuned
+
+
+class Classifier(NamedTuple):
+    """A fine-tuned model with all that a prediction needs; the checkpoint says where it is from."""
+
+    task: FineTunedTask
+    tokenizer: MultiGrainedTokenizer
+    model: ClassificationModel
+    checkpoint: str
+
+
+def load_classifier(model_dir: str, inference: str = "joint", flag: str = "model_dir") -> Classifier:
+    """Loads a classifier; prediction and serving both call this.
+
+    Args:
+      model_dir: a model directory with `task.json`.
+      inference: `joint`; or `fine` or `coarse`, for an AMBERT without the other grain's tables and heads.
+      flag: the flag that names the directory, for errors.
+
+    Raises:
+      InputError: the directory is no fine-tuned classifier, or its model cannot run so.
+    """
+    task, directory = load_fine_tuned(model_dir, flag)
+    config = inference_config(directory.config, inference)
+    tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
+    model = ClassificationModel(config, len(task.labels), dtype="float32")
+    restore_variables(model.variables, directory.checkpoint, lambda path: trained_path(directory.config, config, path))
+    return Classifier(task, tokenizer, model, directory.checkpoint)

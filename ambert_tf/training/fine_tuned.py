@@ -1,0 +1,109 @@
+"""`task.json`: what a fine-tuned model directory says beside its configuration and its tokenizer."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path
+from ambert_tf.training.checkpoints import ModelDirectory, load_model_directory
+
+TASK_FILE = "task.json"
+FORMAT_VERSION = 1
+CLASSIFICATION = "classification"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTunedTask:
+    """What prediction and serving have to know of the task that a model was fine-tuned on.
+
+    Attributes:
+      task_name: as given to `--task_name`.
+      form: `classification`.
+      labels: in the order of the logits.
+      label_descriptions: a word for each label, or none at all.
+      pair: whether an example is two texts.
+      max_seq_length: fine tokens at most, [CLS] and [SEP] included.
+      max_coarse_seq_length: coarse tokens at most.
+      heads: the names of the classification heads.
+      data_augmentation: whether the task's data augmentation was on, and what it is.
+    """
+
+    task_name: str
+    labels: tuple[str, ...]
+    label_descriptions: tuple[str, ...] = ()
+    pair: bool = False
+    max_seq_length: int
+    max_coarse_seq_length: int
+    heads: tuple[str, ...]
+    data_augmentation: str = "none"
+    form: str = CLASSIFICATION
+
+    def write(self, model_dir: str) -> None:
+        """Writes `task.json`, or checks that the one that is there says the same.
+
+        Raises:
+          InputError: the directory holds a model of another task.
+        """
+        path = os.path.join(model_dir, TASK_FILE)
+        if os.path.exists(path):
+            found = read_task(model_dir, "output_dir")
+            for field in dataclasses.fields(self):
+                ours, theirs = getattr(self, field.name), getattr(found, field.name)
+                if ours != theirs:
+                    raise InputError(
+                        f"--output_dir={model_dir}: holds a model whose {field.name} is {_short(theirs)}, not "
+                        f"{_short(ours)}; choose another directory"
+                    )
+            return
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            json.dump({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, file, indent=2)
+            file.write("\n")
+
+
+def is_fine_tuned(model_dir: str) -> bool:
+    """Returns whether a directory has a `task.json`."""
+    return os.path.isfile(os.path.join(model_dir, TASK_FILE))
+
+
+def read_task(model_dir: str, flag: str) -> FineTunedTask:
+    """Reads `task.json`.
+
+    Raises:
+      InputError: it is missing or is not what this version writes.
+    """
+    path = os.path.join(model_dir, TASK_FILE)
+    if not os.path.isfile(path):
+        raise InputError(
+            f"--{flag}={model_dir}: has no {TASK_FILE}, so it is no fine-tuned model; run_classifier.py --do_train "
+            "makes one"
+        )
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        if content.pop("format_version") != FORMAT_VERSION:
+            raise InputError(f"{path}: format_version is not {FORMAT_VERSION}, which this version reads")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        return FineTunedTask(**values)
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: is no task file of this project ({error})") from None
+
+
+def load_fine_tuned(model_dir: str, flag: str) -> tuple[FineTunedTask, ModelDirectory]:
+    """Returns the task and the parts of a fine-tuned model directory.
+
+    Raises:
+      InputError: it is none.
+    """
+    directory = load_model_directory(model_dir, flag)
+    return read_task(model_dir, flag), directory
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
