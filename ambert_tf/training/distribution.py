@@ -48,9 +48,7 @@ def _number_of_workers() -> int:
     try:
         cluster = json.loads(content).get("cluster", {})
     except (json.JSONDecodeError, AttributeError):
-        raise InputError(
-            "TF_CONFIG: is no JSON object such as {'cluster': {'worker': ['host:port', …]}, …}"
-        ) from None
+        raise InputError("TF_CONFIG: is no JSON object such as {'cluster': {'worker': ['host:port', …]}, …}") from None
     return sum(len(cluster.get(kind, [])) for kind in ("chief", "worker"))
 
 

@@ -27,13 +27,12 @@ class Evaluator:
         self._strategy = strategy
         self._dataset = strategy.distribute_datasets_from_function(make_dataset)
         self._step = step
-        self._run = tf.function(self._sums_of_batch)
+        self._run = tf.function(self._sums_of_batch, autograph=False)
 
     def _sums_of_batch(self, batch: Any) -> dict[str, tf.Tensor]:
         sums = self._strategy.run(self._step, args=(batch,))
         return {
-            name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for name, value in sums.items()
+            name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for name, value in sums.items()
         }
 
     def __call__(self, max_steps: int | None = None) -> dict[str, np.ndarray]:
@@ -44,7 +43,5 @@ class Evaluator:
                 break
             for name, value in self._run(batch).items():
                 array = value.numpy()
-                sums[name] = sums.get(name, 0) + array.astype(
-                    np.int64 if array.dtype.kind == "i" else np.float64
-                )
+                sums[name] = sums.get(name, 0) + array.astype(np.int64 if array.dtype.kind == "i" else np.float64)
         return sums

@@ -86,28 +86,28 @@ class TrainFunction:
         self.settings = settings
         self.metric_names: list[str] = []
         self._part = (
-            tf.function(self._gradients_of_part, jit_compile=True)
+            tf.function(self._gradients_of_part, jit_compile=True, autograph=False)
             if settings.use_xla
             else self._gradients_of_part
         )
-        self._run = tf.function(self._steps)
+        self._run = tf.function(self._steps, autograph=False)
 
-    def __call__(self, iterator: Iterator[Any], steps: int) -> dict[str, np.ndarray]:
+    def __call__(self, iterator: Any, steps: int) -> dict[str, np.ndarray]:
         """Makes `steps` updates; returns each metric of each of them, float32 [steps]."""
         values = self._run(iterator, tf.constant(steps)).numpy()
         return dict(zip(self.metric_names, values.T, strict=True))
 
-    def _steps(self, iterator: Iterator[Any], steps: tf.Tensor) -> tf.Tensor:
+    def _steps(self, iterator: Any, steps: tf.Tensor) -> tf.Tensor:
+        def body(index: tf.Tensor, values: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            return index + 1, values.write(index, self._step(iterator.get_next()))
+
         values = tf.TensorArray(tf.float32, size=steps)
-        for index in tf.range(steps):
-            values = values.write(index, self._step(next(iterator)))
-        return values.stack()
+        return tf.while_loop(lambda index, _: index < steps, body, (tf.constant(0), values))[1].stack()
 
     def _step(self, batch: Any) -> tf.Tensor:
         sums, same = self.strategy.run(self._replica_step, args=(batch,))
         metrics = {
-            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for name, value in sums.items()
+            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for name, value in sums.items()
         }
         for name, value in same.items():
             metrics[name] = self.strategy.experimental_local_results(value)[0]
@@ -117,9 +117,7 @@ class TrainFunction:
     def _replica_step(self, batch: Batch) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """Returns metrics to add up over the replicas, and metrics that are the same on each."""
         context = tf.distribute.get_replica_context()
-        step = tf.cast(self.optimizer.step.read_value(), tf.int32)
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([self.settings.seed, 0]), step)
-        seed = tf.random.experimental.stateless_fold_in(seed, context.replica_id_in_sync_group)
+        seed = dropout_seed(self.settings.seed, self.optimizer.step.read_value(), context.replica_id_in_sync_group)
         totals = self.objective.totals(batch)
         if context.num_replicas_in_sync > 1:
             totals = context.all_reduce(tf.distribute.ReduceOp.SUM, totals)
@@ -136,9 +134,7 @@ class TrainFunction:
         with tf.GradientTape() as tape:
             loss, metrics = self.objective.loss(batch, totals, seed)
             scaled = loss if scale is None else loss * scale.scale.read_value()
-        return {"loss": loss, **metrics}, tape.gradient(
-            scaled, [v.value for v in self.objective.trainable_variables]
-        )
+        return {"loss": loss, **metrics}, tape.gradient(scaled, [v.value for v in self.objective.trainable_variables])
 
     def _accumulate(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
@@ -174,6 +170,12 @@ class TrainFunction:
         for index, gradient in zip(used, accumulated, strict=True):
             gradients[index] = gradient
         return metrics, gradients
+
+
+def dropout_seed(seed: int, step: tf.Tensor, replica: tf.Tensor | int) -> tf.Tensor:
+    """Returns the seed of one replica's dropout in one step, int32 [2]: a resumed run draws the same again."""
+    step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(step, tf.int32))
+    return tf.random.experimental.stateless_fold_in(step_seed, replica)
 
 
 def train(
@@ -218,9 +220,7 @@ def train(
             try:
                 metrics = function(iterator, count)
             except (tf.errors.OutOfRangeError, StopIteration):
-                raise InputError(
-                    f"the training data end at step {step} of {settings.num_train_steps}"
-                ) from None
+                raise InputError(f"the training data end at step {step} of {settings.num_train_steps}") from None
             _check_finite(metrics, step, optimizer)
             step += count
             save = step == stop or terminated.is_set()

@@ -97,9 +97,7 @@ class AdamW:
         """Returns what a checkpoint has to hold, by name."""
         named: dict[str, Any] = {"step": self.step, "updates": self.updates}
         for name, moments in (("first_moment", self.first_moments), ("second_moment", self.second_moments)):
-            named[name] = {
-                variable.path: moment for variable, moment in zip(self.trainable, moments, strict=True)
-            }
+            named[name] = {variable.path: moment for variable, moment in zip(self.trainable, moments, strict=True)}
         if self.loss_scale is not None:
             named["loss_scale"] = self.loss_scale.variables()
         return named
@@ -126,21 +124,37 @@ class AdamW:
         clip = self.settings.clip_norm
         factor = (tf.minimum(1.0, clip / norm) if clip else tf.constant(1.0)) / scale
         rate = self.learning_rate(self.step.read_value())
-        time = tf.cast(self.updates.read_value() + 1, tf.float32)
+        scalars = {"factor": factor, "rate": rate, "decay": rate * self.settings.weight_decay}
         context.merge_call(
             lambda strategy, *values: self._update_all(strategy, used, *values),
-            args=(dense, factor, rate, time, tf.math.is_finite(norm)),
+            args=(dense, {**scalars, **self._bias_correction()}, tf.math.is_finite(norm)),
         )
         return {"learning_rate": rate, "gradient_norm": norm}
+
+    def _bias_correction(self) -> dict[str, tf.Tensor]:
+        """Returns the powers of the decay rates and the epsilon that `ResourceApplyAdam` takes."""
+        beta_1, beta_2, epsilon = self.settings.beta_1, self.settings.beta_2, self.settings.epsilon
+        if not self.settings.bias_correction:
+            return {
+                "beta_1_power": tf.constant(0.0),
+                "beta_2_power": tf.constant(0.0),
+                "epsilon": tf.constant(epsilon),
+            }
+        time = tf.cast(self.updates.read_value() + 1, tf.float32)
+        power = tf.pow(beta_2, time)
+        # The operation adds epsilon to the uncorrected root; AdamW adds it to the corrected one.
+        return {
+            "beta_1_power": tf.pow(beta_1, time),
+            "beta_2_power": power,
+            "epsilon": epsilon * tf.sqrt(1.0 - power),
+        }
 
     def _update_all(
         self,
         strategy: tf.distribute.Strategy,
         indices: Sequence[int],
         gradients: Sequence[Any],
-        factor: Any,
-        rate: Any,
-        time: Any,
+        scalars: Mapping[str, Any],
         finite: Any,
     ) -> None:
         """Updates every copy of every variable; in cross-replica context."""
@@ -152,15 +166,8 @@ class AdamW:
                 strategy.extended.update(
                     variable.value,
                     self._update_one,
-                    args=(
-                        self.first_moments[index],
-                        self.second_moments[index],
-                        gradient,
-                        factor,
-                        rate,
-                        time,
-                    ),
-                    kwargs={"weight_decay": self.settings.weight_decay if self.decays(variable) else 0.0},
+                    args=(self.first_moments[index], self.second_moments[index], gradient, scalars),
+                    kwargs={"decays": self.settings.weight_decay > 0 and self.decays(variable)},
                 )
             self.updates.assign_add(1)
             return tf.constant(True)
@@ -176,23 +183,21 @@ class AdamW:
         first_moment: tf.Variable,
         second_moment: tf.Variable,
         gradient: tf.Tensor,
-        factor: tf.Tensor,
-        rate: tf.Tensor,
-        time: tf.Tensor,
-        weight_decay: float,
+        scalars: Mapping[str, tf.Tensor],
+        decays: bool,
     ) -> None:
-        settings: Mapping[str, Any] = dataclasses.asdict(self.settings)
-        beta_1, beta_2, epsilon = settings["beta_1"], settings["beta_2"], settings["epsilon"]
-        if settings["bias_correction"]:
-            beta_1_power, beta_2_power = tf.pow(beta_1, time), tf.pow(beta_2, time)
-            # The operation adds epsilon to the uncorrected root; AdamW adds it to the corrected one.
-            epsilon = epsilon * tf.sqrt(1.0 - beta_2_power)
-        else:
-            beta_1_power = beta_2_power = tf.constant(0.0)
-        if weight_decay:
-            variable.assign_sub(variable.read_value() * (rate * weight_decay))
+        """Updates one copy of one variable, on its device."""
+        if decays:
+            variable.assign_sub(variable.read_value() * scalars["decay"])
         tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle, m=first_moment.handle, v=second_moment.handle,
-            beta1_power=beta_1_power, beta2_power=beta_2_power, lr=rate,
-            beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient * factor,
-        )  # fmt: skip
+            var=variable.handle,
+            m=first_moment.handle,
+            v=second_moment.handle,
+            beta1_power=scalars["beta_1_power"],
+            beta2_power=scalars["beta_2_power"],
+            lr=scalars["rate"],
+            beta1=self.settings.beta_1,
+            beta2=self.settings.beta_2,
+            epsilon=scalars["epsilon"],
+            grad=gradient * scalars["factor"],
+        )

@@ -127,9 +127,7 @@ class Progress:
         for name, value in values.items():
             if name.endswith("_per_second"):
                 unit = name.removesuffix("_per_second")
-                parts.append(
-                    f"{value / 1e9:.1f} GFLOP/s" if unit == "model_flops" else f"{value:.4g} {unit}/s"
-                )
+                parts.append(f"{value / 1e9:.1f} GFLOP/s" if unit == "model_flops" else f"{value:.4g} {unit}/s")
             else:
                 parts.append(f"{name} {value:.4g}")
         if seconds_per_step is not None:
