@@ -1,0 +1,84 @@
+"""Text to the segments that phrases are looked for in: runs of words that nothing separates but white space."""
+
+import collections
+import concurrent.futures
+import functools
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.tokenization.characters import LETTER, NUM_CODEPOINTS
+from ambert_tf.tokenization.normalizer import Normalizer, find_words
+
+
+class SegmentCutter(tf.Module):
+    """Cuts sentences into segments of the words that the tokenizer will see.
+
+    A segment ends where a sentence ends, and at everything that is no word of letters and digits: punctuation,
+    symbols, CJK characters.
+
+    Args:
+      do_lower_case, fold: as for the tokenizer's `Normalizer`.
+    """
+
+    def __init__(self, do_lower_case: bool, fold: bool):
+        super().__init__(name="segment_cutter")
+        self._normalizer = Normalizer(do_lower_case, fold)
+
+    def __call__(self, blocks: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
+        """Yields, for each block of sentences, its segments: one a line, one space between two words."""
+        cores = os.cpu_count() or 1
+        with concurrent.futures.ThreadPoolExecutor(cores) as threads:
+            waiting: collections.deque[concurrent.futures.Future[bytes]] = collections.deque()
+            for block in blocks:
+                waiting.append(threads.submit(self._segments, block))
+                if len(waiting) > cores:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _segments(self, sentences: Sequence[bytes]) -> bytes:
+        return _lines(*(tensor.numpy() for tensor in self._words(tf.constant(sentences, tf.string))))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def _words(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Returns characters, and for each word its first character, its length, its kind; words a sentence."""
+        text = self._normalizer(sentences)
+        words = find_words(text)
+        return words.codes, words.starts, words.lengths, tf.gather(text.kinds, words.character), words.splits
+
+
+@functools.cache
+def segment_cutter(do_lower_case: bool, fold: bool) -> SegmentCutter:
+    """Returns the cutter of these settings; making one takes seconds."""
+    return SegmentCutter(do_lower_case, fold)
+
+
+def _lines(codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray, kinds: np.ndarray, splits: np.ndarray) -> bytes:
+    if not len(starts):
+        return b""
+    part = (kinds == LETTER) & np.logical_and.reduceat(_of_words()[codes], starts)
+    follows = np.zeros(len(part), bool)
+    follows[1:] = part[:-1]
+    first = splits[:-1]
+    follows[first[first < len(part)]] = False
+    # Each word of a segment with one character before it: a space, or the end of the segment before.
+    widths = np.where(part, lengths + 1, 0)
+    separators = (np.cumsum(widths) - widths)[part]
+    characters = np.empty(int(widths.sum()), np.dtype("<u4"))
+    in_word = np.ones(len(characters), bool)
+    in_word[separators] = False
+    characters[separators] = np.where(follows[part], ord(" "), ord("\n"))
+    characters[in_word] = codes[np.repeat(part, lengths)]
+    if not len(characters):
+        return b""
+    return characters[1:].tobytes().decode("utf-32-le").encode() + b"\n"
+
+
+@functools.cache
+def _of_words() -> np.ndarray:
+    """Which characters words are made of: letters, digits and other numbers, and the marks on them."""
+    return np.array([unicodedata.category(chr(code))[0] in "LNM" for code in range(NUM_CODEPOINTS)])
