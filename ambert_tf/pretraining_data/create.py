@@ -127,7 +127,9 @@ class _Run:
         workers = self._options.num_workers
         if workers is None:
             workers = max(1, min(os.cpu_count() or 1, total // _BYTES_WORTH_A_WORKER))
-        with task_runner(workers, _start, (self._options,)) as run:
+        # A tokenizer does not go from one process to another; each worker loads its own.
+        tokenizer = self._tokenizer if workers == 1 else None
+        with task_runner(workers, _start, (self._options, tokenizer)) as run:
             spills, counts = self._make_spills(run, total)
             if not counts.get("sequences"):
                 raise InputError(f"--input_file={self._options.input_files[0]}: holds no document to use")
@@ -229,9 +231,9 @@ def _progress(description: str, total: int, unit: str) -> tqdm:
 _maker: RecordMaker | None = None
 
 
-def _start(options: CreateOptions) -> None:
+def _start(options: CreateOptions, tokenizer: MultiGrainedTokenizer | None) -> None:
     global _maker
-    _maker = options.record_maker(MultiGrainedTokenizer.load(options.tokenizer_dir))
+    _maker = options.record_maker(tokenizer or MultiGrainedTokenizer.load(options.tokenizer_dir))
 
 
 def _make_spill(unit: Unit, path: str) -> tuple[int, dict[str, int]]:

@@ -71,9 +71,7 @@ def pretraining_dataset(
     files = sorted(files)
     facts = record_facts(files)
     if not facts.masked and masking is None:
-        raise InputError(
-            f"{files[0]}: its records have no masks (--masking=dynamic), and no masking rule is given"
-        )
+        raise InputError(f"{files[0]}: its records have no masks (--masking=dynamic), and no masking rule is given")
     identities = list(range(len(files)))
     worker, workers = 0, 1
     if input_context is not None:
@@ -92,10 +90,10 @@ def pretraining_dataset(
     compressions = tf.constant([compression_type(name) for name in files])
     run_key = seed_key(seed)
 
+    # Operations on whole datasets: a function for each record would take longer than all that follows.
     def read_file(identity: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(names[identity], compressions[identity], _READ_BUFFER_BYTES)
-        numbered = records.enumerate()
-        return numbered.map(lambda index, record: (identity, index, record))
+        return tf.data.Dataset.zip(records, tf.data.Dataset.from_tensors(identity).repeat(), tf.data.Dataset.counter())
 
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_key = tf_fold(tf.constant(run_key), epoch)
@@ -108,10 +106,12 @@ def pretraining_dataset(
         if shuffle_buffer:
             shuffle_seed = _positive(tf_fold(epoch_key, tf.constant(_RECORD_ORDER)))
             records = records.shuffle(shuffle_buffer, shuffle_seed, reshuffle_each_iteration=False)
-        mask_key = tf_fold(epoch_key, tf.constant(_MASKS))
-        return records.map(
-            lambda identity, index, record: (record, tf_fold(tf_fold(mask_key, identity), index))
-        )
+        return tf.data.Dataset.zip(tf.data.Dataset.from_tensors(epoch).repeat(), records)
+
+    def model_inputs(epochs: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        serialized, identity, index = records
+        mask_keys = tf_fold(tf_fold(tf.constant(run_key), epochs), tf.constant(_MASKS))
+        return _model_inputs(serialized, tf_fold(tf_fold(mask_keys, identity), index), facts, masking, lengths)
 
     epochs = tf.data.Dataset.range(start_epoch, num_epochs if num_epochs is not None else 2**62)
     dataset = epochs.flat_map(read_epoch).skip(start_record).batch(batch_size, drop_remainder=drop_remainder)
@@ -121,11 +121,7 @@ def pretraining_dataset(
         "fine_masked_lm": fine_predictions,
         "coarse_masked_lm": coarse_predictions,
     }
-    dataset = dataset.map(
-        lambda records, keys: _model_inputs(records, keys, facts, masking, lengths),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    dataset = dataset.map(model_inputs, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 

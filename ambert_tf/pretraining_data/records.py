@@ -47,9 +47,7 @@ def record_facts(files: Sequence[str]) -> RecordFacts:
     for name in files:
         found = _facts_of_file(name)
         if facts is not None and found != facts:
-            raise InputError(
-                f"{name}: its records are of another kind (masks, next sentence labels) than {files[0]}"
-            )
+            raise InputError(f"{name}: its records are of another kind (masks, next sentence labels) than {files[0]}")
         facts = found
     if facts is None:
         raise InputError("no file of pre-training records is given")
@@ -129,7 +127,8 @@ def naming_damaged_files(files: Sequence[str]) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+    # Where TensorFlow's message would quote bytes of a record, Python fails to read the message.
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         named = find_damaged_record(files)
         if named is None:
             raise
@@ -144,14 +143,12 @@ def find_damaged_record(files: Sequence[str]) -> InputError | None:
             for _ in _record_lengths(name):
                 pass
             for serialized in tf.data.TFRecordDataset(name, compression_type(name)):
-                examples.parse_examples(serialized[None], examples.INPUT_FEATURES)
+                examples.decode_example(serialized.numpy())
                 index += 1
         except InputError as error:
             return error
         except tf.errors.DataLossError:
-            return InputError(
-                f"{name}: record {index} is damaged (its checksum does not fit); make the file again"
-            )
-        except tf.errors.InvalidArgumentError:
+            return InputError(f"{name}: record {index} is damaged (its checksum does not fit); make the file again")
+        except ValueError:
             return InputError(f"{name}: record {index} is no tf.train.Example; {_WHAT_WOULD_BE_RIGHT}")
     return None

@@ -1,0 +1,81 @@
+import pytest
+
+from ambert_tf.errors import InputError
+from ambert_tf.pretraining_data.examples import encode_examples
+from ambert_tf.pretraining_data.input import pretraining_dataset
+from ambert_tf.pretraining_data.records import (
+    RecordFacts,
+    count_records,
+    find_damaged_record,
+    naming_damaged_files,
+    record_facts,
+)
+from tests.pretraining_data.records_for_tests import column, make_records, write_records
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("next_sentence", [True, False])
+def test_facts_are_read_off_the_first_record(tmp_path, masked, next_sentence):
+    name = write_records(tmp_path / "x", make_records(range(3), masked, next_sentence))
+    assert record_facts([name]) == RecordFacts(masked=masked, next_sentence=next_sentence)
+
+
+def test_files_of_two_kinds_do_not_go_together(tmp_path):
+    names = [write_records(tmp_path / f"{masked}", make_records(range(3), masked)) for masked in (False, True)]
+    with pytest.raises(InputError, match=r"True: its records are of another kind .* than .*False$"):
+        record_facts(names)
+
+
+def test_what_holds_no_pretraining_records_is_named(tmp_path):
+    empty = write_records(tmp_path / "empty", [])
+    with pytest.raises(InputError, match="empty: holds no record"):
+        record_facts([empty])
+    other = write_records(tmp_path / "other", encode_examples({"input_ids": column([[1]])}))
+    with pytest.raises(InputError, match=r"other: record 0 has no 'coarse_input_ids'; .*create_pretraining_data\.py"):
+        record_facts([other])
+    text = tmp_path / "text.txt"
+    text.write_text("This is no TFRecord file, but a text that is long enough to look like one.\n" * 3)
+    with pytest.raises(InputError, match=r"text\.txt: record 0 is damaged or cut off"):
+        record_facts([str(text)])
+
+
+@pytest.mark.parametrize("compression", [None, "GZIP"])
+def test_records_are_counted(tmp_path, compression):
+    assert count_records(write_records(tmp_path / "x", make_records(range(57)), compression)) == 57
+
+
+@pytest.mark.parametrize("compression", [None, "GZIP"])
+def test_a_file_that_is_cut_off_is_named(tmp_path, compression):
+    path = tmp_path / "x"
+    write_records(path, make_records(range(700)), compression)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"x: record \d+.* damaged or cut off"):
+        count_records(str(path))
+    with pytest.raises(InputError, match=r"x: record \d+.* damaged or cut off"), naming_damaged_files([str(path)]):
+        for _ in pretraining_dataset([str(path)], batch_size=4, num_epochs=1):
+            pass
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    good = write_records(tmp_path / "good", make_records(range(5)))
+    path = tmp_path / "bad"
+    records = make_records(range(20))
+    write_records(path, records)
+    content = bytearray(path.read_bytes())
+    # 16 bytes frame a record; this is in the middle of record 12.
+    content[sum(len(record) + 16 for record in records[:12]) + 50] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad: record 12 is damaged"), naming_damaged_files([good, str(path)]):
+        for _ in pretraining_dataset([good, str(path)], batch_size=4, num_epochs=1):
+            pass
+
+
+def test_a_foreign_record_is_named(tmp_path):
+    name = write_records(tmp_path / "x", [*make_records(range(5)), b"\xff\xff\xff"])
+    with pytest.raises(InputError, match=r"x: record 5 is no tf\.train\.Example"), naming_damaged_files([name]):
+        for _ in pretraining_dataset([name], batch_size=4, num_epochs=1):
+            pass
+
+
+def test_good_files_have_no_damaged_record(tmp_path):
+    assert find_damaged_record([write_records(tmp_path / "x", make_records(range(5)))]) is None
