@@ -134,13 +134,9 @@ class ModelConfig:
             if not right:
                 raise InputError(f"{source}: {field.name} is {value!r}; it must be {wanted}")
         if self.model_type not in MODEL_TYPES:
-            raise InputError(
-                f"{source}: model_type is {self.model_type!r}; it must be one of {', '.join(MODEL_TYPES)}"
-            )
+            raise InputError(f"{source}: model_type is {self.model_type!r}; it must be one of {', '.join(MODEL_TYPES)}")
         if self.hidden_act not in ACTIVATIONS:
-            raise InputError(
-                f"{source}: hidden_act is {self.hidden_act!r}; it must be one of {', '.join(ACTIVATIONS)}"
-            )
+            raise InputError(f"{source}: hidden_act is {self.hidden_act!r}; it must be one of {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"{source}: hidden_size {self.hidden_size} is no multiple of num_attention_heads "

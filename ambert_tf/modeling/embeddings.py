@@ -35,9 +35,7 @@ class Embeddings(SeededLayer):
         # Not cast to the compute type as a whole: only the rows that are looked up are.
         for grain in self.grains:
             shape = (config.grain_vocab_size(grain), config.hidden_size)
-            self.token_tables[grain] = self.add_normal_weight(
-                f"{grain}_token_embeddings", shape, autocast=False
-            )
+            self.token_tables[grain] = self.add_normal_weight(f"{grain}_token_embeddings", shape, autocast=False)
         shape = (config.max_position_embeddings, config.hidden_size)
         if self.own_positions:
             for grain in self.grains:
@@ -50,9 +48,7 @@ class Embeddings(SeededLayer):
         self.segment_table = self.add_normal_weight("segment_embeddings", shape, autocast=False)
         self.layer_norm.build()
 
-    def call(
-        self, ids: tf.Tensor, segment_ids: tf.Tensor, grain: str, seed: tf.Tensor | None = None
-    ) -> tf.Tensor:
+    def call(self, ids: tf.Tensor, segment_ids: tf.Tensor, grain: str, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Embeds one grain.
 
         Args:

@@ -76,9 +76,7 @@ class SelfAttention(keras.layers.Layer):
         contexts, weights = [], []
         for index, positions in enumerate(real):
             bias = tf.where(positions, 0.0, MASKED_SCORE)[:, tf.newaxis, tf.newaxis, :]
-            scores = tf.matmul(
-                queries[index], keys[index], transpose_b=True
-            )  # [batch, heads, length, length]
+            scores = tf.matmul(queries[index], keys[index], transpose_b=True)  # [batch, heads, length, length]
             probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
             probabilities = tf.cast(probabilities, self.compute_dtype)
             if return_weights:

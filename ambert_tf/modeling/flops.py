@@ -46,10 +46,7 @@ def pretraining_flops(
     together = config.model_type == "ambert_hybrid"
     sequences = [tf.add_n(list(lengths.values()))] if together else list(lengths.values())
     forward = tf.add_n(
-        [
-            encoder_flops(config, tf.reduce_sum(lengths), tf.reduce_sum(tf.square(lengths)))
-            for lengths in sequences
-        ]
+        [encoder_flops(config, tf.reduce_sum(lengths), tf.reduce_sum(tf.square(lengths))) for lengths in sequences]
         + [masked_lm_flops(config, grain, count) for grain, count in predictions.items()]
     )
     return (1 + BACKWARD_FACTOR) * forward

@@ -38,9 +38,7 @@ class MaskedLanguageModelHead(keras.layers.Layer):
         for grain in self.grains:
             shape = (self.config.grain_vocab_size(grain),)
             name = f"{grain}_output_bias"
-            self.output_biases[grain] = self.add_weight(
-                name=name, shape=shape, initializer="zeros", autocast=False
-            )
+            self.output_biases[grain] = self.add_weight(name=name, shape=shape, initializer="zeros", autocast=False)
 
     def call(
         self, sequence_output: tf.Tensor, positions: tf.Tensor, token_embeddings: tf.Tensor, grain: str

@@ -19,9 +19,7 @@ def masked_lm_loss(
     """
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=ids, logits=logits)
     weights = tf.ones_like(losses) if weights is None else weights
-    return tf.math.divide_no_nan(
-        tf.reduce_sum(losses * weights), tf.reduce_sum(weights) if total is None else total
-    )
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), tf.reduce_sum(weights) if total is None else total)
 
 
 def masked_lm_accuracy(
@@ -31,9 +29,7 @@ def masked_lm_accuracy(
     own = tf.gather(logits, ids, batch_dims=1)
     right = tf.cast(own >= tf.reduce_max(logits, axis=-1), tf.float32)
     weights = tf.ones_like(right) if weights is None else weights
-    return tf.math.divide_no_nan(
-        tf.reduce_sum(right * weights), tf.reduce_sum(weights) if total is None else total
-    )
+    return tf.math.divide_no_nan(tf.reduce_sum(right * weights), tf.reduce_sum(weights) if total is None else total)
 
 
 def pretraining_loss(parts: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -102,9 +98,7 @@ def classification_loss(
 
     names = ("fine", "coarse", "joint") if len(logits) == 3 else ("joint",)
     parts = {
-        f"{name}_loss": mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits[name])
-        )
+        f"{name}_loss": mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits[name]))
         for name in names
     }
     loss = tf.add_n(list(parts.values()))

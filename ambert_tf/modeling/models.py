@@ -139,9 +139,7 @@ class SharedBackbone(Backbone):
         for index, grain in enumerate(grains):
             ids = inputs[f"{grain}_input_ids"]
             grain_seed = seed if seed is None else tf.random.experimental.stateless_fold_in(seed, index)
-            embedded.append(
-                self.embeddings(ids, inputs[f"{grain}_segment_ids"], grain=grain, seed=grain_seed)
-            )
+            embedded.append(self.embeddings(ids, inputs[f"{grain}_segment_ids"], grain=grain, seed=grain_seed))
             real.append(tf.not_equal(ids, PAD_ID))
         return embedded, real
 

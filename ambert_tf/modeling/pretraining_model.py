@@ -49,9 +49,7 @@ class PretrainingModel(keras.Model):
         if config.model_type == "ambert_combo":
             for grain in config.grains:
                 name = f"{grain}_masked_lm_head"
-                self.masked_lm_heads[grain] = MaskedLanguageModelHead(
-                    config, (grain,), seed, name=name, dtype=dtype
-                )
+                self.masked_lm_heads[grain] = MaskedLanguageModelHead(config, (grain,), seed, name=name, dtype=dtype)
         else:
             head = MaskedLanguageModelHead(config, config.grains, seed, name="masked_lm_head", dtype=dtype)
             self.masked_lm_heads = dict.fromkeys(config.grains, head)

@@ -65,7 +65,7 @@ class PretrainingSettings:
     log_steps: int = 100
     steps_per_loop: int = 1
     gradient_accumulation_steps: int = 1
-    max_seq_length: int = 512
+    max_seq_length: int | None = None
     max_coarse_seq_length: int | None = None
     max_predictions_per_seq: int | None = None
     masked_lm_prob: float = 0.15
@@ -91,12 +91,11 @@ class PretrainingSettings:
         for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)}: must be at least 1")
-        if self.max_seq_length < 8:
+        if self.max_seq_length is not None and self.max_seq_length < 8:
             raise InputError(f"--max_seq_length={self.max_seq_length}: must be at least 8")
         if not 0 <= self.warmup_steps <= self.num_train_steps:
             raise InputError(
-                f"--num_warmup_steps={self.warmup_steps}: must be from 0 to --num_train_steps, "
-                f"{self.num_train_steps}"
+                f"--num_warmup_steps={self.warmup_steps}: must be from 0 to --num_train_steps, {self.num_train_steps}"
             )
         if not self.learning_rate > 0:
             raise InputError(f"--learning_rate={self.learning_rate}: must be above 0")
@@ -127,11 +126,11 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             f"replicas times --gradient_accumulation_steps={settings.gradient_accumulation_steps})"
         )
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
-    check_fingerprint([*files, *eval_files], tokenizer.fingerprint, settings.tokenizer_dir)
+    stats = read_stats([*files, *eval_files], tokenizer.fingerprint, settings.tokenizer_dir)
     facts = record_facts([*files, *eval_files])
     config = model_config(settings, tokenizer)
     prepare_model_directory(settings.output_dir, config, tokenizer)
-    data = _Data(settings, facts, tokenizer)
+    data = _Data(settings, facts, tokenizer, stats)
 
     with strategy.scope():
         model = PretrainingModel(
@@ -157,9 +156,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         config.model_type, f"{model.count_params():,}", precision, replicas, origin, step,
     )  # fmt: skip
     progress = Progress(settings.output_dir, settings.num_train_steps, step, settings.log_steps)
-    evaluator = Evaluator(
-        strategy, objective.evaluation_sums, lambda context: data.evaluation(eval_files, context)
-    )
+    evaluator = Evaluator(objective.evaluation_sums, lambda: data.evaluation(eval_files))
     results: dict[str, float] = {}
 
     def evaluate(step: int) -> None:
@@ -207,29 +204,33 @@ class _Data:
     """The training and the held-out batches."""
 
     def __init__(
-        self, settings: PretrainingSettings, facts: RecordFacts, tokenizer: MultiGrainedTokenizer
+        self,
+        settings: PretrainingSettings,
+        facts: RecordFacts,
+        tokenizer: MultiGrainedTokenizer,
+        stats: Mapping[str, Any],
     ) -> None:
         self.settings = settings
+        fine_length = settings.max_seq_length or stats.get("max_seq_length", 512)
+        coarse_length = settings.max_coarse_seq_length or stats.get("max_coarse_seq_length", fine_length)
         rule = MaskingRule.for_tokenizer(
             tokenizer,
-            max_seq_length=settings.max_seq_length,
-            max_coarse_seq_length=settings.max_coarse_seq_length,
+            max_seq_length=fine_length,
+            max_coarse_seq_length=coarse_length,
             masked_lm_prob=settings.masked_lm_prob,
             max_predictions_per_seq=settings.max_predictions_per_seq,
         )
         self.options: dict[str, Any] = {"masking": None if facts.masked else rule}
         if settings.use_xla:
             self.options.update(
-                fine_length=settings.max_seq_length,
-                coarse_length=settings.max_coarse_seq_length or settings.max_seq_length,
+                fine_length=fine_length,
+                coarse_length=coarse_length,
                 fine_predictions=rule.max_fine_predictions,
                 coarse_predictions=rule.max_coarse_predictions,
                 drop_remainder=True,
             )
 
-    def training(
-        self, files: Sequence[str], step: int, context: tf.distribute.InputContext
-    ) -> tf.data.Dataset:
+    def training(self, files: Sequence[str], step: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
         batches_per_step = context.num_replicas_in_sync // context.num_input_pipelines
         return pretraining_dataset(
             files,
@@ -241,15 +242,15 @@ class _Data:
             **self.options,
         )
 
-    def evaluation(self, files: Sequence[str], context: tf.distribute.InputContext) -> tf.data.Dataset:
+    def evaluation(self, files: Sequence[str]) -> tf.data.Dataset:
+        # The last batch counts too, whatever its size is.
         return pretraining_dataset(
             files,
-            batch_size=max(1, self.settings.eval_batch_size // context.num_replicas_in_sync),
+            batch_size=self.settings.eval_batch_size,
             seed=self.settings.random_seed,
             shuffle_buffer=0,
             num_epochs=1,
-            input_context=context,
-            **self.options,
+            **{**self.options, "drop_remainder": False},
         )
 
 
@@ -261,13 +262,9 @@ def model_config(settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer
     """
     changes = {} if settings.model_type is None else {"model_type": settings.model_type}
     if settings.config in PRESETS:
-        return ModelConfig.preset(
-            settings.config, tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size, **changes
-        )
+        return ModelConfig.preset(settings.config, tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size, **changes)
     if not os.path.exists(settings.config):
-        raise InputError(
-            f"--config={settings.config}: is neither a file nor one of the presets {', '.join(PRESETS)}"
-        )
+        raise InputError(f"--config={settings.config}: is neither a file nor one of the presets {', '.join(PRESETS)}")
     config = ModelConfig.from_file(settings.config, **changes)
     for name, grain in (("vocab_size", "fine"), ("coarse_vocab_size", "coarse")):
         size = tokenizer.fine_vocab_size if grain == "fine" else tokenizer.coarse_vocab_size
@@ -279,15 +276,21 @@ def model_config(settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer
     return config
 
 
-def check_fingerprint(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> None:
-    """Raises an InputError if the `stats.json` beside some records names another tokenizer than this one."""
+def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:
+    """Returns what `stats.json` beside some records says of them; of several, that of the longest sequences.
+
+    Raises:
+      InputError: the records were made with another tokenizer than the one with this fingerprint.
+    """
+    longest: dict[str, Any] = {}
     for directory in sorted({os.path.dirname(name) for name in files}):
         path = os.path.join(directory, STATS_FILE)
         if not os.path.exists(path):
             continue
         try:
             with open(path, encoding="utf-8") as file:
-                found = json.load(file).get("tokenizer_fingerprint")
+                stats = json.load(file)
+            found = stats.get("tokenizer_fingerprint")
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
             raise InputError(f"{path}: is no JSON object; make the records again") from None
         if found and found != fingerprint:
@@ -295,6 +298,9 @@ def check_fingerprint(files: Sequence[str], fingerprint: str, tokenizer_dir: str
                 f"{path}: the records beside it were made with another tokenizer (fingerprint {found}) than "
                 f"--tokenizer_dir={tokenizer_dir} ({fingerprint})"
             )
+        if stats.get("max_seq_length", 0) >= longest.get("max_seq_length", 0):
+            longest = stats
+    return longest
 
 
 def write_results(output_dir: str, results: Mapping[str, float]) -> None:

@@ -42,9 +42,7 @@ class PretrainingObjective:
             metrics[f"{grain}_masked_lm_loss"] = masked_lm_loss(logits, ids, weights, totals[grain])
         if "next_sentence" in outputs:
             labels = batch["next_sentence_label"]
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels=labels, logits=outputs["next_sentence"]
-            )
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs["next_sentence"])
             metrics["next_sentence_loss"] = tf.reduce_sum(losses) / totals["sequences"]
         loss = pretraining_loss(metrics)
         for grain in self.grains:

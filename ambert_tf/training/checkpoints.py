@@ -80,7 +80,7 @@ class Checkpoints:
             try:
                 _check_shapes(prefix, self._model.variables)
                 self._checkpoint.restore(prefix).assert_existing_objects_matched()
-            except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
+            except (tf.errors.OpError, RuntimeError) as error:
                 logging.warning("%s: this checkpoint is damaged (%s); trying the one before", prefix, one_line(error))
                 continue
             except AssertionError as error:

@@ -1,0 +1,102 @@
+import io
+import json
+
+import numpy as np
+
+from ambert_tf.training.progress import Progress, drop_lines_after
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self):
+        self.seconds = 100.0
+
+    def __call__(self):
+        return self.seconds
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def metrics(*losses, sequences=8.0):
+    count = len(losses)
+    return {
+        "loss": np.array(losses, np.float32),
+        "learning_rate": np.arange(count, dtype=np.float32),
+        "sequences": np.full(count, sequences, np.float32),
+        "tokens": np.full(count, 100.0, np.float32),
+        "model_flops": np.full(count, 2e9, np.float32),
+    }
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_line_holds_means_newest_values_and_rates(tmp_path):
+    clock = Clock()
+    progress = Progress(str(tmp_path), 10, log_steps=2, clock=clock)
+    progress.add(1, metrics(5.0))  # has no time: it traces the graph
+    clock.seconds += 4
+    progress.add(2, metrics(3.0))
+    clock.seconds += 1
+    progress.add(4, metrics(2.0, 1.0))
+    progress.close()
+    first, second = lines(tmp_path)
+    assert first == {
+        "step": 2, "loss": 4.0, "learning_rate": 0.0,
+        "sequences_per_second": 2.0, "tokens_per_second": 25.0, "model_flops_per_second": 5e8,
+    }  # fmt: skip
+    assert (second["step"], second["loss"], second["learning_rate"]) == (4, 1.5, 1.0)
+    assert second["sequences_per_second"] == 16.0
+
+
+def test_time_for_checkpoints_does_not_count(tmp_path):
+    clock = Clock()
+    progress = Progress(str(tmp_path), 10, log_steps=1, clock=clock)
+    progress.add(1, metrics(5.0), flush=True)
+    clock.seconds += 1000
+    progress.restart_clock()
+    clock.seconds += 2
+    progress.add(2, metrics(5.0))
+    progress.close()
+    assert lines(tmp_path)[1]["sequences_per_second"] == 4.0
+
+
+def test_flush_writes_a_line_before_its_turn(tmp_path):
+    progress = Progress(str(tmp_path), 10, log_steps=100)
+    progress.add(3, metrics(3.0, 2.0, 1.0), flush=True)
+    progress.close()
+    assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [(3, 2.0)]
+
+
+def test_lines_beyond_the_restored_step_are_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 2, "eval_loss": 1.0}\n{"step": 3}\n{"step": 2, "los')
+    drop_lines_after(str(path), 2)
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 2, "eval_loss": 1.0}\n'
+    drop_lines_after(str(tmp_path / "none"), 2)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_terminal_sees_one_line_that_is_written_over(tmp_path):
+    terminal, clock = Terminal(), Clock()
+    progress = Progress(str(tmp_path), 10, log_steps=1, stream=terminal, clock=clock)
+    progress.add(1, metrics(5.0))
+    clock.seconds += 75
+    progress.add(2, metrics(4.0))
+    progress.close()
+    shown = terminal.getvalue().split("\r")[-1]
+    assert "step 2/10" in shown and "loss 4" in shown and "10 min 00 s left" in shown
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_tensorboard_gets_the_same_values(tmp_path):
+    progress = Progress(str(tmp_path), 10, log_steps=1)
+    progress.add(1, metrics(5.0))
+    progress.close()
+    (event_file,) = (tmp_path / "tensorboard").iterdir()
+    assert b"learning_rate" in event_file.read_bytes()
