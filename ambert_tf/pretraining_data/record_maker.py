@@ -66,8 +66,10 @@ class RecordMaker:
         self._dupe_factor = dupe_factor
         self._seed = seed
         self._errors = errors
-        self._tokenize = tf.function(self._tokenize_graph, input_signature=[tf.TensorSpec([None], tf.string)])
-        self._mask = tf.function(self._mask_graph, reduce_retracing=True)
+        # There is no Python control flow for autograph to convert, which takes seconds in each process.
+        text = tf.TensorSpec([None], tf.string)
+        self._tokenize = tf.function(self._tokenize_graph, input_signature=[text], autograph=False)
+        self._mask = tf.function(self._mask_graph, reduce_retracing=True, autograph=False)
 
     def __call__(self, unit: Unit) -> UnitRecords:
         """Returns the records of a unit.
