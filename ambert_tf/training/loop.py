@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from ambert_tf.errors import InputError
 from ambert_tf.training.checkpoints import Checkpoints
@@ -255,7 +256,7 @@ def _check_finite(metrics: Mapping[str, np.ndarray], step: int, optimizer: AdamW
 
 
 def _terminated_status(message: str) -> int:
-    tf.get_logger().warning(message)
+    logging.warning("%s", message)
     return 128 + signal.SIGTERM
 
 
