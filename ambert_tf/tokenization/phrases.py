@@ -56,17 +56,19 @@ class PhraseMatcher(tf.Module):
           coarse_ids: int32 [words]; the coarse id of the phrase that the word is part of, or -1.
           continues: bool [words]; whether the word goes on with the phrase of the word before.
         """
+        size = tf.size(words.lengths)
+        if self.max_words == 1:
+            return tf.fill([size], flat.NOT_FOUND), tf.zeros([size], tf.bool)
         lengths, ids = self._longest_from_each(self._word_indices(words, pieces), words.splits)
-        chosen = tf.where(_walk(lengths, self.max_words) & (ids >= 0))
-        chosen_ids, chosen_lengths = tf.gather_nd(ids, chosen), tf.gather_nd(lengths, chosen)
-        coarse_ids = tf.fill(tf.shape(ids), -1)
-        continues = tf.zeros_like(ids)
-        for step in range(self.max_words):
-            inside = chosen_lengths > step
-            positions = tf.boolean_mask(chosen, inside) + step
-            coarse_ids = tf.tensor_scatter_nd_update(coarse_ids, positions, tf.boolean_mask(chosen_ids, inside))
-            if step:
-                continues = tf.tensor_scatter_nd_update(continues, positions, tf.ones_like(positions[:, 0], INT))
+        chosen = _walk(lengths, self.max_words)
+        chosen_lengths = tf.gather(lengths, chosen)
+        steps = range(1, self.max_words)
+        inside = tf.concat([tf.boolean_mask(chosen + step, chosen_lengths > step) for step in steps], 0)
+        continues = flat.marks(inside, size)
+        # Every word belongs to the last one before it that does not go on with a phrase.
+        holders = flat.where(continues == 0)
+        coarse_ids = tf.where(flat.marks(chosen, size) > 0, ids, flat.NOT_FOUND)
+        coarse_ids = tf.gather(tf.gather(coarse_ids, holders), flat.range_index(holders, size))
         return coarse_ids, continues > 0
 
     def _word_indices(self, words: Words, pieces: Pieces) -> tf.Tensor:
@@ -78,51 +80,60 @@ class PhraseMatcher(tf.Module):
 
     def _longest_from_each(self, indices: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Length in words and coarse id of the longest phrase that begins at each word; 1 and -1 if none does."""
-        lengths, ids = tf.ones_like(indices), tf.fill(tf.shape(indices), -1)
-        text_ends = tf.repeat(splits[1:], splits[1:] - splits[:-1])
+        size = tf.size(indices)
+        lengths, ids = tf.ones_like(indices), tf.fill([size], flat.NOT_FOUND)
+        # What may follow in a phrase: nothing behind the last word, and not the first one of another text.
+        first_of_text = flat.marks(tf.boolean_mask(splits[:-1], splits[:-1] < size), size) > 0
+        following = tf.where(first_of_text, flat.NOT_FOUND, indices)
+        following = tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
         # Those whose walk goes on: where they began, and the node they are at.
-        begins = tf.cast(tf.where(indices >= 0)[:, 0], INT)
+        begins = flat.where(indices >= 0)
         nodes = tf.gather(indices, begins)
         for step in range(1, self.max_words):
-            goes_on = begins + step < tf.gather(text_ends, begins)
-            begins, nodes = tf.boolean_mask(begins, goes_on), tf.boolean_mask(nodes, goes_on)
-            following = tf.gather(indices, begins + step)
-            keys = tf.cast(nodes, tf.int64) * self._num_words + tf.cast(following, tf.int64)
-            nodes = tf.where(following >= 0, self._edges.lookup(tf.where(following >= 0, keys, -1)), flat.NOT_FOUND)
-            goes_on = nodes >= 0
-            begins, nodes = tf.boolean_mask(begins, goes_on), tf.boolean_mask(nodes, goes_on)
-            found = tf.gather(self._accepts, nodes)
-            positions = tf.boolean_mask(begins, found >= 0)[:, tf.newaxis]
-            ids = tf.tensor_scatter_nd_update(ids, positions, tf.boolean_mask(found, found >= 0))
-            lengths = tf.tensor_scatter_nd_update(lengths, positions, tf.fill(tf.shape(positions)[:1], step + 1))
+            words = tf.gather(following, begins + step)
+            known = flat.where(words >= 0)
+            begins, nodes, words = (tf.gather(values, known) for values in (begins, nodes, words))
+            nodes = self._edges.lookup(tf.cast(nodes, tf.int64) * self._num_words + tf.cast(words, tf.int64))
+            known = flat.where(nodes >= 0)
+            begins, nodes = tf.gather(begins, known), tf.gather(nodes, known)
+            found = flat.put(begins, tf.gather(self._accepts, nodes), size, flat.NOT_FOUND)
+            ids = tf.where(found >= 0, found, ids)
+            lengths = tf.where(found >= 0, step + 1, lengths)
         return lengths, ids
 
 
 def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
-    """Marks the words that a walk from left to right steps on, which at word i goes on to i + lengths[i].
+    """Returns the phrases that a walk from left to right meets, which goes on behind each one that it meets.
 
-    The walk certainly steps on every word that no phrase reaches over. From those, jumps are doubled, so the
-    number of rounds grows with the logarithm of the longest chain of overlapping phrases only.
+    The walk certainly meets those that no other phrase reaches into. From these, jumps from phrase to phrase are
+    doubled, so the number of rounds grows with the logarithm of the longest chain of overlapping phrases only.
+
+    Args:
+      lengths: int32 [words]; words of the phrase that begins here, 1 if none does.
+
+    Returns:
+      int32 [chosen]; where they begin.
     """
-    size = tf.size(lengths)
-    stepped_on = tf.ones([size], tf.bool)
+    is_phrase = lengths > 1
+    phrases = flat.where(is_phrase)
+    count = tf.size(phrases)
+    reached_into = tf.zeros_like(is_phrase)
     for distance in range(1, max_length):
-        reaches_over = tf.pad(lengths > distance, [[distance, 0]])[:size]
-        stepped_on &= ~reaches_over
-    certain = tf.where(stepped_on)[:, 0]
-    following = tf.concat([certain[1:], [tf.cast(size, tf.int64)]], 0)[: tf.size(certain)]
-    # One place behind the last word takes the jumps that lead out.
-    jumps = tf.concat([tf.minimum(tf.range(size) + lengths, size), [size]], 0)
-    marks = tf.pad(tf.cast(stepped_on, INT), [[0, 1]])
+        reached_into |= tf.pad(lengths > distance, [[distance, 0]])[: tf.size(lengths)]
+    certain = tf.logical_not(tf.gather(reached_into, phrases))
+    # The next phrase that does not begin inside this one; one place behind the last takes the jumps that lead out.
+    before = tf.pad(tf.cumsum(tf.cast(is_phrase, INT)), [[1, 0]])
+    jumps = tf.concat([tf.gather(before, phrases + tf.gather(lengths, phrases)), [count]], 0)
+    marks = tf.pad(tf.cast(certain, INT), [[0, 1]])
 
     def double(left, marks, jumps):
-        reached = tf.gather(jumps, tf.where(marks > 0)[:, 0])
-        marks = tf.tensor_scatter_nd_max(marks, reached[:, tf.newaxis], tf.ones_like(reached))
-        return left // 2, marks, tf.gather(jumps, jumps)
+        reached = tf.gather(jumps, flat.where(marks > 0))
+        return left // 2, marks | flat.marks(reached, count + 1), tf.gather(jumps, jumps)
 
-    longest_chain = tf.reduce_max(tf.concat([following - certain, [1]], 0)) - 1
+    heads = flat.where(certain)
+    longest_chain = tf.reduce_max(tf.concat([flat.ends_of(heads, count) - heads, [1]], 0)) - 1
     _, marks, _ = tf.while_loop(lambda left, *_: left > 0, double, (longest_chain, marks, jumps))
-    return marks[:size] > 0
+    return tf.boolean_mask(phrases, marks[:count] > 0)
 
 
 @dataclass(frozen=True)
