@@ -129,7 +129,8 @@ class SharedBackbone(Backbone):
         return self.embeddings.token_tables[grain]
 
     def pool(self, grain: str, sequence_output: tf.Tensor) -> tf.Tensor:
-        return tf.tanh(self.pooler(sequence_output[:, 0]))
+        first = tf.reshape(sequence_output[:, :1], [-1, self.config.hidden_size])  # an empty batch has no first token
+        return tf.tanh(self.pooler(first))
 
     def embed(
         self, inputs: Mapping[str, tf.Tensor], grains: Sequence[str], seed: tf.Tensor | None
