@@ -17,6 +17,11 @@ from ambert_tf.pretraining_data.records import RecordFacts, compression_type, co
 
 _READ_BUFFER_BYTES = 4 << 20
 
+# Records are numbered from a multiple of this on: the records of a file from the file's, those of an epoch
+# from its. So a number tells the file or the epoch too, at no cost; a data set of that constant would be
+# rebuilt for each record.
+_NUMBERS = 2**40
+
 # Numbers under which the draws of one epoch are folded into its key.
 _FILE_ORDER, _RECORD_ORDER, _MASKS = 1, 2, 3
 
@@ -93,7 +98,7 @@ def pretraining_dataset(
     # Operations on whole datasets: a function for each record would take longer than all that follows.
     def read_file(identity: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(names[identity], compressions[identity], _READ_BUFFER_BYTES)
-        return tf.data.Dataset.zip(records, tf.data.Dataset.from_tensors(identity).repeat(), tf.data.Dataset.counter())
+        return records.enumerate(identity * _NUMBERS)
 
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_key = tf_fold(tf.constant(run_key), epoch)
@@ -106,14 +111,14 @@ def pretraining_dataset(
         if shuffle_buffer:
             shuffle_seed = _positive(tf_fold(epoch_key, tf.constant(_RECORD_ORDER)))
             records = records.shuffle(shuffle_buffer, shuffle_seed, reshuffle_each_iteration=False)
-        return tf.data.Dataset.zip(tf.data.Dataset.from_tensors(epoch).repeat(), records)
+        return records.enumerate(epoch * _NUMBERS)
 
-    def model_inputs(epochs: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        serialized, identity, index = records
-        mask_keys = tf_fold(tf_fold(tf.constant(run_key), epochs), tf.constant(_MASKS))
-        return _model_inputs(serialized, tf_fold(tf_fold(mask_keys, identity), index), facts, masking, lengths)
+    def model_inputs(places: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        numbers, serialized = records
+        mask_keys = tf_fold(tf_fold(tf.constant(run_key), places // _NUMBERS), tf.constant(_MASKS))
+        return _model_inputs(serialized, tf_fold(mask_keys, numbers), facts, masking, lengths)
 
-    epochs = tf.data.Dataset.range(start_epoch, num_epochs if num_epochs is not None else 2**62)
+    epochs = tf.data.Dataset.range(start_epoch, num_epochs if num_epochs is not None else 2**22)
     dataset = epochs.flat_map(read_epoch).skip(start_record).batch(batch_size, drop_remainder=drop_remainder)
     lengths = {
         "fine": fine_length,

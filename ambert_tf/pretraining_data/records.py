@@ -68,6 +68,8 @@ def _facts_of_file(name: str) -> RecordFacts:
                 masked=present.issuperset(examples.MASK_FEATURES),
                 next_sentence=examples.NEXT_SENTENCE_FEATURE in present,
             )
+    # TensorFlow takes a few bytes that are no record for the end of the file.
+    count_records(name)
     raise InputError(f"{name}: holds no record; {_WHAT_WOULD_BE_RIGHT}")
 
 

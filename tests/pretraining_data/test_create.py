@@ -3,6 +3,7 @@ import functools
 import gzip
 import json
 import os
+import pathlib
 import random
 import resource
 import signal
@@ -22,6 +23,7 @@ from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.options import CreateOptions
 from tests.tokenizers import CHINESE_WORDS, chinese_tokenizer
 
+PROJECT = pathlib.Path(__file__).parents[2]
 WORDS = [*CHINESE_WORDS, "，", "a", "phone8", "the"]
 
 
@@ -302,15 +304,14 @@ class TestErrors:
         assert contents(tmp_path / "out") == before
 
 
-SCRIPT = """
-import json, sys
-from ambert_tf.pretraining_data.create import create_pretraining_data
-from ambert_tf.pretraining_data.options import CreateOptions
-if __name__ == "__main__":
-    settings = json.loads(sys.argv[1])
-    settings["input_files"] = tuple(settings["input_files"])
-    create_pretraining_data(CreateOptions(**settings))
-"""
+def start(script, *arguments, **settings):
+    """Starts one of the programs in data/."""
+    return subprocess.Popen(
+        [sys.executable, str(PROJECT / "data" / script), *arguments],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        text=True,
+        **settings,
+    )
 
 
 def test_a_killed_run_goes_on_with_other_workers_and_makes_the_same_files(create, tmp_path, tokenizer_dir):
@@ -322,17 +323,13 @@ def test_a_killed_run_goes_on_with_other_workers_and_makes_the_same_files(create
     create("undisturbed", **settings)
 
     work = tmp_path / "out" / ".killed.unfinished"
-    arguments = {
-        **settings, "output_file": str(tmp_path / "out" / "killed"), "tokenizer_dir": tokenizer_dir,
-        "max_seq_length": 32, "dupe_factor": 1, "num_workers": 1,
+    flags = {
+        "input_file": ",".join(settings["input_files"]), "output_file": tmp_path / "out" / "killed",
+        "tokenizer_dir": tokenizer_dir, "num_shards": 2, "short_seq_prob": 0.3, "max_seq_length": 32,
+        "dupe_factor": 1, "num_workers": 1,
     }  # fmt: skip
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    with subprocess.Popen(
-        [sys.executable, str(script), json.dumps(arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    with start("create_pretraining_data.py", *arguments, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not list(work.glob("unit-*")):
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
@@ -367,3 +364,19 @@ def test_records_are_printed_with_both_grains_aligned(static, tokenizer_dir, cap
     assert lines[1].split() == ["0", "A", "[CLS]", "[CLS]"]
     with pytest.raises(InputError, match=r"--first_record=1000000: there are only \d+ records"):
         print_records([path], tokenizer_dir, 10**6, 1, table=False)
+
+
+def test_the_program_prints_records_and_names_what_is_wrong(static, tokenizer_dir, tmp_path):
+    path = str(static[0])
+    foreign = tmp_path / "foreign"
+    foreign.write_text("no records")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    flag = f"--tokenizer_dir={tokenizer_dir}"
+    programs = [start("inspect_records.py", name, flag, **pipes) for name in (path, str(foreign))]
+    (shown, _), (nothing, errors) = (program.communicate() for program in programs)
+    assert [program.returncode for program in programs] == [0, 1]
+    assert shown.count(f"{path} record ") == 3
+    assert nothing == ""
+    message = "record 0 is damaged or cut off, at byte 0; make the file again"
+    assert errors.splitlines()[-1] == f"error: {foreign}: {message}"
+    assert "Traceback" not in errors
