@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from ambert_tf.errors import InputError
 
@@ -84,6 +85,39 @@ def make_directory(path: str) -> None:
         raise InputError(f"{path}: cannot make this directory ({os.strerror(error.errno or 0)})") from None
 
 
+def is_remote(name: str) -> bool:
+    """Whether a name is that of a file outside of this machine's file system, such as gs://bucket/corpus.txt.
+
+    TensorFlow reads and writes those of Google's storage; a plug-in such as tensorflow-io adds others.
+    """
+    return "://" in name
+
+
+def open_input(name: str) -> BinaryIO:
+    """Opens a file to read its bytes, a remote one too."""
+    if not is_remote(name):
+        return open(name, "rb")
+    import tensorflow as tf
+
+    return tf.io.gfile.GFile(name, "rb")
+
+
+def file_size(name: str) -> int:
+    """Returns the size of a file in bytes, of a remote one too."""
+    return file_version(name)[0]
+
+
+def file_version(name: str) -> tuple[int, int]:
+    """Returns the size of a file in bytes and the time of its last change in nanoseconds, of a remote one too."""
+    if not is_remote(name):
+        status = os.stat(name)
+        return status.st_size, status.st_mtime_ns
+    import tensorflow as tf
+
+    remote = tf.io.gfile.stat(name)
+    return remote.length, remote.mtime_nsec
+
+
 def input_files(pattern: str, flag: str) -> list[str]:
     """Returns the files that a comma-separated list of names and glob patterns stands for, sorted, each once.
 
@@ -96,17 +130,32 @@ def input_files(pattern: str, flag: str) -> list[str]:
     """
     found: set[str] = set()
     for part in filter(None, (piece.strip() for piece in (pattern or "").split(","))):
-        if os.path.exists(part) or not glob.has_magic(part):
+        if is_remote(part):
+            matches = _matching_remote_files(part, flag)
+        elif os.path.exists(part) or not glob.has_magic(part):
             matches = [part]
         else:
             matches = [name for name in glob.glob(part, recursive=True) if not os.path.isdir(name)]
         if not matches:
             raise InputError(f"--{flag}={part}: no file matches this pattern")
-        for name in matches:
-            found.add(check_input_file(name, flag))
+        found.update(name if is_remote(name) else check_input_file(name, flag) for name in matches)
     if not found:
         raise InputError(f"--{flag}: no file is named; give a file name or a pattern such as 'corpus/*.txt'")
     return sorted(found)
+
+
+def _matching_remote_files(pattern: str, flag: str) -> list[str]:
+    """Returns the remote files, not empty, that match a pattern."""
+    import tensorflow as tf
+
+    try:
+        names = [name for name in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(name)]
+        empty = [name for name in names if not file_size(name)]
+    except tf.errors.OpError as error:
+        raise InputError(f"--{flag}={pattern}: cannot be read ({error.message})") from None
+    if empty:
+        raise InputError(f"--{flag}={empty[0]}: is an empty file")
+    return names
 
 
 def check_input_file(name: str, flag: str) -> str:

@@ -3,9 +3,18 @@
 import os
 
 import pytest
+import tensorflow as tf
 
 from ambert_tf.errors import InputError, describe_os_error
-from ambert_tf.files import atomic_path, check_input_file, input_files, make_directory
+from ambert_tf.files import (
+    atomic_path,
+    check_input_file,
+    file_size,
+    file_version,
+    input_files,
+    make_directory,
+    open_input,
+)
 
 
 def listing(directory):
@@ -160,3 +169,33 @@ class TestCheckInputFile:
     def test_empty(self, tmp_path):
         with pytest.raises(InputError, match="is an empty file"):
             check_input_file(write(tmp_path / "a.txt", ""), "input_file")
+
+
+class TestRemoteFiles:
+    """TensorFlow's file system in memory stands for remote ones."""
+
+    @pytest.fixture
+    def names(self):
+        names = ["ram://remote/b.txt", "ram://remote/a.txt"]
+        for name in names:
+            tf.io.gfile.GFile(name, "w").write(f"text of {name}")
+        yield names
+        for name in tf.io.gfile.glob("ram://remote/*"):
+            tf.io.gfile.remove(name)
+
+    def test_are_found_sized_and_read(self, names):
+        assert input_files("ram://remote/*.txt", "input_file") == names[::-1]
+        assert file_size(names[0]) == 26
+        assert file_version(names[0]) == file_version(names[0])
+        with open_input(names[0]) as file:
+            file.seek(8)
+            assert file.read() == b"ram://remote/b.txt"
+
+    def test_that_are_missing_or_empty_are_named(self, names):
+        with pytest.raises(InputError, match=r"--input_file=ram://remote/\*\.gz: no file matches"):
+            input_files("ram://remote/*.gz", "input_file")
+        with pytest.raises(InputError, match=r"--input_file=nowhere://remote/a: cannot be read"):
+            input_files("nowhere://remote/a", "input_file")
+        tf.io.gfile.GFile("ram://remote/c.txt", "w").write("")
+        with pytest.raises(InputError, match=r"--input_file=ram://remote/c\.txt: is an empty file"):
+            input_files("ram://remote/*", "input_file")

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, input_files
+from ambert_tf.files import atomic_path, file_size, input_files
 from ambert_tf.pretraining_data.corpus import plan_units, read_unit, split_documents
 from ambert_tf.pretraining_data.kenlm_programs import (
     MAX_ORDER,
@@ -151,7 +151,7 @@ def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
 
 
 def _write_segments(files: list[str], options: PhraseOptions, path: str, report: PhraseReport) -> None:
-    total = sum(map(os.path.getsize, files))
+    total = sum(map(file_size, files))
 
     def blocks() -> Iterator[list[bytes]]:
         with tqdm(total=total, desc="Normalising", unit="B", unit_scale=True, disable=None) as progress:

@@ -12,7 +12,7 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import input_files
+from ambert_tf.files import file_size, input_files
 from ambert_tf.pretraining_data.corpus import plan_units, read_unit, split_documents
 from ambert_tf.tokenization import characters, segmenter, vocabulary
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
@@ -304,7 +304,7 @@ def _batches(files: list[str], errors: str, title: str) -> tf.data.Dataset:
     """The sentences of a corpus in batches, with a progress bar."""
 
     def generate() -> Iterator[np.ndarray]:
-        total = sum(os.path.getsize(name) for name in files)
+        total = sum(map(file_size, files))
         with tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as progress:
             for unit in plan_units(files, _UNIT_BYTES):
                 yield np.array(split_documents(read_unit(unit, _UNIT_BYTES), errors).sentences, object)

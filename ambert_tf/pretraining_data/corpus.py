@@ -12,13 +12,13 @@ share a unit.
 
 import dataclasses
 import gzip
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import file_size, open_input
 
 UNIT_BYTES = 1 << 20
 
@@ -95,6 +95,12 @@ def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[U
     Raises:
       InputError: a compressed file is damaged.
     """
+    for unit in plan_without_reading(files, unit_bytes):
+        yield from divide(unit, unit_bytes)
+
+
+def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
+    """Yields the units of a list of files in order, where a compressed file is one unit, which `divide` divides."""
     small: list[tuple[int, str, int]] = []
 
     def take_small() -> Iterator[Unit]:
@@ -103,10 +109,10 @@ def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[U
             small.clear()
 
     for number, name in enumerate(files):
-        size = os.path.getsize(name)
+        size = file_size(name)
         if is_compressed(name):
             yield from take_small()
-            yield from _compressed_units(number, name, unit_bytes)
+            yield Unit(number, 0, (name,), size)
         elif size <= unit_bytes:
             if sum(other for _, _, other in small) + size > unit_bytes:
                 yield from take_small()
@@ -118,6 +124,18 @@ def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[U
     yield from take_small()
 
 
+def divide(unit: Unit, unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
+    """Yields the units of a compressed file, which have their text then; another unit is yielded as it is.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    if unit.text is None and is_compressed(unit.names[0]):
+        yield from _compressed_units(unit.file, unit.names[0], unit_bytes)
+    else:
+        yield unit
+
+
 def is_compressed(name: str) -> bool:
     """Whether a file is read through gzip."""
     return name.endswith(".gz")
@@ -125,7 +143,7 @@ def is_compressed(name: str) -> bool:
 
 def _compressed_units(number: int, name: str, unit_bytes: int) -> Iterator[Unit]:
     try:
-        with open(name, "rb") as packed, gzip.open(packed, "rb") as stream:
+        with open_input(name) as packed, gzip.open(packed, "rb") as stream:
             before = 0
             for window, text in _cut(name, _windows(stream, unit_bytes, 0), b"", unit_bytes):
                 yield Unit(number, window, (name,), packed.tell() - before, text)
@@ -141,7 +159,7 @@ def read_unit(unit: Unit, unit_bytes: int = UNIT_BYTES) -> list[Text]:
     if len(unit.names) > 1:
         return [_read_file(name) for name in unit.names]
     name = unit.names[0]
-    with open(name, "rb") as stream:
+    with open_input(name) as stream:
         start = unit.window * unit_bytes
         stream.seek(max(0, start - _CONTEXT_BYTES))
         context = stream.read(start - stream.tell())
@@ -152,7 +170,7 @@ def read_unit(unit: Unit, unit_bytes: int = UNIT_BYTES) -> list[Text]:
 
 
 def _read_file(name: str) -> Text:
-    with open(name, "rb") as stream:
+    with open_input(name) as stream:
         return Text(name, 0, stream.read())
 
 
@@ -270,7 +288,7 @@ def _raise_not_utf8(text: Text) -> None:
 def line_number(name: str, offset: int) -> int:
     """Returns the number, from 1, of the line that holds the byte at `offset` of the (unpacked) file."""
     line, left = 1, offset
-    with gzip.open(name, "rb") if is_compressed(name) else open(name, "rb") as stream:
+    with open_input(name) as file, gzip.open(file, "rb") if is_compressed(name) else file as stream:
         while left and (block := stream.read(min(left, 1 << 20))):
             line += block.count(b"\n")
             left -= len(block)

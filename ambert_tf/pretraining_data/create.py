@@ -21,7 +21,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, make_directory
+from ambert_tf.files import atomic_path, file_size, make_directory
 from ambert_tf.pretraining_data.corpus import Unit, plan_units
 from ambert_tf.pretraining_data.display import describe_record
 from ambert_tf.pretraining_data.examples import decode_example
@@ -123,7 +123,7 @@ class _Run:
 
     def make(self) -> dict[str, Any]:
         """Makes the files and moves them into place."""
-        total = sum(map(os.path.getsize, self._options.input_files))
+        total = sum(map(file_size, self._options.input_files))
         workers = self._options.num_workers
         if workers is None:
             workers = max(1, min(os.cpu_count() or 1, total // _BYTES_WORTH_A_WORKER))

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import file_version
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.packing import PackingRule
 from ambert_tf.pretraining_data.record_maker import RecordMaker
@@ -138,7 +139,6 @@ class CreateOptions:
         identity["dupe_factor"] = self.effective_dupe_factor
         identity["tokenizer"] = tokenizer_fingerprint
         for name in self.input_files:
-            status = os.stat(name)
-            identity[f"input_file {name}"] = [status.st_size, status.st_mtime_ns]
+            identity[f"input_file {name}"] = file_version(name)
         # As it will look when it is read again.
         return json.loads(json.dumps(identity))
