@@ -1,5 +1,6 @@
 """The small layers that a BERT consists of: dense, layer normalisation, dropout, activation."""
 
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -86,13 +87,30 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.
     if seed is None or not rate:
         return x
     seed = tf.random.experimental.stateless_fold_in(seed, site)
-    return tf.nn.experimental.stateless_dropout(x, rate, seed, rng_alg="philox")
+    # 16 random bits an element are enough for the rate, and take half the time of a float each.
+    count = tf.size(x)
+    words = tf.random.stateless_uniform([(count + 1) // 2], seed, None, None, tf.int32, alg="philox")
+    bits = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:count]
+    kept = tf.reshape(bits >= tf.constant(round(rate * 2**16) - 2**15, tf.int16), tf.shape(x))
+    return x * (tf.cast(kept, x.dtype) * tf.constant(1 / (1 - rate), x.dtype))
+
+
+@tf.custom_gradient
+def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Returns `x * Φ(x)`, Φ the normal distribution's: `tf.nn.gelu(x)`, with half as many passes over the data."""
+    distribution = 0.5 + 0.5 * tf.math.erf(x * (0.5**0.5))
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        density = tf.exp(-0.5 * tf.square(x) - 0.5 * math.log(2 * math.pi))
+        return upstream * (distribution + x * density)
+
+    return x * distribution, gradient
 
 
 def activation_function(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns the function that `hidden_act` names; `gelu` is exact (by erf), `gelu_new` is its tanh form."""
     if name == "gelu":
-        return lambda x: tf.nn.gelu(x, approximate=False)
+        return gelu
     if name == "gelu_new":
         return lambda x: tf.nn.gelu(x, approximate=True)
     return tf.nn.relu

@@ -7,6 +7,7 @@ import tensorflow as tf
 from ambert_tf.modeling.losses import (
     agreement_loss,
     classification_loss,
+    log_losses,
     masked_lm_accuracy,
     masked_lm_loss,
     pretraining_loss,
@@ -14,6 +15,19 @@ from ambert_tf.modeling.losses import (
 
 # Softmax of [log 1, log 2, log 5] is [1/8, 2/8, 5/8].
 LOGITS = tf.math.log([[1.0, 2.0, 5.0], [6.0, 1.0, 1.0]])
+
+
+def test_log_losses_and_their_gradient_are_tensorflows():
+    logits = tf.constant(np.random.default_rng(0).normal(size=(7, 50), scale=20), tf.float32)
+    ids, upstream = tf.constant([0, 49, 3, 3, 7, 20, 31]), tf.range(7.0)
+    found = []
+    for function in (log_losses, lambda x, y: tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=x)):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            losses = function(logits, ids)
+        found.append((losses, tape.gradient(losses, logits, upstream)))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)
 
 
 def test_masked_lm_loss_is_the_mean_over_real_predictions():
