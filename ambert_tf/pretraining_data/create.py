@@ -23,9 +23,8 @@ from tqdm import tqdm
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, file_size, make_directory
 from ambert_tf.pretraining_data.corpus import Unit, plan_units
-from ambert_tf.pretraining_data.display import describe_record
-from ambert_tf.pretraining_data.examples import decode_example
 from ambert_tf.pretraining_data.options import CreateOptions
+from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards
 from ambert_tf.pretraining_data.record_maker import RecordMaker
 from ambert_tf.pretraining_data.spill import (
     ALL_NUMBERS,
@@ -41,7 +40,6 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 # A worker process takes some seconds to start, in which another one tokenizes this much.
 _BYTES_WORTH_A_WORKER = 8 << 20
-_LOGGED_EXAMPLES = 5
 
 
 def create_pretraining_data(options: CreateOptions) -> dict[str, Any]:
@@ -80,7 +78,7 @@ class _Run:
         make_directory(self._directory)
         if not os.access(self._directory, os.W_OK):
             raise InputError(f"--output_file={self._options.output_file}: {self._directory} is not writable")
-        self._refuse_other_shards()
+        refuse_other_shards(self._options, os.listdir(self._directory))
         identity_file = os.path.join(self._work, "identity.json")
         if not self._options.resume:
             self.clean_up()
@@ -91,21 +89,6 @@ class _Run:
             make_directory(self._work)
             with atomic_path(identity_file) as temporary, open(temporary, "w") as file:
                 json.dump(self._identity, file)
-
-    def _refuse_other_shards(self) -> None:
-        ours = {os.path.basename(name) for name in self._options.shard_names()}
-        for name in sorted(os.listdir(self._directory)):
-            numbers = name.removeprefix(f"{self._name}-").split("-of-")
-            if (
-                name != self._name
-                and name not in ours
-                and len(numbers) == 2
-                and all(map(str.isdecimal, numbers))
-            ):
-                raise InputError(
-                    f"--output_file={self._options.output_file}: {name} is a shard of another run, which "
-                    "readers would take for a part of this one; remove it, or give another name"
-                )
 
     def _compare_identity(self, identity_file: str) -> None:
         with open(identity_file) as file:
@@ -137,7 +120,7 @@ class _Run:
             self._make_shards(run, spills, counts["sequences"])
         stats = make_stats(self._options, self._tokenizer.fingerprint, counts)
         self._publish(stats)
-        self._log_examples()
+        log_examples(self._options, self._tokenizer)
         return stats
 
     def _make_spills(self, run: Runner, total: int) -> tuple[list[str], dict[str, int]]:
@@ -210,14 +193,6 @@ class _Run:
             json.dump(stats, file, indent=2, ensure_ascii=False)
             file.write("\n")
         self.clean_up()
-
-    def _log_examples(self) -> None:
-        compression = "GZIP" if self._options.compression == "gzip" else ""
-        records = tf.data.TFRecordDataset(self._options.shard_names()[0], compression).take(_LOGGED_EXAMPLES)
-        fine_vocab, coarse_vocab = self._tokenizer.fine_vocab, self._tokenizer.coarse_vocab
-        for number, record in enumerate(records):
-            text = describe_record(decode_example(record.numpy()), fine_vocab, coarse_vocab)
-            print(f"example {number}: {text}", file=sys.stderr)
 
 
 def _progress(description: str, total: int, unit: str) -> tqdm:
