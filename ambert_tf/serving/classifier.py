@@ -49,7 +49,9 @@ class ServedClassifier(tf.Module):
 
         self.input_names = ("text", "text_pair") if task.pair else ("text",)
         signature = [tf.TensorSpec([None], tf.string, name=name) for name in self.input_names]
-        self.serving_default: Callable[..., dict[str, tf.Tensor]] = tf.function(classify, input_signature=signature)
+        self.serving_default: Callable[..., dict[str, tf.Tensor]] = tf.function(
+            classify, input_signature=signature, autograph=False
+        )
 
     def save(self, directory: str) -> None:
         """Writes the SavedModel."""

@@ -59,9 +59,11 @@ def run_classifier(settings: ClassificationSettings) -> dict[str, Any]:
     precision = precision_from_flags(settings.use_fp16, settings.use_bf16)
     strategy = make_strategy(settings.num_replicas)
     files = _Files(task, settings)
+    loaded: MultiGrainedTokenizer | None = None
     # Everything is read before anything is trained, so that a wrong line shows at once.
     if settings.do_train:
         config, tokenizer = _initial_model(settings)
+        loaded = tokenizer
         inference_config(config, settings.inference)
         fine_tuned = _fine_tuned_task(settings, task, files, config)
     else:
@@ -81,7 +83,8 @@ def run_classifier(settings: ClassificationSettings) -> dict[str, Any]:
     make_directory(settings.output_dir)
     results: dict[str, Any] = {}
     if settings.do_eval or settings.do_predict:
-        classifier = load_classifier(_trained_directory(settings), settings.inference, "output_dir")
+        directory = _trained_directory(settings)
+        classifier = load_classifier(directory, settings.inference, "output_dir", loaded)
         if settings.do_eval:
             results = _evaluate(settings, classifier, examples["dev"], files.paths["dev"])
         if settings.do_predict:

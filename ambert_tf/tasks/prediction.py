@@ -31,7 +31,7 @@ class Predictor:
     """
 
     def __init__(self, model: ClassificationModel) -> None:
-        self._run = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+        self._run = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, autograph=False)
         self._num_classes = model.num_classes
         self._heads = model.head_names
 

@@ -1,6 +1,7 @@
 """Tokenized examples in memory, and batches of them."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -41,13 +42,8 @@ class TokenizedExamples:
         columns = [[example.texts.text for example in examples]]
         if pair:
             columns.append([example.texts.text_pair or "" for example in examples])
-
-        def tokenize(*texts: tf.Tensor) -> dict[str, tf.RaggedTensor]:
-            return build_model_inputs(
-                tokenizer, *texts, max_seq_length=max_seq_length, max_coarse_seq_length=max_coarse_seq_length
-            )
-
         dataset = tf.data.Dataset.from_tensor_slices(tuple(tf.constant(texts, tf.string) for texts in columns))
+        tokenize = _tokenize_function(tokenizer, max_seq_length, max_coarse_seq_length, pair)
         dataset = dataset.batch(TEXTS_AT_ONCE).map(tokenize, num_parallel_calls=tf.data.AUTOTUNE)
         parts = list(dataset)
         self._inputs = {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
@@ -61,6 +57,7 @@ class TokenizedExamples:
     def batches(self, rows: tf.data.Dataset) -> tf.data.Dataset:
         """Returns the batches of dense model inputs, with `label`, that batches of example numbers stand for."""
 
+        @tf.autograph.experimental.do_not_convert
         def batch(indices: tf.Tensor) -> dict[str, tf.Tensor]:
             ragged = {name: tf.gather(values, indices) for name, values in self._inputs.items()}
             return {**pad_model_inputs(ragged, *self._padded), "label": tf.gather(self.labels, indices)}
@@ -89,6 +86,21 @@ class TokenizedExamples:
         part = plan[start_step:, worker * share : (worker + 1) * share]
         rows = part.reshape(-1, plan.shape[1] // context.num_replicas_in_sync)
         return self.batches(tf.data.Dataset.from_tensor_slices(rows))
+
+
+@functools.lru_cache(maxsize=4)
+def _tokenize_function(
+    tokenizer: MultiGrainedTokenizer, max_seq_length: int, max_coarse_seq_length: int, pair: bool
+) -> Callable[..., dict[str, tf.RaggedTensor]]:
+    """Returns `build_model_inputs` as a graph, which takes seconds to make."""
+
+    def tokenize(*texts: tf.Tensor) -> dict[str, tf.RaggedTensor]:
+        return build_model_inputs(
+            tokenizer, *texts, max_seq_length=max_seq_length, max_coarse_seq_length=max_coarse_seq_length
+        )
+
+    signature = [tf.TensorSpec([None], tf.string)] * (2 if pair else 1)
+    return tf.function(tokenize, input_signature=signature, autograph=False)
 
 
 def training_plan(lengths: np.ndarray, batch_size: int, num_train_steps: int, seed: int) -> np.ndarray:

@@ -17,20 +17,23 @@ class Classifier(NamedTuple):
     checkpoint: str
 
 
-def load_classifier(model_dir: str, inference: str = "joint", flag: str = "model_dir") -> Classifier:
+def load_classifier(
+    model_dir: str, inference: str = "joint", flag: str = "model_dir", tokenizer: MultiGrainedTokenizer | None = None
+) -> Classifier:
     """Loads a classifier; prediction and serving both call this.
 
     Args:
       model_dir: a model directory with `task.json`.
       inference: `joint`; or `fine` or `coarse`, for an AMBERT without the other grain's tables and heads.
       flag: the flag that names the directory, for errors.
+      tokenizer: the directory's, where it is loaded already; loading it takes seconds.
 
     Raises:
       InputError: the directory is no fine-tuned classifier, or its model cannot run so.
     """
     task, directory = load_fine_tuned(model_dir, flag)
     config = inference_config(directory.config, inference)
-    tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
+    tokenizer = tokenizer or MultiGrainedTokenizer.load(directory.tokenizer_directory)
     model = ClassificationModel(config, len(task.labels), dtype="float32")
     restore_variables(model.variables, directory.checkpoint, lambda path: trained_path(directory.config, config, path))
     return Classifier(task, tokenizer, model, directory.checkpoint)
