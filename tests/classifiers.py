@@ -1,0 +1,84 @@
+"""A small classification data set and a classifier fine-tuned on it, which tests share."""
+
+import functools
+import json
+import os
+import tempfile
+
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.tasks.classification import run_classifier
+from ambert_tf.tasks.classification_settings import ClassificationSettings
+from tests.tokenizers import chinese_tokenizer
+
+# Sixteen texts of four classes; neither the first character nor the length tells the class.
+TEXTS = {
+    "sports": ["乒乓球拍卖完了", "中国乒乓球", "人民的球拍", "好球"],
+    "travel": ["南京市长江大桥", "长江好", "中国的大桥", "人民长江大桥"],
+    "life": ["人民的生活", "南京市的生活", "中国人民生活好", "生活了"],
+    "shop": ["商店里的好", "南京商店", "拍卖商店完了", "中国商店"],
+}
+RECORDS = [{"sentence": text, "label": label} for label, texts in TEXTS.items() for text in texts]
+
+
+_HOLDERS = []  # directories that go away with the process
+
+
+def write_json_lines(path, records):
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    return str(path)
+
+
+def write_start(directory, model_type="ambert"):
+    """Writes a tokenizer and the configuration of a small model without dropout; returns their paths as flags."""
+    tokenizer = chinese_tokenizer()
+    tokenizer.save(os.path.join(directory, "tokenizer"))
+    config = ModelConfig(
+        vocab_size=tokenizer.fine_vocab_size,
+        coarse_vocab_size=tokenizer.coarse_vocab_size,
+        model_type=model_type,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.2,
+    )
+    config.to_file(os.path.join(directory, "config.json"))
+    return {
+        "tokenizer_dir": os.path.join(directory, "tokenizer"),
+        "config": os.path.join(directory, "config.json"),
+    }
+
+
+def fine_tune(directory, records=RECORDS, model_type="ambert", **flags):
+    """Fine-tunes in `directory/model` until the records are learnt; returns the results of evaluating on them."""
+    write_json_lines(os.path.join(directory, "train.json"), records)
+    write_json_lines(os.path.join(directory, "dev.json"), records)
+    values = {
+        "task_name": "sentence",
+        "data_dir": str(directory),
+        "output_dir": os.path.join(directory, "model"),
+        "do_train": True,
+        "do_eval": True,
+        "max_seq_length": 16,
+        "train_batch_size": 16,
+        "num_train_epochs": 100,
+        "learning_rate": 0.005,
+        "save_checkpoints_steps": 1000,
+        "steps_per_loop": 25,
+        **write_start(directory, model_type),
+        **flags,
+    }
+    return run_classifier(ClassificationSettings(**values))
+
+
+@functools.cache
+def fine_tuned(model_type="ambert"):
+    """Returns the directory in which a model was fine-tuned on `RECORDS`, once a process, and the results."""
+    holder = tempfile.TemporaryDirectory()
+    results = fine_tune(holder.name, model_type=model_type)
+    _HOLDERS.append(holder)
+    return holder.name, results

@@ -1,0 +1,120 @@
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.serving.check import ask_saved_model
+from ambert_tf.serving.export import export_saved_model
+from ambert_tf.tasks.classification import run_classifier
+from ambert_tf.tasks.classification_settings import ClassificationSettings
+from tests.classifiers import fine_tune, fine_tuned, write_json_lines
+
+TEXTS = [
+    "南京市长江大桥",
+    "好😀👍🏽了",
+    "iPhone8 on the cafe",
+    "乒乓球 3:2, 2024",
+    "ＡＢＣ１２３，中国！",
+    "",
+    "   ",
+    "商店里的乒乓球拍卖完了" * 9091,  # 100,001 characters
+    "a\u0000b\ufeff\u200b",
+]
+
+
+@pytest.fixture(scope="module")
+def model_dir():
+    return os.path.join(fine_tuned()[0], "model")
+
+
+@pytest.fixture(scope="module")
+def exported(model_dir, tmp_path_factory):
+    directory = str(tmp_path_factory.mktemp("export") / "joint")
+    export_saved_model(model_dir, directory, check=False)
+    return directory
+
+
+def predictions(model_dir, directory, inference):
+    """Returns what --do_predict writes for `TEXTS`: the probabilities, and the labels."""
+    write_json_lines(directory / "test.json", [{"sentence": text} for text in TEXTS])
+    settings = ClassificationSettings(
+        task_name="sentence", data_dir=str(directory), init_checkpoint=model_dir, output_dir=str(directory / "out"),
+        do_predict=True, inference=inference,
+    )  # fmt: skip
+    run_classifier(settings)
+    content = json.loads((directory / "out" / "predictions.json").read_text(encoding="utf-8"))
+    return {
+        "probabilities": [list(item["probabilities"].values()) for item in content],
+        "label": [item["label"] for item in content],
+    }
+
+
+def test_another_process_without_this_package_predicts_the_same(model_dir, exported, tmp_path):
+    found = ask_saved_model(exported, {"text": TEXTS})
+    expected = predictions(model_dir, tmp_path, "joint")
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-5)
+    assert found["label"] == expected["label"]
+
+
+def test_the_fine_model_predicts_as_it_does_here_and_has_no_coarse_tables(model_dir, exported, tmp_path):
+    export_saved_model(model_dir, str(tmp_path / "fine"), "fine", check=False)
+    fine, joint = (tf.saved_model.load(name) for name in (str(tmp_path / "fine"), exported))
+    found = fine.signatures["serving_default"](text=tf.constant(TEXTS))
+    expected = predictions(model_dir, tmp_path, "fine")
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-5)
+    with open(os.path.join(model_dir, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    coarse_table = (config["coarse_vocab_size"], config["hidden_size"])
+    assert coarse_table in {tuple(variable.shape) for variable in joint.model_variables}
+    assert coarse_table not in {tuple(variable.shape) for variable in fine.model_variables}
+
+
+def test_any_batch_size_will_do(exported):
+    signature = tf.saved_model.load(exported).signatures["serving_default"]
+    together = signature(text=tf.constant(TEXTS))
+    assert together["probabilities"].shape == (len(TEXTS), 4)
+    assert together["probabilities"].dtype == tf.float32
+    for index in (0, 5):
+        alone = signature(text=tf.constant(TEXTS[index : index + 1]))
+        np.testing.assert_allclose(alone["probabilities"][0], together["probabilities"][index], atol=1e-6)
+    nothing = signature(text=tf.constant([], tf.string))
+    assert nothing["probabilities"].shape == (0, 4)
+    assert nothing["label"].shape == (0,)
+
+
+def test_bytes_that_are_no_utf8_give_probabilities_too(exported):
+    signature = tf.saved_model.load(exported).signatures["serving_default"]
+    result = signature(text=tf.constant([b"\xff\xfe\x80", b"\xe4\xb8", b"\x00"]))
+    np.testing.assert_allclose(tf.reduce_sum(result["probabilities"], axis=1), 1, atol=1e-5)
+
+
+def test_pairs_take_two_texts(tmp_path):
+    records = [{"sentence1": "中国", "sentence2": text, "label": label} for text, label in (("好", "a"), ("的", "b"))]
+    fine_tune(tmp_path, records, task_name="sentence_pair", num_train_epochs=1, do_eval=False)
+    export_saved_model(str(tmp_path / "model"), str(tmp_path / "export"))  # with its own check
+    signature = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
+    result = signature(text=tf.constant(["中国", "的"]), text_pair=tf.constant(["好", ""]))
+    assert result["probabilities"].shape == (2, 2)
+
+
+def test_wrong_directories(model_dir, exported, tmp_path):
+    with pytest.raises(InputError, match="--export_dir is needed"):
+        export_saved_model(model_dir, "")
+    with pytest.raises(InputError, match="exists; name another directory, or replace it by --overwrite"):
+        export_saved_model(model_dir, exported)
+    with pytest.raises(InputError, match=r"--model_dir=.*none: no such directory"):
+        export_saved_model(str(tmp_path / "none"), str(tmp_path / "new"))
+    with pytest.raises(InputError, match="is no model directory"):
+        export_saved_model(str(tmp_path), str(tmp_path / "new"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_export_that_exists_is_replaced_on_request(model_dir, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    export_saved_model(model_dir, str(tmp_path / "old"), overwrite=True, check=False)
+    assert os.path.exists(tmp_path / "old" / "saved_model.pb")
+    assert not os.path.exists(tmp_path / "old" / "file")
