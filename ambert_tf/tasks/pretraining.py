@@ -167,6 +167,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         results.update(evaluation_results(sums, config.grains))
         progress.write(step, {f"eval_{name}": value for name, value in results.items()})
         write_results(settings.output_dir, {"step": step, **results})
+        logging.info("held out at step %d: %s", step, "  ".join(f"{k} {v:.4g}" for k, v in results.items()))
 
     loop = LoopSettings(
         num_train_steps=settings.num_train_steps,
@@ -195,6 +196,11 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         raise InputError(
             f"--input_file={settings.input_file}: a record does not fit the model: {one_line(error)[:300]}"
         ) from None
+    except tf.errors.ResourceExhaustedError as error:
+        advice = "lower --train_batch_size or raise --gradient_accumulation_steps"
+        if "OOM" not in str(error):  # not memory but the disk
+            advice = f"free space below --output_dir={settings.output_dir}"
+        raise InputError(f"{advice}: {one_line(error)[:300]}") from None
     finally:
         progress.close()
     return results

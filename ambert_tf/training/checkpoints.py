@@ -60,11 +60,7 @@ class Checkpoints:
         """Writes a checkpoint and removes the oldest ones; returns its prefix."""
         try:
             return self._manager.save(checkpoint_number=step)
-        except (
-            tf.errors.ResourceExhaustedError,
-            tf.errors.UnknownError,
-            tf.errors.PermissionDeniedError,
-        ) as error:
+        except tf.errors.OpError as error:
             raise InputError(
                 f"{self.directory}: the checkpoint of step {step} cannot be written: {one_line(error)}"
             ) from None

@@ -129,7 +129,7 @@ class Progress:
                 unit = name.removesuffix("_per_second")
                 parts.append(f"{value / 1e9:.1f} GFLOP/s" if unit == "model_flops" else f"{value:.4g} {unit}/s")
             else:
-                parts.append(f"{name} {value:.4g}")
+                parts.append(f"{name.replace('_masked_lm', '').replace('_', ' ')} {value:.4g}")
         if seconds_per_step is not None:
             parts.append(f"{_duration(seconds_per_step * (self.num_train_steps - step))} left")
         line = "  ".join(parts)
