@@ -10,8 +10,8 @@ from absl import flags
 
 from ambert_tf.errors import run_main
 from ambert_tf.files import input_files
-from ambert_tf.pretraining_data.create import create_pretraining_data
 from ambert_tf.pretraining_data.options import COMPRESSIONS, ERRORS, MASKINGS, CreateOptions
+from ambert_tf.pretraining_data.runners import RUNNERS, run
 
 FLAGS = flags.FLAGS
 
@@ -61,6 +61,11 @@ flags.DEFINE_enum(
     "errors", "strict", ERRORS, "A line that is not UTF-8 is an error, or has U+FFFD put in and is counted."
 )
 flags.DEFINE_bool("resume", False, "Go on with an interrupted run of the same flags.")
+flags.DEFINE_enum("runner", "local", RUNNERS, "local: this machine. beam: Apache Beam, which runs on clusters too.")
+flags.DEFINE_multi_string(
+    "beam_options", [],
+    "Flags of Beam's pipeline, commas between, or repeated: --beam_options=--runner=FlinkRunner,--parallelism=64",
+)  # fmt: skip
 flags.mark_flags_as_required(["input_file", "output_file", "tokenizer_dir"])
 
 
@@ -68,9 +73,8 @@ def main(_) -> None:
     """Creates the data that the flags describe and prints what there is of it."""
     names = {field.name for field in dataclasses.fields(CreateOptions)} - {"input_files"}
     files = tuple(input_files(FLAGS.input_file, "input_file"))
-    stats = create_pretraining_data(
-        CreateOptions(input_files=files, **{name: FLAGS[name].value for name in names})
-    )
+    options = CreateOptions(input_files=files, **{name: FLAGS[name].value for name in names})
+    stats = run(options, FLAGS.runner, FLAGS.beam_options)
     for name in ("documents", "sequences", "fine_tokens", "coarse_tokens"):
         print(f"{name:<14} {stats[name]:>15,}")
 

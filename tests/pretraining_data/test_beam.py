@@ -1,0 +1,113 @@
+import functools
+import gzip
+import os
+import sys
+
+import pytest
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.pretraining_data import beam
+from ambert_tf.pretraining_data.options import CreateOptions
+from ambert_tf.pretraining_data.runners import run
+from tests.tokenizers import chinese_tokenizer
+
+IN_PROCESS = ("--runner=DirectRunner",)
+TWO_WORKERS = ("--runner=DirectRunner,--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """A tokenizer, and a corpus of five units: a plain file, and four compressed ones."""
+    directory = tmp_path_factory.mktemp("beam")
+    chinese_tokenizer().save(str(directory / "tokenizer"))
+    names = [str(directory / "corpus-0.txt"), *(str(directory / f"corpus-{part}.gz") for part in range(1, 5))]
+    for part, name in enumerate(names):
+        content = "".join(f"南京市长江大桥{'好' * (n % 7)}，中国人民。\n\n" for n in range(part, 30 + part)).encode()
+        with open(name, "wb") as file:
+            file.write(gzip.compress(content) if part else content)
+    return {
+        "input_files": tuple(names),
+        "tokenizer_dir": str(directory / "tokenizer"),
+        "max_seq_length": 32,
+        "dupe_factor": 2,
+        "short_seq_prob": 0.3,
+    }
+
+
+@pytest.fixture
+def create(tmp_path, settings):
+    """Returns the function that runs a runner; it gives the files, and the stats but for the files' names."""
+
+    def call(runner, beam_options=(), **changes):
+        directory = tmp_path / runner
+        stats = run(CreateOptions(**{**settings, "output_file": str(directory / "x"), **changes}), runner, beam_options)
+        shards = {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.name != "stats.json"}
+        del stats["arguments"]
+        return shards, stats
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"num_shards": 3, "compression": "gzip"}, {"do_nsp": True, "masking": "dynamic", "dupe_factor": 1}],
+)
+def test_the_files_are_those_of_the_local_runner(create, monkeypatch, changes):
+    # So that a shard has several parts.
+    monkeypatch.setattr(beam, "_BUCKET_BYTES", 2000)
+    expected = create("local", num_workers=1, **changes)
+    assert create("beam", IN_PROCESS, **changes) == expected
+    assert sum(map(len, expected[0].values())) > 5_000
+
+
+def test_several_worker_processes_make_the_same_files(create, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    assert create("beam", TWO_WORKERS, num_shards=2) == create("local", num_shards=2, num_workers=1)
+
+
+def test_shards_without_records_are_there_too(create, tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("中国人民\n", encoding="utf-8")
+    shards, stats = create("beam", IN_PROCESS, input_files=(str(path),), num_shards=4, dupe_factor=1)
+    assert stats["sequences"] == 1
+    assert sorted(map(bool, shards.values())) == [False, False, False, True]
+
+
+def test_remote_files_are_read_and_written(settings, monkeypatch):
+    """TensorFlow's file system in memory stands for a remote one."""
+    with tf.io.gfile.GFile("ram://beam/in/corpus.txt", "w") as file:
+        file.write("中国人民\n")
+    options = {**settings, "input_files": ("ram://beam/in/corpus.txt",), "output_file": "ram://beam/out/x"}
+    assert run(CreateOptions(**options), "beam", IN_PROCESS)["sequences"] == 2
+    assert sorted(tf.io.gfile.listdir("ram://beam/out")) == ["stats.json", "x"]
+
+
+def test_errors_of_workers_and_flags_are_one_line_and_leave_nothing(create, tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_bytes("中国人民\n".encode() + b"caf\xe9\n")
+    fail = functools.partial(create, "beam", IN_PROCESS)
+    with pytest.raises(InputError, match=r"^--input_file=.*corpus\.txt: line 2 is not UTF-8 \(.*--errors=replace$"):
+        fail(input_files=(str(path),))
+    path.write_text("了\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"corpus\.txt: holds no document to use"):
+        fail(input_files=(str(path),))
+    with pytest.raises(InputError, match=r"--beam_options=--runner=Foo: .*Foo"):
+        create("beam", ["--runner=Foo"])
+    assert os.listdir(tmp_path / "beam") == []
+
+
+@pytest.mark.parametrize(
+    ("runner", "beam_options", "changes", "message"),
+    [
+        ("spark", (), {}, "--runner=spark: must be one of local, beam"),
+        ("local", ("--runner=X",), {}, "--beam_options=--runner=X: is for --runner=beam"),
+        ("beam", (), {"resume": True}, "--resume: is for --runner=local"),
+        ("beam", (), {"num_workers": 2}, "--num_workers: is for --runner=local"),
+        ("beam", (), {"masked_lm_prob": 15.0}, "--masked_lm_prob=15.0: must lie between 0 and 1"),
+    ],
+)
+def test_options_of_the_other_runner_are_refused(create, tmp_path, runner, beam_options, changes, message):
+    with pytest.raises(InputError, match=message):
+        create(runner, beam_options, **changes)
+    assert list(tmp_path.iterdir()) == []
