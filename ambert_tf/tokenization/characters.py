@@ -7,6 +7,7 @@ single characters, so a table holds them exactly (one exception: Python's `lower
 capital sigma as "ς", the table writes "σ").
 """
 
+import functools
 import sys
 import unicodedata
 from typing import NamedTuple
@@ -31,6 +32,10 @@ CJK_BLOCKS = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
+
+
+# Unassigned, private and surrogate codepoints are letters that stay as they are; most of plane 1 is unassigned.
+_NEVER_CHANGED = ("Cn", "Co", "Cs")
 
 
 class CharacterTable(NamedTuple):
@@ -84,6 +89,7 @@ def kind_of(character: str) -> int:
     return PUNCTUATION if is_punctuation(character) else LETTER
 
 
+@functools.cache
 def character_table(do_lower_case: bool, fold: bool = False) -> CharacterTable:
     """Makes the table.
 
@@ -105,6 +111,8 @@ def character_table(do_lower_case: bool, fold: bool = False) -> CharacterTable:
         if 0x3400 <= codepoint <= 0x9FFF and is_cjk(codepoint):
             continue
         character = chr(codepoint)
+        if unicodedata.category(character) in _NEVER_CHANGED:
+            continue
         kind = kind_of(character)
         if kind in (WHITESPACE, CONTROL):
             packed[codepoint] = (codepoint << KIND_BITS) | kind
