@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 import re
+import struct
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -203,11 +204,23 @@ def _write_part(grouped: tuple[int, Iterable[Piece | None]], work: str) -> int:
 def _write_shard(grouped: tuple[int, Iterable[int]], work: str, compression: str) -> None:
     """Writes a shard from its parts; these stay, for a worker that has to do it again."""
     shard, parts = grouped
-    names = [_part_path(work, part) for part in sorted(parts)]
     options = "GZIP" if compression == "gzip" else None
     with _written_as_a_whole(_shard_path(work, shard)) as path, tf.io.TFRecordWriter(path, options) as writer:
-        for record in tf.data.TFRecordDataset(names).as_numpy_iterator():
-            writer.write(record)
+        for part in sorted(parts):
+            for record in _records(_part_path(work, part)):
+                writer.write(record)
+
+
+def _records(path: str) -> Iterator[bytes]:
+    """Yields the records of a part; `tf.data` takes longer by far for records one by one."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        content = file.read()
+    start = 0
+    while start < len(content):
+        # TFRecord: the length, its checksum (4 bytes), the record, its checksum (4 bytes).
+        (length,) = struct.unpack_from("<Q", content, start)
+        yield content[start + 12 : start + 12 + length]
+        start += length + 16
 
 
 def _part_path(work: str, part: int) -> str:
