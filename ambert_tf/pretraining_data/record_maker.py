@@ -13,7 +13,7 @@ from ambert_tf.pretraining_data.masking import MaskingRule, mask_sequences
 from ambert_tf.pretraining_data.packing import PackingRule, TokenizedUnit, keep_documents, pack
 from ambert_tf.pretraining_data.random_keys import fold, seed_key
 from ambert_tf.pretraining_data.sequences import assemble
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, fine_counts
 
 # Sentences are tokenized and sequences masked in blocks of such sizes, which bound the memory that takes.
 _TOKENIZE_BYTES = 1 << 18
@@ -117,11 +117,8 @@ class RecordMaker:
     def _tokenize_graph(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns flat fine and coarse ids, fine tokens a coarse one, coarse tokens a sentence."""
         tokens = self._tokenizer(sentences)
-        coarse_starts = tf.gather(tokens.coarse_ids.row_starts(), tokens.fine_to_coarse.value_rowids())
-        holder = tf.cast(coarse_starts, tf.int32) + tokens.fine_to_coarse.flat_values
-        fine_counts = tf.math.segment_sum(tf.ones_like(holder), holder)
         coarse = tokens.coarse_ids
-        return tokens.fine_ids.flat_values, coarse.flat_values, fine_counts, coarse.row_lengths()
+        return tokens.fine_ids.flat_values, coarse.flat_values, fine_counts(tokens), coarse.row_lengths()
 
     def _batches(
         self, tokens: TokenizedUnit, dupe_key: np.ndarray

@@ -148,7 +148,8 @@ class Segmenter(tf.Module):
     def __init__(self, model: bytes, coarse_entries: dict[str, int], path: str = "segmenter.model"):
         super().__init__(name="segmenter")
         pieces = pieces_of(model, path)
-        self._sentencepiece = tf_text.SentencepieceTokenizer(model=model, out_type=tf.int32)
+        # Gives the ids of SentencepieceTokenizer in half its time.
+        self._sentencepiece = tf_text.FastSentencepieceTokenizer(model=model)
         self._lengths = tf.constant([len(piece) for piece in pieces], tf.int32)
         self._coarse_ids = tf.constant(
             [coarse_entries.get(piece, -1) if len(piece) > 1 else -1 for piece in pieces], tf.int32

@@ -243,6 +243,16 @@ def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf
     )
 
 
+def fine_counts(tokens: Tokens) -> tf.Tensor:
+    """Returns how many fine tokens each coarse token of a batch holds, int32 [coarse tokens]."""
+    holders = tokens.fine_to_coarse
+    size = tf.size(holders.flat_values)
+    starts = tf.cast(holders.row_starts(), INT)
+    first_of_text = flat.marks(tf.boolean_mask(starts, starts < size), size) > 0
+    firsts = flat.where(first_of_text | (holders.flat_values != flat.previous(holders.flat_values)))
+    return flat.ends_of(firsts, size) - firsts
+
+
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambert_tf.errors import InputError
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, fine_counts
 from tests.tokenizers import chinese_tokenizer, english_tokenizer
 
 
@@ -121,6 +121,11 @@ def test_a_text_without_words_has_no_tokens(text):
         tokens = graph(tokenizer)(tf.constant([text, b"the", text]))
         assert [len(row) for row in tokens.fine_ids.to_list()] == [0, 1, 0]
         assert tokens.fine_to_coarse.to_list() == [[], [0], []]
+
+
+def test_fine_tokens_are_counted_by_coarse_token():
+    tokens = chinese_tokenizer()(tf.constant(["", "乒乓球里", "", "的", "的", "长江大桥", ""]))
+    assert fine_counts(tokens).numpy().tolist() == [3, 1, 1, 1, 4]
 
 
 def test_an_empty_batch_is_fine():
