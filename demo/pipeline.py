@@ -108,12 +108,12 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
     for name, corpus, dupe_factor in (("train", data.train_corpus, 2), ("held_out", data.held_out_corpus, 1)):
         steps.run(
             f"Create {name.replace('_', '-')} records", "data/create_pretraining_data.py",
-            f"--input_file={corpus}", f"--output_file={path(f'records/{name}.tfrecord')}", tokenizer,
+            f"--input_file={corpus}", f"--output_file={path(f'{name}_records/{name}.tfrecord')}", tokenizer,
             "--max_seq_length=128", f"--dupe_factor={dupe_factor}", seed,
         )  # fmt: skip
     steps.run(
         "Pre-train", "run_pretraining.py",
-        f"--input_file={path('records/train.tfrecord')}", f"--eval_input_file={path('records/held_out.tfrecord')}",
+        f"--input_file={path('train_records/train.tfrecord')}", f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
         tokenizer, "--config=tiny", f"--output_dir={path('pretrained')}", "--train_batch_size=32",
         f"--num_train_steps={settings.num_train_steps}", f"--num_warmup_steps={settings.num_train_steps // 10}",
         "--learning_rate=2e-3", "--max_seq_length=128", "--log_steps=100",

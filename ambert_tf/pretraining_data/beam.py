@@ -80,7 +80,8 @@ def create_with_beam(options: CreateOptions, beam_options: Sequence[str]) -> dic
             raise InputError(f"--input_file={options.input_files[0]}: holds no document to use")
         for shard, path in enumerate(options.shard_names()):
             tf.io.gfile.rename(_shard_path(work, shard), path, overwrite=True)
-        stats = make_stats(options, tokenizer.fingerprint, counts)
+        sizes = {path: tf.io.gfile.stat(path).length for path in options.shard_names()}
+        stats = make_stats(options, tokenizer.fingerprint, counts, sizes)
         _write_json(stats, os.path.join(directory, STATS_FILE))
     log_examples(options, tokenizer)
     return stats

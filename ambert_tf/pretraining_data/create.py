@@ -118,7 +118,9 @@ class _Run:
                 raise InputError(f"--input_file={self._options.input_files[0]}: holds no document to use")
             spills = self._merge_groups(run, spills, counts)
             self._make_shards(run, spills, counts["sequences"])
-        stats = make_stats(self._options, self._tokenizer.fingerprint, counts)
+        names = self._options.shard_names()
+        sizes = {name: os.path.getsize(self._shard_path(shard)) for shard, name in enumerate(names)}
+        stats = make_stats(self._options, self._tokenizer.fingerprint, counts, sizes)
         self._publish(stats)
         log_examples(self._options, self._tokenizer)
         return stats

@@ -10,7 +10,7 @@ STATS_FILE = "stats.json"
 
 
 def make_stats(
-    options: CreateOptions, tokenizer_fingerprint: str, counts: Mapping[str, int]
+    options: CreateOptions, tokenizer_fingerprint: str, counts: Mapping[str, int], file_bytes: Mapping[str, int]
 ) -> dict[str, Any]:
     """Returns the content of `stats.json`.
 
@@ -21,10 +21,11 @@ def make_stats(
       options: the options of the run.
       tokenizer_fingerprint: of the tokenizer that was used.
       counts: as `RecordMaker` counts, over the whole corpus.
+      file_bytes: the size of each shard, by its path; a file that was cut off later is known by it.
     """
     coarse_tokens = counts.get("coarse_tokens", 0)
     stats: dict[str, Any] = {
-        "files": [name.rsplit("/", 1)[-1] for name in options.shard_names()],
+        "files": {name.rsplit("/", 1)[-1]: size for name, size in file_bytes.items()},
         "documents": counts.get("documents", 0),
         "documents_too_short": counts.get("documents_too_short", 0),
         "documents_cut": counts.get("documents_cut", 0),

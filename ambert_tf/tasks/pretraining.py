@@ -16,6 +16,7 @@ from ambert_tf.modeling.pretraining_model import PretrainingModel
 from ambert_tf.pretraining_data.input import pretraining_dataset
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.records import RecordFacts, naming_damaged_files, record_facts
+from ambert_tf.pretraining_data.stats import STATS_FILE
 from ambert_tf.tasks.pretraining_objective import PretrainingObjective, evaluation_results
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory, restore_backbone
@@ -26,7 +27,6 @@ from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.precision import POLICIES, LossScale, precision_from_flags
 from ambert_tf.training.progress import Progress
 
-STATS_FILE = "stats.json"
 EVAL_RESULTS = "eval_results"
 
 AT_LEAST_ONE = (
@@ -286,7 +286,8 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
     """Returns what `stats.json` beside some records says of them; of several, that of the longest sequences.
 
     Raises:
-      InputError: the records were made with another tokenizer than the one with this fingerprint.
+      InputError: the records were made with another tokenizer than the one with this fingerprint, or a file has
+        another size than it was written with.
     """
     longest: dict[str, Any] = {}
     for directory in sorted({os.path.dirname(name) for name in files}):
@@ -304,6 +305,15 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
                 f"{path}: the records beside it were made with another tokenizer (fingerprint {found}) than "
                 f"--tokenizer_dir={tokenizer_dir} ({fingerprint})"
             )
+        sizes = stats.get("files")
+        sizes = sizes if isinstance(sizes, dict) else {}
+        for name in files:
+            expected = sizes.get(os.path.basename(name)) if os.path.dirname(name) == directory else None
+            if expected is not None and os.path.getsize(name) != expected:
+                raise InputError(
+                    f"{name}: has {os.path.getsize(name)} bytes, but {STATS_FILE} beside it says {expected}; "
+                    "it was cut off or replaced, make the records again"
+                )
         if stats.get("max_seq_length", 0) >= longest.get("max_seq_length", 0):
             longest = stats
     return longest

@@ -219,7 +219,7 @@ class TestFiles:
         path, stats, _ = static
         with open(path.parent / "stats.json", encoding="utf-8") as file:
             assert json.load(file) == json.loads(json.dumps(stats))
-        assert stats["files"] == ["records"]
+        assert stats["files"] == {path.name: path.stat().st_size}
         assert stats["seed"] == 12345
         assert stats["tokenizer_fingerprint"] == chinese_tokenizer().fingerprint
         assert stats["arguments"]["max_seq_length"] == 32

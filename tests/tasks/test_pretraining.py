@@ -232,6 +232,13 @@ def test_a_truncated_file_of_records_is_named(made, tmp_path):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train")))
 
 
+def test_a_file_cut_between_records_is_known_by_its_size(made, tmp_path):
+    shutil.copytree(made / "records", tmp_path / "records")
+    (tmp_path / "records" / "stats.json").write_text('{"files": {"train-0": 99}}')
+    with pytest.raises(InputError, match=r"train-0: has \d+ bytes, but stats.json beside it says 99"):
+        run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
+
+
 def test_ids_beyond_the_vocabulary_are_reported(made, tmp_path):
     tokenizer = english_tokenizer()
     sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size + 1000}
