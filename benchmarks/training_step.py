@@ -1,0 +1,95 @@
+"""Seconds an update of pre-training takes, for AMBERT and its fine half, by size and precision.
+
+    python benchmarks/training_step.py --configs=tiny,mini --updates=20
+
+Random tokens of full length: 128 fine and 80 coarse ones a sequence, 20 and 12 of them masked, vocabularies of 21,128
+and 93,763 (the paper's Chinese ones). The peer is `bert_fine` in the same run; the paper pays 2 at equal lengths.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from common import machine
+
+from ambert_tf.errors import run_main
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.modeling.pretraining_model import PretrainingModel
+from ambert_tf.tasks.pretraining_objective import PretrainingObjective
+from ambert_tf.training.distribution import make_strategy
+from ambert_tf.training.loop import LoopSettings, TrainFunction
+from ambert_tf.training.optimizer import AdamW, WarmupLinearDecay
+from ambert_tf.training.precision import POLICIES
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("configs", ["tiny", "mini"], "Presets to measure.")
+flags.DEFINE_list("precisions", ["float32", "bfloat16"], "float32, bfloat16 or float16.")
+flags.DEFINE_integer("batch_size", 16, "Sequences an update.")
+flags.DEFINE_integer("updates", 10, "Timed updates.")
+
+_LENGTHS = {"fine": (128, 20, 21128), "coarse": (80, 12, 93763)}
+
+
+def _batch(batch_size: int) -> dict[str, tf.Tensor]:
+    generator = np.random.default_rng(1)
+    batch: dict[str, tf.Tensor] = {}
+    for grain, (length, masked, vocab_size) in _LENGTHS.items():
+        batch[f"{grain}_input_ids"] = tf.constant(generator.integers(200, vocab_size, (batch_size, length)), tf.int32)
+        batch[f"{grain}_segment_ids"] = tf.zeros([batch_size, length], tf.int32)
+        positions = np.sort(generator.permuted(np.tile(np.arange(length), (batch_size, 1)), axis=1)[:, :masked])
+        batch[f"{grain}_masked_lm_positions"] = tf.constant(positions, tf.int32)
+        batch[f"{grain}_masked_lm_ids"] = tf.constant(
+            generator.integers(200, vocab_size, (batch_size, masked)), tf.int32
+        )
+        batch[f"{grain}_masked_lm_weights"] = tf.ones([batch_size, masked])
+    batch["fine_to_coarse"] = tf.constant(np.tile(np.arange(128) * 80 // 128, (batch_size, 1)), tf.int32)
+    return batch
+
+
+def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
+    """Returns seconds and FLOP/s of an update, medians."""
+    strategy = make_strategy(None)
+    with strategy.scope():
+        config = ModelConfig.preset(name, _LENGTHS["fine"][2], _LENGTHS["coarse"][2], model_type=model_type)
+        objective = PretrainingObjective(PretrainingModel(config, dtype=POLICIES[precision]))
+        optimizer = AdamW(objective.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
+    batches = iter(
+        strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(_batch(FLAGS.batch_size)).repeat())
+    )
+    update = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=10_000))
+    for _ in range(3):
+        update(batches, 1)
+    seconds, flops = [], 0.0
+    for _ in range(FLAGS.updates):
+        start = time.perf_counter()
+        flops = float(update(batches, 1)["model_flops"][0])
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), flops
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints a line for each configuration, precision and model."""
+    del argv
+    print(f"{machine()}; {FLAGS.batch_size} sequences an update")
+    for name in FLAGS.configs:
+        for precision in FLAGS.precisions:
+            alone = 0.0
+            for model_type in ("bert_fine", "ambert"):
+                seconds, flops = _measure(name, model_type, precision)
+                alone = alone or seconds
+                print(
+                    f"{name:<6}{precision:<10}{model_type:<10}{1000 * seconds:8.1f} ms  "
+                    f"{FLAGS.batch_size / seconds:7.1f} sequences/s  {flops / seconds / 1e9:6.1f} GFLOP/s  "
+                    f"{seconds / alone:.2f} times bert_fine"
+                )
+
+
+if __name__ == "__main__":
+    run_main(main)
