@@ -4,8 +4,9 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from logging import INFO, LogRecord
 
-from absl import app, flags
+from absl import app, flags, logging
 
 
 class InputError(ValueError):
@@ -31,8 +32,7 @@ def describe_os_error(error: OSError) -> str:
 
 
 def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False) -> None:
-    """Runs `main(argv)` under absl; an `InputError` or `OSError` ends it with one line on stderr and status
-    1.
+    """Runs `main(argv)` under absl; an `InputError` or `OSError` ends it with status 1 and one line on stderr.
 
     Args:
       main: the program.
@@ -63,4 +63,10 @@ def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False)
             print(f"error: {one_line(error)}", file=sys.stderr)
             sys.exit(1)
 
+    logging.get_absl_handler().addFilter(_is_ours)
     app.run(guarded, flags_parser=parse)
+
+
+def _is_ours(record: LogRecord) -> bool:
+    """Keeps what libraries log while all goes well, such as each checkpoint's sharding, off the screen."""
+    return record.levelno > INFO or f"{os.sep}site-packages{os.sep}" not in record.pathname
