@@ -9,12 +9,11 @@ from absl import flags
 
 from ambert_tf.errors import run_main
 from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
+from ambert_tf.pretraining_data.corpus_flags import define_corpus_flags
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string(
-    "input_file", None, "Corpus: UTF-8, one sentence a line; names and patterns with commas between, .gz too."
-)
+define_corpus_flags()
 flags.DEFINE_string("output_file", None, "The file to write: phrase, count, log10 P(last word | words before).")
 flags.DEFINE_integer("max_order", PhraseOptions.max_order, "Words of a phrase at most.")
 flags.DEFINE_integer(
@@ -50,7 +49,7 @@ flags.DEFINE_string(
     None,
     "Where the normalised text and KenLM's temporary files go, many times the corpus' size; TMPDIR by default.",
 )
-flags.mark_flags_as_required(["input_file", "output_file"])
+flags.mark_flags_as_required(["output_file"])
 
 
 def main(_) -> None:

@@ -8,12 +8,11 @@ from absl import flags
 
 from ambert_tf.errors import run_main
 from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.pretraining_data.corpus_flags import define_corpus_flags
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string(
-    "input_file", None, "Corpus: UTF-8, one sentence a line; names and patterns with commas between, .gz too."
-)
+define_corpus_flags()
 flags.DEFINE_enum("language", None, ["zh", "en"], "Chinese words (zh) or English phrases (en) as coarse tokens.")
 flags.DEFINE_string("output_dir", None, "The tokenizer directory to make.")
 flags.DEFINE_string(
@@ -42,7 +41,7 @@ flags.DEFINE_integer(
     "min_count", 2, "Words or phrases seen less often stay out of the coarse vocabulary.", lower_bound=1
 )
 flags.DEFINE_enum("errors", "strict", ["strict", "replace"], "Lines that are not UTF-8 end the run, or are mended.")
-flags.mark_flags_as_required(["input_file", "language", "output_dir"])
+flags.mark_flags_as_required(["language", "output_dir"])
 
 
 def main(_) -> None:

@@ -9,17 +9,14 @@ import dataclasses
 from absl import flags
 
 from ambert_tf.errors import run_main
-from ambert_tf.files import input_files
+from ambert_tf.pretraining_data.corpus_flags import define_corpus_flags
 from ambert_tf.pretraining_data.options import COMPRESSIONS, ERRORS, MASKINGS, CreateOptions
 from ambert_tf.pretraining_data.runners import RUNNERS, run
+from ambert_tf.pretraining_data.sources import CorpusOptions
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string(
-    "input_file", None,
-    "Corpus: UTF-8, one sentence a line, an empty line between documents, .gz too; names and patterns with "
-    "commas between.",
-)  # fmt: skip
+define_corpus_flags()
 flags.DEFINE_string(
     "output_file", None,
     "TFRecord file to write; with several shards NAME-00000-of-00008 and so on. stats.json goes beside it.",
@@ -66,14 +63,14 @@ flags.DEFINE_multi_string(
     "beam_options", [],
     "Flags of Beam's pipeline, commas between, or repeated: --beam_options=--runner=FlinkRunner,--parallelism=64",
 )  # fmt: skip
-flags.mark_flags_as_required(["input_file", "output_file", "tokenizer_dir"])
+flags.mark_flags_as_required(["output_file", "tokenizer_dir"])
 
 
 def main(_) -> None:
     """Creates the data that the flags describe and prints what there is of it."""
     names = {field.name for field in dataclasses.fields(CreateOptions)} - {"input_files"}
-    files = tuple(input_files(FLAGS.input_file, "input_file"))
-    options = CreateOptions(input_files=files, **{name: FLAGS[name].value for name in names})
+    corpus = CorpusOptions(**{name: FLAGS[name].value for name in CorpusOptions.__dataclass_fields__})
+    options = CreateOptions(input_files=tuple(corpus.source_names()), **{name: FLAGS[name].value for name in names})
     stats = run(options, FLAGS.runner, FLAGS.beam_options)
     for name in ("documents", "sequences", "fine_tokens", "coarse_tokens"):
         print(f"{name:<14} {stats[name]:>15,}")

@@ -29,11 +29,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import file_size, is_remote, make_directory
+from ambert_tf.files import is_remote, make_directory
 from ambert_tf.pretraining_data.corpus import Unit, divide, plan_without_reading
 from ambert_tf.pretraining_data.options import CreateOptions
 from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards
 from ambert_tf.pretraining_data.record_maker import RecordMaker, UnitRecords
+from ambert_tf.pretraining_data.sources import flag_of, source_size
 from ambert_tf.pretraining_data.spill import ALL_NUMBERS
 from ambert_tf.pretraining_data.stats import STATS_FILE, make_stats
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -77,7 +78,7 @@ def create_with_beam(options: CreateOptions, beam_options: Sequence[str]) -> dic
         with tf.io.gfile.GFile(os.path.join(work, STATS_FILE)) as file:
             counts = json.load(file)
         if not counts.get("sequences"):
-            raise InputError(f"--input_file={options.input_files[0]}: holds no document to use")
+            raise InputError(f"{flag_of(options.input_files[0])}: holds no document to use")
         for shard, path in enumerate(options.shard_names()):
             tf.io.gfile.rename(_shard_path(work, shard), path, overwrite=True)
         sizes = {path: tf.io.gfile.stat(path).length for path in options.shard_names()}
@@ -113,7 +114,7 @@ def _build(pipeline: beam.Pipeline, options: CreateOptions, work: str) -> None:
         | "List files" >> beam.Create([options.input_files])
         | "Plan units" >> beam.FlatMap(plan_without_reading)
         | "Spread files" >> beam.Reshuffle()
-        | "Divide compressed files" >> beam.FlatMap(divide)
+        | "Divide streams" >> beam.FlatMap(divide)
         | "Spread units" >> beam.Reshuffle()
         | "Make records"
         >> beam.ParDo(_MakeRecords(options, parts, work)).with_outputs(_MakeRecords.COUNTS, main="pieces")
@@ -137,7 +138,7 @@ def _build(pipeline: beam.Pipeline, options: CreateOptions, work: str) -> None:
 
 
 def _parts_per_shard(options: CreateOptions) -> int:
-    text = sum(map(file_size, options.input_files))
+    text = sum(map(source_size, options.input_files))
     records = text * _RECORD_BYTES_PER_TEXT_BYTE * options.effective_dupe_factor
     return max(1, -(-records // (_BUCKET_BYTES * options.num_shards)))
 

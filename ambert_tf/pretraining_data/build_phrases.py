@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, file_size, input_files
+from ambert_tf.files import atomic_path
 from ambert_tf.pretraining_data.corpus import plan_units, read_unit, split_documents
 from ambert_tf.pretraining_data.kenlm_programs import (
     MAX_ORDER,
@@ -25,16 +25,16 @@ from ambert_tf.pretraining_data.kenlm_programs import (
     read_vocabulary,
 )
 from ambert_tf.pretraining_data.segments import segment_cutter
+from ambert_tf.pretraining_data.sources import CorpusOptions, source_size
 from ambert_tf.tokenization.phrases import PhraseRow, phrases_content
 
 _BLOCK_SENTENCES = 512
 
 
-@dataclass(frozen=True)
-class PhraseOptions:
+@dataclass(frozen=True, kw_only=True)
+class PhraseOptions(CorpusOptions):
     """The flags of `data/build_phrase_dictionary.py`, under their names."""
 
-    input_file: str
     output_file: str
     max_order: int = 4
     min_count: int = 5
@@ -141,7 +141,7 @@ def _check(options: PhraseOptions) -> list[str]:
         raise InputError(f"--max_phrases={options.max_phrases}: must be at least 1; leave it out for no limit")
     if os.path.isdir(options.output_file):
         raise InputError(f"--output_file={options.output_file}: is a directory; give the name of a file in it")
-    return input_files(options.input_file, "input_file")
+    return options.source_names()
 
 
 def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
@@ -151,7 +151,7 @@ def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
 
 
 def _write_segments(files: list[str], options: PhraseOptions, path: str, report: PhraseReport) -> None:
-    total = sum(map(file_size, files))
+    total = sum(map(source_size, files))
 
     def blocks() -> Iterator[list[bytes]]:
         with tqdm(total=total, desc="Normalising", unit="B", unit_scale=True, disable=None) as progress:
@@ -167,7 +167,7 @@ def _write_segments(files: list[str], options: PhraseOptions, path: str, report:
         for lines in cutter(blocks()):
             file.write(lines)
     if not os.path.getsize(path):
-        raise InputError(f"--input_file={options.input_file}: holds no words")
+        raise InputError(f"{options.corpus_flag}: holds no words")
 
 
 def _find_phrases(

@@ -12,8 +12,8 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import file_size, input_files
 from ambert_tf.pretraining_data.corpus import plan_units, read_unit, split_documents
+from ambert_tf.pretraining_data.sources import CorpusOptions, source_size
 from ambert_tf.tokenization import characters, segmenter, vocabulary
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
@@ -31,11 +31,10 @@ _UNIT_BYTES = 1 << 18
 _MAX_COUNTED_WORDS = 5_000_000
 
 
-@dataclass(frozen=True)
-class VocabularyOptions:
+@dataclass(frozen=True, kw_only=True)
+class VocabularyOptions(CorpusOptions):
     """The flags of `data/build_vocab.py`, under their names."""
 
-    input_file: str
     language: str
     output_dir: str
     fine_vocab_file: str | None = None
@@ -105,7 +104,7 @@ def build_tokenizer(options: VocabularyOptions) -> VocabularyReport:
     if options.fine_vocab_file is None or options.language == "zh":
         word_counts = count_words(files, options.do_lower_case, options.normalization, options.errors)
         if not word_counts:
-            raise InputError(f"--input_file={options.input_file}: holds no words")
+            raise InputError(f"{options.corpus_flag}: holds no words")
     if options.fine_vocab_file is not None:
         fine_vocab = vocabulary.read_vocabulary(options.fine_vocab_file, "fine_vocab_file")
     else:
@@ -159,7 +158,7 @@ def _check(options: VocabularyOptions) -> list[str]:
         raise InputError("--user_dict: is for --language=zh; English phrases come from --phrases_file")
     if os.path.isfile(options.output_dir):
         raise InputError(f"--output_dir={options.output_dir}: is a file where a directory is needed")
-    return input_files(options.input_file, "input_file")
+    return options.source_names()
 
 
 def _candidates(options: VocabularyOptions, fine: set[str], word_counts: dict[str, int]) -> tuple[list[str], bytes]:
@@ -304,7 +303,7 @@ def _batches(files: list[str], errors: str, title: str) -> tf.data.Dataset:
     """The sentences of a corpus in batches, with a progress bar."""
 
     def generate() -> Iterator[np.ndarray]:
-        total = sum(map(file_size, files))
+        total = sum(map(source_size, files))
         with tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as progress:
             for unit in plan_units(files, _UNIT_BYTES):
                 yield np.array(split_documents(read_unit(unit, _UNIT_BYTES), errors).sentences, object)

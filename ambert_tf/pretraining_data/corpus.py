@@ -1,8 +1,8 @@
 """Corpora to units of work: a unit is some megabyte of whole documents, the same whoever reads it.
 
-Corpora are BERT's: UTF-8, one sentence a line, an empty line between documents, plain or gzip. The end of a
-file ends its last document. A byte order mark and CRLF are tolerated; a line of nothing but white space
-counts as empty.
+Corpora are BERT's: UTF-8, one sentence a line, an empty line between documents; in files or what else
+`sources` knows. The end of a file ends its last document. A byte order mark and CRLF are tolerated; a line of
+nothing but white space counts as empty.
 
 A file is divided into windows of `UNIT_BYTES`; unit k holds the documents that start in window k, so that a
 worker finds its unit without reading the file up to there. A document that fills a whole window is cut at the
@@ -11,14 +11,12 @@ share a unit.
 """
 
 import dataclasses
-import gzip
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import file_size, open_input
+from ambert_tf.files import open_input
+from ambert_tf.pretraining_data.sources import Readable, flag_of, is_stream, open_source, source_size
 
 UNIT_BYTES = 1 << 20
 
@@ -90,17 +88,17 @@ class Documents:
 
 
 def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a list of files in order; compressed files are read meanwhile.
+    """Yields the units of a list of files in order; streams are read meanwhile.
 
     Raises:
-      InputError: a compressed file is damaged.
+      InputError: a stream is damaged.
     """
     for unit in plan_without_reading(files, unit_bytes):
         yield from divide(unit, unit_bytes)
 
 
 def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a list of files in order, where a compressed file is one unit, which `divide` divides."""
+    """Yields the units of a list of files in order, where a stream is one unit, which `divide` divides."""
     small: list[tuple[int, str, int]] = []
 
     def take_small() -> Iterator[Unit]:
@@ -109,8 +107,8 @@ def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> 
             small.clear()
 
     for number, name in enumerate(files):
-        size = file_size(name)
-        if is_compressed(name):
+        size = source_size(name)
+        if is_stream(name):
             yield from take_small()
             yield Unit(number, 0, (name,), size)
         elif size <= unit_bytes:
@@ -125,31 +123,23 @@ def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> 
 
 
 def divide(unit: Unit, unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a compressed file, which have their text then; another unit is yielded as it is.
+    """Yields the units of a stream, which have their text then; another unit is yielded as it is.
 
     Raises:
-      InputError: the file is damaged.
+      InputError: the stream is damaged.
     """
-    if unit.text is None and is_compressed(unit.names[0]):
-        yield from _compressed_units(unit.file, unit.names[0], unit_bytes)
+    if unit.text is None and is_stream(unit.names[0]):
+        yield from _stream_units(unit.file, unit.names[0], unit_bytes)
     else:
         yield unit
 
 
-def is_compressed(name: str) -> bool:
-    """Whether a file is read through gzip."""
-    return name.endswith(".gz")
-
-
-def _compressed_units(number: int, name: str, unit_bytes: int) -> Iterator[Unit]:
-    try:
-        with open_input(name) as packed, gzip.open(packed, "rb") as stream:
-            before = 0
-            for window, text in _cut(name, _windows(stream, unit_bytes, 0), b"", unit_bytes):
-                yield Unit(number, window, (name,), packed.tell() - before, text)
-                before = packed.tell()
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"--input_file={name}: is no gzip file, or is damaged or cut off") from None
+def _stream_units(number: int, name: str, unit_bytes: int) -> Iterator[Unit]:
+    with open_source(name) as (stream, consumed):
+        before = 0
+        for window, text in _cut(name, _windows(stream, unit_bytes, 0), b"", unit_bytes):
+            yield Unit(number, window, (name,), consumed() - before, text)
+            before = consumed()
 
 
 def read_unit(unit: Unit, unit_bytes: int = UNIT_BYTES) -> list[Text]:
@@ -174,7 +164,7 @@ def _read_file(name: str) -> Text:
         return Text(name, 0, stream.read())
 
 
-def _windows(stream: BinaryIO | gzip.GzipFile, unit_bytes: int, first: int) -> Iterator[tuple[int, bytes]]:
+def _windows(stream: Readable, unit_bytes: int, first: int) -> Iterator[tuple[int, bytes]]:
     window = first
     while content := stream.read(unit_bytes):
         yield window, content
@@ -280,7 +270,7 @@ def _raise_not_utf8(text: Text) -> None:
     except UnicodeDecodeError as error:
         line = line_number(text.name, text.offset + error.start)
         raise InputError(
-            f"--input_file={text.name}: line {line} is not UTF-8 (byte 0x{text.content[error.start]:02x}); "
+            f"{flag_of(text.name)}: line {line} is not UTF-8 (byte 0x{text.content[error.start]:02x}); "
             "convert the file to UTF-8, or give --errors=replace"
         ) from None
 
@@ -288,7 +278,7 @@ def _raise_not_utf8(text: Text) -> None:
 def line_number(name: str, offset: int) -> int:
     """Returns the number, from 1, of the line that holds the byte at `offset` of the (unpacked) file."""
     line, left = 1, offset
-    with open_input(name) as file, gzip.open(file, "rb") if is_compressed(name) else file as stream:
+    with open_source(name) as (stream, _):
         while left and (block := stream.read(min(left, 1 << 20))):
             line += block.count(b"\n")
             left -= len(block)

@@ -21,11 +21,12 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, file_size, make_directory
+from ambert_tf.files import atomic_path, make_directory
 from ambert_tf.pretraining_data.corpus import Unit, plan_units
 from ambert_tf.pretraining_data.options import CreateOptions
 from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards
 from ambert_tf.pretraining_data.record_maker import RecordMaker
+from ambert_tf.pretraining_data.sources import flag_of, source_size
 from ambert_tf.pretraining_data.spill import (
     ALL_NUMBERS,
     MERGE_FILES,
@@ -106,7 +107,7 @@ class _Run:
 
     def make(self) -> dict[str, Any]:
         """Makes the files and moves them into place."""
-        total = sum(map(file_size, self._options.input_files))
+        total = sum(map(source_size, self._options.input_files))
         workers = self._options.num_workers
         if workers is None:
             workers = max(1, min(os.cpu_count() or 1, total // _BYTES_WORTH_A_WORKER))
@@ -115,7 +116,7 @@ class _Run:
         with task_runner(workers, _start, (self._options, tokenizer)) as run:
             spills, counts = self._make_spills(run, total)
             if not counts.get("sequences"):
-                raise InputError(f"--input_file={self._options.input_files[0]}: holds no document to use")
+                raise InputError(f"{flag_of(self._options.input_files[0])}: holds no document to use")
             spills = self._merge_groups(run, spills, counts)
             self._make_shards(run, spills, counts["sequences"])
         names = self._options.shard_names()

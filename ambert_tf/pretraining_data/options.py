@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import file_version
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.packing import PackingRule
 from ambert_tf.pretraining_data.record_maker import RecordMaker
+from ambert_tf.pretraining_data.sources import source_version
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 MASKINGS = ("static", "dynamic")
@@ -26,7 +26,7 @@ class CreateOptions:
     """Options of data creation; each is the flag of its name.
 
     Attributes:
-      input_files: the corpus, see `corpus`.
+      input_files: the corpus: names as `sources.corpus_names` gives them.
       output_file: the file of records; with several shards, what their names begin with.
       tokenizer_dir: the tokenizer directory.
       max_seq_length: most fine tokens of a sequence.
@@ -139,6 +139,6 @@ class CreateOptions:
         identity["dupe_factor"] = self.effective_dupe_factor
         identity["tokenizer"] = tokenizer_fingerprint
         for name in self.input_files:
-            identity[f"input_file {name}"] = file_version(name)
+            identity[f"input_file {name}"] = source_version(name)
         # As it will look when it is read again.
         return json.loads(json.dumps(identity))
