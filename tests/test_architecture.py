@@ -118,7 +118,7 @@ class TestModule:
             return {DISTRIBUTIONS.get(top, top.replace("_", "-")) for top in tops - ours_and_pythons}
 
         at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-        # Extras may be missing, so they are imported where they are used; so is the module that is made for one of them.
+        # Extras may be missing, so they are imported where they are used; so is the module that needs one as a whole.
         beam = PACKAGE / "pretraining_data" / "beam.py"
         assert distributions(at_the_top) <= declared("dependencies") | (declared("beam") if path == beam else set())
         top_names = {name for node in at_the_top for name in imported_names(path, node)}
