@@ -12,6 +12,7 @@ with a copy of the tokenizer, stands in a hidden directory beside the output; it
 import collections
 import dataclasses
 import json
+import logging
 import os
 import re
 import struct
@@ -93,6 +94,9 @@ def _run_pipeline(options: CreateOptions, beam_options: Sequence[str], work: str
         pipeline = beam.Pipeline(options=PipelineOptions(list(beam_options)))
     except (ValueError, ImportError) as error:
         raise InputError(f"--beam_options={','.join(beam_options)}: {error}") from None
+    # Beam would print what the user gave wrong with a traceback, besides raising it.
+    log = logging.getLogger("apache_beam.runners.common")
+    log.addFilter(_is_no_input_error)
     try:
         with pipeline:
             _build(pipeline, options, work)
@@ -103,6 +107,12 @@ def _run_pipeline(options: CreateOptions, beam_options: Sequence[str], work: str
         if found is None:
             raise
         raise InputError(found[1]) from error
+    finally:
+        log.removeFilter(_is_no_input_error)
+
+
+def _is_no_input_error(record: logging.LogRecord) -> bool:
+    return record.exc_info is None or not isinstance(record.exc_info[1], InputError)
 
 
 def _build(pipeline: beam.Pipeline, options: CreateOptions, work: str) -> None:
