@@ -1,6 +1,6 @@
 """Pre-trains an AMBERT (or one of its alternatives) on records of data/create_pretraining_data.py.
 
-    python run_pretraining.py --input_file='records/train-*' --eval_input_file='records/dev-*' \
+    python run_pretraining.py --input_file='train_records/part-*' --eval_input_file=dev_records/part \
         --tokenizer_dir=tokenizer --config=mini --output_dir=pretrained
 
 Run the same command again to go on from the newest checkpoint.

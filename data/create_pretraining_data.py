@@ -23,9 +23,7 @@ flags.DEFINE_string(
 )  # fmt: skip
 flags.DEFINE_string("tokenizer_dir", None, "The tokenizer directory, as data/build_vocab.py makes it.")
 flags.DEFINE_integer("max_seq_length", 512, "Most fine tokens of a sequence, [CLS] and [SEP] included.")
-flags.DEFINE_integer(
-    "max_coarse_seq_length", None, "Most coarse tokens of a sequence; --max_seq_length by default."
-)
+flags.DEFINE_integer("max_coarse_seq_length", None, "Most coarse tokens of a sequence; --max_seq_length by default.")
 flags.DEFINE_integer(
     "max_predictions_per_seq", None,
     "Most masked tokens of a sequence, in each grain; by default enough for --masked_lm_prob.",
@@ -47,9 +45,7 @@ flags.DEFINE_float("short_seq_prob", 0.1, "Share of the sequences that are made 
 flags.DEFINE_bool("do_nsp", False, "Make two segments of each sequence, for next sentence prediction.")
 flags.DEFINE_integer("random_seed", 12345, "Gives everything random; the same seed makes the same files.")
 flags.DEFINE_integer("num_shards", 1, "Number of files to write.")
-flags.DEFINE_integer(
-    "num_workers", None, "Number of processes; by default one a core, fewer for small corpora."
-)
+flags.DEFINE_integer("num_workers", None, "Number of processes; by default one a core, fewer for small corpora.")
 flags.DEFINE_enum(
     "masking", "static", MASKINGS, "static: mask now. dynamic: run_pretraining.py masks, anew in each epoch."
 )

@@ -23,9 +23,7 @@ def _marked_tokens(record: Record, grain: str, vocabulary: Sequence[str]) -> lis
     originals = record.get(f"{grain}_masked_lm_ids", ())
     for position, original in zip(positions, originals, strict=True):
         shown = tokens[position]
-        tokens[position] = (
-            f"{{{vocabulary[original]}→{shown}}}" if original != ids[position] else f"{{{shown}}}"
-        )
+        tokens[position] = f"{{{vocabulary[original]}→{shown}}}" if original != ids[position] else f"{{{shown}}}"
     return tokens
 
 

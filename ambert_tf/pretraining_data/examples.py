@@ -77,9 +77,7 @@ def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
     count = len(values)
     largest = int(values.max()) if count else 0
     if count and (largest >= 2**28 or int(values.min()) < 0):
-        raise ValueError(
-            f"values from {values.min()} to {largest}; a record holds integers from 0 to 2^28 - 1"
-        )
+        raise ValueError(f"values from {values.min()} to {largest}; a record holds integers from 0 to 2^28 - 1")
     if largest < 2**7:
         return values.astype(np.uint8).tobytes(), np.arange(count + 1)
     width = (largest.bit_length() + 6) // 7

@@ -81,9 +81,7 @@ class MaskingRule:
           max_coarse_predictions_per_seq: most coarse tokens masked in one sequence.
         """
         specials = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
-        fine, coarse = default_max_predictions(
-            masked_lm_prob, max_seq_length, max_coarse_seq_length or max_seq_length
-        )
+        fine, coarse = default_max_predictions(masked_lm_prob, max_seq_length, max_coarse_seq_length or max_seq_length)
         if max_predictions_per_seq is not None:
             fine = coarse = max_predictions_per_seq
         if max_coarse_predictions_per_seq is not None:
@@ -169,9 +167,7 @@ def _rows_and_columns(ragged: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
     return rows, tf.range(tf.shape(rows, tf.int64)[0]) - tf.gather(ragged.row_starts(), rows)
 
 
-def _choose(
-    coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, rule: MaskingRule
-) -> tf.Tensor:
+def _choose(coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, rule: MaskingRule) -> tf.Tensor:
     """Returns the indices (int64, ascending) into `coarse.flat_values` of the chosen tokens."""
     ids = coarse.flat_values
     total = tf.shape(ids, tf.int64)[0]
@@ -179,9 +175,7 @@ def _choose(
     candidates = (ids != cls_id) & (ids != sep_id)
     candidate_counts = tf.math.segment_sum(tf.cast(candidates, tf.int64), coarse.value_rowids())
     # segment_sum ends with the last row that holds a value.
-    candidate_counts = tf.pad(
-        candidate_counts, [[0, coarse.nrows() - tf.shape(candidate_counts, tf.int64)[0]]]
-    )
+    candidate_counts = tf.pad(candidate_counts, [[0, coarse.nrows() - tf.shape(candidate_counts, tf.int64)[0]]])
     wanted_counts = tf.round(rule.masked_lm_prob * tf.cast(candidate_counts, tf.float64))
     wanted_counts = tf.cast(wanted_counts, tf.int64)
     wanted_counts = tf.clip_by_value(wanted_counts, 1, rule.max_coarse_predictions)
@@ -222,9 +216,7 @@ def _replace(
     rows = tf.searchsorted(original.row_splits, chosen, side="right", out_type=tf.int64) - 1
     positions = tf.cast(chosen - tf.gather(original.row_splits, rows), tf.int32)
     return {
-        f"{grain}_input_ids": original.with_flat_values(
-            tf.tensor_scatter_nd_update(ids, chosen[:, None], new_ids)
-        ),
+        f"{grain}_input_ids": original.with_flat_values(tf.tensor_scatter_nd_update(ids, chosen[:, None], new_ids)),
         f"{grain}_masked_lm_positions": tf.RaggedTensor.from_row_splits(positions, splits, validate=False),
         f"{grain}_masked_lm_ids": tf.RaggedTensor.from_row_splits(chosen_ids, splits, validate=False),
     }

@@ -79,18 +79,14 @@ class CreateOptions:
         for flag in ("dupe_factor", "num_shards", "num_workers"):
             self._at_least(flag, 1)
         if not 0 < self.masked_lm_prob < 1:
-            raise InputError(
-                f"--masked_lm_prob={self.masked_lm_prob}: must lie between 0 and 1, such as 0.15"
-            )
+            raise InputError(f"--masked_lm_prob={self.masked_lm_prob}: must lie between 0 and 1, such as 0.15")
         if not 0 <= self.short_seq_prob <= 1:
             raise InputError(f"--short_seq_prob={self.short_seq_prob}: must lie between 0 and 1, such as 0.1")
         for flag, allowed in (("masking", MASKINGS), ("compression", COMPRESSIONS), ("errors", ERRORS)):
             if getattr(self, flag) not in allowed:
                 raise InputError(f"--{flag}={getattr(self, flag)}: must be one of {', '.join(allowed)}")
         if os.path.isdir(self.output_file):
-            raise InputError(
-                f"--output_file={self.output_file}: is a directory; give the name of a file in it"
-            )
+            raise InputError(f"--output_file={self.output_file}: is a directory; give the name of a file in it")
 
     def _at_least(self, flag: str, least: int) -> None:
         value = getattr(self, flag)
@@ -106,9 +102,7 @@ class CreateOptions:
         """Returns the names of the files to write: `output_file` itself where it is one, as with BERT."""
         if self.num_shards == 1:
             return [self.output_file]
-        return [
-            f"{self.output_file}-{shard:05d}-of-{self.num_shards:05d}" for shard in range(self.num_shards)
-        ]
+        return [f"{self.output_file}-{shard:05d}-of-{self.num_shards:05d}" for shard in range(self.num_shards)]
 
     def record_maker(self, tokenizer: MultiGrainedTokenizer) -> RecordMaker:
         """Returns the function that makes the records of a unit."""
@@ -128,9 +122,7 @@ class CreateOptions:
                 max_predictions_per_seq=self.max_predictions_per_seq,
                 max_coarse_predictions_per_seq=self.max_coarse_predictions_per_seq,
             )
-        return RecordMaker(
-            tokenizer, packing, masking, self.effective_dupe_factor, self.random_seed, self.errors
-        )
+        return RecordMaker(tokenizer, packing, masking, self.effective_dupe_factor, self.random_seed, self.errors)
 
     def identity(self, tokenizer_fingerprint: str) -> dict[str, Any]:
         """Returns what the records depend on, to tell whether an interrupted run is one of the same."""

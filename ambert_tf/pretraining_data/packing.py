@@ -222,9 +222,7 @@ class _PairPacker:
         a_start, a_end = self._starts[first], self._ends[a_until - 1]
         if until - first == 1 or randomness.random() < 0.5:
             fine_left = target - (self._fine_splits[a_end] - self._fine_splits[a_start])
-            b_start, b_end = self._random_segment(
-                document, a_until, fine_left, rule.coarse_room - (a_end - a_start)
-            )
+            b_start, b_end = self._random_segment(document, a_until, fine_left, rule.coarse_room - (a_end - a_start))
             label, following = 1, a_until
         else:
             b_start, b_end = self._starts[a_until], self._ends[until - 1]
@@ -240,9 +238,7 @@ class _PairPacker:
         filled = min(filled, start + max(1, coarse_target))
         return min(bisect_left(self._ends, filled, first, last) + 1, last)
 
-    def _random_segment(
-        self, document: int, following: int, fine_target: int, coarse_target: int
-    ) -> tuple[int, int]:
+    def _random_segment(self, document: int, following: int, fine_target: int, coarse_target: int) -> tuple[int, int]:
         """Returns a segment from another document of the unit, or from elsewhere in the only one."""
         documents = len(self._documents) - 1
         other = document

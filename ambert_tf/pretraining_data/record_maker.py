@@ -120,9 +120,7 @@ class RecordMaker:
         coarse = tokens.coarse_ids
         return tokens.fine_ids.flat_values, coarse.flat_values, fine_counts(tokens), coarse.row_lengths()
 
-    def _batches(
-        self, tokens: TokenizedUnit, dupe_key: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, dict[str, Column]]]:
+    def _batches(self, tokens: TokenizedUnit, dupe_key: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, Column]]]:
         """Yields the keys and the features of sequences, block by block."""
         sequences = pack(tokens, self._packing, int(fold(dupe_key, _PACKING_DRAWS)))
         count = len(sequences.segments)
@@ -138,9 +136,7 @@ class RecordMaker:
         names = ("fine_input_ids", "coarse_input_ids", "fine_to_coarse")
         ragged = {name: tf.RaggedTensor.from_row_splits(*batch[name], validate=False) for name in names}
         masked = self._mask(ragged, tf.constant(keys))
-        columns = {
-            name: (value.flat_values.numpy(), value.row_splits.numpy()) for name, value in masked.items()
-        }
+        columns = {name: (value.flat_values.numpy(), value.row_splits.numpy()) for name, value in masked.items()}
         return batch | columns
 
     def _mask_graph(self, inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor) -> dict[str, tf.RaggedTensor]:
@@ -160,9 +156,7 @@ class RecordMaker:
         # one that does shows that the token is of several.
         holder = batch["fine_to_coarse"][0]
         repeats = np.diff(holder) == 0
-        counts["coarse_tokens_of_several_fine"] += int(
-            np.sum(repeats & ~np.concatenate(([False], repeats[:-1])))
-        )
+        counts["coarse_tokens_of_several_fine"] += int(np.sum(repeats & ~np.concatenate(([False], repeats[:-1]))))
         if NEXT_SENTENCE_FEATURE in batch:
             counts["random_next_sentences"] += int(batch[NEXT_SENTENCE_FEATURE][0].sum())
 

@@ -61,9 +61,7 @@ class SpillFile:
     def range(self, low: int, high: int) -> tuple[int, int]:
         """Returns the indices of the first record from number `low` on and of the first from `high` on."""
         first, last = (
-            self.num_records
-            if number == ALL_NUMBERS
-            else int(np.searchsorted(self._order, np.uint64(number)))
+            self.num_records if number == ALL_NUMBERS else int(np.searchsorted(self._order, np.uint64(number)))
             for number in (low, high)
         )
         return first, last
@@ -139,9 +137,7 @@ def _unnamed(path: str) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=os.path.dirname(path))
 
 
-def merged_buckets(
-    spills: Sequence[SpillFile], low: int, high: int
-) -> Iterator[tuple[np.ndarray, list[memoryview]]]:
+def merged_buckets(spills: Sequence[SpillFile], low: int, high: int) -> Iterator[tuple[np.ndarray, list[memoryview]]]:
     """Yields the records whose numbers lie from `low` to `high` (exclusive), in order, bucket by bucket.
 
     Records of equal numbers come in the order of `spills`.

@@ -19,9 +19,7 @@ Runner = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]
 
 
 @contextmanager
-def task_runner(
-    num_workers: int, start: Callable[..., None], start_arguments: tuple[Any, ...]
-) -> Iterator[Runner]:
+def task_runner(num_workers: int, start: Callable[..., None], start_arguments: tuple[Any, ...]) -> Iterator[Runner]:
     """Yields a function that calls another one for each tuple of arguments and yields the results as they
     come.
 

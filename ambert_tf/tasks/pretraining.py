@@ -11,12 +11,12 @@ from absl import logging
 
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import atomic_path, input_files
-from ambert_tf.modeling.config import PRESETS, ModelConfig
 from ambert_tf.modeling.pretraining_model import PretrainingModel
 from ambert_tf.pretraining_data.input import pretraining_dataset
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.records import RecordFacts, naming_damaged_files, record_facts
 from ambert_tf.pretraining_data.stats import STATS_FILE
+from ambert_tf.tasks.new_model import new_model_config
 from ambert_tf.tasks.pretraining_objective import PretrainingObjective, evaluation_results
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory, restore_backbone
@@ -128,7 +128,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
     stats = read_stats([*files, *eval_files], tokenizer.fingerprint, settings.tokenizer_dir)
     facts = record_facts([*files, *eval_files])
-    config = model_config(settings, tokenizer)
+    config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
     prepare_model_directory(settings.output_dir, config, tokenizer)
     data = _Data(settings, facts, tokenizer, stats)
 
@@ -258,28 +258,6 @@ class _Data:
             num_epochs=1,
             **{**self.options, "drop_remainder": False},
         )
-
-
-def model_config(settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer) -> ModelConfig:
-    """Returns the configuration that `--config` names, for the tokenizer's vocabularies.
-
-    Raises:
-      InputError: it is neither a preset nor a file, or the file is for other vocabularies.
-    """
-    changes = {} if settings.model_type is None else {"model_type": settings.model_type}
-    if settings.config in PRESETS:
-        return ModelConfig.preset(settings.config, tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size, **changes)
-    if not os.path.exists(settings.config):
-        raise InputError(f"--config={settings.config}: is neither a file nor one of the presets {', '.join(PRESETS)}")
-    config = ModelConfig.from_file(settings.config, **changes)
-    for name, grain in (("vocab_size", "fine"), ("coarse_vocab_size", "coarse")):
-        size = tokenizer.fine_vocab_size if grain == "fine" else tokenizer.coarse_vocab_size
-        if grain in config.grains and getattr(config, name) != size:
-            raise InputError(
-                f"--config={settings.config}: {name} is {getattr(config, name)}, but the {grain} vocabulary "
-                f"of --tokenizer_dir={settings.tokenizer_dir} has {size} tokens"
-            )
-    return config
 
 
 def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:
