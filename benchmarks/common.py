@@ -70,6 +70,37 @@ def chinese_corpora(pattern: str | None) -> list[str]:
     return [data.train_corpus, data.held_out_corpus]
 
 
+def corpus_text(files: Sequence[str]) -> bytes:
+    """The files one after the other, the last document of each ended by an empty line."""
+    texts = []
+    for name in files:
+        with open(name, "rb") as file:
+            texts.append(file.read().rstrip(b"\n") + b"\n\n")
+    return b"".join(texts)
+
+
+def text_of_size(text: bytes, size_bytes: int) -> bytes:
+    """Copies of a text, cut at the last line end within `size_bytes`."""
+    copies = text * (-(-size_bytes // len(text)))
+    return copies[: copies.rfind(b"\n", 0, size_bytes) + 1]
+
+
+def write(path: str, content: bytes) -> str:
+    """Writes a file; returns its name."""
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def make_tokenizer(corpus: str, directory: str, vocab_file: str | None) -> None:
+    """Runs data/build_vocab.py on a Chinese corpus; without `vocab_file` the fine vocabulary is learnt."""
+    vocabulary = [f"--fine_vocab_file={vocab_file}"] if vocab_file else []
+    run_command(
+        [sys.executable, "data/build_vocab.py", f"--input_file={corpus}", "--language=zh",
+         f"--output_dir={directory}", *vocabulary]
+    )  # fmt: skip
+
+
 def lines_of(files: Sequence[str]) -> list[bytes]:
     """All lines that hold more than white space."""
     lines = []

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 
 from absl import flags
-from common import chinese_corpora, machine, run_command
+from common import chinese_corpora, corpus_text, machine, make_tokenizer, run_command, write
 
 from ambert_tf.errors import run_main
 
@@ -41,33 +41,18 @@ runpy.run_path(sys.argv[0] + "/create_pretraining_data.py", run_name="__main__")
 """
 
 
-def _document_end(name: str) -> bytes:
-    """Returns the content of a file, its last document ended by an empty line."""
-    with open(name, "rb") as file:
-        return file.read().rstrip(b"\n") + b"\n\n"
-
-
 def main(argv: Sequence[str]) -> None:
     """Prints seconds, rates and their ratio."""
     del argv
     print(machine())
     with tempfile.TemporaryDirectory() as directory:
-        texts = b"".join(
-            open(name, "rb").read().rstrip(b"\n") + b"\n\n" for name in chinese_corpora(FLAGS.chinese_corpora)
-        )
+        text = corpus_text(chinese_corpora(FLAGS.chinese_corpora))
 
         def corpus(copies: int) -> str:
-            path = os.path.join(directory, f"corpus-{copies}.txt")
-            with open(path, "wb") as file:
-                file.write(texts * copies)
-            return path
+            return write(os.path.join(directory, f"corpus-{copies}.txt"), text * copies)
 
-        vocabulary = [f"--fine_vocab_file={FLAGS.vocab_file}"] if FLAGS.vocab_file else []
         tokenizer = os.path.join(directory, "tokenizer")
-        run_command(
-            [sys.executable, "data/build_vocab.py", f"--input_file={corpus(1)}", "--language=zh",
-             f"--output_dir={tokenizer}", *vocabulary]
-        )  # fmt: skip
+        make_tokenizer(corpus(1), tokenizer, FLAGS.vocab_file)
 
         def ours(copies: int) -> tuple[float, float]:
             out = os.path.join(directory, "ours", "records")
@@ -83,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
                  "--max_seq_length=128", "--max_predictions_per_seq=20", "--dupe_factor=1"]
             )  # fmt: skip
 
-        megabytes = len(texts) / 1e6
+        megabytes = len(text) / 1e6
         rates = []
         for _ in range(FLAGS.runs):
             (short, _), (long, peak) = ours(1), ours(FLAGS.copies)

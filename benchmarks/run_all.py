@@ -17,7 +17,7 @@ from absl import flags
 from ambert_tf.errors import InputError, run_main
 
 FLAGS = flags.FLAGS
-_ALL = ["segmentation", "fine_ids", "data_creation", "training_step"]
+_ALL = ["segmentation", "fine_ids", "data_creation", "memory", "masking", "resume", "phrases", "training_step"]
 flags.DEFINE_list("only", _ALL, "Benchmarks to run.")
 flags.DEFINE_string("chinese_corpora", None, "Chinese text files.")
 flags.DEFINE_string("english_corpora", None, "English text files.")
@@ -32,9 +32,14 @@ def _commands(name: str) -> list[list[str]]:
     google = [f"--google_bert={FLAGS.google_bert}"] if FLAGS.google_bert else []
     if name == "segmentation":
         return [corpora]
+    vocabulary = [f"--vocab_file={FLAGS.chinese_vocab_file}"] if FLAGS.chinese_vocab_file else []
     if name == "data_creation":
-        vocabulary = [f"--vocab_file={FLAGS.chinese_vocab_file}"] if FLAGS.chinese_vocab_file else []
         return [[*corpora, *google, *vocabulary]]
+    if name in ("memory", "masking", "resume"):
+        return [[*corpora, *vocabulary]]
+    if name == "phrases":
+        given = ("chinese_corpora", "english_corpora", "chinese_vocab_file", "english_vocab_file")
+        return [[f"--{flag}={FLAGS[flag].value}" for flag in given if FLAGS[flag].value]]
     if name == "fine_ids":
         pairs = (
             (FLAGS.chinese_corpora, FLAGS.chinese_vocab_file),

