@@ -1,9 +1,11 @@
 """Makes a tokenizer directory from a corpus: fine vocabulary, words or phrases by their counts, segmenter."""
 
 import collections
+import concurrent.futures
 import heapq
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,7 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.corpus import plan_units, read_unit, split_documents
+from ambert_tf.pretraining_data.corpus import Unit, plan_units, read_unit, split_documents
 from ambert_tf.pretraining_data.sources import CorpusOptions, source_size
 from ambert_tf.tokenization import characters, segmenter, vocabulary
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
@@ -230,8 +232,8 @@ def count_words(
         return unique, counts
 
     counter: collections.Counter[bytes] = collections.Counter()
-    for words, counts in _batches(files, errors, "Counting words").map(unique_words, tf.data.AUTOTUNE):
-        for word, count in zip(words.numpy().tolist(), counts.numpy().tolist(), strict=True):
+    for words, counts in _over_corpus(unique_words, files, errors, "Counting words"):
+        for word, count in zip(words.tolist(), counts.tolist(), strict=True):
             counter[word] += count
         if len(counter) > _MAX_COUNTED_WORDS:
             kept = heapq.nlargest(_MAX_COUNTED_WORDS // 2, counter.items(), key=lambda item: (item[1], item[0]))
@@ -247,9 +249,9 @@ def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer, errors: str
         return tokens.fine_ids.flat_values, tokens.coarse_ids.flat_values
 
     counts = _Counts(tokenizer)
-    for fine, coarse in _batches(files, errors, "Counting tokens").map(count, tf.data.AUTOTUNE):
-        counts.fine += np.bincount(fine.numpy(), minlength=tokenizer.fine_vocab_size)
-        counts.coarse += np.bincount(coarse.numpy(), minlength=tokenizer.coarse_vocab_size)
+    for fine, coarse in _over_corpus(count, files, errors, "Counting tokens"):
+        counts.fine += np.bincount(fine, minlength=tokenizer.fine_vocab_size)
+        counts.coarse += np.bincount(coarse, minlength=tokenizer.coarse_vocab_size)
     return counts
 
 
@@ -299,14 +301,32 @@ def _learn_pieces(words: dict[str, int], size: int, special: list[str]) -> list[
     return sorted(learnt, key=rank)
 
 
-def _batches(files: list[str], errors: str, title: str) -> tf.data.Dataset:
-    """The sentences of a corpus in batches, with a progress bar."""
+def _over_corpus(
+    function: Callable[[tf.Tensor], tuple[tf.Tensor, ...]], files: list[str], errors: str, title: str
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yields what a graph function of sentences, string [batch], returns over a corpus, in order.
 
-    def generate() -> Iterator[np.ndarray]:
-        total = sum(map(source_size, files))
-        with tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as progress:
-            for unit in plan_units(files, _UNIT_BYTES):
-                yield np.array(split_documents(read_unit(unit, _UNIT_BYTES), errors).sentences, object)
-                progress.update(unit.size_bytes)
+    A thread a core runs it. A `tf.data` pipeline would do the same, but hide an `InputError` of the reader.
+    """
+    graph = tf.function(function, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
-    return tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec([None], tf.string))
+    def run(unit: Unit) -> tuple[np.ndarray, ...]:
+        sentences = split_documents(read_unit(unit, _UNIT_BYTES), errors).sentences
+        return tuple(value.numpy() for value in graph(tf.constant(sentences, tf.string)))
+
+    threads = os.cpu_count() or 1
+    total = sum(map(source_size, files))
+    with (
+        concurrent.futures.ThreadPoolExecutor(threads) as pool,
+        tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as progress,
+    ):
+        waiting: collections.deque[tuple[Unit, concurrent.futures.Future[tuple[np.ndarray, ...]]]] = collections.deque()
+        units = plan_units(files, _UNIT_BYTES)
+        while True:
+            for unit in itertools.islice(units, 2 * threads - len(waiting)):
+                waiting.append((unit, pool.submit(run, unit)))
+            if not waiting:
+                return
+            unit, result = waiting.popleft()
+            yield result.result()
+            progress.update(unit.size_bytes)

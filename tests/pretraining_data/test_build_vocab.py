@@ -125,6 +125,6 @@ def test_bad_phrases_are_named_with_their_line(corpus, tmp_path, line, message):
 def test_a_corpus_that_is_not_utf8(tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes("我们\n".encode() + b"\xc4\xe3\n")
-    with pytest.raises(Exception, match=r"corpus.txt: line 2 is not UTF-8"):
+    with pytest.raises(InputError, match=r"corpus.txt: line 2 is not UTF-8"):
         build_tokenizer(options(str(corpus), tmp_path))
     build_tokenizer(options(str(corpus), tmp_path, errors="replace"))
