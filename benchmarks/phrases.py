@@ -40,24 +40,16 @@ _BATCH = 500
 _PAPER = {"zh": "51.5 % words", "en": "13.1 % phrases"}
 
 
-def _shares(tokenizer: MultiGrainedTokenizer, lines: Sequence[bytes]) -> dict[str, tuple[float, float]]:
-    """The shares of coarse tokens of a kind: of all tokens, and the average over lines."""
-    spaced = np.array([" " in entry for entry in tokenizer.coarse_vocab])
-    kinds: dict[str, list[np.ndarray]] = {"of several fine tokens": [], "of several words": []}
-    lengths = []
+def _share(tokenizer: MultiGrainedTokenizer, lines: Sequence[bytes]) -> tuple[float, float]:
+    """The share of coarse tokens of several fine ones: of all tokens, and the average over lines."""
+    lengths, several = [], []
     for first in range(0, len(lines), _BATCH):
         tokens = tokenizer(tf.constant(lines[first : first + _BATCH]))
         lengths.append(tokens.coarse_ids.row_lengths().numpy())
-        kinds["of several fine tokens"].append(fine_counts(tokens).numpy() > 1)
-        kinds["of several words"].append(spaced[tokens.coarse_ids.flat_values.numpy()])
-    length = np.concatenate(lengths)
-    rows = np.repeat(np.arange(len(length)), length)
-    shares = {}
-    for kind, parts in kinds.items():
-        marks = np.concatenate(parts)
-        of_line = np.bincount(rows, marks, len(length))[length > 0] / length[length > 0]
-        shares[kind] = float(marks.mean()), float(of_line.mean())
-    return shares
+        several.append(fine_counts(tokens).numpy() > 1)
+    length, marks = np.concatenate(lengths), np.concatenate(several)
+    of_line = np.bincount(np.repeat(np.arange(len(length)), length), marks, len(length))
+    return float(marks.mean()), float((of_line[length > 0] / length[length > 0]).mean())
 
 
 def _show(language: str, files: Sequence[str], vocab_file: str | None) -> None:
@@ -81,10 +73,9 @@ def _show(language: str, files: Sequence[str], vocab_file: str | None) -> None:
         print("\n".join(build_tokenizer(options).lines()))
         lines = lines_of(files)
         sample = random.Random(FLAGS.seed).sample(lines, min(FLAGS.lines, len(lines)))
-        shares = _shares(MultiGrainedTokenizer.load(options.output_dir), sample)
-        for kind, (of_tokens, of_lines) in shares.items():
-            if language == "en" or kind == "of several fine tokens":
-                print(f"coarse tokens {kind}: {of_tokens:.1%} of all, {of_lines:.1%} on the average of a line")
+        of_tokens, of_lines = _share(MultiGrainedTokenizer.load(options.output_dir), sample)
+        print(f"coarse tokens of several fine ones in {len(sample):,} lines: {of_tokens:.1%} of all, ", end="")
+        print(f"{of_lines:.1%} on the average of a line")
         print(f"the paper, of other sentences: {_PAPER[language]}", flush=True)
 
 

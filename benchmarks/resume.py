@@ -118,7 +118,9 @@ def main(argv: Sequence[str]) -> None:
             raise InputError("the undisturbed run failed: " + " ".join(command(expected)))
         seconds = time.perf_counter() - begin
         size = sum(os.path.getsize(os.path.join(expected, name)) for name in os.listdir(expected))
-        print(f"undisturbed: {seconds:.1f} s from the first file on, {size / 1e6:.1f} MB in {_SHARDS} shards")
+        print(
+            f"undisturbed: {seconds:.1f} s from the first file on, {size / 1e6:.1f} MB in {_SHARDS} shards", flush=True
+        )
         alike = kills = 0
         while kills < FLAGS.kills:
             shutil.rmtree(directory, ignore_errors=True)
