@@ -72,7 +72,8 @@ class Counts:
         fine, coarse = actions["fine"][chosen["fine"]], actions["coarse"][holder][chosen["fine"]]
         self.violations["[MASK] in one grain only"] += _count((fine == "mask") != (coarse == "mask"))
         self.seen["fine kept, coarse random"] += _count((fine == "keep") & (coarse == "random"))
-        self.seen["fine random, coarse kept"] += _count((fine == "random") & (coarse == "keep"))
+        hit = holder[chosen["fine"]][(fine == "random") & (coarse == "keep")]
+        self.seen["fine random, coarse kept"] += len(np.unique(hit))
 
     def _grain(self, grain: str, original: Batch, masked: Batch) -> tuple[np.ndarray, np.ndarray]:
         """Checks one grain; returns for each token whether it was chosen, and what was done to it."""
@@ -118,7 +119,7 @@ class Counts:
             print(f"  {grain}: {chosen:,} of {total:,} chosen, {chosen / total:.2%}: {', '.join(parts)}")
         for what, grain in (("fine kept, coarse random", "fine"), ("fine random, coarse kept", "coarse")):
             # A draw of one grain hits the token itself; the other grain shows that it was a draw.
-            chance = seen["fine random"] / self._vocab_sizes[grain]
+            chance = seen[f"{grain} random"] / self._vocab_sizes[grain]
             print(f"  {what}: {seen[what]} (by chance {chance:.1f})")
             if seen[what] > chance + _CHANCE_DEVIATIONS * math.sqrt(chance) + _CHANCE_DEVIATIONS:
                 self.violations[what] += seen[what]
