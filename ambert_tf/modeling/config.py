@@ -22,7 +22,8 @@ PRESETS: dict[str, dict[str, int]] = {
 class ModelConfig:
     """Sizes and rates of a model: the keys of BERT's `bert_config.json`, and two of AMBERT's.
 
-    `vocab_size` is the fine vocabulary's size; `coarse_vocab_size` is 0 where no coarse grain is used.
+    `vocab_size` is the fine vocabulary's size; `coarse_vocab_size` is 0 where no coarse grain is used. `hidden_act`
+    `gelu` is the exact function, by erf, and `gelu_new` its tanh form. `layer_norm_eps` is Hugging Face's key.
 
     Example:
       >>> ModelConfig.preset("mini", vocab_size=21128, coarse_vocab_size=93763).hidden_size
@@ -42,6 +43,7 @@ class ModelConfig:
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
 
     @property
     def grains(self) -> tuple[str, ...]:

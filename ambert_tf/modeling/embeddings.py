@@ -26,7 +26,9 @@ class Embeddings(SeededLayer):
         self.config = config
         self.grains = grains
         self.own_positions = own_positions
-        self.layer_norm = LayerNormalization(config.hidden_size, name="layer_norm", dtype=self.dtype_policy)
+        self.layer_norm = LayerNormalization(
+            config.hidden_size, config.layer_norm_eps, name="layer_norm", dtype=self.dtype_policy
+        )
         self.token_tables: dict[str, keras.Variable] = {}
         self.position_tables: dict[str, keras.Variable] = {}
 

@@ -100,12 +100,12 @@ class EncoderLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         self.activation = activation_function(config.hidden_act)
-        size, policy = config.hidden_size, self.dtype_policy
+        size, epsilon, policy = config.hidden_size, config.layer_norm_eps, self.dtype_policy
         self.attention = SelfAttention(config, seed, name="attention", dtype=policy)
-        self.attention_layer_norm = LayerNormalization(size, name="attention_layer_norm", dtype=policy)
+        self.attention_layer_norm = LayerNormalization(size, epsilon, name="attention_layer_norm", dtype=policy)
         self.intermediate = _dense(self, size, config.intermediate_size, "intermediate", seed)
         self.output_dense = _dense(self, config.intermediate_size, size, "output", seed)
-        self.output_layer_norm = LayerNormalization(size, name="output_layer_norm", dtype=policy)
+        self.output_layer_norm = LayerNormalization(size, epsilon, name="output_layer_norm", dtype=policy)
 
     def build(self, input_shape: object = None) -> None:
         for layer in (self.attention, self.attention_layer_norm):

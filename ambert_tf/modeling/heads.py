@@ -29,7 +29,7 @@ class MaskedLanguageModelHead(keras.layers.Layer):
         self.transform = Dense(
             size, size, initializer_range=config.initializer_range, seed=seed, name="transform", dtype=policy
         )
-        self.layer_norm = LayerNormalization(size, name="layer_norm", dtype=policy)
+        self.layer_norm = LayerNormalization(size, config.layer_norm_eps, name="layer_norm", dtype=policy)
         self.output_biases: dict[str, keras.Variable] = {}
 
     def build(self, input_shape: object = None) -> None:

@@ -8,8 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-LAYER_NORM_EPSILON = 1e-12  # BERT's
-
 
 def variable_seed(seed: int, path: str) -> int:
     """Returns the seed of one variable's initial values, by its name: the order of creation is free."""
@@ -55,24 +53,26 @@ class Dense(SeededLayer):
 class LayerNormalization(keras.layers.Layer):
     """Layer normalisation over the last axis, computed in float32 whatever the precision is."""
 
-    def __init__(self, size: int, **kwargs: Any) -> None:
+    def __init__(self, size: int, epsilon: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = size
+        self.epsilon = epsilon
 
     def build(self, input_shape: object = None) -> None:
         self.gamma = self.add_weight(name="gamma", shape=(self.size,), initializer="ones", autocast=False)
         self.beta = self.add_weight(name="beta", shape=(self.size,), initializer="zeros", autocast=False)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.cast(layer_normalization(tf.cast(x, tf.float32), self.gamma, self.beta), self.compute_dtype)
+        x = tf.cast(x, tf.float32)
+        return tf.cast(layer_normalization(x, self.gamma, self.beta, self.epsilon), self.compute_dtype)
 
 
-def layer_normalization(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    """Returns `x` with mean `beta` and deviation `gamma` over the last axis."""
+def layer_normalization(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Returns `x` with mean `beta` and deviation `gamma` over the last axis; `epsilon` is added to the variance."""
     mean = tf.reduce_mean(x, axis=-1, keepdims=True)
     centred = x - mean
     variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-    return centred * (tf.math.rsqrt(variance + LAYER_NORM_EPSILON) * gamma) + beta
+    return centred * (tf.math.rsqrt(variance + epsilon) * gamma) + beta
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
