@@ -24,18 +24,17 @@ from ambert_tf.tasks.classification_settings import ClassificationSettings
 from ambert_tf.tasks.classification_training import train_classifier
 from ambert_tf.tasks.declaration import ClassificationTask, Example
 from ambert_tf.tasks.labels import find_labels
-from ambert_tf.tasks.new_model import new_model_config
+from ambert_tf.tasks.new_model import initial_model
 from ambert_tf.tasks.prediction import Predictor
 from ambert_tf.tasks.readers import read_examples, split_file
 from ambert_tf.tasks.registry import find_task
 from ambert_tf.tasks.tokenized import TokenizedExamples
 from ambert_tf.tokenization.model_inputs import check_seq_lengths
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import is_model_directory, load_model_directory, prepare_model_directory
+from ambert_tf.training.checkpoints import is_model_directory, prepare_model_directory
 from ambert_tf.training.classifiers import Classifier, load_classifier
-from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.fine_tuned import FineTunedTask, is_fine_tuned, read_task
-from ambert_tf.training.precision import precision_from_flags
+from ambert_tf.training.trainer import strategy_for
 
 NO_AUGMENTATION = "none"
 
@@ -56,13 +55,12 @@ def run_classifier(settings: ClassificationSettings) -> dict[str, Any]:
     """
     settings.validate()
     task = find_task(settings.task_name)
-    precision = precision_from_flags(settings.use_fp16, settings.use_bf16)
-    strategy = make_strategy(settings.num_replicas)
+    strategy = strategy_for(settings, training=settings.do_train)
     files = _Files(task, settings)
     loaded: MultiGrainedTokenizer | None = None
     # Everything is read before anything is trained, so that a wrong line shows at once.
     if settings.do_train:
-        config, tokenizer = _initial_model(settings)
+        config, tokenizer = initial_model(settings)
         loaded = tokenizer
         inference_config(config, settings.inference)
         fine_tuned = _fine_tuned_task(settings, task, files, config)
@@ -77,9 +75,7 @@ def run_classifier(settings: ClassificationSettings) -> dict[str, Any]:
     if settings.do_train:
         prepare_model_directory(settings.output_dir, config, tokenizer)
         fine_tuned.write(settings.output_dir)
-        train_classifier(
-            settings, strategy, precision, config, fine_tuned, tokenizer, examples["train"], examples.get("dev")
-        )
+        train_classifier(settings, strategy, config, fine_tuned, tokenizer, examples["train"], examples.get("dev"))
     make_directory(settings.output_dir)
     results: dict[str, Any] = {}
     if settings.do_eval or settings.do_predict:
@@ -117,39 +113,6 @@ class _Files:
         examples = read_examples(self.task, path, split, fine_tuned.labels, augment, needs_labels=split != "test")
         logging.info("%s: %d examples", path, len(examples))
         return examples
-
-
-def _initial_model(settings: ClassificationSettings) -> tuple[ModelConfig, MultiGrainedTokenizer]:
-    """Returns the configuration and the tokenizer that training starts from.
-
-    Raises:
-      InputError: they do not fit each other or the sequence length.
-    """
-    if settings.init_checkpoint:
-        directory = load_model_directory(settings.init_checkpoint)
-        config, tokenizer = directory.config, MultiGrainedTokenizer.load(directory.tokenizer_directory)
-        if settings.tokenizer_dir:
-            other = MultiGrainedTokenizer.load(settings.tokenizer_dir)
-            if other.fingerprint != tokenizer.fingerprint:
-                raise InputError(
-                    f"--tokenizer_dir={settings.tokenizer_dir}: is another tokenizer than the one that "
-                    f"--init_checkpoint={settings.init_checkpoint} was trained with; leave the flag out"
-                )
-        if settings.model_type not in (None, config.model_type):
-            raise InputError(
-                f"--model_type={settings.model_type}: --init_checkpoint={settings.init_checkpoint} is a "
-                f"{config.model_type}"
-            )
-    else:
-        assert settings.config is not None and settings.tokenizer_dir is not None  # validate() saw to it
-        tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
-        config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
-    if settings.max_seq_length > config.max_position_embeddings:
-        raise InputError(
-            f"--max_seq_length={settings.max_seq_length}: the model has positions for "
-            f"{config.max_position_embeddings} tokens only"
-        )
-    return config, tokenizer
 
 
 def _fine_tuned_task(

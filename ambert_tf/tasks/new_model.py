@@ -1,10 +1,12 @@
-"""The configuration of a model that starts from new weights."""
+"""The configuration and the tokenizer that training starts from."""
 
 import os
 
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import PRESETS, ModelConfig
+from ambert_tf.tasks.fine_tuning_settings import FineTuningSettings
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import load_model_directory
 
 
 def new_model_config(
@@ -35,3 +37,36 @@ def new_model_config(
                 f"--tokenizer_dir={tokenizer_dir} has {size} tokens"
             )
     return found
+
+
+def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrainedTokenizer]:
+    """Returns the configuration and the tokenizer that fine-tuning starts from.
+
+    Raises:
+      InputError: they do not fit each other or the sequence length.
+    """
+    if settings.init_checkpoint:
+        directory = load_model_directory(settings.init_checkpoint)
+        config, tokenizer = directory.config, MultiGrainedTokenizer.load(directory.tokenizer_directory)
+        if settings.tokenizer_dir:
+            other = MultiGrainedTokenizer.load(settings.tokenizer_dir)
+            if other.fingerprint != tokenizer.fingerprint:
+                raise InputError(
+                    f"--tokenizer_dir={settings.tokenizer_dir}: is another tokenizer than the one that "
+                    f"--init_checkpoint={settings.init_checkpoint} was trained with; leave the flag out"
+                )
+        if settings.model_type not in (None, config.model_type):
+            raise InputError(
+                f"--model_type={settings.model_type}: --init_checkpoint={settings.init_checkpoint} is a "
+                f"{config.model_type}"
+            )
+    else:
+        assert settings.config is not None and settings.tokenizer_dir is not None  # validate() saw to it
+        tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
+        config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
+    if settings.max_seq_length > config.max_position_embeddings:
+        raise InputError(
+            f"--max_seq_length={settings.max_seq_length}: the model has positions for "
+            f"{config.max_position_embeddings} tokens only"
+        )
+    return config, tokenizer

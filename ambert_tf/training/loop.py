@@ -29,6 +29,10 @@ class Objective(Protocol):
     """
 
     @property
+    def model(self) -> keras.Model:
+        """What a checkpoint holds."""
+
+    @property
     def trainable_variables(self) -> Sequence[keras.Variable]:
         """The model's variables."""
 

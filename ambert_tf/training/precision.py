@@ -2,21 +2,8 @@
 
 import tensorflow as tf
 
-from ambert_tf.errors import InputError
-
 # Variables, softmax, layer norm and losses are float32 in all of them.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-
-
-def precision_from_flags(use_fp16: bool, use_bf16: bool) -> str:
-    """Returns the name of the precision that two flags ask for.
-
-    Raises:
-      InputError: both are set.
-    """
-    if use_fp16 and use_bf16:
-        raise InputError("--use_fp16 and --use_bf16 are both set; choose one")
-    return "float16" if use_fp16 else "bfloat16" if use_bf16 else "float32"
 
 
 class LossScale:

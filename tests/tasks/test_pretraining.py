@@ -8,8 +8,9 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.pretraining_data.examples import encode_examples
-from ambert_tf.tasks.pretraining import PretrainingSettings, run_pretraining
+from ambert_tf.tasks.pretraining import run_pretraining
 from ambert_tf.tasks.pretraining_objective import evaluation_results
+from ambert_tf.tasks.pretraining_settings import PretrainingSettings
 from ambert_tf.training.checkpoints import load_model_directory
 from tests.small_models import small_config
 from tests.tokenizers import english_tokenizer

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.precision import precision_from_flags
 
 
 def test_one_replica_needs_no_strategy_of_its_own():
@@ -36,11 +35,3 @@ def test_tf_config_has_to_be_json(monkeypatch):
 def test_one_worker_is_no_cluster(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["localhost:12345"]}}))
     assert make_strategy().num_replicas_in_sync == 1
-
-
-def test_precision_flags():
-    assert precision_from_flags(use_fp16=False, use_bf16=False) == "float32"
-    assert precision_from_flags(use_fp16=True, use_bf16=False) == "float16"
-    assert precision_from_flags(use_fp16=False, use_bf16=True) == "bfloat16"
-    with pytest.raises(InputError, match="--use_fp16 and --use_bf16"):
-        precision_from_flags(use_fp16=True, use_bf16=True)

@@ -1,0 +1,98 @@
+"""The settings that all training has in common; each is a flag and a field at once.
+
+A program's settings are a frozen dataclass whose fields are made by `setting`: name, type, default and help stand in
+one place. `ambert_tf.training.flags` makes the flags of them. This module imports no TensorFlow, so that `--help`
+is quick.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ambert_tf.errors import InputError
+from ambert_tf.modeling.config import MODEL_TYPES
+
+
+def setting(default: Any, help_text: str, choices: Sequence[str] | None = None) -> Any:
+    """Returns a dataclass field that is a flag too.
+
+    Args:
+      default: the field's and the flag's default.
+      help_text: what `--help` says.
+      choices: the values that a string may have.
+    """
+    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What every training program takes; a program adds its own fields in a subclass, or gives other defaults.
+
+    Example:
+      >>> TrainingSettings(output_dir="run", use_bf16=True).precision
+      'bfloat16'
+    """
+
+    output_dir: str = setting(
+        "", "Model directory: checkpoints, config.json, tokenizer, metrics.jsonl, TensorBoard; results go there too."
+    )
+    tokenizer_dir: str | None = setting(None, "Tokenizer directory.")
+    config: str | None = setting(
+        None, "A preset (tiny, mini, small, base), or a config.json or bert_config.json, for new weights."
+    )
+    model_type: str | None = setting(
+        None, "With --config: the model; by default the configuration's, ambert for a preset.", MODEL_TYPES
+    )
+    init_checkpoint: str | None = setting(None, "Model directory or checkpoint whose encoder weights to start from.")
+    train_batch_size: int = setting(32, "Sequences an update, over all replicas.")
+    eval_batch_size: int = setting(32, "Sequences an evaluation step.")
+    learning_rate: float = setting(1e-4, "Highest learning rate.")
+    weight_decay: float = setting(0.01, "Decoupled weight decay; layer norms and biases have none.")
+    bias_correction: bool = setting(True, "Adam's bias correction; BERT's pre-training code has none.")
+    save_checkpoints_steps: int | None = setting(1000, "Updates between two checkpoints.")
+    keep_checkpoints: int = setting(3, "Checkpoints to keep.")
+    log_steps: int = setting(100, "Updates between two lines of progress and of metrics.jsonl.")
+    steps_per_loop: int = setting(1, "Updates in one call of the graph.")
+    gradient_accumulation_steps: int = setting(1, "Parts in which each replica takes its batch, to save memory.")
+    use_fp16: bool = setting(False, "Compute in float16 with a dynamic loss scale.")
+    use_bf16: bool = setting(False, "Compute in bfloat16.")
+    use_xla: bool = setting(False, "Compile with XLA; pads every batch to the longest sequence.")
+    num_replicas: int | None = setting(None, "GPUs to use (default all), or logical CPU devices where there is no GPU.")
+    random_seed: int = setting(12345, "Seed of new weights, dropout, order and dynamic masks.")
+
+    @property
+    def precision(self) -> str:
+        """`float32`, `bfloat16` or `float16`: a key of `precision.POLICIES`."""
+        return "float16" if self.use_fp16 else "bfloat16" if self.use_bf16 else "float32"
+
+    def validate(self) -> None:
+        """Raises an InputError if a value is out of range or flags do not go together."""
+        require(self, "output_dir")
+        at_least(self, 1, "train_batch_size", "eval_batch_size", "save_checkpoints_steps", "keep_checkpoints")
+        at_least(self, 1, "log_steps", "steps_per_loop", "gradient_accumulation_steps", "num_replicas")
+        at_least(self, 0, "weight_decay")
+        above_zero(self, "learning_rate")
+        if self.use_fp16 and self.use_bf16:
+            raise InputError("--use_fp16 and --use_bf16 are both set; choose one")
+
+
+def require(settings: Any, *names: str) -> None:
+    """Raises an InputError for the first of some settings that was not given."""
+    for name in names:
+        if not getattr(settings, name):
+            raise InputError(f"--{name} is needed")
+
+
+def at_least(settings: Any, least: int, *names: str) -> None:
+    """Raises an InputError for the first of some settings, if given, that is below `least`."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value >= least:
+            raise InputError(f"--{name}={value}: must be at least {least}")
+
+
+def above_zero(settings: Any, *names: str) -> None:
+    """Raises an InputError for the first of some settings that is not above 0."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise InputError(f"--{name}={getattr(settings, name)}: must be above 0")

@@ -1,0 +1,139 @@
+"""A training run as every program makes it: optimizer, checkpoints, progress and loop by its settings."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import tensorflow as tf
+from absl import logging
+
+from ambert_tf.errors import InputError, one_line
+from ambert_tf.training.checkpoints import Checkpoints, restore_backbone
+from ambert_tf.training.distribution import make_strategy
+from ambert_tf.training.loop import LoopSettings, MakeDataset, Objective, train
+from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+from ambert_tf.training.precision import LossScale
+from ambert_tf.training.progress import Progress
+from ambert_tf.training.settings import TrainingSettings
+
+ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
+Evaluate = Callable[[int], Mapping[str, Any]]
+
+
+def strategy_for(settings: TrainingSettings, training: bool = True) -> tf.distribute.Strategy:
+    """Returns where to run; call it before anything else of TensorFlow runs.
+
+    Args:
+      settings: of the program.
+      training: whether anything is trained, so that the batch has to divide among the devices.
+
+    Raises:
+      InputError: the devices are not there, or the batch does not divide among them.
+    """
+    strategy = make_strategy(settings.num_replicas)
+    replicas, parts = strategy.num_replicas_in_sync, settings.gradient_accumulation_steps
+    if training and settings.train_batch_size % (replicas * parts):
+        raise InputError(
+            f"--train_batch_size={settings.train_batch_size}: must be a multiple of {replicas * parts} ({replicas} "
+            f"replicas times --gradient_accumulation_steps={parts})"
+        )
+    return strategy
+
+
+class Trainer(Generic[ObjectiveT]):
+    """One run: what is trained, its optimizer and its checkpoints, from the newest checkpoint if there is one.
+
+    Args:
+      settings: of the program.
+      strategy: where to train.
+      make_objective: makes what is trained, called in the strategy's scope; the model takes `POLICIES[precision]`.
+      num_train_steps: the last step.
+      num_warmup_steps: steps over which the learning rate rises.
+
+    Attributes:
+      objective: what `make_objective` returned.
+      step: the steps made before.
+      origin: the checkpoint that the run starts from, or `new weights`.
+
+    Raises:
+      InputError: a checkpoint does not fit.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        strategy: tf.distribute.Strategy,
+        make_objective: Callable[[], ObjectiveT],
+        num_train_steps: int,
+        num_warmup_steps: int,
+    ) -> None:
+        self.settings = settings
+        self.strategy = strategy
+        self.num_train_steps = num_train_steps
+        with strategy.scope():
+            self.objective = make_objective()
+            self.optimizer = AdamW(
+                self.objective.trainable_variables,
+                WarmupLinearDecay(settings.learning_rate, num_train_steps, num_warmup_steps),
+                AdamWSettings(weight_decay=settings.weight_decay, bias_correction=settings.bias_correction),
+                LossScale() if settings.precision == "float16" else None,
+            )
+            model = self.objective.model
+            state = {"optimizer": self.optimizer.variables()}
+            self.checkpoints = Checkpoints(settings.output_dir, model, state, settings.keep_checkpoints)
+            restored = self.checkpoints.restore_latest()
+            if restored is None and settings.init_checkpoint:
+                restore_backbone(model, settings.init_checkpoint)
+        self.step = int(self.optimizer.step.numpy())
+        self.origin = restored or settings.init_checkpoint or "new weights"
+        logging.info(
+            "%s parameters in %s on %d replica(s), from %s at step %d of %d", f"{model.count_params():,}",
+            settings.precision, strategy.num_replicas_in_sync, self.origin, self.step, num_train_steps,
+        )  # fmt: skip
+
+    @property
+    def finished(self) -> bool:
+        """Whether the checkpoint that was found is the last step's."""
+        return self.step >= self.num_train_steps
+
+    def train(
+        self, make_dataset: MakeDataset, evaluate: Evaluate | None = None, save_checkpoints_steps: int | None = None
+    ) -> None:
+        """Trains to the last step; does nothing in a run that is there already.
+
+        Args:
+          make_dataset: see `loop.train`.
+          evaluate: called with the step after each checkpoint; what it returns goes to `metrics.jsonl` as `eval_…`.
+          save_checkpoints_steps: steps between checkpoints, where the settings leave it open.
+
+        Raises:
+          InputError: a loss is not finite, the data end, memory or the disk is full.
+        """
+        settings = self.settings
+        if self.finished:
+            logging.warning("%s: training had reached step %d already; nothing is trained", self.origin, self.step)
+            return
+        progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps)
+
+        def report(step: int) -> None:
+            if evaluate is not None and (results := evaluate(step)):
+                progress.write(step, {f"eval_{name}": value for name, value in results.items()})
+                shown = "  ".join(f"{name} {value:.4g}" for name, value in results.items())
+                logging.info("evaluated at step %d: %s", step, shown)
+
+        loop = LoopSettings(
+            num_train_steps=self.num_train_steps,
+            save_checkpoints_steps=settings.save_checkpoints_steps or save_checkpoints_steps or self.num_train_steps,
+            steps_per_loop=settings.steps_per_loop,
+            gradient_accumulation_steps=settings.gradient_accumulation_steps,
+            seed=settings.random_seed,
+            use_xla=settings.use_xla,
+        )
+        try:
+            train(self.strategy, self.objective, self.optimizer, make_dataset, loop, self.checkpoints, progress, report)
+        except tf.errors.ResourceExhaustedError as error:
+            advice = "lower --train_batch_size or raise --gradient_accumulation_steps"
+            if "OOM" not in str(error):  # not memory but the disk
+                advice = f"free space below --output_dir={settings.output_dir}"
+            raise InputError(f"{advice}: {one_line(error)[:300]}") from None
+        finally:
+            progress.close()
