@@ -167,7 +167,7 @@ class AdamW:
                     variable.value,
                     self._update_one,
                     args=(self.first_moments[index], self.second_moments[index], gradient, scalars),
-                    kwargs={"decays": self.settings.weight_decay > 0 and self.decays(variable)},
+                    kwargs={"excluded": not self.decays(variable)},
                 )
             self.updates.assign_add(1)
             return tf.constant(True)
@@ -184,10 +184,10 @@ class AdamW:
         second_moment: tf.Variable,
         gradient: tf.Tensor,
         scalars: Mapping[str, tf.Tensor],
-        decays: bool,
+        excluded: bool,
     ) -> None:
-        """Updates one copy of one variable, on its device."""
-        if decays:
+        """Updates one copy of one variable, on its device; `excluded` ones have no weight decay."""
+        if self.settings.weight_decay and not excluded:
             variable.assign_sub(variable.read_value() * scalars["decay"])
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

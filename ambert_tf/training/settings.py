@@ -12,6 +12,8 @@ from typing import Any
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import MODEL_TYPES
 
+OPTIMIZERS = ("adamw", "lamb")
+
 
 def setting(default: Any, help_text: str, choices: Sequence[str] | None = None) -> Any:
     """Returns a dataclass field that is a flag too.
@@ -46,6 +48,9 @@ class TrainingSettings:
     init_checkpoint: str | None = setting(None, "Model directory or checkpoint whose encoder weights to start from.")
     train_batch_size: int = setting(32, "Sequences an update, over all replicas.")
     eval_batch_size: int = setting(32, "Sequences an evaluation step.")
+    optimizer: str = setting(
+        "adamw", "BERT's, or LAMB, which scales each variable's update to its norm: for large batches.", OPTIMIZERS
+    )
     learning_rate: float = setting(1e-4, "Highest learning rate.")
     weight_decay: float = setting(0.01, "Decoupled weight decay; layer norms and biases have none.")
     bias_correction: bool = setting(True, "Adam's bias correction; BERT's pre-training code has none.")

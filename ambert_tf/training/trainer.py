@@ -9,6 +9,7 @@ from absl import logging
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.training.checkpoints import Checkpoints, restore_backbone
 from ambert_tf.training.distribution import make_strategy
+from ambert_tf.training.lamb import Lamb
 from ambert_tf.training.loop import LoopSettings, MakeDataset, Objective, train
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.precision import LossScale
@@ -16,6 +17,7 @@ from ambert_tf.training.progress import Progress
 from ambert_tf.training.settings import TrainingSettings
 
 ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
+OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
 Evaluate = Callable[[int], Mapping[str, Any]]
 
 
@@ -71,7 +73,7 @@ class Trainer(Generic[ObjectiveT]):
         self.num_train_steps = num_train_steps
         with strategy.scope():
             self.objective = make_objective()
-            self.optimizer = AdamW(
+            self.optimizer = OPTIMIZERS[settings.optimizer](
                 self.objective.trainable_variables,
                 WarmupLinearDecay(settings.learning_rate, num_train_steps, num_warmup_steps),
                 AdamWSettings(weight_decay=settings.weight_decay, bias_correction=settings.bias_correction),

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,12 +6,7 @@ from ambert_tf.modeling.pretraining_model import PretrainingModel
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.precision import LossScale
 from tests.small_models import small_config
-
-
-def variable(path, values):
-    created = keras.Variable(np.array(values, np.float32), name=path.split("/")[-1])
-    created._path = path
-    return created
+from tests.training.variables import variable
 
 
 def adamw(parameters, gradient_steps, rates, settings, decayed):
