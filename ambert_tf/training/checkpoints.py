@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -43,11 +44,17 @@ class Checkpoints:
       model: the Keras model; its variables are saved under their paths.
       state: other variables by name, possibly nested, such as an optimizer's.
       keep: how many checkpoints to keep.
+      writes: whether `save` writes. Of several workers one does. TensorFlow asks the others to save too, elsewhere,
+        for variables whose saved value takes all workers; here each worker has the whole of every variable.
     """
 
-    def __init__(self, output_dir: str, model: keras.Model, state: Mapping[str, Any], keep: int = 3) -> None:
+    def __init__(
+        self, output_dir: str, model: keras.Model, state: Mapping[str, Any], keep: int = 3, writes: bool = True
+    ) -> None:
         self.directory = os.path.join(output_dir, CHECKPOINT_DIRECTORY)
-        make_directory(self.directory)
+        self.writes = writes
+        if writes:
+            make_directory(self.directory)
         self._model = model
         self._checkpoint = tf.train.Checkpoint(
             model={variable.path: variable.value for variable in model.variables}, **state
@@ -56,10 +63,12 @@ class Checkpoints:
             self._checkpoint, self.directory, max_to_keep=keep, checkpoint_name="ckpt"
         )
 
-    def save(self, step: int) -> str:
-        """Writes a checkpoint and removes the oldest ones; returns its prefix."""
+    def save(self, step: int) -> None:
+        """Writes a checkpoint and removes the oldest ones."""
+        if not self.writes:
+            return
         try:
-            return self._manager.save(checkpoint_number=step)
+            self._manager.save(checkpoint_number=step)
         except tf.errors.OpError as error:
             raise InputError(
                 f"{self.directory}: the checkpoint of step {step} cannot be written: {one_line(error)}"
@@ -209,6 +218,27 @@ def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_pa
             variable.assign(reader.get_tensor(_key(saved_path(variable.path))))
     except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
+
+
+def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
+    """Returns a function from a variable's path to its values in a checkpoint, None where it has no such variable.
+
+    Raises:
+      InputError: the checkpoint cannot be read; the function raises it too.
+    """
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        shapes = reader.get_variable_to_shape_map()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
+
+    def read(path: str) -> np.ndarray | None:
+        try:
+            return reader.get_tensor(_key(path)) if _key(path) in shapes else None
+        except (tf.errors.OpError, RuntimeError) as error:
+            raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
+
+    return read
 
 
 def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: Callable[[str], str] = str) -> None:

@@ -1,0 +1,1 @@
+"""BERT checkpoints of others, in and out: Google's, Hugging Face's, and model directories of this project."""

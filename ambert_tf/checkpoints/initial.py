@@ -1,0 +1,85 @@
+"""`--init_checkpoint`: a model directory or checkpoint of this project, or a BERT of Google's or Hugging Face's."""
+
+import keras
+
+from ambert_tf.checkpoints.ambert import check_tokenizer, own_tokenizer, start_variables, started_config
+from ambert_tf.checkpoints.bert import Bert
+from ambert_tf.checkpoints.google_bert import google_prefix, read_google_bert
+from ambert_tf.checkpoints.hugging_face import is_hugging_face, read_hugging_face
+from ambert_tf.errors import InputError
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import restore_backbone
+
+
+def is_bert(path: str) -> bool:
+    """Returns whether a path is a checkpoint of Google's BERT or a directory of Hugging Face's."""
+    return is_hugging_face(path) or google_prefix(path) is not None
+
+
+def read_bert(path: str, flag: str = "init_checkpoint", needs_vocab: bool = False) -> Bert:
+    """Reads a checkpoint for which `is_bert` holds."""
+    if is_hugging_face(path):
+        return read_hugging_face(path, flag=flag, needs_vocab=needs_vocab)
+    return read_google_bert(path, flag=flag, needs_vocab=needs_vocab)
+
+
+def restore_initial(
+    model: keras.Model, path: str, tokenizer: MultiGrainedTokenizer, flag: str = "init_checkpoint"
+) -> str:
+    """Gives a model the weights that training starts from; returns the checkpoint.
+
+    Of a checkpoint of this project everything below `backbone/`; of another BERT its pre-training heads too where
+    the model has them, and coarse tokens start as the mean of their fine pieces.
+
+    Args:
+      model: a model with a backbone.
+      path: a model directory, a checkpoint's prefix, a checkpoint of Google's BERT, a Hugging Face directory.
+      tokenizer: the model's.
+      flag: the flag it came from, for errors.
+
+    Raises:
+      InputError: there is no such checkpoint, or it does not fit the model or the tokenizer.
+    """
+    if not is_bert(path):
+        return restore_backbone(model, path, flag)
+    bert = read_bert(path, flag)
+    check_tokenizer(bert, tokenizer, "the model's tokenizer")
+    _check_config(bert, model.config, flag)
+    start_variables(model.variables, bert, tokenizer)
+    return bert.source
+
+
+def initial_model(
+    path: str, model_type: str | None, tokenizer_dir: str | None, flag: str = "init_checkpoint"
+) -> tuple[ModelConfig, MultiGrainedTokenizer]:
+    """Returns the configuration and the tokenizer of a model that starts from a BERT for which `is_bert` holds.
+
+    Args:
+      path: the checkpoint.
+      model_type: one of the five; `bert_fine` by default, or with a tokenizer `ambert`.
+      tokenizer_dir: has the checkpoint's vocabulary as its fine one; made of the vocabulary alone by default.
+      flag: the flag it came from, for errors.
+
+    Raises:
+      InputError: they do not fit each other, or a model with coarse tokens has no tokenizer directory.
+    """
+    bert = read_bert(path, flag, needs_vocab=tokenizer_dir is None)
+    if tokenizer_dir is None:
+        if model_type not in (None, "bert_fine"):
+            raise InputError(f"--tokenizer_dir is needed: --{flag}={path} does not say which coarse tokens there are")
+        return bert.config, own_tokenizer(bert)
+    tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
+    check_tokenizer(bert, tokenizer, tokenizer_dir)
+    return started_config(bert, model_type or "ambert", tokenizer), tokenizer
+
+
+def _check_config(bert: Bert, config: ModelConfig, flag: str) -> None:
+    """Raises an InputError where two configurations differ in what the weights' shapes do not show."""
+    for name in ("num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps"):
+        ours, theirs = getattr(config, name), getattr(bert.config, name)
+        if ours != theirs:
+            raise InputError(
+                f"--{flag}={bert.source}: its {name} is {theirs!r}, not the model's {ours!r}; use its own "
+                "configuration: --config=FILE"
+            )

@@ -1,0 +1,60 @@
+"""Warm start: coarse tokens begin as the mean of the fine tokens they consist of."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+_TEXTS_AT_ONCE = 8192
+
+
+class Composition(NamedTuple):
+    """Which fine tokens each coarse token consists of.
+
+    Attributes:
+      ids: int32 [pieces]; the fine tokens of all coarse ones, one coarse token after the other.
+      starts: int64 [coarse_vocab]; where each coarse token's begin; each has at least one.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+
+    def means(self, fine: np.ndarray) -> np.ndarray:
+        """Returns the mean of the rows of the fine tokens, float32 [coarse_vocab, …].
+
+        Args:
+          fine: float32 [fine_vocab, …]: the token embeddings, or the output biases.
+        """
+        ends = np.append(self.starts[1:], self.ids.size)
+        means = np.empty((self.starts.size, *fine.shape[1:]), np.float32)
+        for first in range(0, self.starts.size, _TEXTS_AT_ONCE):  # all pieces' rows at once would be large
+            part = slice(first, first + _TEXTS_AT_ONCE)
+            starts, ends_of_part = self.starts[part], ends[part]
+            rows = fine[self.ids[starts[0] : ends_of_part[-1]]].astype(np.float64)
+            sums = np.add.reduceat(rows, starts - starts[0], axis=0)
+            counts = (ends_of_part - starts).reshape(-1, *[1] * (fine.ndim - 1))
+            means[part] = sums / counts
+        return means
+
+
+def composition(tokenizer: MultiGrainedTokenizer) -> Composition:
+    """Tells which fine tokens each coarse token of a tokenizer consists of.
+
+    A coarse token that is in the fine vocabulary too consists of itself; a word or phrase of what the tokenizer
+    cuts it into.
+    """
+    size = tokenizer.fine_vocab_size
+    ids = [np.arange(size, dtype=np.int32)]
+    counts = [np.ones(size, np.int64)]
+    entries = tokenizer.coarse_vocab[size:]
+    for first in range(0, len(entries), _TEXTS_AT_ONCE):
+        fine = tokenizer(tf.constant(entries[first : first + _TEXTS_AT_ONCE])).fine_ids
+        lengths, values = fine.row_lengths().numpy(), fine.flat_values.numpy()
+        # An entry without a piece cannot come out of a text either; its embedding only has to be some number.
+        empty = np.flatnonzero(lengths == 0)
+        ids.append(np.insert(values, fine.row_splits.numpy()[empty], tokenizer.unk_id))
+        counts.append(np.maximum(lengths, 1))
+    all_counts = np.concatenate(counts)
+    return Composition(np.concatenate(ids), np.cumsum(all_counts) - all_counts)
