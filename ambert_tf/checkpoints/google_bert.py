@@ -12,6 +12,7 @@ from ambert_tf.checkpoints.parameters import Parameter, bert_parameters
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.tokenization.vocabulary import read_vocabulary, write_vocabulary
+from ambert_tf.training.checkpoints import READ_ERRORS
 
 CHECKPOINT_NAME = "bert_model.ckpt"
 CONFIG_NAME = "bert_config.json"
@@ -37,7 +38,7 @@ def google_prefix(path: str) -> str | None:
         return None
     try:
         names = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
-    except (tf.errors.OpError, RuntimeError):
+    except READ_ERRORS:
         return None
     return prefix if any(name.startswith("bert/embeddings/") for name in names) else None
 
@@ -84,7 +85,7 @@ def read_google_bert(
             return parameter.to_google(reader.get_tensor(parameter.google)) if parameter.google in names else None
 
         weights = collect_weights(config, find, lambda parameter: parameter.google, prefix)
-    except (tf.errors.OpError, RuntimeError) as error:
+    except READ_ERRORS as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
     known = {parameter.google for parameter in bert_parameters(config)}
     others = sorted(

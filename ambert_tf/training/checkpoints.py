@@ -24,6 +24,9 @@ TOKENIZER_DIRECTORY = "tokenizer"
 CHECKPOINT_DIRECTORY = "checkpoints"
 BACKBONE_PREFIX = "backbone/"
 
+# What reading a damaged checkpoint raises; of a data file that is too short TensorFlow's reader says IndexError.
+READ_ERRORS = (tf.errors.OpError, RuntimeError, IndexError)
+
 _VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _MODEL_PREFIX = "model/"
 
@@ -216,7 +219,7 @@ def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_pa
         reader = tf.train.load_checkpoint(prefix)
         for variable in variables:
             variable.assign(reader.get_tensor(_key(saved_path(variable.path))))
-    except (tf.errors.OpError, RuntimeError) as error:
+    except READ_ERRORS as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
 
@@ -229,13 +232,13 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, RuntimeError) as error:
+    except READ_ERRORS as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
     def read(path: str) -> np.ndarray | None:
         try:
             return reader.get_tensor(_key(path)) if _key(path) in shapes else None
-        except (tf.errors.OpError, RuntimeError) as error:
+        except READ_ERRORS as error:
             raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
     return read
