@@ -33,6 +33,7 @@ from ambert_tf.tokenization.model_inputs import check_seq_lengths
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import is_model_directory, prepare_model_directory
 from ambert_tf.training.classifiers import Classifier, load_classifier
+from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.fine_tuned import FineTunedTask, is_fine_tuned, read_task
 from ambert_tf.training.trainer import strategy_for
 
@@ -48,7 +49,7 @@ def run_classifier(settings: ClassificationSettings) -> dict[str, Any]:
     leaderboard file.
 
     Returns:
-      The evaluation's results; empty without --do_eval.
+      The evaluation's results; empty without --do_eval, and for workers that write nothing.
 
     Raises:
       InputError: a setting or a file is wrong, or a loss is not finite.
@@ -73,9 +74,12 @@ def run_classifier(settings: ClassificationSettings) -> dict[str, Any]:
             )
     examples = {split: files.read(split, fine_tuned) for split in ("train", "dev", "test") if files.wanted[split]}
     if settings.do_train:
-        prepare_model_directory(settings.output_dir, config, tokenizer)
-        fine_tuned.write(settings.output_dir)
+        if is_chief(strategy):
+            prepare_model_directory(settings.output_dir, config, tokenizer)
+            fine_tuned.write(settings.output_dir)
         train_classifier(settings, strategy, config, fine_tuned, tokenizer, examples["train"], examples.get("dev"))
+    if not is_chief(strategy):
+        return {}
     make_directory(settings.output_dir)
     results: dict[str, Any] = {}
     if settings.do_eval or settings.do_predict:

@@ -16,6 +16,7 @@ from ambert_tf.tasks.pretraining_objective import PretrainingObjective, evaluati
 from ambert_tf.tasks.pretraining_settings import PretrainingSettings
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import prepare_model_directory
+from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.evaluation import Evaluator
 from ambert_tf.training.precision import POLICIES
 from ambert_tf.training.trainer import Trainer, strategy_for
@@ -30,7 +31,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     `eval_results.json` and `eval_results.txt`.
 
     Returns:
-      The held-out results of the last step; empty without `eval_input_file`.
+      The held-out results of the last step; empty without `eval_input_file`, and for workers that write nothing.
 
     Raises:
       InputError: a setting or a file is wrong, or a loss is not finite.
@@ -43,7 +44,8 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     stats = read_stats([*files, *eval_files], tokenizer.fingerprint, settings.tokenizer_dir)
     facts = record_facts([*files, *eval_files])
     config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
-    prepare_model_directory(settings.output_dir, config, tokenizer)
+    if is_chief(strategy):
+        prepare_model_directory(settings.output_dir, config, tokenizer)
     data = PretrainingInput(settings, facts, tokenizer, stats)
 
     def make_objective() -> PretrainingObjective:
@@ -70,7 +72,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         raise InputError(
             f"--input_file={settings.input_file}: a record does not fit the model: {one_line(error)[:300]}"
         ) from None
-    if trainer.finished and eval_files:
+    if trainer.finished and eval_files and is_chief(strategy):
         evaluate(trainer.step)
     return results
 

@@ -1,11 +1,13 @@
 """On which devices training runs."""
 
-import json
-import os
-
 import tensorflow as tf
+from absl import logging
+from tensorflow.python.distribute import collective_all_reduce_strategy as _collectives
 
-from ambert_tf.errors import InputError
+from ambert_tf.errors import InputError, one_line
+from ambert_tf.training.cluster import Cluster, cluster_of_environment
+
+START_TIMEOUT_SECONDS = 600  # for the last of the workers to come up
 
 
 def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
@@ -20,12 +22,13 @@ def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
     set up then.
 
     Raises:
-      InputError: there are not as many devices as asked for, or `TF_CONFIG` is no JSON.
+      InputError: there are not as many devices as asked for, or something is wrong with `TF_CONFIG` or a worker.
     """
     if num_replicas is not None and num_replicas < 1:
         raise InputError(f"--num_replicas={num_replicas}: must be at least 1")
-    if _number_of_workers() > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+    cluster = cluster_of_environment()
+    if cluster is not None:
+        return _workers_strategy(cluster, num_replicas)
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus:
         if (num_replicas or 1) > gpus:
@@ -41,15 +44,27 @@ def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
     )
 
 
-def _number_of_workers() -> int:
-    content = os.environ.get("TF_CONFIG", "")
-    if not content:
-        return 1
+def _workers_strategy(cluster: Cluster, num_replicas: int | None) -> tf.distribute.Strategy:
+    """Starts this worker's server and waits for the others."""
+    if num_replicas is not None:
+        raise InputError(f"--num_replicas={num_replicas}: a worker of TF_CONFIG uses all its GPUs; leave the flag out")
+    # TensorFlow waits for ever for a worker that never comes up. It has no public setting for this.
+    _collectives.CollectiveAllReduceExtended._check_health_initial_timeout = START_TIMEOUT_SECONDS
+    own = cluster.addresses[cluster.index]
+    logging.info("worker %d of %d, %s: waiting for the others", cluster.index, len(cluster.addresses), own)
     try:
-        cluster = json.loads(content).get("cluster", {})
-    except (json.JSONDecodeError, AttributeError):
-        raise InputError("TF_CONFIG: is no JSON object such as {'cluster': {'worker': ['host:port', …]}, …}") from None
-    return sum(len(cluster.get(kind, [])) for kind in ("chief", "worker"))
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"TF_CONFIG: the server of this worker cannot start at {own}: {one_line(error)[:200]}"
+        ) from None
+    except RuntimeError as error:
+        if "Timeout" not in str(error):
+            raise
+        raise InputError(
+            f"TF_CONFIG: not all of the {len(cluster.addresses)} workers ({', '.join(cluster.addresses)}) came up "
+            f"within {START_TIMEOUT_SECONDS} s"
+        ) from None
 
 
 def _make_logical_cpus(number: int) -> None:

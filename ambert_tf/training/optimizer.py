@@ -102,23 +102,27 @@ class AdamW:
             named["loss_scale"] = self.loss_scale.variables()
         return named
 
-    def apply_gradients(self, gradients: Sequence[tf.Tensor | None]) -> dict[str, tf.Tensor]:
+    def apply_gradients(
+        self, gradients: Sequence[tf.Tensor | None], loss: tf.Tensor | float = 0.0
+    ) -> dict[str, tf.Tensor]:
         """Adds the replicas' gradients up, clips the sum by its global norm, and updates.
 
         Args:
           gradients: of this replica's share of the loss, times the loss scale; None where the loss does not
             depend on the variable, which then stays as it is (no weight decay either).
+          loss: this replica's share, not scaled; only whether it is finite counts.
 
         Returns:
-          `learning_rate`, and `gradient_norm` before clipping. If the norm is not finite, nothing but `step`
-          and the loss scale has changed.
+          `learning_rate`, `gradient_norm` before clipping and, of float16, `loss_scale`. If the norm or a loss is not
+          finite, nothing but `step` and the loss scale has changed.
         """
         context = tf.distribute.get_replica_context()
         used = [index for index, gradient in enumerate(gradients) if gradient is not None]
         # Token tables get a dense gradient from the tied output anyway.
         dense = [tf.cast(tf.convert_to_tensor(gradients[index]), tf.float32) for index in used]
+        loss = tf.convert_to_tensor(loss)
         if context.num_replicas_in_sync > 1:
-            dense = context.all_reduce(tf.distribute.ReduceOp.SUM, dense)
+            *dense, loss = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, loss])
         scale = self.loss_scale.scale.read_value() if self.loss_scale is not None else tf.constant(1.0)
         norm = tf.linalg.global_norm(dense) / scale
         clip = self.settings.clip_norm
@@ -127,9 +131,10 @@ class AdamW:
         scalars = {"factor": factor, "rate": rate, "decay": rate * self.settings.weight_decay}
         context.merge_call(
             lambda strategy, *values: self._update_all(strategy, used, *values),
-            args=(dense, {**scalars, **self._bias_correction()}, tf.math.is_finite(norm)),
+            args=(dense, {**scalars, **self._bias_correction()}, tf.math.is_finite(norm) & tf.math.is_finite(loss)),
         )
-        return {"learning_rate": rate, "gradient_norm": norm}
+        metrics = {"learning_rate": rate, "gradient_norm": norm}
+        return metrics if self.loss_scale is None else {**metrics, "loss_scale": scale}
 
     def _bias_correction(self) -> dict[str, tf.Tensor]:
         """Returns the powers of the decay rates and the epsilon that `ResourceApplyAdam` takes."""

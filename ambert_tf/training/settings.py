@@ -59,6 +59,9 @@ class TrainingSettings:
     log_steps: int = setting(100, "Updates between two lines of progress and of metrics.jsonl.")
     steps_per_loop: int = setting(1, "Updates in one call of the graph.")
     gradient_accumulation_steps: int = setting(1, "Parts in which each replica takes its batch, to save memory.")
+    on_nonfinite: str = setting(
+        "stop", "At a loss or gradient that is not finite: stop, or skip that update and go on.", ("stop", "skip")
+    )
     use_fp16: bool = setting(False, "Compute in float16 with a dynamic loss scale.")
     use_bf16: bool = setting(False, "Compute in bfloat16.")
     use_xla: bool = setting(False, "Compile with XLA; pads every batch to the longest sequence.")

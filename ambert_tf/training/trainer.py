@@ -8,6 +8,7 @@ from absl import logging
 
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.training.checkpoints import Checkpoints, restore_backbone
+from ambert_tf.training.cluster import check_workers_agree, is_chief, naming_lost_workers
 from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.lamb import Lamb
 from ambert_tf.training.loop import LoopSettings, MakeDataset, Objective, train
@@ -81,12 +82,17 @@ class Trainer(Generic[ObjectiveT]):
             )
             model = self.objective.model
             state = {"optimizer": self.optimizer.variables()}
-            self.checkpoints = Checkpoints(settings.output_dir, model, state, settings.keep_checkpoints)
+            self.checkpoints = Checkpoints(
+                settings.output_dir, model, state, settings.keep_checkpoints, writes=is_chief(strategy)
+            )
             restored = self.checkpoints.restore_latest()
             if restored is None and settings.init_checkpoint:
                 restore_backbone(model, settings.init_checkpoint)
         self.step = int(self.optimizer.step.numpy())
         self.origin = restored or settings.init_checkpoint or "new weights"
+        if strategy.cluster_resolver is not None:
+            with naming_lost_workers(strategy):
+                check_workers_agree(strategy, settings, self.step)
         logging.info(
             "%s parameters in %s on %d replica(s), from %s at step %d of %d", f"{model.count_params():,}",
             settings.precision, strategy.num_replicas_in_sync, self.origin, self.step, num_train_steps,
@@ -98,26 +104,35 @@ class Trainer(Generic[ObjectiveT]):
         return self.step >= self.num_train_steps
 
     def train(
-        self, make_dataset: MakeDataset, evaluate: Evaluate | None = None, save_checkpoints_steps: int | None = None
+        self,
+        make_dataset: MakeDataset,
+        evaluate: Evaluate | None = None,
+        describe_batch: Callable[[int], str] | None = None,
+        save_checkpoints_steps: int | None = None,
     ) -> None:
         """Trains to the last step; does nothing in a run that is there already.
+
+        Of several workers the first one evaluates and writes, while the others wait.
 
         Args:
           make_dataset: see `loop.train`.
           evaluate: called with the step after each checkpoint; what it returns goes to `metrics.jsonl` as `eval_…`.
+          describe_batch: see `loop.train`.
           save_checkpoints_steps: steps between checkpoints, where the settings leave it open.
 
         Raises:
-          InputError: a loss is not finite, the data end, memory or the disk is full.
+          InputError: a loss is not finite, the data end, memory or the disk is full, a worker is lost.
         """
         settings = self.settings
         if self.finished:
             logging.warning("%s: training had reached step %d already; nothing is trained", self.origin, self.step)
             return
-        progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps)
+        progress: Progress | None = None
+        if is_chief(self.strategy):
+            progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps)
 
         def report(step: int) -> None:
-            if evaluate is not None and (results := evaluate(step)):
+            if progress is not None and evaluate is not None and (results := evaluate(step)):
                 progress.write(step, {f"eval_{name}": value for name, value in results.items()})
                 shown = "  ".join(f"{name} {value:.4g}" for name, value in results.items())
                 logging.info("evaluated at step %d: %s", step, shown)
@@ -129,13 +144,18 @@ class Trainer(Generic[ObjectiveT]):
             gradient_accumulation_steps=settings.gradient_accumulation_steps,
             seed=settings.random_seed,
             use_xla=settings.use_xla,
+            on_nonfinite=settings.on_nonfinite,
         )
         try:
-            train(self.strategy, self.objective, self.optimizer, make_dataset, loop, self.checkpoints, progress, report)
+            train(
+                self.strategy, self.objective, self.optimizer, make_dataset, loop, self.checkpoints, progress, report,
+                describe_batch,
+            )  # fmt: skip
         except tf.errors.ResourceExhaustedError as error:
             advice = "lower --train_batch_size or raise --gradient_accumulation_steps"
             if "OOM" not in str(error):  # not memory but the disk
                 advice = f"free space below --output_dir={settings.output_dir}"
             raise InputError(f"{advice}: {one_line(error)[:300]}") from None
         finally:
-            progress.close()
+            if progress is not None:
+                progress.close()

@@ -1,0 +1,139 @@
+"""The workers of `TF_CONFIG`: who they are, whether they agree, and what a lost one means."""
+
+import dataclasses
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.errors import InputError, one_line
+
+_EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
+# What TensorFlow raises in a collective operation when another process is gone or does not answer.
+_PEER_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The processes that train together.
+
+    Attributes:
+      addresses: `host:port` of each, the chief first.
+      index: which of them this process is.
+    """
+
+    addresses: tuple[str, ...]
+    index: int
+
+
+def cluster_of_environment() -> Cluster | None:
+    """Returns what `TF_CONFIG` says, or None without it or with one process in it.
+
+    Raises:
+      InputError: it is not as TensorFlow wants it for training with equal workers.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return None
+    try:
+        content = json.loads(text)
+        jobs = {job: list(addresses) for job, addresses in content.get("cluster", {}).items()}
+        task = content.get("task", {})
+        job, index = task.get("type", "worker"), int(task.get("index", 0))
+    except (ValueError, AttributeError, TypeError):
+        raise InputError(f"TF_CONFIG: is no JSON such as {_EXAMPLE}") from None
+    strange = sorted(set(jobs) - {"chief", "worker"})
+    if strange:
+        raise InputError(f"TF_CONFIG: has a job {strange[0]!r}; all processes train alike and are of the job 'worker'")
+    if len(jobs.get("chief", [])) > 1:
+        raise InputError("TF_CONFIG: names more than one chief; the job 'chief' is one process or left out")
+    addresses = jobs.get("chief", []) + jobs.get("worker", [])
+    if len(addresses) < 2:
+        return None
+    for address in addresses:
+        host, _, port = str(address).rpartition(":")
+        if not host or not port.isdigit():
+            raise InputError(f"TF_CONFIG: {address!r} is no address such as host0:12345")
+        if addresses.count(address) > 1:
+            raise InputError(f"TF_CONFIG: {address} is there twice; each process needs an address of its own")
+    if not 0 <= index < len(jobs.get(job, [])):
+        raise InputError(
+            f"TF_CONFIG: its task is {job} {index}, but the cluster has {len(jobs.get(job, []))} of the job {job!r}"
+        )
+    return Cluster(tuple(addresses), index + (len(jobs.get("chief", [])) if job == "worker" else 0))
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether this process is the one that writes files: the first of the workers, or the only process."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_type or _place(resolver) == 0
+
+
+def _place(resolver: Any) -> int:
+    chiefs = resolver.cluster_spec().as_dict().get("chief", [])
+    return resolver.task_id + (len(chiefs) if resolver.task_type == "worker" else 0)
+
+
+def check_workers_agree(strategy: tf.distribute.Strategy, settings: Any, step: int) -> None:
+    """Compares what the workers were started with; each of them calls this.
+
+    Args:
+      strategy: of all of them.
+      settings: a dataclass, the flags.
+      step: where this worker goes on.
+
+    Raises:
+      InputError: on all workers, if one differs.
+    """
+    values = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+    digest = zlib.crc32(values.encode()) % 2**24  # whole numbers that float32 holds
+    rows = gather_from_replicas(strategy, [step, digest])
+    for replica, (their_step, their_digest) in enumerate(rows.tolist()):
+        if their_digest != rows[0, 1]:
+            raise InputError(
+                f"replica {replica} of {len(rows)} was started with other flags than the first; start the same "
+                "command on all workers"
+            )
+        if their_step != rows[0, 0]:
+            raise InputError(
+                f"--output_dir: replica {replica} of {len(rows)} goes on from step {int(their_step)}, the first from "
+                f"{int(rows[0, 0])}; it must be a directory that all workers see"
+            )
+
+
+def gather_from_replicas(strategy: tf.distribute.Strategy, values: list[float]) -> np.ndarray:
+    """Returns what each replica's process gave, float32 [replicas, values]; it returns when all have called it."""
+    replicas = strategy.num_replicas_in_sync
+
+    def gather() -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        own = tf.one_hot(context.replica_id_in_sync_group, replicas)[:, tf.newaxis] * tf.constant([values], tf.float32)
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    result = tf.function(lambda: strategy.run(gather), autograph=False)()
+    return strategy.experimental_local_results(result)[0].numpy()
+
+
+@contextmanager
+def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns TensorFlow's errors about a worker that is gone into an `InputError`; put it around training."""
+    try:
+        yield
+    except _PEER_ERRORS as error:
+        if strategy.cluster_resolver is None:
+            raise
+        raise InputError(
+            "a worker of TF_CONFIG ended or does not answer any more; start all workers again, training goes on from "
+            f"the last checkpoint ({one_line(error)[:200]})"
+        ) from None
