@@ -32,7 +32,7 @@ class Parameter(NamedTuple):
         """Its name in a state dictionary of transformers' `BertForPreTraining`."""
         head, _, last = self.google.rpartition("/")
         if last in ("output_bias", "output_weights"):
-            last = last.removeprefix("output_").removesuffix("s")
+            last = "weight" if last == "output_weights" else "bias"
         elif head.endswith("embeddings") and last != "LayerNorm":
             last = f"{last}/weight"
         else:
