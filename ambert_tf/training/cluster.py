@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,7 +134,9 @@ def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except _PEER_ERRORS as error:
         if strategy.cluster_resolver is None:
             raise
+        reason = re.search(r"aborted by: (.*?)( Additional|$)", one_line(error))
         raise InputError(
-            "a worker of TF_CONFIG ended or does not answer any more; start all workers again, training goes on from "
-            f"the last checkpoint ({one_line(error)[:200]})"
+            "a worker of TF_CONFIG ended or does not answer any more"
+            + (f" ({reason.group(1)[:200]})" if reason else "")
+            + "; start all workers again, training goes on from the last checkpoint"
         ) from None

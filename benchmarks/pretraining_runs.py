@@ -1,0 +1,56 @@
+"""Runs of run_pretraining.py that the benchmarks of faults start, kill, start again and compare."""
+
+import json
+import os
+import sys
+
+from common import chinese_corpora, corpus_text, make_tokenizer, run_command, text_of_size, write
+
+RATES = "_per_second"
+
+
+def make_records(root: str, corpora: str | None, megabytes: float, num_shards: int = 4) -> None:
+    """Makes `root/tokenizer` and `root/records-…` with dynamic masks of a Chinese text of that size."""
+    text = text_of_size(corpus_text(chinese_corpora(corpora)), int(megabytes * 1e6))
+    corpus = write(os.path.join(root, "corpus.txt"), text)
+    make_tokenizer(corpus, os.path.join(root, "tokenizer"), None)
+    command = [
+        sys.executable, "data/create_pretraining_data.py", f"--input_file={corpus}", f"--tokenizer_dir={root}/tokenizer",
+        f"--output_file={root}/records", "--max_seq_length=64", f"--num_shards={num_shards}", "--masking=dynamic",
+    ]  # fmt: skip
+    run_command(command)
+
+
+def pretraining_command(root: str, output_dir: str, steps: int, checkpoint_steps: int) -> list[str]:
+    """Returns the command of a small run with dropout, shuffling and dynamic masks."""
+    return [
+        sys.executable, "run_pretraining.py", f"--input_file={root}/records-*", f"--tokenizer_dir={root}/tokenizer",
+        f"--output_dir={output_dir}", "--config=tiny", "--train_batch_size=8", f"--num_train_steps={steps}",
+        f"--save_checkpoints_steps={checkpoint_steps}", "--log_steps=1", "--shuffle_buffer=100",
+    ]  # fmt: skip
+
+
+def curve(output_dir: str) -> list[dict[str, float]]:
+    """Returns the lines of `metrics.jsonl` without the speeds."""
+    with open(os.path.join(output_dir, "metrics.jsonl"), encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return [{name: value for name, value in line.items() if RATES not in name} for line in lines]
+
+
+def last_step(output_dir: str) -> int:
+    """Returns the step of the last whole line of `metrics.jsonl`; 0 where there is none yet."""
+    try:
+        with open(os.path.join(output_dir, "metrics.jsonl"), encoding="utf-8") as file:
+            lines = [line for line in file if line.endswith("\n")]
+    except FileNotFoundError:
+        return 0
+    return json.loads(lines[-1])["step"] if lines else 0
+
+
+def first_difference(found: list[dict[str, float]], expected: list[dict[str, float]]) -> str:
+    """Returns where two curves differ, for people; nothing where they are equal."""
+    for one, other in zip(found, expected, strict=False):
+        for name in sorted({*one, *other}):
+            if one.get(name) != other.get(name):
+                return f"step {other['step']}: {name} is {one.get(name)}, undisturbed {other.get(name)}"
+    return "" if len(found) == len(expected) else f"{len(found)} lines, undisturbed {len(expected)}"
