@@ -1,21 +1,45 @@
 #!/usr/bin/env bash
-# Writes requirements.lock anew from pyproject.toml, with the newest versions that fit. Needs the program `uv`
-# (pip install uv, best in an environment of its own).
+# Writes requirements.lock and requirements-peers.lock anew from pyproject.toml, with the newest versions that fit.
+# Needs the program `uv` (pip install uv, best in an environment of its own).
 # Usage: tools/update_lock.sh [OPTION OF uv pip compile ...]     for instance --upgrade-package keras
 set -euo pipefail
 cd "$(dirname "$0")/.."
-new=$(mktemp)
-trap 'rm -f "$new"' EXIT
-cp requirements.lock "$new" 2>/dev/null || true
-uv pip compile pyproject.toml --universal --python-version 3.10 --no-python-downloads --quiet \
-    --extra beam --extra demo --extra dev \
-    --no-emit-index-url --no-header --no-annotate --output-file "$new" "$@"
-{
-    echo "# Exact versions of everything that \`make setup\` installs: the package with its extras beam, demo and dev, for"
-    echo "# Linux and Python 3.10 to 3.13. Written by tools/update_lock.sh from pyproject.toml."
-    # Every line is for Linux and below Python 3.14; only what differs between the lines is worth reading.
-    grep -v '^#' "$new" | sed -E \
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+compile() {
+    uv pip compile "$@" --universal --python-version 3.10 --no-python-downloads --quiet \
+        --no-emit-index-url --no-header --no-annotate
+}
+
+# Every line is for Linux and below Python 3.14; only what differs between the lines is worth reading.
+shorten() {
+    grep -v '^#' "$1" | sed -E \
         -e "s/sys_platform == 'linux'/LINUX/g" -e "s/ and LINUX//g" \
         -e "s/python_full_version < '3.14' and //; s/ and python_full_version < '3.14'//" \
         -e "s/ ; python_full_version < '3.14'$//"
+}
+
+cp requirements.lock "$work/main" 2>/dev/null || true
+main=(--extra beam --extra demo --extra dev --extra interop)
+compile pyproject.toml "${main[@]}" --output-file "$work/main" "$@"
+{
+    echo "# Exact versions of everything that \`make setup\` installs: the package with its extras beam, demo, dev and"
+    echo "# interop, for Linux and Python 3.10 to 3.13. Written by tools/update_lock.sh from pyproject.toml."
+    shorten "$work/main"
 } >requirements.lock
+
+# PyTorch exists for few kinds of processors, which uv minds, and in builds with and without CUDA's libraries. So it
+# stands for itself here, with those of its requirements that all builds have.
+torch=$(sed -nE 's/^peers = .*"torch~=([0-9.]+)".*/\1/p' pyproject.toml)
+echo "torch ; python_version < '3'" >"$work/without-torch"
+printf '%s\n' jinja2 networkx sympy >"$work/of-torch"
+cat requirements.lock requirements-peers.lock >"$work/peers" 2>/dev/null || true
+compile pyproject.toml "$work/of-torch" "${main[@]}" --extra peers --override "$work/without-torch" \
+    --output-file "$work/peers" "$@"
+{
+    echo "# What \`make test\` and \`make bench\` install beside requirements.lock, the extra peers: what ours is compared"
+    echo "# with. pip takes PyTorch's build for the CPU (0.2 GB) where it finds one, otherwise the one for CUDA with all of"
+    echo "# CUDA's libraries (3 GB). Written by tools/update_lock.sh."
+    { shorten "$work/peers" | grep -vxFf requirements.lock; echo "torch==$torch"; } | sort
+} >requirements-peers.lock
