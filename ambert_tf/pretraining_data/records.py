@@ -6,6 +6,7 @@ little-endian.
 
 import dataclasses
 import gzip
+import itertools
 import os
 import struct
 import zlib
@@ -150,7 +151,19 @@ def find_damaged_record(files: Sequence[str]) -> InputError | None:
         except InputError as error:
             return error
         except tf.errors.DataLossError:
-            return InputError(f"{name}: record {index} is damaged (its checksum does not fit); make the file again")
+            return InputError(
+                f"{name}: record {index}, at byte {_position(name, index)}, is damaged (its checksum does not fit); "
+                "make the file again"
+            )
         except ValueError:
-            return InputError(f"{name}: record {index} is no tf.train.Example; {_WHAT_WOULD_BE_RIGHT}")
+            return InputError(
+                f"{name}: record {index}, at byte {_position(name, index)}, is no tf.train.Example; "
+                f"{_WHAT_WOULD_BE_RIGHT}"
+            )
     return None
+
+
+def _position(name: str, index: int) -> int:
+    """Returns at which byte of a file, of the unpacked stream where it is compressed, a record begins."""
+    lengths = itertools.islice(_record_lengths(name), index)
+    return sum(_HEADER_BYTES + length + _FOOTER_BYTES for length in lengths)

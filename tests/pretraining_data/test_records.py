@@ -63,16 +63,23 @@ def test_a_damaged_record_is_named(tmp_path):
     write_records(path, records)
     content = bytearray(path.read_bytes())
     # 16 bytes frame a record; this is in the middle of record 12.
-    content[sum(len(record) + 16 for record in records[:12]) + 50] ^= 1
+    start = sum(len(record) + 16 for record in records[:12])
+    content[start + 50] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"bad: record 12 is damaged"), naming_damaged_files([good, str(path)]):
+    with (
+        pytest.raises(InputError, match=rf"bad: record 12, at byte {start}, is damaged"),
+        naming_damaged_files([good, str(path)]),
+    ):
         for _ in pretraining_dataset([good, str(path)], batch_size=4, num_epochs=1):
             pass
 
 
 def test_a_foreign_record_is_named(tmp_path):
     name = write_records(tmp_path / "x", [*make_records(range(5)), b"\xff\xff\xff"])
-    with pytest.raises(InputError, match=r"x: record 5 is no tf\.train\.Example"), naming_damaged_files([name]):
+    with (
+        pytest.raises(InputError, match=r"x: record 5, at byte \d+, is no tf\.train\.Example"),
+        naming_damaged_files([name]),
+    ):
         for _ in pretraining_dataset([name], batch_size=4, num_epochs=1):
             pass
 
