@@ -85,13 +85,17 @@ def own_tokenizer(bert: Bert) -> MultiGrainedTokenizer:
     )
 
 
-def check_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, tokenizer_dir: str) -> None:
+def check_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) -> None:
     """Checks that a tokenizer's fine tokens are those that a BERT was trained with.
+
+    Args:
+      bert: the BERT.
+      tokenizer: to check.
+      where: the tokenizer, for errors.
 
     Raises:
       InputError: they are not.
     """
-    where = f"--tokenizer_dir={tokenizer_dir}"
     vocab = bert.vocab
     if tokenizer.fine_vocab_size != bert.config.vocab_size:
         raise InputError(

@@ -109,7 +109,7 @@ def _to_ambert(settings: ConversionSettings, bert: Bert) -> None:
     model_type = settings.model_type or "bert_fine"
     if settings.tokenizer_dir is not None:
         tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
-        check_tokenizer(bert, tokenizer, settings.tokenizer_dir)
+        check_tokenizer(bert, tokenizer, f"--tokenizer_dir={settings.tokenizer_dir}")
     elif settings.from_format == AMBERT:
         tokenizer = read_ambert_tokenizer(settings.input)
     else:

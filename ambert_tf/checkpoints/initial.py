@@ -44,7 +44,7 @@ def restore_initial(
     if not is_bert(path):
         return restore_backbone(model, path, flag)
     bert = read_bert(path, flag)
-    check_tokenizer(bert, tokenizer, "the model's tokenizer")
+    check_tokenizer(bert, tokenizer, "the tokenizer")
     _check_config(bert, model.config, flag)
     start_variables(model.variables, bert, tokenizer)
     return bert.source
@@ -70,7 +70,7 @@ def initial_model(
             raise InputError(f"--tokenizer_dir is needed: --{flag}={path} does not say which coarse tokens there are")
         return bert.config, own_tokenizer(bert)
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
-    check_tokenizer(bert, tokenizer, tokenizer_dir)
+    check_tokenizer(bert, tokenizer, f"--tokenizer_dir={tokenizer_dir}")
     return started_config(bert, model_type or "ambert", tokenizer), tokenizer
 
 

@@ -1,11 +1,13 @@
 """Pre-training: what `run_pretraining.py` does."""
 
+import functools
 import json
 import os
 from collections.abc import Mapping
 
 import tensorflow as tf
 
+from ambert_tf.checkpoints.initial import restore_initial
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import atomic_path, input_files
 from ambert_tf.modeling.pretraining_model import PretrainingModel
@@ -54,7 +56,14 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             PretrainingModel(config, facts.next_sentence, settings.use_xla, settings.random_seed, dtype=policy)
         )
 
-    trainer = Trainer(settings, strategy, make_objective, settings.num_train_steps, settings.warmup_steps)
+    trainer = Trainer(
+        settings,
+        strategy,
+        make_objective,
+        settings.num_train_steps,
+        settings.warmup_steps,
+        functools.partial(restore_initial, tokenizer=tokenizer),
+    )
     evaluator = Evaluator(trainer.objective.evaluation_sums, lambda: data.evaluation(eval_files))
     results: dict[str, float] = {}
 

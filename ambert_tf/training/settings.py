@@ -45,7 +45,11 @@ class TrainingSettings:
     model_type: str | None = setting(
         None, "With --config: the model; by default the configuration's, ambert for a preset.", MODEL_TYPES
     )
-    init_checkpoint: str | None = setting(None, "Model directory or checkpoint whose encoder weights to start from.")
+    init_checkpoint: str | None = setting(
+        None,
+        "Whose weights to start from: a model directory or checkpoint, a checkpoint of Google's BERT, or a directory of "
+        "Hugging Face's.",
+    )
     train_batch_size: int = setting(32, "Sequences an update, over all replicas.")
     eval_batch_size: int = setting(32, "Sequences an evaluation step.")
     optimizer: str = setting(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+import keras
 import tensorflow as tf
 from absl import logging
 
@@ -51,6 +52,7 @@ class Trainer(Generic[ObjectiveT]):
       make_objective: makes what is trained, called in the strategy's scope; the model takes `POLICIES[precision]`.
       num_train_steps: the last step.
       num_warmup_steps: steps over which the learning rate rises.
+      restore_initial: gives the model the weights of `settings.init_checkpoint`, the second argument.
 
     Attributes:
       objective: what `make_objective` returned.
@@ -68,6 +70,7 @@ class Trainer(Generic[ObjectiveT]):
         make_objective: Callable[[], ObjectiveT],
         num_train_steps: int,
         num_warmup_steps: int,
+        restore_initial: Callable[[keras.Model, str], object] = restore_backbone,
     ) -> None:
         self.settings = settings
         self.strategy = strategy
@@ -87,7 +90,7 @@ class Trainer(Generic[ObjectiveT]):
             )
             restored = self.checkpoints.restore_latest()
             if restored is None and settings.init_checkpoint:
-                restore_backbone(model, settings.init_checkpoint)
+                restore_initial(model, settings.init_checkpoint)
         self.step = int(self.optimizer.step.numpy())
         self.origin = restored or settings.init_checkpoint or "new weights"
         if strategy.cluster_resolver is not None:
