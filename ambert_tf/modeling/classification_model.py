@@ -1,4 +1,4 @@
-"""A model with the heads of eq. (2): what classification tasks fine-tune, predict with and serve."""
+"""A model with the heads of eq. (2): what tasks with a prediction a sequence fine-tune, predict with and serve."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,9 +10,12 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.modeling.heads import ClassificationHeads
-from ambert_tf.modeling.models import build_model
+from ambert_tf.modeling.models import PAD_ID, build_model
 
 INFERENCES = ("joint", "fine", "coarse")
+
+
+EMPTY_CHOICE = -1e9  # logit of a choice that an example does not have
 
 
 class ClassificationModel(keras.Model):
@@ -20,7 +23,7 @@ class ClassificationModel(keras.Model):
 
     Args:
       config: sizes.
-      num_classes: logits a head.
+      num_classes: logits a head; 1 for regression and multiple choice.
       seed: of the initial weights.
       dtype: Keras' dtype policy; None for Keras' current one.
     """
@@ -54,13 +57,30 @@ class ClassificationModel(keras.Model):
         """Classifies.
 
         Args:
-          inputs: the backbone's: for each grain g `g_input_ids` and `g_segment_ids`, int32 [batch, g_length].
+          inputs: the backbone's: for each grain g `g_input_ids` and `g_segment_ids`, int32 [batch, g_length]; or in
+            multiple choice [batch, choices, g_length], a choice that is not there all padding.
           training: whether dropout is on.
           seed: of the dropout, int32 [2].
 
         Returns:
-          Logits, float32 [batch, num_classes], by head; `joint` is what a prediction takes.
+          Logits, float32 [batch, num_classes], or in multiple choice [batch, choices], by head; `joint` is what a
+          prediction takes.
         """
+        first = inputs[f"{self.config.grains[0]}_input_ids"]
+        if first.shape.rank != 3:
+            return self._classify(inputs, training, seed)
+        flat = {
+            name: tf.reshape(value, [-1, tf.shape(value)[2]]) for name, value in inputs.items() if value.shape.rank == 3
+        }
+        there = first[:, :, 0] != PAD_ID
+        return {
+            name: tf.where(there, tf.reshape(values, tf.shape(there)), EMPTY_CHOICE)
+            for name, values in self._classify(flat, training, seed).items()
+        }
+
+    def _classify(
+        self, inputs: Mapping[str, tf.Tensor], training: bool, seed: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
         sequence_outputs = self.backbone(inputs, training=training, seed=seed)
         pooled = {
             grain: self.backbone.pool(grain, sequence_outputs[grain]) for grain in self.backbone.classification_grains

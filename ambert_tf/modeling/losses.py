@@ -1,8 +1,11 @@
 """The paper's training objectives: eq. (1) for pre-training and eq. (2) for fine-tuning."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
+
+HEADS = ("fine", "coarse", "joint")
 
 
 @tf.custom_gradient
@@ -110,23 +113,90 @@ def classification_loss(
       weights: float32 [batch], 0 for an example that does not count; all 1 by default.
       total: what to divide the sums over the batch by; the sum of `weights` by default.
 
+    In multiple choice the classes are the choices, whose logits come from one sequence each.
+
     Returns:
       The loss, and its parts by name: `fine_loss`, `coarse_loss`, `joint_loss`, `agreement_loss` (before λ).
     """
-    weights = tf.ones_like(logits["joint"][:, 0]) if weights is None else weights
+    names = HEADS if len(logits) == 3 else ("joint",)
+    losses = {
+        name: tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits[name]) for name in names
+    }
+    distance = None
+    if len(logits) == 3:
+        distance = agreement_loss(logits["fine"], logits["coarse"], agreement_of, agreement_squared)
+    return _weighted_sum(losses, distance, agreement_weight, weights, total)
+
+
+def regression_loss(
+    logits: Mapping[str, tf.Tensor],
+    scores: tf.Tensor,
+    agreement_weight: float = 1.0,
+    agreement_of: str = "probabilities",
+    agreement_squared: bool = False,
+    weights: tf.Tensor | None = None,
+    total: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Eq. (2) where a number is predicted: the log losses become squared errors, and the agreement a distance.
+
+    A squared error is the log loss of a normal distribution around the prediction, but for constants. The heads'
+    predictions ŷ are the numbers themselves, so `‖ŷ_x − ŷ_z‖₂` is their absolute difference.
+
+    Args:
+      logits: by head, float32 [batch, 1].
+      scores: float32 [batch].
+      agreement_of: of no effect: there are no probabilities.
+
+    The other arguments and what it returns are `classification_loss`'s.
+    """
+    names = HEADS if len(logits) == 3 else ("joint",)
+    losses = {name: tf.math.squared_difference(logits[name][:, 0], scores) for name in names}
+    distance = None
+    if len(logits) == 3:
+        difference = logits["fine"][:, 0] - logits["coarse"][:, 0]
+        distance = tf.square(difference) if agreement_squared else tf.abs(difference)
+    return _weighted_sum(losses, distance, agreement_weight, weights, total)
+
+
+def span_loss(
+    logits: Mapping[str, tf.Tensor], starts: tf.Tensor, ends: tf.Tensor, **arguments: Any
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Eq. (2) for spans: the mean of what it is for the start and for the end of the answer.
+
+    Each is a classification whose classes are the fine positions of the sequence: a head's prediction ŷ is a
+    distribution over them, and the agreement the distance of the fine and the coarse head's distributions.
+
+    Args:
+      logits: by head, float32 [batch, fine_length, 2]: of being the first and the last token.
+      starts: int32 [batch], fine positions; 0, that of [CLS], for no answer in this sequence.
+      ends: int32 [batch].
+      **arguments: `classification_loss`'s.
+    """
+    results = [
+        classification_loss({name: values[:, :, end] for name, values in logits.items()}, positions, **arguments)
+        for end, positions in enumerate((starts, ends))
+    ]
+    (first, first_parts), (last, last_parts) = results
+    return (first + last) / 2, {name: (value + last_parts[name]) / 2 for name, value in first_parts.items()}
+
+
+def _weighted_sum(
+    losses: Mapping[str, tf.Tensor],
+    distance: tf.Tensor | None,
+    agreement_weight: float,
+    weights: tf.Tensor | None,
+    total: tf.Tensor | None,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Returns eq. (2) of the heads' losses and their agreement, each float32 [batch]."""
+    weights = tf.ones_like(losses["joint"]) if weights is None else weights
     total = tf.reduce_sum(weights) if total is None else total
 
     def mean(values: tf.Tensor) -> tf.Tensor:
         return tf.math.divide_no_nan(tf.reduce_sum(values * weights), total)
 
-    names = ("fine", "coarse", "joint") if len(logits) == 3 else ("joint",)
-    parts = {
-        f"{name}_loss": mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits[name]))
-        for name in names
-    }
+    parts = {f"{name}_loss": mean(values) for name, values in losses.items()}
     loss = tf.add_n(list(parts.values()))
-    if len(logits) == 3:
-        distance = agreement_loss(logits["fine"], logits["coarse"], agreement_of, agreement_squared)
+    if distance is not None:
         parts["agreement_loss"] = mean(distance)
         loss += agreement_weight * parts["agreement_loss"]
     return loss, parts

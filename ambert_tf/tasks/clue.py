@@ -1,42 +1,196 @@
-"""CLUE's classification tasks (Xu et al., 2020, "CLUE: A Chinese Language Understanding Evaluation Benchmark")."""
+"""CLUE's tasks (Xu et al., 2020, "CLUE: A Chinese Language Understanding Evaluation Benchmark"), versions 1.0 and 1.1.
 
-from ambert_tf.tasks.declaration import ClassificationTask, Label, Texts
+The presets are those of CLUE's own BERT baselines, in its repository's `baselines/models_pytorch`; the names of the
+leaderboard files are those of its notes on submission.
+"""
+
+import dataclasses
+
+from ambert_tf.tasks.choice_files import c3_records, chid_records
+from ambert_tf.tasks.choice_texts import idioms_in_blank, question_and_choices
+from ambert_tf.tasks.declaration import (
+    Label,
+    Leaderboard,
+    Preset,
+    ReadOptions,
+    Task,
+    Texts,
+    files,
+    named_labels,
+)
 from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.marked_spans import PRONOUNS_OF_WOMEN, pronoun, text_with_marks
+from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE
 
 CLUE_PAGE = "https://github.com/CLUEbenchmark/CLUE"
+CLUE_SOURCE = "CLUE's BERT baseline (CLUEbenchmark/CLUE, baselines/models_pytorch)"
+TESTS = "test1.1.json|test.json|test1.0.json"
 
 
-def _tnews_texts(record: Record, augment: bool) -> Texts:
+def clue_leaderboard(name: str, versions: bool = False, format: str = "clue") -> Leaderboard:
+    """Returns CLUE's file for a task; `versions` where CLUE 1.0 and 1.1 have test sets of their own."""
+    by_version = {"1.0": f"{name}10_predict.json", "1.1": f"{name}11_predict.json"} if versions else {}
+    return Leaderboard(file=f"{name}_predict.json", format=format, versions=by_version)
+
+
+def _tnews_texts(record: Record, options: ReadOptions) -> Texts:
     sentence = record.string("sentence")
     keywords = record.string("keywords", default="")
-    return Texts(f"{sentence}。{keywords}" if augment and keywords else sentence)
+    return Texts(f"{sentence}。{keywords}" if options.augment and keywords else sentence)
 
 
-TNEWS = ClassificationTask(
+def _sentence(record: Record, options: ReadOptions) -> Texts:
+    return Texts(record.string("sentence"))
+
+
+def _sentence_pair(record: Record, options: ReadOptions) -> Texts:
+    return Texts(record.string("sentence1"), record.string("sentence2"))
+
+
+def _csl_texts(record: Record, options: ReadOptions) -> Texts:
+    # The paper's special token is not legible in its text; a sign that no keyword has stands for it here.
+    between = "；" if options.augment else " "
+    return Texts(between.join(record.strings("keyword")), record.string("abst"))
+
+
+NEWS = {
+    "100": "news_story", "101": "news_culture", "102": "news_entertainment", "103": "news_sports",
+    "104": "news_finance", "106": "news_house", "107": "news_car", "108": "news_edu", "109": "news_tech",
+    "110": "news_military", "112": "news_travel", "113": "news_world", "114": "news_stock",
+    "115": "news_agriculture", "116": "news_game",
+}  # fmt: skip
+
+TNEWS = Task(
     name="tnews",
     description="titles of short news articles, 15 classes",
     texts=_tnews_texts,
-    labels=(
-        Label("100", "news_story"),
-        Label("101", "news_culture"),
-        Label("102", "news_entertainment"),
-        Label("103", "news_sports"),
-        Label("104", "news_finance"),
-        Label("106", "news_house"),
-        Label("107", "news_car"),
-        Label("108", "news_edu"),
-        Label("109", "news_tech"),
-        Label("110", "news_military"),
-        Label("112", "news_travel"),
-        Label("113", "news_world"),
-        Label("114", "news_stock"),
-        Label("115", "news_agriculture"),
-        Label("116", "news_game"),
-    ),
+    files=files(test=TESTS),
+    directories=("tnews", "tnews_public"),
+    labels=tuple(Label(name, description) for name, description in NEWS.items()),
     # Appendix D: "we use both keywords and titles".
     augmentation="keywords joined to the title by a full stop",
-    leaderboard_file="tnews_predict.json",
+    leaderboard=clue_leaderboard("tnews", versions=True),
     download_page=CLUE_PAGE,
+    preset=Preset(learning_rate=2e-5, train_batch_size=16, source=CLUE_SOURCE),
 )
 
-TASKS = (TNEWS,)
+IFLYTEK = Task(
+    name="iflytek",
+    description="descriptions of applications, 119 classes",
+    texts=_sentence,
+    directories=("iflytek", "iflytek_public"),
+    labels=named_labels(*map(str, range(119))),
+    leaderboard=clue_leaderboard("iflytek"),
+    download_page=CLUE_PAGE,
+    preset=Preset(learning_rate=2e-5, train_batch_size=16, source=CLUE_SOURCE),
+)
+
+CLUEWSC2020 = Task(
+    name="cluewsc2020",
+    description="whether a marked pronoun stands for a marked noun",
+    texts=text_with_marks,
+    files=files(test=TESTS),
+    directories=("cluewsc2020", "cluewsc2020_public", "cluewsc", "wsc"),
+    labels=named_labels("true", "false"),
+    # Appendix D: "we duplicate a few instances having pronouns in the training data such as 她 (she)".
+    augmentation=f"training examples whose pronoun is one of {' '.join(PRONOUNS_OF_WOMEN)} taken twice",
+    copies=lambda record: 2 if pronoun(record) in PRONOUNS_OF_WOMEN else 1,
+    leaderboard=clue_leaderboard("cluewsc", versions=True),
+    download_page=CLUE_PAGE,
+    preset=Preset(learning_rate=1e-5, train_batch_size=16, num_train_epochs=50, source=CLUE_SOURCE),
+)
+
+AFQMC = Task(
+    name="afqmc",
+    description="pairs of questions to a bank, of one meaning or not",
+    texts=_sentence_pair,
+    pair=True,
+    directories=("afqmc", "afqmc_public"),
+    labels=named_labels("0", "1"),
+    leaderboard=clue_leaderboard("afqmc"),
+    download_page=CLUE_PAGE,
+    preset=Preset(learning_rate=2e-5, train_batch_size=16, source=CLUE_SOURCE),
+)
+
+CSL = Task(
+    name="csl",
+    description="whether all keywords are those of a paper's abstract",
+    texts=_csl_texts,
+    pair=True,
+    directories=("csl", "csl_public"),
+    labels=named_labels("0", "1"),
+    # Appendix D: "we concatenate keywords with a special token".
+    augmentation="keywords joined by ；",
+    leaderboard=clue_leaderboard("csl"),
+    download_page=CLUE_PAGE,
+    preset=Preset(
+        learning_rate=1e-5, train_batch_size=8, num_train_epochs=5, max_seq_length=256, source=CLUE_SOURCE
+    ),
+)
+
+CMNLI = Task(
+    name="cmnli",
+    description="pairs of sentences: entailment, neutral or contradiction; translated from MNLI",
+    texts=_sentence_pair,
+    pair=True,
+    directories=("cmnli", "cmnli_public"),
+    labels=named_labels("entailment", "neutral", "contradiction"),
+    no_gold_labels=frozenset(("-",)),
+    leaderboard=clue_leaderboard("cmnli"),
+    download_page=CLUE_PAGE,
+    preset=Preset(learning_rate=3e-5, train_batch_size=16, source=CLUE_SOURCE),
+)
+
+OCNLI = dataclasses.replace(
+    CMNLI,
+    name="ocnli",
+    description="pairs of sentences: entailment, neutral or contradiction; originally Chinese",
+    files=files(train="train.50k.json|train.json|train.30k.json|train.10k.json|train.3k.json"),
+    directories=("ocnli", "ocnli_public"),
+    leaderboard=Leaderboard(file="ocnli_50k_predict.json", format="clue"),
+    download_page="https://github.com/CLUEbenchmark/OCNLI",
+    preset=Preset(learning_rate=3e-5, train_batch_size=16, num_train_epochs=2, source=CLUE_SOURCE),
+)
+
+CHID = Task(
+    name="chid",
+    description="idioms for the blanks of texts, ten candidates for each group of blanks",
+    form=MULTIPLE_CHOICE,
+    texts=idioms_in_blank,
+    pair=True,
+    records=chid_records,
+    files=files(test=TESTS),
+    directories=("chid", "chid_public"),
+    label_key="answer",
+    choices=10,
+    leaderboard=clue_leaderboard("chid", versions=True, format="choice_by_id"),
+    download_page=CLUE_PAGE,
+    preset=Preset(
+        learning_rate=2e-5, train_batch_size=24, max_seq_length=64, warmup_proportion=0.06, source=CLUE_SOURCE
+    ),
+)
+
+C3 = Task(
+    name="c3",
+    description="questions on a dialogue or a text, two to four choices",
+    form=MULTIPLE_CHOICE,
+    texts=question_and_choices,
+    pair=True,
+    records=c3_records,
+    files=files(
+        "m-train.json+d-train.json|train.json",
+        "m-dev.json+d-dev.json|dev.json",
+        "test1.1.json|test1.0.json|m-test.json+d-test.json|test.json",
+    ),
+    directories=("c3", "c3_public"),
+    label_key="answer",
+    choices=4,
+    leaderboard=clue_leaderboard("c3", versions=True, format="choice_lines"),
+    download_page="https://dataset.org/c3/",
+    preset=Preset(
+        learning_rate=2e-5, train_batch_size=24, num_train_epochs=8, max_seq_length=512, warmup_proportion=0.05,
+        source=CLUE_SOURCE,
+    ),
+)  # fmt: skip
+
+TASKS = (TNEWS, IFLYTEK, CLUEWSC2020, AFQMC, CSL, CMNLI, OCNLI, CHID, C3)

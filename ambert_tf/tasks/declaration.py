@@ -1,16 +1,20 @@
-"""What a classification task is: a short declaration of its files, its records and its labels."""
+"""What a fine-tuning task is: a short declaration of its files, records, labels, metric and usual settings."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.json_lines import Record, read_json_lines
+from ambert_tf.training.fine_tuned import CLASSIFICATION
 
 SPLITS = ("train", "dev", "test")
 
+# The files that make up a split: each inner tuple is one way the download may come, all of whose files are read.
+SplitFiles = tuple[tuple[str, ...], ...]
+
 
 class Texts(NamedTuple):
-    """The text or the two texts of an example."""
+    """The text or the two texts of one sequence."""
 
     text: str
     text_pair: str | None = None
@@ -28,41 +32,155 @@ class Example(NamedTuple):
 
     Attributes:
       id: as the data give it, or the number of its record, from 0.
-      texts: what is classified.
-      label: index of its label; None where it has none.
+      rows: what is classified; in multiple choice one for each choice.
+      label: index of its label or of the right choice, or the score to predict; None where there is none.
+      group: examples of one group choose among the same candidates, each of which is right once at most.
     """
 
     id: int | str
-    texts: Texts
-    label: int | None
+    rows: tuple[Texts, ...]
+    label: int | float | None
+    group: int | str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadOptions:
+    """How texts are made of records.
+
+    Attributes:
+      augment: whether to apply the task's data augmentation.
+      max_seq_length: fine tokens at most; a text of which only a middle part matters is cut to that part.
+    """
+
+    augment: bool = True
+    max_seq_length: int = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassificationTask:
-    """A task that gives a text, or a pair of texts, one of several labels.
+class Preset:
+    """What a task is fine-tuned with where flags do not say otherwise.
+
+    Attributes:
+      source: where these values were published.
+    """
+
+    learning_rate: float = 2e-5
+    train_batch_size: int = 32
+    num_train_epochs: float = 3.0
+    max_seq_length: int = 128
+    warmup_proportion: float = 0.1
+    doc_stride: int = 128
+    max_query_length: int = 64
+    max_answer_length: int = 30
+    source: str
+
+
+OWN_DATA = Preset(learning_rate=3e-5, source="BERT (Devlin et al., 2019), Appendix A.3")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """The file that a leaderboard takes.
+
+    Attributes:
+      file: its name.
+      format: a key of `leaderboard.FORMATS`.
+      versions: names for a version of the test set, by the version (`1.0`, `1.1`) that stands in the test file's name;
+        the last one is that of a test file without a version. Written beside `file`.
+    """
+
+    file: str
+    format: str
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TfdsSource:
+    """Where TensorFlow Datasets has a task.
+
+    Attributes:
+      names: data sets, such as `glue/cola`, all of which are read.
+      splits: TFDS's split by ours; those that it lacks are left out.
+      columns: the record's key by the key of TFDS, where they differ.
+    """
+
+    names: tuple[str, ...]
+    splits: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {"train": "train", "dev": "validation", "test": "test"}
+    )
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def files(train: str = "train.json", dev: str = "dev.json", test: str = "test.json") -> dict[str, SplitFiles]:
+    """Returns the files of each split; `|` stands between names to choose from and `+` between files read together."""
+    return {
+        split: tuple(tuple(names.split("+")) for names in choices.split("|"))
+        for split, choices in zip(SPLITS, (train, dev, test), strict=True)
+        if choices
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task that one of the models is fine-tuned on.
 
     Attributes:
       name: for `--task_name`.
       description: one line.
-      texts: takes the texts out of a record; the flag is whether to augment them.
+      form: `classification`, `regression`, `multiple_choice` or `spans`.
+      texts: makes the texts of a record: one `Texts`, or in multiple choice a tuple of them.
       pair: whether there are two texts.
-      files: the file of each split, in `--data_dir`; JSON lines.
-      label_key: the record's key for the label.
+      records: reads a file; takes its path and the flag that named it.
+      files: see `files`.
+      directories: names of the official download's folder, to find the data by.
+      label_key: the record's key for the label, the score or the index of the right choice.
+      id_keys: the record's keys for its id, the first that is there.
       labels: all labels; None to take them from `labels.json`, or from the training file.
+      no_gold_labels: labels that stand for none: the annotators did not agree. Such examples are left out.
+      score_range: of a regression.
+      choices: candidates an example has at most, in multiple choice.
+      null_answers: whether a question may have no answer, in span extraction.
       augmentation: what `--data_augmentation` does, where the task has one.
-      leaderboard_file: file name of the predictions that the leaderboard takes.
+      copies: how often a record is trained on, with augmentation.
+      metrics: names in `metrics.METRICS`; the first one chooses the best checkpoint.
+      positive_label: the label that `f1` is of.
+      leaderboard: the file for it.
       download_page: where the data are to be had.
+      preset: the usual settings.
+      agreement_weight: λ of eq. (2).
+      tfds: where TensorFlow Datasets has it.
+      trained_as: the task whose model this one is evaluated with, where it has no training data of its own.
+      also: names of tasks which a model of this one is evaluated on too, where their files are there.
     """
 
     name: str
     description: str
-    texts: Callable[[Record, bool], Texts]
+    form: str = CLASSIFICATION
+    texts: Callable[[Record, ReadOptions], Texts | tuple[Texts, ...]]
     pair: bool = False
-    files: dict[str, str] = dataclasses.field(
-        default_factory=lambda: {"train": "train.json", "dev": "dev.json", "test": "test.json"}
-    )
+    records: Callable[[str, str], Iterator[Record]] = read_json_lines
+    files: Mapping[str, SplitFiles] = dataclasses.field(default_factory=files)
+    directories: tuple[str, ...] = ()
     label_key: str = "label"
+    id_keys: tuple[str, ...] = ("id", "index", "idx")
     labels: tuple[Label, ...] | None = None
+    no_gold_labels: frozenset[str] = frozenset()
+    score_range: tuple[float, float] | None = None
+    choices: int = 0
+    null_answers: bool = False
     augmentation: str | None = None
-    leaderboard_file: str | None = None
+    copies: Callable[[Record], int] = lambda record: 1
+    metrics: tuple[str, ...] = ("accuracy",)
+    positive_label: str | None = None
+    leaderboard: Leaderboard | None = None
     download_page: str | None = None
+    preset: Preset = OWN_DATA
+    agreement_weight: float = 1.0
+    tfds: TfdsSource | None = None
+    trained_as: str | None = None
+    also: tuple[str, ...] = ()
+
+
+def named_labels(*names: str) -> tuple[Label, ...]:
+    """Returns labels without descriptions."""
+    return tuple(Label(name) for name in names)

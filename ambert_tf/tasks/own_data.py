@@ -1,28 +1,75 @@
-"""Tasks for data of one's own: JSON lines with a text or two and a label."""
+"""Tasks for data of one's own: JSON lines, or tables with a header; a text or two and what to predict."""
 
-from ambert_tf.tasks.declaration import ClassificationTask, Texts
-from ambert_tf.tasks.json_lines import Record
+from collections.abc import Iterator
+
+from ambert_tf.tasks.choice_texts import question_and_choices
+from ambert_tf.tasks.declaration import ReadOptions, Task, Texts, files
+from ambert_tf.tasks.json_lines import Record, read_json_lines
+from ambert_tf.tasks.tables import csv_table
+from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, REGRESSION
 
 
-def _sentence(record: Record, augment: bool) -> Texts:
+def own_records(path: str, flag: str) -> Iterator[Record]:
+    """Reads a table from `.csv` and `.tsv`, and JSON lines from any other file."""
+    return csv_table(path, flag) if path.endswith((".csv", ".tsv")) else read_json_lines(path, flag)
+
+
+ANY_FORMAT = files(*("|".join(f"{split}.{end}" for end in ("json", "jsonl", "csv", "tsv"))
+                     for split in ("train", "dev", "test")))  # fmt: skip
+
+
+def _sentence(record: Record, options: ReadOptions) -> Texts:
     return Texts(record.string("sentence"))
 
 
-def _sentence_pair(record: Record, augment: bool) -> Texts:
+def _sentence_pair(record: Record, options: ReadOptions) -> Texts:
     return Texts(record.string("sentence1"), record.string("sentence2"))
 
 
-SENTENCE = ClassificationTask(
-    name="sentence", description="own data: JSON lines with sentence and label", texts=_sentence
+SENTENCE = Task(
+    name="sentence",
+    description="own data: JSON lines or a table with sentence and label",
+    texts=_sentence,
+    records=own_records,
+    files=ANY_FORMAT,
 )
 
-SENTENCE_PAIR = ClassificationTask(
+SENTENCE_PAIR = Task(
     name="sentence_pair",
-    description="own data: JSON lines with sentence1, sentence2 and label",
+    description="own data: JSON lines or a table with sentence1, sentence2 and label",
     texts=_sentence_pair,
     pair=True,
+    records=own_records,
+    files=ANY_FORMAT,
 )
 
-REVIEWS = ClassificationTask(name="reviews", description="own data: reviews, as `sentence`", texts=_sentence)
+SCORE = Task(
+    name="sentence_pair_score",
+    description="own data: JSON lines or a table with sentence1, sentence2 and score, a number",
+    form=REGRESSION,
+    texts=_sentence_pair,
+    pair=True,
+    records=own_records,
+    files=ANY_FORMAT,
+    label_key="score",
+    metrics=("pearson", "spearman"),
+)
 
-TASKS = (SENTENCE, SENTENCE_PAIR, REVIEWS)
+CHOICE = Task(
+    name="choice",
+    description="own data: JSON lines with context, question, choices (a list) and answer (an index from 0)",
+    form=MULTIPLE_CHOICE,
+    texts=question_and_choices,
+    pair=True,
+    label_key="answer",
+)
+
+REVIEWS = Task(
+    name="reviews",
+    description="own data: reviews, as `sentence`",
+    texts=_sentence,
+    records=own_records,
+    files=ANY_FORMAT,
+)
+
+TASKS = (SENTENCE, SENTENCE_PAIR, SCORE, CHOICE, REVIEWS)

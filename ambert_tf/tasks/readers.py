@@ -1,101 +1,194 @@
 """Finds and reads the examples of a task."""
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.declaration import ClassificationTask, Example
-from ambert_tf.tasks.json_lines import Record, read_json_lines
+from ambert_tf.tasks.declaration import SPLITS, Example, ReadOptions, Task, Texts
+from ambert_tf.tasks.json_lines import Record, shown
+from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, REGRESSION
 
 # The flag that names another file for a split.
 FILE_FLAGS = {"train": "train_file", "dev": "eval_file", "test": "predict_file"}
 SHOWN_LABELS = 20
+# Where official downloads are looked for, below --data_dir's default.
+COLLECTIONS = ("", "clue", "CLUE", "CLUEdataset", "CLUEdatasets", "glue", "GLUE", "glue_data")
 
 
-def split_file(task: ClassificationTask, data_dir: str, split: str, name: str | None = None) -> str:
-    """Returns the file of a split.
+class Examples(NamedTuple):
+    """The examples of a split.
+
+    Attributes:
+      examples: in the order of the files.
+      left_out: how many were left out because no label is right: the annotators did not agree.
+    """
+
+    examples: list[Example]
+    left_out: int
+
+
+def data_root() -> str:
+    """Returns where downloads are looked for without --data_dir: `$AMBERT_DATA`, or `data` in the current directory."""
+    return os.environ.get("AMBERT_DATA") or "data"
+
+
+def find_data_dir(task: Task) -> str | None:
+    """Returns the first directory in the default place that has a file of the task; None if there is none."""
+    for collection in COLLECTIONS:
+        for name in (*task.directories, task.name):
+            directory = os.path.join(data_root(), collection, name)
+            if any(find_files(task, directory, split) for split in SPLITS):
+                return directory
+    return None
+
+
+def find_files(task: Task, data_dir: str, split: str) -> tuple[str, ...]:
+    """Returns the paths of a split's files in a directory, of the first choice that is there as a whole; else none."""
+    for names in task.files.get(split, ()):
+        paths = tuple(os.path.join(data_dir, name) for name in names)
+        if all(os.path.exists(path) for path in paths):
+            return paths
+    return ()
+
+
+def split_files(task: Task, data_dir: str, split: str, names: str | None = None) -> tuple[str, ...]:
+    """Returns the files of a split.
 
     Args:
       task: its declaration.
       data_dir: where its files are.
       split: `train`, `dev` or `test`.
-      name: another file, in `data_dir` or anywhere; the declared one by default.
+      names: other files, separated by commas, in `data_dir` or anywhere; the declared ones by default.
 
     Raises:
       InputError: there is no such file; the error says which files are expected and where to get them.
     """
     flag = FILE_FLAGS[split]
-    if name:
-        inside = os.path.join(data_dir, name)
-        if os.path.exists(inside) or not os.path.exists(name):
-            name = inside
-        if not os.path.exists(name):
-            raise InputError(f"--{flag}={name}: no such file")
-        return name
+    if names:
+        return tuple(_named_file(name.strip(), data_dir, flag) for name in names.split(",") if name.strip())
     if not data_dir:
-        raise InputError(f"--data_dir is needed: the directory with {_expected(task)}")
+        raise InputError(f"--data_dir is needed: the directory with {expected_files(task)}")
     if not os.path.isdir(data_dir):
-        raise InputError(f"--data_dir={data_dir}: no such directory; one with {_expected(task)} is needed")
-    path = os.path.join(data_dir, task.files[split])
-    if not os.path.exists(path):
+        raise InputError(f"--data_dir={data_dir}: no such directory; one with {expected_files(task)} is needed")
+    if split not in task.files:
         raise InputError(
-            f"--data_dir={data_dir}: has no {task.files[split]}; {_expected(task)} are expected; another file is "
-            f"named by --{flag}"
+            f"--task_name={task.name}: has no {split} files"
+            + (f"; it is for models of {task.trained_as}" if task.trained_as else f"; name one by --{flag}")
         )
-    return path
+    paths = find_files(task, data_dir, split)
+    if not paths:
+        choices = " or ".join(" and ".join(names) for names in task.files[split])
+        raise InputError(
+            f"--data_dir={data_dir}: has no {choices}; {expected_files(task)} are expected; another file is named "
+            f"by --{flag}"
+        )
+    return paths
 
 
-def _expected(task: ClassificationTask) -> str:
-    files = ", ".join(task.files.values())
+def expected_files(task: Task) -> str:
+    """Returns in words which files a task has, and where they are to be had."""
+    first = [name for split in SPLITS for name in (task.files[split][0] if split in task.files else ())]
     where = f" (official download: {task.download_page})" if task.download_page else ""
-    return f"{task.name}'s files {files}{where}"
+    return f"{task.name}'s files {', '.join(first)}{where}"
+
+
+def _named_file(name: str, data_dir: str, flag: str) -> str:
+    inside = os.path.join(data_dir, name)
+    if os.path.exists(inside) or not os.path.exists(name):
+        name = inside
+    if not os.path.exists(name):
+        raise InputError(f"--{flag}={name}: no such file")
+    return name
+
+
+def file_records(task: Task, paths: Sequence[str], split: str) -> Iterator[Record]:
+    """Yields the records of a split's files."""
+    for path in paths:
+        yield from task.records(path, FILE_FLAGS[split])
 
 
 def read_examples(
-    task: ClassificationTask,
-    path: str,
+    task: Task,
+    records: Iterable[Record],
     split: str,
-    labels: Sequence[str],
-    augment: bool = True,
+    labels: Sequence[str] = (),
+    options: ReadOptions | None = None,
     needs_labels: bool = True,
-) -> list[Example]:
-    """Reads the examples of a file.
+) -> Examples:
+    """Makes the examples of a split.
 
     Args:
-      task: its declaration.
-      path: the file.
-      split: which it is read as, for errors.
+      task: its declaration; of any form but spans.
+      records: see `file_records`.
+      split: which they are read as: training examples may be taken several times, and for errors.
       labels: all labels, in the order of their indices.
-      augment: whether to apply the task's data augmentation.
+      options: how texts are made.
       needs_labels: whether an example without a label is an error; if not, labels are not looked at.
 
     Raises:
-      InputError: with file and line: broken JSON, a missing key, an unknown or a missing label.
+      InputError: with file and line: broken JSON, a missing key, an unknown or a missing label; or there are none.
     """
+    options = options or ReadOptions()
     indices = {name: index for index, name in enumerate(labels)}
-    examples = []
-    for number, record in enumerate(read_json_lines(path, FILE_FLAGS[split])):
-        label = _label_index(task, record, split, indices) if needs_labels else None
-        examples.append(Example(_id(record, number), task.texts(record, augment), label))
-    return examples
+    examples: list[Example] = []
+    left_out = number = 0
+    for record in records:
+        texts = task.texts(record, options)
+        # A named tuple is a tuple too.
+        rows = (texts,) if isinstance(texts, Texts) else texts
+        label = None
+        if needs_labels:
+            if record.content.get(task.label_key) in task.no_gold_labels:
+                left_out += 1
+                continue
+            label = _label(task, record, split, indices, len(rows))
+        group = record.content.get("group") if task.form == MULTIPLE_CHOICE else None
+        example = Example(_id(task, record, number), rows, label, group)
+        examples += [example] * (task.copies(record) if options.augment and split == "train" else 1)
+        number += 1
+    if not examples:
+        raise InputError(f"--{FILE_FLAGS[split]}: no examples are left to use of {left_out} records")
+    return Examples(examples, left_out)
 
 
-def _id(record: Record, number: int) -> int | str:
-    value = record.content.get("id", number)
+def _id(task: Task, record: Record, number: int) -> int | str:
+    value = next((record.content[key] for key in task.id_keys if key in record.content), number)
     return value if isinstance(value, int | str) else number
 
 
-def _label_index(task: ClassificationTask, record: Record, split: str, indices: dict[str, int]) -> int:
-    name = record.name(task.label_key)
-    if name is None:
+def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], rows: int) -> int | float:
+    if record.content.get(task.label_key) is None:
         if split == "train":
             raise record.error(f"the key {task.label_key!r} is missing; a training example needs a label")
         raise record.error(
             f"the key {task.label_key!r} is missing; --do_eval needs a file with labels (--eval_file), "
             "--do_predict takes one without"
         )
+    if task.form == REGRESSION:
+        return _score(task, record)
+    if task.form == MULTIPLE_CHOICE:
+        answer = record.integer(task.label_key)
+        if not 0 <= answer < rows:
+            raise record.error(f"{task.label_key!r} is {answer}; it must be from 0 to {rows - 1}")
+        return answer
+    name = record.name(task.label_key)
     if name not in indices:
         known = list(indices)
         more = f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
         raise record.error(f"unknown label {name!r}; the labels are {', '.join(known[:SHOWN_LABELS])}{more}")
-    return indices[name]
+    return indices[str(name)]
+
+
+def _score(task: Task, record: Record) -> float:
+    value = record.content[task.label_key]
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        score = math.nan
+    low, high = task.score_range or (-math.inf, math.inf)
+    if not (math.isfinite(score) and low <= score <= high):
+        expected = f"a number from {low:g} to {high:g}" if task.score_range else "a number"
+        raise record.error(f"{task.label_key!r} is {shown(value)}; it must be {expected}")
+    return score

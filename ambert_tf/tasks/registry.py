@@ -1,23 +1,73 @@
-"""All classification tasks by name."""
+"""All fine-tuning tasks by name, and those of the user's own files."""
 
 import difflib
+import importlib.util
+import os
 
-from ambert_tf.errors import InputError
-from ambert_tf.tasks import clue, own_data
-from ambert_tf.tasks.declaration import ClassificationTask
+from ambert_tf.errors import InputError, one_line
+from ambert_tf.tasks import clue, fewclue, glue, own_data, reading
+from ambert_tf.tasks.declaration import Task
 
-TASKS: dict[str, ClassificationTask] = {task.name: task for task in (*clue.TASKS, *own_data.TASKS)}
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (*clue.TASKS, *fewclue.TASKS, *glue.TASKS, *reading.TASKS, *own_data.TASKS)
+}  # fmt: skip
+
+# Other names that people write.
+ALIASES = {
+    "cluewsc": "cluewsc2020",
+    "wsc": "cluewsc2020",
+    "cmrc": "cmrc2018",
+    "mnli_m": "mnli",
+    "mnli_mm": "mnli_mismatched",
+    "squad": "squad1",
+    "squad_v1": "squad1",
+    "squad1.1": "squad1",
+    "squad_v2": "squad2",
+    "squad2.0": "squad2",
+    "sst_2": "sst2",
+    "sts_b": "stsb",
+}
 
 
-def find_task(name: str) -> ClassificationTask:
+def find_task(name: str, task_file: str | None = None) -> Task:
     """Returns the task of a name; case and `-` for `_` do not matter.
+
+    Args:
+      name: the task's; may be left out with `task_file`.
+      task_file: a Python file with `TASK`, a declaration of the user's own.
 
     Raises:
       InputError: there is none; names near it are suggested.
     """
+    if task_file:
+        return load_task(task_file)
     wanted = name.strip().lower().replace("-", "_")
+    wanted = ALIASES.get(wanted, wanted)
     if wanted in TASKS:
         return TASKS[wanted]
     near = difflib.get_close_matches(wanted, TASKS, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the tasks are {', '.join(TASKS)}"
     raise InputError(f"--task_name={name}: there is no such task; {hint}" if name else f"--task_name is needed; {hint}")
+
+
+def load_task(path: str) -> Task:
+    """Returns the declaration in a Python file of the user's, its `TASK`.
+
+    Raises:
+      InputError: there is no such file, it fails, or it has none.
+    """
+    if not os.path.isfile(path):
+        raise InputError(f"--task_file={path}: no such file; a Python file with TASK = Task(...) is expected")
+    spec = importlib.util.spec_from_file_location("task_file", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"--task_file={path}: is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's code raises
+        raise InputError(f"--task_file={path}: {type(error).__name__}: {one_line(error)}") from None
+    task = getattr(module, "TASK", None)
+    if not isinstance(task, Task):
+        raise InputError(f"--task_file={path}: has no TASK = Task(...) of ambert_tf.tasks.declaration")
+    return task

@@ -3,9 +3,11 @@
 from typing import NamedTuple
 
 from ambert_tf.modeling.classification_model import ClassificationModel, inference_config, trained_path
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.modeling.span_model import SpanModel
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import restore_variables
-from ambert_tf.training.fine_tuned import FineTunedTask, load_fine_tuned
+from ambert_tf.training.fine_tuned import SPANS, FineTunedTask, load_fine_tuned
 
 
 class Classifier(NamedTuple):
@@ -13,8 +15,24 @@ class Classifier(NamedTuple):
 
     task: FineTunedTask
     tokenizer: MultiGrainedTokenizer
-    model: ClassificationModel
+    model: ClassificationModel | SpanModel
     checkpoint: str
+
+
+def make_model(
+    config: ModelConfig, task: FineTunedTask, seed: int = 0, dtype: str | None = None
+) -> ClassificationModel | SpanModel:
+    """Returns the model with new weights that a task of this form takes.
+
+    Args:
+      config: sizes.
+      task: says the form and the labels.
+      seed: of the weights.
+      dtype: Keras' dtype policy.
+    """
+    if task.form == SPANS:
+        return SpanModel(config, seed, dtype)
+    return ClassificationModel(config, task.num_outputs, seed, dtype)
 
 
 def load_classifier(
@@ -34,6 +52,6 @@ def load_classifier(
     task, directory = load_fine_tuned(model_dir, flag)
     config = inference_config(directory.config, inference)
     tokenizer = tokenizer or MultiGrainedTokenizer.load(directory.tokenizer_directory)
-    model = ClassificationModel(config, len(task.labels), dtype="float32")
+    model = make_model(config, task, dtype="float32")
     restore_variables(model.variables, directory.checkpoint, lambda path: trained_path(directory.config, config, path))
     return Classifier(task, tokenizer, model, directory.checkpoint)

@@ -12,6 +12,11 @@ from ambert_tf.training.checkpoints import ModelDirectory, load_model_directory
 TASK_FILE = "task.json"
 FORMAT_VERSION = 1
 CLASSIFICATION = "classification"
+REGRESSION = "regression"
+MULTIPLE_CHOICE = "multiple_choice"
+SPANS = "spans"
+NO_AUGMENTATION = "none"
+FORMS = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, SPANS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,25 +25,40 @@ class FineTunedTask:
 
     Attributes:
       task_name: as given to `--task_name`.
-      form: `classification`.
-      labels: in the order of the logits.
+      form: `classification`, `regression`, `multiple_choice` or `spans`.
+      labels: in the order of the logits; of a classification.
       label_descriptions: a word for each label, or none at all.
       pair: whether an example is two texts.
       max_seq_length: fine tokens at most, [CLS] and [SEP] included.
       max_coarse_seq_length: coarse tokens at most.
       heads: the names of the classification heads.
       data_augmentation: whether the task's data augmentation was on, and what it is.
+      choices: candidates an example has at most, in multiple choice.
+      doc_stride: fine tokens between the beginnings of two windows on a long context; of spans, as what follows.
+      max_query_length: fine tokens of a question at most.
+      max_answer_length: fine tokens of an answer at most.
+      null_answers: whether a question may have no answer.
     """
 
     task_name: str
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
     label_descriptions: tuple[str, ...] = ()
     pair: bool = False
     max_seq_length: int
     max_coarse_seq_length: int
     heads: tuple[str, ...]
-    data_augmentation: str = "none"
+    data_augmentation: str = NO_AUGMENTATION
     form: str = CLASSIFICATION
+    choices: int = 0
+    doc_stride: int = 128
+    max_query_length: int = 64
+    max_answer_length: int = 30
+    null_answers: bool = False
+
+    @property
+    def num_outputs(self) -> int:
+        """Logits a head gives for a sequence, or in spans for a position."""
+        return {CLASSIFICATION: len(self.labels), SPANS: 2}.get(self.form, 1)
 
     def write(self, model_dir: str) -> None:
         """Writes `task.json`, or checks that the one that is there says the same.

@@ -14,6 +14,7 @@ from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.lamb import Lamb
 from ambert_tf.training.loop import LoopSettings, MakeDataset, Objective, train
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+from ambert_tf.training.peak import peak_of
 from ambert_tf.training.precision import LossScale
 from ambert_tf.training.progress import Progress
 from ambert_tf.training.settings import TrainingSettings
@@ -41,6 +42,10 @@ def strategy_for(settings: TrainingSettings, training: bool = True) -> tf.distri
             f"replicas times --gradient_accumulation_steps={parts})"
         )
     return strategy
+
+
+class _Stopped(Exception):
+    """Ends the loop at an evaluation."""
 
 
 class Trainer(Generic[ObjectiveT]):
@@ -112,6 +117,7 @@ class Trainer(Generic[ObjectiveT]):
         evaluate: Evaluate | None = None,
         describe_batch: Callable[[int], str] | None = None,
         save_checkpoints_steps: int | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> None:
         """Trains to the last step; does nothing in a run that is there already.
 
@@ -122,6 +128,7 @@ class Trainer(Generic[ObjectiveT]):
           evaluate: called with the step after each checkpoint; what it returns goes to `metrics.jsonl` as `eval_…`.
           describe_batch: see `loop.train`.
           save_checkpoints_steps: steps between checkpoints, where the settings leave it open.
+          should_stop: asked after each evaluation whether to end before the last step; for one worker only.
 
         Raises:
           InputError: a loss is not finite, the data end, memory or the disk is full, a worker is lost.
@@ -132,13 +139,17 @@ class Trainer(Generic[ObjectiveT]):
             return
         progress: Progress | None = None
         if is_chief(self.strategy):
-            progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps)
+            peak = peak_of(self.strategy, settings.precision)
+            logging.info("a matrix product runs at %.1f GFLOP/s here", peak / 1e9)
+            progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps, peak)
 
         def report(step: int) -> None:
             if progress is not None and evaluate is not None and (results := evaluate(step)):
                 progress.write(step, {f"eval_{name}": value for name, value in results.items()})
                 shown = "  ".join(f"{name} {value:.4g}" for name, value in results.items())
                 logging.info("evaluated at step %d: %s", step, shown)
+            if should_stop is not None and should_stop():
+                raise _Stopped
 
         loop = LoopSettings(
             num_train_steps=self.num_train_steps,
@@ -154,6 +165,8 @@ class Trainer(Generic[ObjectiveT]):
                 self.strategy, self.objective, self.optimizer, make_dataset, loop, self.checkpoints, progress, report,
                 describe_batch,
             )  # fmt: skip
+        except _Stopped:
+            logging.info("stopped early, at step %d", int(self.optimizer.step.numpy()))
         except tf.errors.ResourceExhaustedError as error:
             advice = "lower --train_batch_size or raise --gradient_accumulation_steps"
             if "OOM" not in str(error):  # not memory but the disk

@@ -114,7 +114,6 @@ def test_the_encoder_of_another_model_is_where_training_starts(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({}, "nothing to do"),
         ({"do_eval": True, "task_name": "tnews"}, "was fine-tuned on sentence"),
         ({"do_eval": True, "init_checkpoint": None}, "holds no fine-tuned model"),
         ({"do_train": True, "init_checkpoint": None}, "--init_checkpoint is needed"),

@@ -2,6 +2,7 @@ import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.tasks.clue import TNEWS
+from ambert_tf.tasks.json_lines import read_json_lines
 from ambert_tf.tasks.labels import find_labels, read_labels
 from ambert_tf.tasks.own_data import SENTENCE
 from tests.classifiers import write_json_lines
@@ -39,6 +40,12 @@ def test_a_file_of_labels_goes_before_the_declared_ones(tmp_path):
     assert find_labels(TNEWS, str(tmp_path), None) == (("7", "seven"), ("8", ""))
 
 
+def test_iflyteks_file_of_labels_has_another_key_for_the_word(tmp_path):
+    records = [{"label": "0", "label_des": "打车"}, {"label": "1", "label_des": "地图"}]
+    write_json_lines(tmp_path / "labels.json", records)
+    assert read_labels(str(tmp_path / "labels.json")) == (("0", "打车"), ("1", "地图"))
+
+
 def test_a_list_of_names_is_a_file_of_labels_too(tmp_path):
     (tmp_path / "labels.json").write_text('["no", "yes", 3]')
     assert names(read_labels(str(tmp_path / "labels.json"))) == ["no", "yes", "3"]
@@ -46,7 +53,7 @@ def test_a_list_of_names_is_a_file_of_labels_too(tmp_path):
 
 def test_without_any_they_are_collected_from_the_training_file(tmp_path):
     path = write_json_lines(tmp_path / "train.json", [{"label": "b"}, {"label": "a"}, {"label": "b"}])
-    assert names(find_labels(SENTENCE, str(tmp_path), path)) == ["a", "b"]
+    assert names(find_labels(SENTENCE, str(tmp_path), read_json_lines(path, "train_file"))) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -70,4 +77,4 @@ def test_what_cannot_be_known_is_an_error(tmp_path):
         find_labels(SENTENCE, str(tmp_path), None)
     path = write_json_lines(tmp_path / "train.json", [{"label": "a"}, {"text": "b"}])
     with pytest.raises(InputError, match=r"line 2: the key 'label' is missing"):
-        find_labels(SENTENCE, str(tmp_path), path)
+        find_labels(SENTENCE, str(tmp_path), read_json_lines(path, "train_file"))

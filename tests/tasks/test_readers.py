@@ -1,17 +1,19 @@
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.clue import TNEWS
-from ambert_tf.tasks.declaration import Example, Texts
-from ambert_tf.tasks.own_data import SENTENCE, SENTENCE_PAIR
-from ambert_tf.tasks.readers import read_examples, split_file
+from ambert_tf.tasks.clue import C3, OCNLI, TNEWS
+from ambert_tf.tasks.declaration import Example, ReadOptions, Texts
+from ambert_tf.tasks.glue import AX, STSB
+from ambert_tf.tasks.own_data import CHOICE, SENTENCE, SENTENCE_PAIR
+from ambert_tf.tasks.readers import file_records, find_data_dir, read_examples, split_files
 from tests.classifiers import write_json_lines
 
 LABELS = ("100", "101")
 
 
 def read(tmp_path, records, task=TNEWS, split="train", labels=LABELS, **options):
-    return read_examples(task, write_json_lines(tmp_path / "file.json", records), split, labels, **options)
+    records = file_records(task, [write_json_lines(tmp_path / "file.json", records)], split)
+    return read_examples(task, records, split, labels, **options)
 
 
 def test_tnews_joins_keywords_to_the_title(tmp_path):
@@ -20,23 +22,54 @@ def test_tnews_joins_keywords_to_the_title(tmp_path):
         {"label": 100, "sentence": "我们走到一起", "keywords": "", "id": 7},
         {"label": "100", "sentence": ""},
     ]
-    assert read(tmp_path, records) == [
-        Example(0, Texts("江疏影甜甜圈自拍。江疏影,美少女"), 1),
-        Example(7, Texts("我们走到一起"), 0),
-        Example(2, Texts(""), 0),
+    assert read(tmp_path, records).examples == [
+        Example(0, (Texts("江疏影甜甜圈自拍。江疏影,美少女"),), 1),
+        Example(7, (Texts("我们走到一起"),), 0),
+        Example(2, (Texts(""),), 0),
     ]
-    assert read(tmp_path, records, augment=False)[0].texts == Texts("江疏影甜甜圈自拍")
+    plain = read(tmp_path, records, options=ReadOptions(augment=False)).examples
+    assert plain[0].rows == (Texts("江疏影甜甜圈自拍"),)
 
 
 def test_pairs(tmp_path):
     records = [{"sentence1": "a", "sentence2": "b", "label": "100"}]
-    assert read(tmp_path, records, SENTENCE_PAIR) == [Example(0, Texts("a", "b"), 0)]
+    assert read(tmp_path, records, SENTENCE_PAIR).examples == [Example(0, (Texts("a", "b"),), 0)]
+
+
+def test_examples_without_a_gold_label_are_left_out_and_counted(tmp_path):
+    records = [
+        {"sentence1": "a", "sentence2": "b", "label": label, "id": index}
+        for index, label in enumerate(("neutral", "-", "entailment"))
+    ]
+    labels = ("entailment", "neutral", "contradiction")
+    found = read(tmp_path, records, OCNLI, "dev", labels)
+    assert [(example.id, example.label) for example in found.examples] == [(0, 1), (2, 0)]
+    assert found.left_out == 1
+    # Whoever predicts them writes a line for each.
+    assert len(read(tmp_path, records, OCNLI, "test", labels, needs_labels=False).examples) == 3
 
 
 def test_prediction_needs_no_labels_and_looks_at_none(tmp_path):
     records = [{"sentence": "a", "label": "unheard of"}, {"sentence": "b"}]
-    examples = read(tmp_path, records, SENTENCE, "test", needs_labels=False)
+    examples = read(tmp_path, records, SENTENCE, "test", needs_labels=False).examples
     assert [example.label for example in examples] == [None, None]
+
+
+def test_scores_are_numbers_in_their_range(tmp_path):
+    table = tmp_path / "train.tsv"
+    table.write_text("sentence1\tsentence2\tscore\na\tb\t3.80\n")
+    found = read_examples(STSB, file_records(STSB, [str(table)], "train"), "train")
+    assert found.examples[0].label == 3.8
+    for score in ("5.5", "-1", "nan", "high"):
+        table.write_text(f"sentence1\tsentence2\tscore\na\tb\t{score}\n")
+        with pytest.raises(InputError, match=rf"line 2: 'score' is .{score}.; it must be a number from 0 to 5"):
+            read_examples(STSB, file_records(STSB, [str(table)], "train"), "train")
+
+
+def test_the_index_of_a_choice_is_one_of_them(tmp_path):
+    record = {"context": "c", "question": "q", "choices": ["a", "b"], "answer": 2}
+    with pytest.raises(InputError, match=r"line 1: 'answer' is 2; it must be from 0 to 1"):
+        read(tmp_path, [record], CHOICE)
 
 
 @pytest.mark.parametrize(
@@ -54,30 +87,60 @@ def test_errors_name_file_and_line(tmp_path, record, split, message):
         read(tmp_path, [{"sentence": "right", "label": "100"}, record], split=split)
 
 
-class TestSplitFile:
+def touch(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+class TestSplitFiles:
     def test_the_declared_file(self, tmp_path):
-        (tmp_path / "dev.json").touch()
-        assert split_file(TNEWS, str(tmp_path), "dev") == str(tmp_path / "dev.json")
+        touch(tmp_path / "dev.json")
+        assert split_files(TNEWS, str(tmp_path), "dev") == (str(tmp_path / "dev.json"),)
+
+    def test_names_of_clue_1_1_go_before_those_of_1_0(self, tmp_path):
+        touch(tmp_path / "test1.0.json")
+        assert split_files(TNEWS, str(tmp_path), "test") == (str(tmp_path / "test1.0.json"),)
+        touch(tmp_path / "test.json")
+        assert split_files(TNEWS, str(tmp_path), "test") == (str(tmp_path / "test.json"),)
+
+    def test_files_that_belong_together(self, tmp_path):
+        touch(tmp_path / "m-train.json")
+        with pytest.raises(InputError, match=r"has no m-train.json and d-train.json or train.json"):
+            split_files(C3, str(tmp_path), "train")
+        touch(tmp_path / "d-train.json")
+        names = tuple(str(tmp_path / name) for name in ("m-train.json", "d-train.json"))
+        assert split_files(C3, str(tmp_path), "train") == names
 
     def test_a_missing_one_says_what_is_expected_and_where_to_get_it(self, tmp_path):
         with pytest.raises(InputError) as error:
-            split_file(TNEWS, str(tmp_path), "train")
+            split_files(TNEWS, str(tmp_path), "train")
         message = str(error.value)
-        for part in ("no train.json", "dev.json, test.json", "github.com/CLUEbenchmark/CLUE", "--train_file"):
+        for part in ("no train.json", "train.json, dev.json", "github.com/CLUEbenchmark/CLUE", "--train_file"):
             assert part in message
 
-    def test_another_file_in_the_data_directory_or_anywhere(self, tmp_path):
-        (tmp_path / "data").mkdir()
-        for name in ("data/inside.json", "outside.json"):
-            (tmp_path / name).touch()
-        data_dir = str(tmp_path / "data")
-        assert split_file(TNEWS, data_dir, "train", "inside.json") == str(tmp_path / "data/inside.json")
-        assert split_file(TNEWS, data_dir, "train", str(tmp_path / "outside.json")) == str(tmp_path / "outside.json")
+    def test_a_task_without_such_a_split(self, tmp_path):
+        with pytest.raises(InputError, match="--task_name=ax: has no dev files; it is for models of mnli"):
+            split_files(AX, str(tmp_path), "dev")
+
+    def test_other_files_in_the_data_directory_or_anywhere(self, tmp_path):
+        touch(tmp_path / "data/inside.json", tmp_path / "outside.json")
+        data_dir, inside, outside = (str(tmp_path / name) for name in ("data", "data/inside.json", "outside.json"))
+        assert split_files(TNEWS, data_dir, "train", "inside.json") == (inside,)
+        assert split_files(TNEWS, data_dir, "train", f"inside.json,{outside}") == (inside, outside)
         with pytest.raises(InputError, match=r"--eval_file=.*none.json: no such file"):
-            split_file(TNEWS, data_dir, "dev", "none.json")
+            split_files(TNEWS, data_dir, "dev", "none.json")
 
     def test_no_directory(self, tmp_path):
         with pytest.raises(InputError, match="--data_dir is needed"):
-            split_file(TNEWS, "", "dev")
+            split_files(TNEWS, "", "dev")
         with pytest.raises(InputError, match="no such directory"):
-            split_file(TNEWS, str(tmp_path / "none"), "dev")
+            split_files(TNEWS, str(tmp_path / "none"), "dev")
+
+
+@pytest.mark.parametrize("place", ["tnews", "tnews_public", "clue/tnews_public", "CLUE/tnews"])
+def test_downloads_are_found_in_the_default_place(tmp_path, monkeypatch, place):
+    monkeypatch.setenv("AMBERT_DATA", str(tmp_path))
+    assert find_data_dir(TNEWS) is None
+    touch(tmp_path / place / "train.json")
+    assert find_data_dir(TNEWS) == str(tmp_path / place) or find_data_dir(TNEWS) == f"{tmp_path}//{place}"

@@ -14,6 +14,47 @@ def test_every_task_is_found_under_its_own_name():
     assert all(task.name == name for name, task in TASKS.items())
 
 
+def test_all_tasks_of_the_paper_are_there():
+    paper = (
+        "tnews iflytek cluewsc2020 afqmc csl cmnli ocnli cmrc2018 chid c3 cola sst2 mrpc stsb qqp mnli qnli rte wnli "
+        "ax squad1 squad2 race"
+    )
+    assert set(paper.split()) <= set(TASKS)
+    assert all(TASKS[name].download_page for name in paper.split())
+
+
+def test_the_paper_has_no_agreement_term_for_race():
+    assert [task.name for task in TASKS.values() if task.agreement_weight != 1.0] == ["race"]
+
+
+def test_other_names_that_people_write():
+    assert find_task("SST-2").name == "sst2"
+    assert find_task("MNLI-mm").name == "mnli_mismatched"
+    assert find_task("CLUEWSC").name == "cluewsc2020"
+
+
+class TestTaskFile:
+    def test_a_declaration_of_ones_own(self, tmp_path):
+        path = tmp_path / "stars.py"
+        path.write_text(
+            "from ambert_tf.tasks.declaration import Task, Texts\n"
+            "TASK = Task(name='stars', description='d', texts=lambda record, options: Texts(record.string('body')))\n"
+        )
+        assert find_task("", str(path)).name == "stars"
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [("TASK = 5", "has no TASK = Task"), ("import nothing_like_it", "ModuleNotFoundError"), ("TASK = (", "Syntax")],
+    )
+    def test_wrong_ones(self, tmp_path, content, message):
+        path = tmp_path / "stars.py"
+        path.write_text(content)
+        with pytest.raises(InputError, match=message):
+            find_task("", str(path))
+        with pytest.raises(InputError, match="no such file"):
+            find_task("", str(tmp_path / "none.py"))
+
+
 @pytest.mark.parametrize(
     ("name", "hint"), [("tnew", "did you mean tnews"), ("xyz", "the tasks are tnews"), ("", "the tasks are tnews")]
 )

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.tasks.declaration import Example, Texts
-from ambert_tf.tasks.tokenized import TokenizedExamples, training_plan
+from ambert_tf.tasks.tokenized import tokenize_examples, training_plan
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
 from tests.tokenizers import chinese_tokenizer
 
@@ -10,8 +10,8 @@ TEXTS = ["南京市长江大桥", "好", "", "中国人民的生活"]
 
 
 def tokenized(texts=TEXTS, **options):
-    examples = [Example(index, Texts(text), index) for index, text in enumerate(texts)]
-    return TokenizedExamples(chinese_tokenizer(), examples, 16, 16, **options)
+    examples = [Example(index, (Texts(text),), index) for index, text in enumerate(texts)]
+    return tokenize_examples(chinese_tokenizer(), examples, (16, 16), **options)
 
 
 def test_batches_hold_what_the_tokenizer_gives():
@@ -24,11 +24,34 @@ def test_batches_hold_what_the_tokenizer_gives():
 
 
 def test_pairs_are_segments():
-    examples = [Example(0, Texts("好", "中国"), 0)]
-    data = TokenizedExamples(chinese_tokenizer(), examples, 16, 16)
+    examples = [Example(0, (Texts("好", "中国"),), 0)]
+    data = tokenize_examples(chinese_tokenizer(), examples, (16, 16))
     ((_, batch),) = data.in_order_of_length(4)
     assert batch["fine_segment_ids"].numpy().tolist() == [[0, 0, 0, 1, 1, 1]]
     assert batch["coarse_segment_ids"].numpy().tolist() == [[0, 0, 0, 1, 1]]
+
+
+def test_choices_have_an_axis_and_those_that_lack_are_padding():
+    examples = [
+        Example(0, (Texts("好", "中国"), Texts("好", "人民"), Texts("好", "了")), 2),
+        Example(1, (Texts("中国", "好"), Texts("中国", "长江大桥")), 0),
+    ]
+    data = tokenize_examples(chinese_tokenizer(), examples, (16, 16), choices=3)
+    ((rows, batch),) = data.in_order_of_length(4)
+    assert rows.tolist() == [1, 0]
+    fine = batch["fine_input_ids"].numpy()
+    assert fine.shape == (2, 3, 9)
+    assert (fine != 0).sum(axis=2).tolist() == [[6, 9, 0], [6, 6, 5]]
+    one_by_one = tokenize_examples(chinese_tokenizer(), [Example(0, examples[1].rows[1:], 0)], (16, 16))
+    ((_, single),) = one_by_one.in_order_of_length(1)
+    assert fine[0, 1].tolist() == single["fine_input_ids"].numpy()[0].tolist()
+    assert batch["label"].numpy().tolist() == [0, 2]
+
+
+def test_scores_are_numbers():
+    examples = [Example(0, (Texts("好"),), 2.5)]
+    data = tokenize_examples(chinese_tokenizer(), examples, (16, 16), label_type=np.float32)
+    assert data.targets["label"].tolist() == [2.5]
 
 
 def test_fixed_lengths():

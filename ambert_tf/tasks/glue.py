@@ -1,0 +1,211 @@
+"""GLUE's tasks (Wang et al., 2018): the official archives' tables, and TensorFlow Datasets' `glue`."""
+
+from collections.abc import Callable
+
+from ambert_tf.tasks.declaration import (
+    Label,
+    Leaderboard,
+    Preset,
+    ReadOptions,
+    Task,
+    Texts,
+    TfdsSource,
+    files,
+    named_labels,
+)
+from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.tables import glue_table
+from ambert_tf.training.fine_tuned import REGRESSION
+
+GLUE_PAGE = "https://gluebenchmark.com/tasks"
+GLUE_SOURCE = "google-research/bert, README: sentence and sentence-pair classification tasks"
+BERT = Preset(learning_rate=2e-5, train_batch_size=32, num_train_epochs=3, source=GLUE_SOURCE)
+ENTAILMENT = named_labels("entailment", "not_entailment")
+NLI = named_labels("entailment", "neutral", "contradiction")
+TSV = files("train.tsv", "dev.tsv", "test.tsv")
+
+
+def _columns(*names: str) -> Callable[[Record, ReadOptions], Texts]:
+    return lambda record, options: Texts(*(record.string(name) for name in names))
+
+
+def _leaderboard(name: str) -> Leaderboard:
+    return Leaderboard(file=f"{name}.tsv", format="glue")
+
+
+COLA = Task(
+    name="cola",
+    description="whether a sentence is acceptable English",
+    texts=_columns("sentence"),
+    records=glue_table(("sentence",), headless=("source", "label", "notation", "sentence")),
+    files=TSV,
+    directories=("CoLA",),
+    labels=(Label("0", "unacceptable"), Label("1", "acceptable")),
+    metrics=("matthews_correlation", "accuracy"),
+    leaderboard=_leaderboard("CoLA"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(names=("glue/cola",)),
+)
+
+SST2 = Task(
+    name="sst2",
+    description="whether a sentence of a film review is positive",
+    texts=_columns("sentence"),
+    records=glue_table(("sentence",)),
+    files=TSV,
+    directories=("SST-2",),
+    labels=(Label("0", "negative"), Label("1", "positive")),
+    leaderboard=_leaderboard("SST-2"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(names=("glue/sst2",)),
+)
+
+MRPC = Task(
+    name="mrpc",
+    description="whether two sentences of the news say the same",
+    texts=_columns("#1 String", "#2 String"),
+    pair=True,
+    records=glue_table(("#1 String", "#2 String")),
+    files=files("train.tsv|msr_paraphrase_train.txt", "dev.tsv", "test.tsv|msr_paraphrase_test.txt"),
+    directories=("MRPC",),
+    label_key="Quality",
+    labels=(Label("0", "not_equivalent"), Label("1", "equivalent")),
+    metrics=("accuracy", "f1"),
+    positive_label="1",
+    leaderboard=_leaderboard("MRPC"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(
+        names=("glue/mrpc",), columns={"sentence1": "#1 String", "sentence2": "#2 String", "label": "Quality"}
+    ),
+)
+
+STSB = Task(
+    name="stsb",
+    description="how alike two sentences are, from 0 to 5",
+    form=REGRESSION,
+    texts=_columns("sentence1", "sentence2"),
+    pair=True,
+    records=glue_table(("sentence1", "sentence2")),
+    files=TSV,
+    directories=("STS-B",),
+    label_key="score",
+    score_range=(0.0, 5.0),
+    metrics=("pearson", "spearman"),
+    leaderboard=_leaderboard("STS-B"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(names=("glue/stsb",), columns={"label": "score"}),
+)
+
+QQP = Task(
+    name="qqp",
+    description="whether two questions of Quora ask the same",
+    texts=_columns("question1", "question2"),
+    pair=True,
+    records=glue_table(("question1", "question2"), skip_short_lines=True),
+    files=TSV,
+    directories=("QQP",),
+    label_key="is_duplicate",
+    labels=(Label("0", "not_duplicate"), Label("1", "duplicate")),
+    metrics=("accuracy", "f1"),
+    positive_label="1",
+    leaderboard=_leaderboard("QQP"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(names=("glue/qqp",), columns={"label": "is_duplicate"}),
+)
+
+
+def _mnli(name: str, description: str, dev: str, test: str, tfds: TfdsSource, board: str, **more: object) -> Task:
+    values: dict = {
+        "files": files("train.tsv", dev, test), "directories": ("MNLI", "multinli_1.0"), "preset": BERT, **more
+    }  # fmt: skip
+    return Task(
+        name=name,
+        description=description,
+        texts=_columns("sentence1", "sentence2"),
+        pair=True,
+        records=glue_table(("sentence1", "sentence2")),
+        label_key="gold_label",
+        labels=NLI,
+        no_gold_labels=frozenset(("-",)),
+        leaderboard=_leaderboard(board),
+        download_page=GLUE_PAGE,
+        tfds=tfds,
+        **values,
+    )
+
+
+MNLI_COLUMNS = {"premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"}
+
+
+def _mnli_tfds(kind: str) -> TfdsSource:
+    splits = {"train": "train", "dev": f"validation_{kind}", "test": f"test_{kind}"}
+    return TfdsSource(names=("glue/mnli",), splits=splits, columns=MNLI_COLUMNS)
+
+
+MNLI = _mnli(
+    "mnli", "pairs of sentences: entailment, neutral or contradiction; matched genres",
+    "dev_matched.tsv", "test_matched.tsv", _mnli_tfds("matched"), "MNLI-m", also=("mnli_mismatched", "ax"),
+)  # fmt: skip
+
+MNLI_MISMATCHED = _mnli(
+    "mnli_mismatched", "MNLI's mismatched genres, for a model of mnli",
+    "dev_mismatched.tsv", "test_mismatched.tsv", _mnli_tfds("mismatched"), "MNLI-mm", trained_as="mnli",
+)  # fmt: skip
+
+AX = _mnli(
+    "ax", "GLUE's diagnostic set, for a model of mnli",
+    "", "diagnostic.tsv|AX.tsv", TfdsSource(names=("glue/ax",), splits={"test": "test"}, columns=MNLI_COLUMNS), "AX",
+    directories=("AX", "diagnostic", "MNLI"), trained_as="mnli",
+)  # fmt: skip
+
+QNLI = Task(
+    name="qnli",
+    description="whether a sentence answers a question",
+    texts=_columns("question", "sentence"),
+    pair=True,
+    records=glue_table(("question", "sentence")),
+    files=TSV,
+    directories=("QNLI",),
+    labels=ENTAILMENT,
+    leaderboard=_leaderboard("QNLI"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(names=("glue/qnli",)),
+)
+
+RTE = Task(
+    name="rte",
+    description="whether a text entails a sentence",
+    texts=_columns("sentence1", "sentence2"),
+    pair=True,
+    records=glue_table(("sentence1", "sentence2")),
+    files=TSV,
+    directories=("RTE",),
+    labels=ENTAILMENT,
+    leaderboard=_leaderboard("RTE"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(names=("glue/rte",)),
+)
+
+WNLI = Task(
+    name="wnli",
+    description="whether a sentence with its pronoun replaced follows",
+    texts=_columns("sentence1", "sentence2"),
+    pair=True,
+    records=glue_table(("sentence1", "sentence2")),
+    files=TSV,
+    directories=("WNLI",),
+    labels=(Label("0", "not_entailment"), Label("1", "entailment")),
+    leaderboard=_leaderboard("WNLI"),
+    download_page=GLUE_PAGE,
+    preset=BERT,
+    tfds=TfdsSource(names=("glue/wnli",)),
+)
+
+TASKS = (COLA, SST2, MRPC, STSB, QQP, MNLI, MNLI_MISMATCHED, AX, QNLI, RTE, WNLI)

@@ -1,0 +1,59 @@
+"""The files that hold scores and predictions."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.files import atomic_path
+
+EVAL_RESULTS = "eval_results"
+PREDICTIONS_FILE = "predictions.json"
+# A wider table is no longer read.
+CONFUSION_LABELS = 40
+
+
+def probabilities_of(logits: np.ndarray) -> np.ndarray:
+    """Returns the softmax over the last axis, float32, by the same operation as the SavedModel's."""
+    return tf.nn.softmax(tf.constant(logits)).numpy()
+
+
+def confusion_table(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Returns the lines of a table of counts: a row for each right label, a column for each predicted one."""
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    width = max(5, *(len(name) for name in names), len(str(counts.max())))
+    lines = ["confusion table (rows: right label, columns: predicted label)"]
+    lines.append("  ".join(" " * width if i == 0 else names[i - 1].rjust(width) for i in range(len(names) + 1)))
+    for name, row in zip(names, counts, strict=True):
+        lines.append("  ".join([name.ljust(width), *(str(count).rjust(width) for count in row)]))
+    return lines
+
+
+def write_eval_results(output_dir: str, results: Mapping[str, Any], table: Sequence[str] = ()) -> None:
+    """Writes `eval_results.json`, and the same with a table as `eval_results.txt`, one `name = value` a line."""
+    base = os.path.join(output_dir, EVAL_RESULTS)
+    write_json(base + ".json", dict(results))
+    with atomic_path(base + ".txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.writelines(f"{name} = {value}\n" for name, value in results.items())
+        if table:
+            file.write("\n" + "".join(line + "\n" for line in table))
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes one JSON value."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def write_json_list(output_dir: str, objects: Iterable[Mapping[str, Any]], name: str = PREDICTIONS_FILE) -> None:
+    """Writes a list of objects, such as `predictions.json`, one a line; numbers have all their digits."""
+    with atomic_path(os.path.join(output_dir, name)) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write("[")
+        for index, value in enumerate(objects):
+            file.write((",\n" if index else "\n") + json.dumps(value, ensure_ascii=False))
+        file.write("\n]\n")

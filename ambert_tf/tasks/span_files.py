@@ -1,0 +1,107 @@
+"""Files of span extraction: SQuAD's JSON, which CLUE's CMRC2018 shares, and CMRC2018's own.
+
+A record has `id`, `question`, `context`, `answers` (a list of texts), `starts` (where each begins in the context, in
+characters; -1 where the file does not say) and `impossible`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ambert_tf.errors import InputError
+from ambert_tf.tasks.json_lines import Record, read_json, shown
+
+EXPECTED = '{"data": [{"paragraphs": [{"context": …, "qas": [{"id": …, "question": …, "answers": […]}]}]}]}'
+# CMRC2018's test file in CLUE has made-up answers at -1.
+NO_PLACE = -1
+
+
+def span_records(path: str, flag: str) -> Iterator[Record]:
+    """Reads SQuAD 1.1 or 2.0, or CMRC2018 in SQuAD's layout or in its own (`context_text`, `query_text`).
+
+    Raises:
+      InputError: a key is missing or of another kind, two questions have one id, or an answer is outside its context.
+    """
+    content = read_json(path, flag, EXPECTED)
+    if isinstance(content, dict) and isinstance(content.get("data"), list):
+        questions = _squad_questions(content["data"], path)
+    elif isinstance(content, list):
+        questions = _cmrc_questions(content, path)
+    else:
+        raise InputError(f"{path}: is {shown(content)}; {EXPECTED} is expected")
+    seen = set()
+    for record in questions:
+        name = record.content["id"]
+        if name in seen:
+            raise record.error("another question has the same id")
+        seen.add(name)
+        yield record
+    if not seen:
+        raise InputError(f"{path}: has no questions; {EXPECTED} is expected")
+
+
+def _squad_questions(articles: list[Any], path: str) -> Iterator[Record]:
+    for number, article in enumerate(articles, 1):
+        for paragraph in _part(article, "paragraphs", path, f"article {number}").value("paragraphs", list, "a list"):
+            part = _part(paragraph, "qas", path, f"article {number}")
+            context = part.string("context")
+            for question in part.value("qas", list, "a list"):
+                found = _part(question, "id", path, f"article {number}")
+                found.line = f"question {found.content['id']}"
+                answers = found.content.get("answers") or []
+                parts = [_part(answer, "text", path, str(found.line)) for answer in answers]
+                yield _question(
+                    found,
+                    found.content["id"],
+                    context,
+                    found.string("question"),
+                    [part.string("text") for part in parts],
+                    [part.integer("answer_start") for part in parts],
+                    bool(found.content.get("is_impossible", False)),
+                )
+
+
+def _cmrc_questions(articles: list[Any], path: str) -> Iterator[Record]:
+    for number, article in enumerate(articles, 1):
+        part = _part(article, "qas", path, f"article {number}")
+        context = part.string("context_text")
+        for question in part.value("qas", list, "a list"):
+            found = _part(question, "query_id", path, f"article {number}")
+            found.line = f"question {found.content['query_id']}"
+            answers = found.strings("answers") if found.content.get("answers") else []
+            starts = [context.find(answer) for answer in answers]
+            yield _question(found, found.content["query_id"], context, found.string("query_text"), answers, starts)
+
+
+def _question(
+    found: Record,
+    name: Any,
+    context: str,
+    question: str,
+    answers: list[str],
+    starts: list[int],
+    impossible: bool = False,
+) -> Record:
+    for answer, start in zip(answers, starts, strict=True):
+        if start != NO_PLACE and not 0 <= start < max(len(context), 1):
+            raise found.error(
+                f"the answer {shown(answer)} begins at character {start}, outside the context of {len(context)}"
+            )
+    content = {
+        "id": name,
+        "context": context,
+        "question": question,
+        "answers": [] if impossible else answers,
+        "starts": [] if impossible else starts,
+        "impossible": impossible,
+    }
+    return Record(found.path, found.line, content)
+
+
+def _part(value: Any, key: str, path: str, place: str) -> Record:
+    """Returns a JSON object of the file as a record; raises an InputError if it is none or lacks a key."""
+    if not isinstance(value, dict):
+        raise InputError(f"{path}, {place}: is {shown(value)}, not a JSON object; {EXPECTED} is expected")
+    record = Record(path, place, value)
+    if key not in value:
+        raise record.error(f"the key {key!r} is missing; {EXPECTED} is expected")
+    return record

@@ -1,0 +1,71 @@
+"""SQuAD's exact match and F1, and SQuAD 2.0's best threshold (the official evaluation scripts' definitions)."""
+
+import collections
+import re
+import string
+from collections.abc import Mapping, Sequence
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = frozenset(string.punctuation)
+
+
+def normalized(text: str) -> str:
+    """Returns an answer in lower case without ASCII punctuation and articles, words one space apart."""
+    kept = "".join(character for character in text.lower() if character not in PUNCTUATION)
+    return " ".join(ARTICLES.sub(" ", kept).split())
+
+
+def exact_match(answer: str, right: str) -> float:
+    """Returns 1 where two answers are the same once normalised, else 0."""
+    return float(normalized(answer) == normalized(right))
+
+
+def f1(answer: str, right: str) -> float:
+    """Returns the F1 of the words that two answers share, each as often as in both.
+
+    Where one of them has no words, as the answer "" has none, 1 if neither has, else 0.
+    """
+    words, right_words = normalized(answer).split(), normalized(right).split()
+    if not words or not right_words:
+        return float(words == right_words)
+    shared = sum((collections.Counter(words) & collections.Counter(right_words)).values())
+    if not shared:
+        return 0.0
+    precision, recall = shared / len(words), shared / len(right_words)
+    return 2 * precision * recall / (precision + recall)
+
+
+def right_answers(answers: Sequence[str]) -> list[str]:
+    """Returns the answers that count: those with words, or "" where there is none."""
+    return [answer for answer in answers if normalized(answer)] or [""]
+
+
+def question_scores(answer: str, answers: Sequence[str]) -> dict[str, float]:
+    """Returns `exact_match` and `f1` of an answer with the nearest of the right ones."""
+    wanted = right_answers(answers)
+    return {
+        "exact_match": max(exact_match(answer, right) for right in wanted),
+        "f1": max(f1(answer, right) for right in wanted),
+    }
+
+
+def best_threshold(
+    scores: Mapping[str, float], null_odds: Mapping[str, float], answerable: Mapping[str, bool]
+) -> tuple[float, float]:
+    """Returns the best mean score that a threshold on the odds of no answer reaches, and that threshold.
+
+    A question whose odds are above the threshold gets no answer: it then scores 1 where there is none.
+
+    Args:
+      scores: of the best answer that is one, by question.
+      null_odds: how much more the model favours no answer, by question.
+      answerable: whether there is an answer, by question.
+    """
+    current = float(sum(not there for there in answerable.values()))
+    best, threshold = current, 0.0
+    for name in sorted(null_odds, key=lambda name: null_odds[name]):
+        # The threshold moves up to this question's odds: it is now answered.
+        current += scores[name] if answerable[name] else -1.0
+        if current > best:
+            best, threshold = current, null_odds[name]
+    return best / max(len(scores), 1), threshold

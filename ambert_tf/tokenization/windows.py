@@ -1,0 +1,152 @@
+"""Questions and long contexts as overlapping windows, in graph: `[CLS] question [SEP] part of the context [SEP]`."""
+
+import tensorflow as tf
+
+from ambert_tf.tokenization.model_inputs import check_seq_lengths, frame, truncate
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, Tokens
+
+FRAMING = 3  # [CLS] and two [SEP]
+
+
+def build_windows(
+    tokenizer: MultiGrainedTokenizer,
+    questions: tf.Tensor,
+    contexts: tf.Tensor,
+    *,
+    max_seq_length: int,
+    max_coarse_seq_length: int | None = None,
+    doc_stride: int = 128,
+    max_query_length: int = 64,
+) -> dict[str, tf.RaggedTensor | tf.Tensor]:
+    """Tokenizes questions and contexts, and frames each part of a context with its question.
+
+    Windows begin `doc_stride` fine tokens apart (less where they would leave a gap), at the coarse token that holds
+    that fine token, and end where the next coarse token does not fit: both grains of a window cover the same text.
+    A token is in `max_context` of the window in which it has most context, the smaller of left and right (BERT's rule).
+
+    Args:
+      tokenizer: the model's tokenizer.
+      questions: string [batch]; cut to `max_query_length`.
+      contexts: string [batch], of any length.
+      max_seq_length: fine tokens at most, [CLS] and [SEP] included.
+      max_coarse_seq_length: coarse tokens at most; `max_seq_length` by default.
+      doc_stride: fine tokens between the beginnings of two windows.
+      max_query_length: fine tokens of a question at most.
+
+    Returns:
+      What `build_model_inputs` returns, a row a window; and
+        window_example: int32 [windows], the row of `contexts` that it is of.
+        context_offset: int32 [windows], the fine position of its first token of the context.
+        first_token: int32 [windows], the index of that token among those of the context.
+        context_starts, context_ends: int32 [windows, (tokens)], bytes of the context, of each fine token in the window.
+        max_context: int32 [windows, (tokens)], 1 where no other window gives the token more context.
+
+    Raises:
+      InputError: a limit is too small.
+    """
+    max_fine, max_coarse = check_seq_lengths(max_seq_length, max_coarse_seq_length)
+    asked = truncate(
+        tokenizer(questions),
+        min(max_query_length, (max_fine - FRAMING) // 2),
+        min(max_query_length, (max_coarse - FRAMING) // 2),
+    )
+    context = tokenizer(contexts)
+    room_fine = max_fine - FRAMING - _lengths(asked.fine_ids)
+    room_coarse = max_coarse - FRAMING - _lengths(asked.coarse_ids)
+    # Half of the room at most: then a window reaches the next one's beginning whatever coarse tokens it is cut at.
+    stride = tf.minimum(doc_stride, tf.maximum(tf.minimum(room_fine, room_coarse) // 2, 1))
+    example, begins, ends = _bounds(context, room_fine, room_coarse, stride)
+    part = _slice(context, example, begins, ends)
+    question = Tokens(*(tf.gather(values, example) for values in asked))
+    inputs: dict[str, tf.RaggedTensor | tf.Tensor] = dict(frame([question, part], tokenizer.cls_id, tokenizer.sep_id))
+    first_token = _fine_index(context, example, begins)
+    inputs["window_example"] = example
+    inputs["context_offset"] = _lengths(question.fine_ids) + 2
+    inputs["first_token"] = first_token
+    inputs["context_starts"] = part.fine_starts
+    inputs["context_ends"] = part.fine_ends
+    inputs["max_context"] = _max_context(example, first_token, _lengths(part.fine_ids))
+    return inputs
+
+
+def _bounds(
+    context: Tokens, room_fine: tf.Tensor, room_coarse: tf.Tensor, stride: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns each window's example, and the coarse tokens at which it begins and before which it ends."""
+    fine_lengths, coarse_lengths = _lengths(context.fine_ids), _lengths(context.coarse_ids)
+    counts = tf.maximum((fine_lengths + stride - 1) // stride, 1)  # more than needed; those behind the end go below
+    example = tf.repeat(tf.range(tf.size(counts)), counts)
+    number = tf.ragged.range(counts, row_splits_dtype=tf.int32).flat_values
+    nominal = number * tf.gather(stride, example)
+    # The coarse token of each fine token, with the number of coarse tokens behind the last.
+    padded = tf.concat([context.fine_to_coarse, coarse_lengths[:, tf.newaxis]], 1)
+    row_starts = tf.cast(tf.gather(padded.row_starts(), example), tf.int32)
+    begins = tf.gather(padded.flat_values, row_starts + nominal)
+    first_fine = _fine_index(context, example, begins)
+    last_fine = tf.minimum(first_fine + tf.gather(room_fine, example), tf.gather(fine_lengths, example))
+    ends = tf.gather(padded.flat_values, row_starts + last_fine)
+    ends = tf.minimum(ends, begins + tf.gather(room_coarse, example))
+    # A coarse token that alone does not fit is passed over by the next window.
+    reached = ends >= tf.gather(coarse_lengths, example)
+    before = tf.concat([[False], reached[:-1]], 0)
+    needed = (number == 0) | ~before
+    return tuple(tf.boolean_mask(values, needed) for values in (example, begins, ends))
+
+
+def _slice(tokens: Tokens, example: tf.Tensor, begins: tf.Tensor, ends: tf.Tensor) -> Tokens:
+    """Returns the coarse tokens from `begins` to before `ends` of the examples, and their fine tokens."""
+    fine_begins, fine_ends = (_fine_index(tokens, example, at) for at in (begins, ends))
+
+    def part(values: tf.RaggedTensor, first: tf.Tensor, last: tf.Tensor) -> tf.RaggedTensor:
+        row = tf.cast(tf.gather(values.row_starts(), example), tf.int32)
+        return tf.gather(values.flat_values, tf.ragged.range(row + first, row + last, row_splits_dtype=tf.int32))
+
+    sliced = {
+        name: part(getattr(tokens, name), begins, ends)
+        if name.startswith("coarse")
+        else part(getattr(tokens, name), fine_begins, fine_ends)
+        for name in Tokens._fields
+    }
+    sliced["fine_to_coarse"] -= begins[:, tf.newaxis]
+    return Tokens(**sliced)
+
+
+def _fine_index(tokens: Tokens, example: tf.Tensor, coarse: tf.Tensor) -> tf.Tensor:
+    """Returns the index of the first fine token of coarse tokens, int32 [windows]; behind the last, the length."""
+    lengths = _lengths(tokens.coarse_ids)
+    # How many fine tokens come before each coarse token of the batch, counted through the batch.
+    rows = tf.cast(tokens.coarse_ids.row_starts(), tf.int32)
+    row_of_fine = tf.cast(tokens.fine_to_coarse.value_rowids(), tf.int32)
+    holder = tf.gather(rows, row_of_fine) + tokens.fine_to_coarse.flat_values
+    total = tf.reduce_sum(lengths)
+    before = tf.math.cumsum(tf.math.bincount(holder, minlength=total, maxlength=total), exclusive=True)
+    before = tf.concat([tf.cast(before, tf.int32), [tf.size(holder)]], 0)
+    through_batch = tf.gather(before, tf.gather(rows, example) + coarse)
+    return through_batch - tf.gather(tf.cast(tokens.fine_ids.row_starts(), tf.int32), example)
+
+
+def _max_context(example: tf.Tensor, first_token: tf.Tensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """Returns int32 [windows, (tokens)], 1 where a token has most context; of equal windows the first."""
+    position = tf.ragged.range(lengths, row_splits_dtype=tf.int32)
+    window = tf.repeat(tf.range(tf.size(lengths)), lengths)
+    length = tf.gather(lengths, window)
+    left = position.flat_values
+    # BERT's score: the smaller side, and a hundredth of the length; earlier windows win, by less than any difference.
+    score = 100 * tf.minimum(left, length - 1 - left) + length
+    index = tf.gather(first_token, window) + left
+    width = tf.reduce_max(index, axis=0) + 1 if index.shape.rank else 1
+    key = tf.cast(tf.gather(example, window), tf.int64) * tf.cast(tf.maximum(width, 1), tf.int64) + tf.cast(
+        index, tf.int64
+    )
+    _, segment = tf.unique(key, out_idx=tf.int32)
+    segments = tf.reduce_max(tf.concat([segment, [-1]], 0)) + 1
+    best = tf.math.unsorted_segment_max(score, segment, segments)
+    is_best = score == tf.gather(best, segment)
+    candidates = tf.where(is_best, window, tf.int32.max)
+    first = tf.math.unsorted_segment_min(candidates, segment, segments)
+    chosen = tf.cast(is_best & (window == tf.gather(first, segment)), tf.int32)
+    return position.with_flat_values(chosen)
+
+
+def _lengths(ragged: tf.RaggedTensor) -> tf.Tensor:
+    return tf.cast(ragged.row_lengths(), tf.int32)

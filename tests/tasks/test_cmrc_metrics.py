@@ -1,0 +1,29 @@
+import pytest
+
+from ambert_tf.tasks.cmrc_metrics import exact_match, f1, question_scores, units
+
+
+def test_units_are_characters_and_words():
+    assert units("光荣和ω-force开发") == ["光", "荣", "和", "ωforce", "开", "发"]
+    # As in the official script, punctuation that goes does not part what stands on both sides of it.
+    assert units("在《Nature News》，2008年3.5万") == ["在", "nature", "news2008", "年", "3.5", "万"]
+    assert units("  ") == []
+
+
+def test_worked_examples():
+    # The longest run in common is 长江大桥, four of seven and four of four.
+    assert f1("南京市长江大桥", "长江大桥") == pytest.approx(2 * (4 / 7) / (4 / 7 + 1))
+    # In common are 长江 and 大桥, but not next to each other: the longer run has two units.
+    assert f1("长江的大桥", "长江大桥") == pytest.approx(2 * (2 / 5) * (2 / 4) / (2 / 5 + 2 / 4))
+    assert f1("北", "南") == 0
+    assert f1("", "南") == 0
+
+
+def test_punctuation_and_case_do_not_count():
+    assert exact_match("《DOS》", "dos") == 1
+    assert exact_match("1992年，5日", "1992年5日") == 1
+    assert exact_match("1992年", "1993年") == 0
+
+
+def test_the_nearest_of_three_answers_counts():
+    assert question_scores("光荣", ["ω-force", "光荣", "光荣和ω-force"]) == {"mixed_exact_match": 1, "mixed_f1": 1}
