@@ -6,7 +6,7 @@ import sys
 
 from common import chinese_corpora, corpus_text, make_tokenizer, run_command, text_of_size, write
 
-RATES = "_per_second"
+SPEEDS = ("_per_second", "peak_share")
 
 
 def make_records(root: str, corpora: str | None, megabytes: float, num_shards: int = 4) -> None:
@@ -35,7 +35,7 @@ def curve(output_dir: str) -> list[dict[str, float]]:
     """Returns the lines of `metrics.jsonl` without the speeds."""
     with open(os.path.join(output_dir, "metrics.jsonl"), encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    return [{name: value for name, value in line.items() if RATES not in name} for line in lines]
+    return [{name: value for name, value in line.items() if not name.endswith(SPEEDS)} for line in lines]
 
 
 def last_step(output_dir: str) -> int:

@@ -123,7 +123,8 @@ class TestModule:
         assert distributions(at_the_top) <= declared("dependencies") | (declared("beam") if path == beam else set())
         top_names = {name for node in at_the_top for name in imported_names(path, node)}
         assert not any(name.startswith("ambert_tf.pretraining_data.beam") for name in top_names)
-        assert distributions([tree]) <= declared("dependencies") | declared("beam") | declared("interop")
+        extras = declared("beam") | declared("demo") | declared("interop")
+        assert distributions([tree]) <= declared("dependencies") | extras
 
 
 def test_one_file_knows_the_record():

@@ -24,6 +24,8 @@ AMOUNTS = {
 }
 # Metrics whose newest value counts; all others are averaged over the steps since the last line.
 NEWEST = ("learning_rate", "loss_scale")
+PEAK_SHARE = "peak_share"
+SKIPPED_UPDATES = "skipped_updates"
 
 
 class Progress:
@@ -37,6 +39,7 @@ class Progress:
       start_step: the step from which the run goes on; lines beyond it are from a run that ended before its
         next checkpoint, and are removed.
       log_steps: steps between two lines.
+      peak_flops: FLOP/s of the devices' matrix products; with it, `peak_share` is training's share of them.
       stream: where the progress line goes.
       clock: gives the time in seconds.
     """
@@ -47,12 +50,14 @@ class Progress:
         num_train_steps: int,
         start_step: int = 0,
         log_steps: int = 100,
+        peak_flops: float | None = None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         make_directory(output_dir)
         self.num_train_steps = num_train_steps
         self.log_steps = log_steps
+        self.peak_flops = peak_flops
         self._path = os.path.join(output_dir, METRICS_FILE)
         self._stream = stream or sys.stderr
         self._clock = clock
@@ -112,11 +117,19 @@ class Progress:
             if name in NEWEST:
                 values[name] = self._steps[-1][name]
             elif name not in AMOUNTS:
-                values[name] = float(np.mean([row[name] for row in self._steps]))
+                # A step whose loss or gradient is not finite has no update; JSON has no such numbers either.
+                finite = [row[name] for row in self._steps if np.isfinite(row[name])]
+                if finite:
+                    values[name] = float(np.mean(finite))
+        skipped = sum(not all(np.isfinite(value) for value in row.values()) for row in self._steps)
+        if skipped:
+            values[SKIPPED_UPDATES] = skipped
         # The first step of a run traces the graph and has no time of its own.
         for name, rate in AMOUNTS.items():
             if self._timed and name in self._timed[0] and self._seconds:
                 values[rate] = sum(row[name] for row in self._timed) / self._seconds
+        if self.peak_flops and AMOUNTS["model_flops"] in values:
+            values[PEAK_SHARE] = values[AMOUNTS["model_flops"]] / self.peak_flops
         seconds_per_step = self._seconds / len(self._timed) if self._timed else None
         self._steps, self._timed, self._seconds = [], [], 0.0
         self.write(step, values)
@@ -128,6 +141,8 @@ class Progress:
             if name.endswith("_per_second"):
                 unit = name.removesuffix("_per_second")
                 parts.append(f"{value / 1e9:.1f} GFLOP/s" if unit == "model_flops" else f"{value:.4g} {unit}/s")
+            elif name == PEAK_SHARE:
+                parts.append(f"{100 * value:.0f} % of peak")
             else:
                 parts.append(f"{name.replace('_masked_lm', '').replace('_', ' ')} {value:.4g}")
         if seconds_per_step is not None:

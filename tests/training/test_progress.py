@@ -54,6 +54,27 @@ def test_a_line_holds_means_newest_values_and_rates(tmp_path):
     assert second["sequences_per_second"] == 16.0
 
 
+def test_the_speed_is_compared_with_the_devices(tmp_path):
+    terminal, clock = Terminal(), Clock()
+    progress = Progress(str(tmp_path), 10, log_steps=1, peak_flops=8e9, stream=terminal, clock=clock)
+    progress.add(1, metrics(5.0))
+    clock.seconds += 1
+    progress.add(2, metrics(5.0))
+    progress.close()
+    assert lines(tmp_path)[1]["peak_share"] == 0.25
+    assert "2.0 GFLOP/s  25 % of peak" in terminal.getvalue()
+
+
+def test_steps_that_are_not_finite_are_counted_and_left_out_of_means(tmp_path):
+    progress = Progress(str(tmp_path), 10, log_steps=3)
+    progress.add(3, metrics(4.0, float("nan"), 2.0))
+    progress.add(6, metrics(float("inf"), float("nan"), float("nan")))
+    progress.close()
+    first, second = lines(tmp_path)
+    assert (first["loss"], first["skipped_updates"]) == (3.0, 1)
+    assert "loss" not in second and second["skipped_updates"] == 3
+
+
 def test_time_for_checkpoints_does_not_count(tmp_path):
     clock = Clock()
     progress = Progress(str(tmp_path), 10, log_steps=1, clock=clock)

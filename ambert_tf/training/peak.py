@@ -1,0 +1,51 @@
+"""How fast a device multiplies matrices, measured: what training's speed is compared with."""
+
+import functools
+import time
+
+import tensorflow as tf
+
+_COMPUTE_TYPES = {"float32": tf.float32, "bfloat16": tf.bfloat16, "float16": tf.float16}
+_SMALLEST, _LARGEST = 256, 8192
+_LONG_ENOUGH_SECONDS = 0.03
+_TRIES = 3
+
+
+@functools.cache
+def matrix_peak(precision: str) -> float:
+    """Returns the FLOP/s of a large square matrix product on the default device, measured once a process.
+
+    It takes a fraction of a second: the matrices grow until a product takes long enough to be timed.
+
+    Args:
+      precision: a key of `precision.POLICIES`.
+    """
+    size = _SMALLEST
+    while True:
+        seconds = _seconds(size, _COMPUTE_TYPES[precision])
+        if seconds > _LONG_ENOUGH_SECONDS or size == _LARGEST:
+            return 2.0 * size**3 / seconds
+        size *= 2
+
+
+def _seconds(size: int, dtype: tf.DType) -> float:
+    """Returns the time of a product, the best of several; the first one, which sets up, does not count."""
+    one, other = (tf.cast(tf.random.stateless_uniform([size, size], [seed, 0]), dtype) for seed in (1, 2))
+    best = float("inf")
+    for attempt in range(_TRIES + 1):
+        start = time.perf_counter()
+        product = tf.matmul(one, other)
+        product[0, 0].numpy()  # waits for the device
+        seconds = time.perf_counter() - start
+        if attempt:
+            best = min(best, seconds)
+    return best
+
+
+def peak_of(strategy: tf.distribute.Strategy, precision: str) -> float:
+    """Returns the FLOP/s of all devices of a strategy: those of one GPU times the GPUs, or of one CPU a process."""
+    resolver = strategy.cluster_resolver
+    workers = 1 if resolver is None else sum(map(len, resolver.cluster_spec().as_dict().values()))
+    # Logical CPU devices share one CPU.
+    devices = strategy.num_replicas_in_sync if tf.config.list_physical_devices("GPU") else workers
+    return devices * matrix_peak(precision)

@@ -1,0 +1,154 @@
+"""Draws the curves of several runs in one picture.
+
+    python -m ambert_tf.training.plot pretrained other_run --output=curves.png
+
+Reads `metrics.jsonl` of each run. A panel is a metric, a colour a run; a dashed line is the same metric on held-out
+data. Needs matplotlib.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.files import atomic_path
+
+METRICS_FILE = "metrics.jsonl"
+HELD_OUT = "eval_"
+# What is drawn, where it is there and nothing else is asked for.
+USUAL_METRICS = (
+    "loss",
+    "fine_masked_lm_loss",
+    "coarse_masked_lm_loss",
+    "next_sentence_loss",
+    "fine_masked_lm_accuracy",
+    "coarse_masked_lm_accuracy",
+    "fine_loss",
+    "coarse_loss",
+    "joint_loss",
+    "agreement_loss",
+    "accuracy",
+    "learning_rate",
+    "sequences_per_second",
+)
+PANELS_A_ROW = 3
+
+
+class Run(NamedTuple):
+    """A run's name, and the steps and values of each of its metrics."""
+
+    name: str
+    curves: Mapping[str, tuple[list[int], list[float]]]
+
+
+def read_runs(directories: Sequence[str]) -> list[Run]:
+    """Reads the metrics of some runs; a run is named by its directory, by the whole path where two are alike.
+
+    Raises:
+      InputError: a directory has no metrics, or a line of them is damaged.
+    """
+    ends = [os.path.basename(os.path.abspath(directory)) for directory in directories]
+    names = ends if len(set(ends)) == len(ends) else list(directories)
+    return [Run(name, _read_curves(directory)) for name, directory in zip(names, directories, strict=True)]
+
+
+def _read_curves(directory: str) -> dict[str, tuple[list[int], list[float]]]:
+    path = os.path.join(directory, METRICS_FILE)
+    if not os.path.isdir(directory):
+        raise InputError(f"{directory}: no such directory; an --output_dir of training is needed")
+    if not os.path.isfile(path):
+        raise InputError(f"{directory}: has no {METRICS_FILE}, so it is no --output_dir of training")
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    with open(path, encoding="utf-8") as file:
+        for number, text in enumerate(file, start=1):
+            if not text.endswith("\n"):
+                break  # a run that goes on is writing it
+            try:
+                line = json.loads(text)
+                step = int(line.pop("step"))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise InputError(f"{path}: line {number} is no JSON object with a step") from None
+            for name, value in line.items():
+                if isinstance(value, int | float):
+                    steps, values = curves.setdefault(name, ([], []))
+                    steps.append(step)
+                    values.append(value)
+    if not curves:
+        raise InputError(f"{path}: holds no metrics yet; the run has not reached its first --log_steps")
+    return curves
+
+
+def chosen_metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
+    """Returns the metrics to draw: those that are wanted, or of the usual ones those that a run has.
+
+    Raises:
+      InputError: no run has a wanted one.
+    """
+    there = {name.removeprefix(HELD_OUT) for run in runs for name in run.curves}
+    for name in wanted:
+        if name not in there:
+            raise InputError(f"--metrics={name}: no run has this metric; there are {', '.join(sorted(there))}")
+    return list(wanted) or [name for name in USUAL_METRICS if name in there] or sorted(there)
+
+
+def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
+    """Returns a matplotlib figure with a panel a metric.
+
+    Raises:
+      InputError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("matplotlib is missing: pip install matplotlib") from None
+    columns = min(PANELS_A_ROW, len(metrics))
+    rows = -(-len(metrics) // columns)
+    figure = Figure(figsize=(5 * columns, 3.4 * rows + 0.4 + 0.2 * len(runs)), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    handles: dict[str, Any] = {}
+    for panel, metric in zip(panels, metrics, strict=False):
+        panel.set_title(metric.replace("_", " "))
+        panel.set_xlabel("step")
+        panel.grid(alpha=0.3)
+        for index, run in enumerate(runs):
+            for name, style, label in ((metric, "-", run.name), (HELD_OUT + metric, "--", f"{run.name}, held out")):
+                if name in run.curves:
+                    marker = "o" if len(run.curves[name][0]) == 1 else None
+                    (line,) = panel.plot(*run.curves[name], style, color=f"C{index}", label=label, marker=marker)
+                    handles.setdefault(label, line)
+    for panel in panels[len(metrics) :]:
+        panel.set_visible(False)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
+    return figure
+
+
+def draw(directories: Sequence[str], output: str, metrics: Sequence[str] = ()) -> None:
+    """Draws the curves of some runs into a file, whose ending says the format.
+
+    Raises:
+      InputError: a run has no metrics, a metric is none, matplotlib is missing or cannot write such a file.
+    """
+    if not directories:
+        raise InputError("name the runs' directories: python -m ambert_tf.training.plot RUN_DIR... --output=curves.png")
+    runs = read_runs(directories)
+    figure = make_figure(runs, chosen_metrics(runs, metrics))
+    with atomic_path(output) as temporary:
+        try:
+            figure.savefig(temporary, dpi=110)
+        except ValueError as error:
+            raise InputError(f"--output={output}: {str(error).splitlines()[0]}") from None
+
+
+def main(argv: Sequence[str]) -> None:
+    """Draws what the command line names."""
+    draw(argv[1:], flags.FLAGS.output, flags.FLAGS.metrics)
+    print(flags.FLAGS.output)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("output", "curves.png", "The picture: .png, .svg or .pdf.")
+    flags.DEFINE_list("metrics", [], "Metrics to draw; by default the losses, accuracies, learning rate and speed.")
+    run_main(main, takes_files=True)
