@@ -26,7 +26,7 @@ from ambert_tf.errors import run_main
 from ambert_tf.files import input_files
 from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
 from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, fine_counts
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("english_corpora", None, "English text files; without them, Chinese alone.")
@@ -44,9 +44,9 @@ def _share(tokenizer: MultiGrainedTokenizer, lines: Sequence[bytes]) -> tuple[fl
     """The share of coarse tokens of several fine ones: of all tokens, and the average over lines."""
     lengths, several = [], []
     for first in range(0, len(lines), _BATCH):
-        tokens = tokenizer(tf.constant(lines[first : first + _BATCH]))
+        tokens = tokenizer.ids(tf.constant(lines[first : first + _BATCH]))
         lengths.append(tokens.coarse_ids.row_lengths().numpy())
-        several.append(fine_counts(tokens).numpy() > 1)
+        several.append(tokens.fine_counts.numpy() > 1)
     length, marks = np.concatenate(lengths), np.concatenate(several)
     of_line = np.bincount(np.repeat(np.arange(len(length)), length), marks, len(length))
     return float(marks.mean()), float((of_line[length > 0] / length[length > 0]).mean())

@@ -131,9 +131,9 @@ def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: Ma
         inputs[name].with_row_splits_dtype(tf.int64)
         for name in ("fine_input_ids", "coarse_input_ids", "fine_to_coarse")
     )
-    coarse_rows, coarse_columns = _rows_and_columns(coarse)
-    fine_rows, fine_columns = _rows_and_columns(fine)
-    holder = tf.gather(coarse.row_starts(), fine_rows) + tf.cast(fine_to_coarse.flat_values, tf.int64)
+    coarse_rows = coarse.value_rowids()
+    coarse_columns = tf.range(tf.shape(coarse_rows, tf.int64)[0]) - tf.gather(coarse.row_starts(), coarse_rows)
+    holder = tf.gather(coarse.row_starts(), fine.value_rowids()) + tf.cast(fine_to_coarse.flat_values, tf.int64)
 
     token_keys = tf_fold(tf.gather(keys, coarse_rows), coarse_columns)
     chosen = _choose(coarse, holder, token_keys, rule)
@@ -145,9 +145,8 @@ def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: Ma
 
     action_of_fine = tf.gather(action_of_coarse, holder)
     fine_chosen = tf.where(action_of_fine > 0)[:, 0]
-    fine_keys = tf_fold(
-        tf.gather(keys, tf.gather(fine_rows, fine_chosen)), tf.gather(fine_columns, fine_chosen) + _FINE_DRAWS
-    )
+    rows, columns = _places(fine, fine_chosen)
+    fine_keys = tf_fold(tf.gather(keys, rows), columns + _FINE_DRAWS)
 
     masked: dict[str, Any] = dict(inputs)
     masked |= _replace(
@@ -161,10 +160,10 @@ def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: Ma
     return masked
 
 
-def _rows_and_columns(ragged: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns int64 [values]: the row of each value, and its place in the row."""
-    rows = ragged.value_rowids()
-    return rows, tf.range(tf.shape(rows, tf.int64)[0]) - tf.gather(ragged.row_starts(), rows)
+def _places(ragged: tf.RaggedTensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the row, and the place in it, of each index (int64, ascending) into the flat values."""
+    rows = tf.searchsorted(ragged.row_splits, chosen, side="right", out_type=tf.int64) - 1
+    return rows, chosen - tf.gather(ragged.row_splits, rows)
 
 
 def _choose(coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, rule: MaskingRule) -> tf.Tensor:
@@ -213,8 +212,7 @@ def _replace(
         action == _TO_MASK, tf.cast(mask_id, ids.dtype), tf.where(action == _TO_RANDOM, drawn, chosen_ids)
     )
     splits = tf.searchsorted(chosen, original.row_splits, out_type=tf.int64)
-    rows = tf.searchsorted(original.row_splits, chosen, side="right", out_type=tf.int64) - 1
-    positions = tf.cast(chosen - tf.gather(original.row_splits, rows), tf.int32)
+    positions = tf.cast(_places(original, chosen)[1], tf.int32)
     return {
         f"{grain}_input_ids": original.with_flat_values(tf.tensor_scatter_nd_update(ids, chosen[:, None], new_ids)),
         f"{grain}_masked_lm_positions": tf.RaggedTensor.from_row_splits(positions, splits, validate=False),

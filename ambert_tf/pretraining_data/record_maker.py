@@ -13,7 +13,7 @@ from ambert_tf.pretraining_data.masking import MaskingRule, mask_sequences
 from ambert_tf.pretraining_data.packing import PackingRule, TokenizedUnit, keep_documents, pack
 from ambert_tf.pretraining_data.random_keys import fold, seed_key
 from ambert_tf.pretraining_data.sequences import assemble
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, fine_counts
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 # Sentences are tokenized and sequences masked in blocks of such sizes, which bound the memory that takes.
 _TOKENIZE_BYTES = 1 << 18
@@ -116,9 +116,8 @@ class RecordMaker:
 
     def _tokenize_graph(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns flat fine and coarse ids, fine tokens a coarse one, coarse tokens a sentence."""
-        tokens = self._tokenizer(sentences)
-        coarse = tokens.coarse_ids
-        return tokens.fine_ids.flat_values, coarse.flat_values, fine_counts(tokens), coarse.row_lengths()
+        fine_ids, coarse_ids, fine_counts = self._tokenizer.ids(sentences)
+        return fine_ids.flat_values, coarse_ids.flat_values, fine_counts, coarse_ids.row_lengths()
 
     def _batches(self, tokens: TokenizedUnit, dupe_key: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, Column]]]:
         """Yields the keys and the features of sequences, block by block."""

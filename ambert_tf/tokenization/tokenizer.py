@@ -47,6 +47,20 @@ class Tokens(NamedTuple):
     fine_to_coarse: tf.RaggedTensor
 
 
+class TokenIds(NamedTuple):
+    """Both tokenizations without offsets.
+
+    Attributes:
+      fine_ids: int32 ragged [batch, (fine)].
+      coarse_ids: int32 ragged [batch, (coarse)].
+      fine_counts: int32 [coarse tokens of all texts]; how many fine tokens each holds.
+    """
+
+    fine_ids: tf.RaggedTensor
+    coarse_ids: tf.RaggedTensor
+    fine_counts: tf.Tensor
+
+
 class MultiGrainedTokenizer(tf.Module):
     """Reads texts as fine tokens (Chinese characters, English words) and coarse ones (words, phrases).
 
@@ -191,11 +205,25 @@ class MultiGrainedTokenizer(tf.Module):
         Returns:
           Both tokenizations, see `Tokens`.
         """
+        words, pieces, groups = self._tokenize(texts)
+        return _with_offsets(words, pieces, groups)
+
+    def ids(self, texts: tf.Tensor) -> TokenIds:
+        """Tokenizes texts, string [batch], without offsets: a quarter of the work less."""
+        words, pieces, groups = self._tokenize(texts)
+        fine_splits, coarse_splits = _splits(words, pieces, groups)
+        return TokenIds(
+            tf.RaggedTensor.from_row_splits(pieces.ids, fine_splits, validate=False),
+            tf.RaggedTensor.from_row_splits(groups.ids, coarse_splits, validate=False),
+            groups.ends - groups.firsts,
+        )
+
+    def _tokenize(self, texts: tf.Tensor) -> tuple[Words, Pieces, "_Groups"]:
         text = self._normalizer(texts)
         words = find_words(text)
         pieces = self._wordpiece(words)
         coarse_ids, continues = self._grouping(text, words, pieces)
-        return _assemble(words, pieces, self._whole_words(pieces, coarse_ids), continues)
+        return words, pieces, _group(pieces, self._whole_words(pieces, coarse_ids), continues)
 
     def _whole_words(self, pieces: Pieces, coarse_ids: tf.Tensor) -> tf.Tensor:
         """Finds the words of letters in the coarse vocabulary, for those that are part of no entry yet."""
@@ -206,25 +234,51 @@ class MultiGrainedTokenizer(tf.Module):
         )
 
 
-def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf.Tensor) -> Tokens:
-    """Puts fine and coarse tokens together.
+class _Groups(NamedTuple):
+    """Coarse tokens as groups of fine ones.
+
+    Attributes:
+      begins: bool [fine]; whether the fine token is the first of its coarse token.
+      firsts, ends: int32 [coarse]; ranges of fine tokens.
+      ids: int32 [coarse].
+    """
+
+    begins: tf.Tensor
+    firsts: tf.Tensor
+    ends: tf.Tensor
+    ids: tf.Tensor
+
+
+def _group(pieces: Pieces, coarse_ids: tf.Tensor, continues: tf.Tensor) -> _Groups:
+    """Joins fine tokens to coarse ones.
 
     A word that is part of no coarse entry (`coarse_ids` -1) falls back to its fine pieces.
     """
-    first_of_word = pieces.starts == tf.gather(words.starts, pieces.word)
-    piece_coarse_ids = tf.gather(coarse_ids, pieces.word)
-    begins = (piece_coarse_ids < 0) | (first_of_word & ~tf.gather(continues, pieces.word))
-    fine_to_coarse = tf.cumsum(tf.cast(begins, INT)) - 1
+    # Both facts of a word in one number, since it is the gathering that takes time.
+    of_word = tf.where(coarse_ids < 0, -1, 2 * coarse_ids + tf.cast(continues, INT))
+    of_piece = tf.gather(of_word, pieces.word)
+    begins = (of_piece < 0) | (pieces.begins_word & (of_piece % 2 == 0))
     firsts = flat.where(begins)
-    lasts = flat.ends_of(firsts, tf.size(begins)) - 1
-    entry = tf.gather(piece_coarse_ids, firsts)
+    entry = tf.gather(of_piece, firsts)
+    ids = tf.where(entry < 0, tf.gather(pieces.ids, firsts), entry // 2)
+    return _Groups(begins, firsts, flat.ends_of(firsts, tf.size(begins)), ids)
+
+
+def _splits(words: Words, pieces: Pieces, groups: _Groups) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the row splits of the fine and of the coarse tokens, int32 [batch + 1]."""
+    fine_splits = tf.gather(pieces.boundaries, words.splits)
+    return fine_splits, tf.searchsorted(groups.firsts, fine_splits)
+
+
+def _with_offsets(words: Words, pieces: Pieces, groups: _Groups) -> Tokens:
+    """Adds where the tokens stand in the texts, and in each other."""
+    fine_splits, coarse_splits = _splits(words, pieces, groups)
     starts = tf.gather(words.byte_starts, pieces.starts)
     ends = tf.gather(words.byte_ends, pieces.starts + pieces.lengths - 1)
-    fine_splits = tf.gather(pieces.boundaries, words.splits)
-    coarse_splits = tf.searchsorted(firsts, fine_splits)
     begins_text = tf.boolean_mask(tf.range(tf.size(fine_splits) - 1), fine_splits[1:] > fine_splits[:-1])
-    text = flat.range_index(tf.gather(fine_splits, begins_text), tf.size(begins))
+    text = flat.range_index(tf.gather(fine_splits, begins_text), tf.size(pieces.ids))
     coarse_before = tf.gather(tf.gather(coarse_splits, begins_text), text)
+    fine_to_coarse = tf.cumsum(tf.cast(groups.begins, INT)) - 1 - coarse_before
 
     def fine(values):
         return tf.RaggedTensor.from_row_splits(values, fine_splits, validate=False)
@@ -236,21 +290,11 @@ def _assemble(words: Words, pieces: Pieces, coarse_ids: tf.Tensor, continues: tf
         fine(pieces.ids),
         fine(starts),
         fine(ends),
-        coarse(tf.where(entry >= 0, entry, tf.gather(pieces.ids, firsts))),
-        coarse(tf.gather(starts, firsts)),
-        coarse(tf.gather(ends, lasts)),
-        fine(fine_to_coarse - coarse_before),
+        coarse(groups.ids),
+        coarse(tf.gather(starts, groups.firsts)),
+        coarse(tf.gather(ends, groups.ends - 1)),
+        fine(fine_to_coarse),
     )
-
-
-def fine_counts(tokens: Tokens) -> tf.Tensor:
-    """Returns how many fine tokens each coarse token of a batch holds, int32 [coarse tokens]."""
-    holders = tokens.fine_to_coarse
-    size = tf.size(holders.flat_values)
-    starts = tf.cast(holders.row_starts(), INT)
-    first_of_text = flat.marks(tf.boolean_mask(starts, starts < size), size) > 0
-    firsts = flat.where(first_of_text | (holders.flat_values != flat.previous(holders.flat_values)))
-    return flat.ends_of(firsts, size) - firsts
 
 
 def _digest(content: bytes) -> str:

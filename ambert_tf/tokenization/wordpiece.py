@@ -21,6 +21,7 @@ class Pieces(NamedTuple):
     Attributes:
       ids: int32 [pieces].
       word: int32 [pieces]; the word that holds the piece.
+      begins_word: bool [pieces]; whether the piece is its word's first.
       starts, lengths: int32 [pieces]; ranges of kept characters (see `Words`).
       boundaries: int32 [words + 1]; the pieces of each word are the ranges between them.
       long_words: int32 [long]; the words of more than one character.
@@ -29,6 +30,7 @@ class Pieces(NamedTuple):
 
     ids: tf.Tensor
     word: tf.Tensor
+    begins_word: tf.Tensor
     starts: tf.Tensor
     lengths: tf.Tensor
     boundaries: tf.Tensor
@@ -69,21 +71,24 @@ class WordPiece(tf.Module):
         is_long = words.lengths > 1
         long_words = flat.where(is_long)
         long_lengths = tf.gather(words.lengths, long_words)
-        part_of_long = tf.gather(is_long, flat.range_index(words.starts, tf.size(words.codes)))
+        long_starts = tf.gather(words.starts, long_words)
+        characters = tf.ragged.range(long_starts, long_starts + long_lengths, row_splits_dtype=tf.int64)
         strings = tf.strings.unicode_encode(
-            tf.RaggedTensor.from_row_lengths(tf.boolean_mask(words.codes, part_of_long), long_lengths, validate=False),
-            "UTF-8",
+            characters.with_flat_values(tf.gather(words.codes, characters.flat_values)), "UTF-8"
         )
         pieces = self._wordpiece.tokenize(tf.where(long_lengths > MAX_CHARACTERS_PER_WORD, _IN_NO_VOCABULARY, strings))
         per_word = flat.put(long_words, tf.cast(pieces.row_lengths(), INT), num_words, 1)
         boundaries = tf.concat([[0], tf.cumsum(per_word)], 0)
         num_pieces = boundaries[-1]
-        word = flat.range_index(boundaries[:-1], num_pieces)
-        first_codes = tf.gather(words.codes, tf.gather(words.starts, word))
-        ids = tf.gather(self._character_ids, tf.minimum(first_codes, tf.size(self._character_ids) - 1))
-        in_long = tf.gather(is_long, word)
+        begins_word = flat.marks(boundaries[:-1], num_pieces)
+        word = tf.cumsum(begins_word) - 1
+        codes = tf.gather(words.codes, words.starts)
+        word_ids = tf.gather(self._character_ids, tf.minimum(codes, tf.size(self._character_ids) - 1))
+        ids = tf.gather(tf.where(is_long, -1, word_ids), word)
+        in_long = ids < 0
         ids = tf.where(in_long, flat.put(flat.where(in_long), pieces.flat_values, num_pieces, 0), ids)
         lengths = tf.gather(self._lengths, ids)
         # [UNK] stands for its whole word.
         lengths = tf.where(ids == self._unknown, tf.gather(words.lengths, word), lengths)
-        return Pieces(ids, word, tf.cumsum(lengths, exclusive=True), lengths, boundaries, long_words, strings)
+        starts = tf.cumsum(lengths, exclusive=True)
+        return Pieces(ids, word, begins_word > 0, starts, lengths, boundaries, long_words, strings)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambert_tf.errors import InputError
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, fine_counts
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from tests.tokenizers import chinese_tokenizer, english_tokenizer
 
 
@@ -124,8 +124,8 @@ def test_a_text_without_words_has_no_tokens(text):
 
 
 def test_fine_tokens_are_counted_by_coarse_token():
-    tokens = chinese_tokenizer()(tf.constant(["", "乒乓球里", "", "的", "的", "长江大桥", ""]))
-    assert fine_counts(tokens).numpy().tolist() == [3, 1, 1, 1, 4]
+    ids = chinese_tokenizer().ids(tf.constant(["", "乒乓球里", "", "的", "的", "长江大桥", ""]))
+    assert ids.fine_counts.numpy().tolist() == [3, 1, 1, 1, 4]
 
 
 def test_an_empty_batch_is_fine():
