@@ -4,7 +4,7 @@ The order of the records is a function of seed and epoch alone, so that an inter
 with the batch that would have come next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -23,7 +23,7 @@ _READ_BUFFER_BYTES = 4 << 20
 _NUMBERS = 2**40
 
 # Numbers under which the draws of one epoch are folded into its key.
-_FILE_ORDER, _RECORD_ORDER, _MASKS = 1, 2, 3
+_FILE_ORDER, _RECORD_ORDER, _MASKS, _STEP_ORDER = 1, 2, 3, 4
 
 
 def pretraining_dataset(
@@ -40,7 +40,9 @@ def pretraining_dataset(
     fine_predictions: int | None = None,
     coarse_predictions: int | None = None,
     drop_remainder: bool = False,
+    group_by_length: int = 1,
     input_context: tf.distribute.InputContext | None = None,
+    numbers_only: bool = False,
 ) -> tf.data.Dataset:
     """Reads records into dense, padded batches.
 
@@ -61,8 +63,13 @@ def pretraining_dataset(
       fine_predictions: likewise for the masked fine tokens of a sequence.
       coarse_predictions: likewise for the masked coarse tokens.
       drop_remainder: leave out a last batch that is not full.
+      group_by_length: number of steps whose records are sorted by length before they are dealt into batches,
+        so that little of a batch is padding; the batches of these steps come in random order. 1 leaves the
+        records where they are; without `num_epochs` only.
       input_context: of `tf.distribute`; each pipeline takes files of its own if there are enough, else every
         n-th record.
+      numbers_only: give the numbers of each batch's records, int64 [batch], in place of their content;
+        `record_places` takes them.
 
     Returns:
       Batches of int32 `g_input_ids`, `g_segment_ids` [batch, g_length], `fine_to_coarse` [batch,
@@ -85,8 +92,12 @@ def pretraining_dataset(
     if len(files) >= workers:
         identities, every = identities[worker::workers], 1
 
-    start_epoch, start_record = 0, start_step * batch_size
-    if start_step:
+    grouped_steps = group_by_length if num_epochs is None else 1
+    batches_per_step = input_context.num_replicas_in_sync // workers if input_context is not None else 1
+    grouped_batches = grouped_steps * batches_per_step
+    start_batch = start_step % grouped_batches
+    start_epoch, start_record = 0, (start_step - start_batch) * batch_size
+    if start_record:
         total = sum(count_records(files[identity]) for identity in identities)
         epoch_records = len(range(worker, total, every)) if every > 1 else total
         start_epoch, start_record = divmod(start_record, epoch_records)
@@ -118,16 +129,54 @@ def pretraining_dataset(
         mask_keys = tf_fold(tf_fold(tf.constant(run_key), places // _NUMBERS), tf.constant(_MASKS))
         return _model_inputs(serialized, tf_fold(mask_keys, numbers), facts, masking, lengths)
 
+    def sort_by_length(
+        places: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+        numbers, serialized = records
+        # A record's bytes stand for its length: nothing has to be parsed.
+        order = tf.argsort(tf.strings.length(serialized), stable=True)
+        steps = tf.range(grouped_steps, dtype=tf.int64)
+        key = tf_fold(tf_fold(tf.constant(run_key), places[0]), tf.constant(_STEP_ORDER))
+        steps = _argsort(tf_fold(key, steps))
+        # [step, batch, replica]: neighbours by length go to different replicas of one step, which wait for each other.
+        order = tf.gather(tf.reshape(order, [grouped_steps, batch_size, batches_per_step]), steps)
+        order = tf.reshape(tf.transpose(order, [0, 2, 1]), [grouped_batches, batch_size])
+        return tf.gather(places, order), (tf.gather(numbers, order), tf.gather(serialized, order))
+
     epochs = tf.data.Dataset.range(start_epoch, num_epochs if num_epochs is not None else 2**22)
-    dataset = epochs.flat_map(read_epoch).skip(start_record).batch(batch_size, drop_remainder=drop_remainder)
+    dataset = epochs.flat_map(read_epoch).skip(start_record)
+    if grouped_steps > 1:
+        dataset = dataset.batch(grouped_batches * batch_size, drop_remainder=True).map(sort_by_length)
+        dataset = dataset.unbatch().skip(start_batch)
+    else:
+        dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
     lengths = {
         "fine": fine_length,
         "coarse": coarse_length,
         "fine_masked_lm": fine_predictions,
         "coarse_masked_lm": coarse_predictions,
     }
+    if numbers_only:
+        return dataset.map(lambda _, records: records[0])
     dataset = dataset.map(model_inputs, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def record_places(files: Sequence[str], numbers: Iterable[int]) -> str:
+    """Returns where some records are, for people: `train-0 records 3, 17; train-1 record 4`.
+
+    Args:
+      files: as `pretraining_dataset` took them.
+      numbers: as it gave them.
+    """
+    by_file: dict[str, list[int]] = {}
+    for number in sorted(numbers):
+        identity, index = divmod(int(number), _NUMBERS)
+        by_file.setdefault(sorted(files)[identity], []).append(index)
+    return "; ".join(
+        f"{name} record{'s' if len(indices) > 1 else ''} {', '.join(map(str, indices))}"
+        for name, indices in by_file.items()
+    )
 
 
 def _positive(key: tf.Tensor) -> tf.Tensor:

@@ -26,6 +26,9 @@ class PretrainingSettings(TrainingSettings):
     max_predictions_per_seq: int | None = setting(None, "Most masked tokens a sequence; by default no limit bites.")
     masked_lm_prob: float = setting(0.15, "Share of coarse tokens to mask in records without masks.")
     shuffle_buffer: int = setting(10_000, "Records to shuffle among; 0 reads the files in order.")
+    group_by_length: int = setting(
+        1, "Steps whose records are dealt into batches by length, which saves padding where documents are short."
+    )
 
     @property
     def warmup_steps(self) -> int:
@@ -38,7 +41,7 @@ class PretrainingSettings(TrainingSettings):
         """Raises an InputError if a value is out of range."""
         require(self, "input_file", "output_dir", "tokenizer_dir")
         super().validate()
-        at_least(self, 1, "num_train_steps", "max_eval_steps")
+        at_least(self, 1, "num_train_steps", "max_eval_steps", "group_by_length")
         at_least(self, 8, "max_seq_length")
         at_least(self, 0, "shuffle_buffer")
         if not 0 <= self.warmup_steps <= self.num_train_steps:
