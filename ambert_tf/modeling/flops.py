@@ -1,5 +1,6 @@
-"""How many floating-point operations a model needs; a product and an addition count as two."""
+"""How many parameters a model has and how many floating-point operations it needs; a product and a sum are two."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -11,9 +12,7 @@ Amount: TypeAlias = tf.Tensor | float
 BACKWARD_FACTOR = 2  # the backward pass has two matrix products for each one of the forward pass
 
 
-def encoder_flops(
-    config: ModelConfig, tokens: tf.Tensor | float, squared_lengths: tf.Tensor | float
-) -> tf.Tensor | float:
+def encoder_flops(config: ModelConfig, tokens: Amount, squared_lengths: Amount) -> Amount:
     """Returns the forward operations of one encoder's matrix products.
 
     Args:
@@ -26,6 +25,19 @@ def encoder_flops(
     return config.num_hidden_layers * (by_token * tokens + 4.0 * hidden * squared_lengths)
 
 
+def model_flops(config: ModelConfig, lengths: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Returns the forward operations of a model without its heads, padding left out.
+
+    Args:
+      config: the model's sizes.
+      lengths: for each grain float32 [batch], the real tokens of each sequence.
+    """
+    read = [tf.convert_to_tensor(lengths[grain]) for grain in config.grains]
+    # AMBERT-Hybrid's one sequence is as long as both together.
+    sequences = [tf.add_n(read)] if config.model_type == "ambert_hybrid" else read
+    return tf.add_n([encoder_flops(config, tf.reduce_sum(each), tf.reduce_sum(tf.square(each))) for each in sequences])
+
+
 def masked_lm_flops(config: ModelConfig, grain: str, predictions: Amount) -> Amount:
     """Returns the forward operations of one grain's masked-LM head."""
     hidden = config.hidden_size
@@ -33,7 +45,7 @@ def masked_lm_flops(config: ModelConfig, grain: str, predictions: Amount) -> Amo
 
 
 def pretraining_flops(
-    config: ModelConfig, lengths: dict[str, tf.Tensor], predictions: dict[str, tf.Tensor]
+    config: ModelConfig, lengths: Mapping[str, tf.Tensor], predictions: Mapping[str, tf.Tensor]
 ) -> tf.Tensor:
     """Returns the operations of a pre-training step, forward and backward, padding left out.
 
@@ -42,11 +54,28 @@ def pretraining_flops(
       lengths: for each grain float32 [batch], the real tokens of each sequence.
       predictions: for each grain the masked tokens of the batch, a float32 scalar.
     """
-    # AMBERT-Hybrid's one sequence is as long as both together.
-    together = config.model_type == "ambert_hybrid"
-    sequences = [tf.add_n(list(lengths.values()))] if together else list(lengths.values())
-    forward = tf.add_n(
-        [encoder_flops(config, tf.reduce_sum(lengths), tf.reduce_sum(tf.square(lengths))) for lengths in sequences]
-        + [masked_lm_flops(config, grain, count) for grain, count in predictions.items()]
-    )
-    return (1 + BACKWARD_FACTOR) * forward
+    heads = tf.add_n([masked_lm_flops(config, grain, count) for grain, count in predictions.items()])
+    return (1 + BACKWARD_FACTOR) * (model_flops(config, lengths) + heads)
+
+
+def parameter_count(config: ModelConfig, masked_lm_heads: bool = False) -> int:
+    """Returns the number of a model's parameters, its pooler included, without making it.
+
+    Args:
+      config: the model's sizes.
+      masked_lm_heads: count the masked-LM heads too, whose output is tied to the token tables.
+    """
+    hidden, grains, model_type = config.hidden_size, config.grains, config.model_type
+    dense = hidden * hidden + hidden
+    feed_forward = 2 * hidden * config.intermediate_size + config.intermediate_size + hidden
+    layer_norm = 2 * hidden
+    positions = config.max_position_embeddings * hidden
+    encoder = (
+        positions + config.type_vocab_size * hidden + layer_norm
+        + config.num_hidden_layers * (4 * dense + feed_forward + 2 * layer_norm)
+        + dense
+    )  # fmt: skip
+    copies = len(grains) if model_type == "ambert_combo" else 1
+    vocabulary = sum(config.grain_vocab_size(grain) for grain in grains)
+    count = vocabulary * hidden + copies * encoder + (positions if model_type == "ambert_hybrid" else 0)
+    return count + (copies * (dense + layer_norm) + vocabulary if masked_lm_heads else 0)

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from ambert_tf.modeling.classification_model import ClassificationModel
-from ambert_tf.modeling.flops import BACKWARD_FACTOR, encoder_flops
+from ambert_tf.modeling.flops import BACKWARD_FACTOR, model_flops
 from ambert_tf.modeling.losses import classification_loss, regression_loss, span_loss
 from ambert_tf.modeling.span_model import SpanModel
 from ambert_tf.training.fine_tuned import REGRESSION, SPANS
@@ -84,14 +84,11 @@ def _examples(batch: Batch) -> tf.Tensor:
 def amounts(model: ClassificationModel | SpanModel, batch: Batch) -> dict[str, tf.Tensor]:
     """Returns the examples, real tokens and floating-point operations of a training step, for the rates."""
     config = model.config
-    lengths = [tf.reduce_sum(tf.cast(batch[f"{grain}_input_ids"] != 0, tf.float32), axis=-1) for grain in config.grains]
-    # AMBERT-Hybrid's one sequence is as long as both together.
-    sequences = [tf.add_n(lengths)] if config.model_type == "ambert_hybrid" else lengths
-    forward = tf.add_n(
-        [encoder_flops(config, tf.reduce_sum(each), tf.reduce_sum(tf.square(each))) for each in sequences]
-    )
+    lengths = {
+        grain: tf.reduce_sum(tf.cast(batch[f"{grain}_input_ids"] != 0, tf.float32), axis=-1) for grain in config.grains
+    }
     return {
         "sequences": _examples(batch),
-        "tokens": tf.add_n([tf.reduce_sum(each) for each in lengths]),
-        "model_flops": (1 + BACKWARD_FACTOR) * forward,
+        "tokens": tf.add_n([tf.reduce_sum(each) for each in lengths.values()]),
+        "model_flops": (1 + BACKWARD_FACTOR) * model_flops(config, lengths),
     }

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ambert_tf.modeling.config import MODEL_TYPES, ModelConfig
+from ambert_tf.modeling.config import MODEL_TYPES
 from ambert_tf.modeling.models import build_model
-from ambert_tf.modeling.pretraining_model import PretrainingModel
 from tests.small_models import random_inputs, small_config
 
 
@@ -243,40 +242,3 @@ def test_too_long_a_sequence_is_named():
     inputs = random_inputs(fine=((21, 3, 3), 21))
     with pytest.raises(Exception, match="longer than max_position_embeddings"):
         build_model(small_config())(inputs)
-
-
-def parameters(config, heads):
-    """Counts parameters by BERT's layout, in plain arithmetic."""
-    h, i, v, c = config.hidden_size, config.intermediate_size, config.vocab_size, config.coarse_vocab_size
-    tables = {"bert_fine": v, "bert_coarse": c}.get(config.model_type, v + c) * h
-    bert = (config.max_position_embeddings + config.type_vocab_size) * h + 2 * h  # positions, segments, layer norm
-    bert += config.num_hidden_layers * (4 * (h * h + h) + (h * i + i) + (i * h + h) + 4 * h) + (h * h + h)
-    transform = h * h + h + 2 * h
-    if config.model_type == "ambert_combo":
-        bert, transform = 2 * bert, 2 * transform
-    if config.model_type == "ambert_hybrid":
-        bert += config.max_position_embeddings * h
-    return tables + bert + (transform + tables // h if heads else 0)
-
-
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_the_number_of_parameters_is_that_of_the_layout(model_type):
-    config = small_config(model_type)
-    assert build_model(config).count_params() == parameters(config, heads=False)
-    assert PretrainingModel(config).count_params() == parameters(config, heads=True)
-
-
-@pytest.mark.parametrize(
-    ("fine", "coarse", "model_type", "heads", "millions"),
-    [  # Table 1 and table 4 of the paper; the vocabularies are its section 4.1's.
-        (30522, 77645, "bert_fine", False, 109.5),
-        (30522, 77645, "bert_coarse", False, 169.1),
-        (30522, 77645, "ambert", True, 193.3),
-        (21128, 72635, "bert_fine", False, 102.3),
-        (21128, 72635, "bert_coarse", False, 158.1),
-        (21128, 72635, "ambert", True, 175.0),
-    ],
-)
-def test_the_papers_numbers_of_parameters(fine, coarse, model_type, heads, millions):
-    config = ModelConfig.preset("base", vocab_size=fine, coarse_vocab_size=fine + coarse, model_type=model_type)
-    assert parameters(config, heads) / 1e6 == pytest.approx(millions, abs=0.06)
