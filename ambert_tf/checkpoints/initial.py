@@ -50,7 +50,7 @@ def restore_initial(
     return bert.source
 
 
-def initial_model(
+def bert_model(
     path: str, model_type: str | None, tokenizer_dir: str | None, flag: str = "init_checkpoint"
 ) -> tuple[ModelConfig, MultiGrainedTokenizer]:
     """Returns the configuration and the tokenizer of a model that starts from a BERT for which `is_bert` holds.

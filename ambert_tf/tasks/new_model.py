@@ -2,6 +2,7 @@
 
 import os
 
+from ambert_tf.checkpoints.initial import bert_model, is_bert
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import PRESETS, ModelConfig
 from ambert_tf.tasks.fine_tuning_settings import FineTuningSettings
@@ -45,7 +46,9 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
     Raises:
       InputError: they do not fit each other or the sequence length.
     """
-    if settings.init_checkpoint:
+    if settings.init_checkpoint and is_bert(settings.init_checkpoint):
+        config, tokenizer = bert_model(settings.init_checkpoint, settings.model_type, settings.tokenizer_dir)
+    elif settings.init_checkpoint:
         directory = load_model_directory(settings.init_checkpoint)
         config, tokenizer = directory.config, MultiGrainedTokenizer.load(directory.tokenizer_directory)
         if settings.tokenizer_dir:

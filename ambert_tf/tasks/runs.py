@@ -1,6 +1,7 @@
 """Training: one run, or several with other seeds, learning rates and batch sizes, of which the best is kept."""
 
 import dataclasses
+import functools
 import os
 import shutil
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from ambert_tf.checkpoints.initial import restore_initial
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.tasks.best_checkpoint import (
@@ -134,7 +136,14 @@ def train_once(
         model = make_model(config, form.fine_tuned, settings.random_seed, POLICIES[settings.precision])
         return FineTuningObjective(model, form.fine_tuned.form, **settings.agreement)
 
-    trainer = Trainer(settings, strategy, make_objective, num_train_steps, settings.num_warmup_steps(len(data)))
+    trainer = Trainer(
+        settings,
+        strategy,
+        make_objective,
+        num_train_steps,
+        settings.num_warmup_steps(len(data)),
+        functools.partial(restore_initial, tokenizer=tokenizer),
+    )
     model, metric = trainer.objective.model, form.task.metrics[0]
     predictor = Predictor(model)
     keeps_best = dev is not None and settings.keep_best and is_chief(strategy)

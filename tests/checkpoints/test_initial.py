@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ambert_tf.checkpoints.convert import ConversionSettings, convert_checkpoint
-from ambert_tf.checkpoints.initial import initial_model, is_bert, restore_initial
+from ambert_tf.checkpoints.initial import bert_model, is_bert, restore_initial
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.modeling.pretraining_model import PretrainingModel
@@ -85,12 +85,12 @@ def test_the_model_of_a_bert(berts, tmp_path):
     directory = str(tmp_path / "tokenizer")
     tokenizer().save(directory)
     for kind in ("prefix", "huggingface"):
-        config, made = initial_model(berts[kind], None, None)
+        config, made = bert_model(berts[kind], None, None)
         assert config == ModelConfig(**CONFIG, model_type="bert_fine")
         assert made.coarse_vocab == VOCAB
-        config, loaded = initial_model(berts[kind], None, directory)
+        config, loaded = bert_model(berts[kind], None, directory)
         assert config == AMBERT
         assert loaded.coarse_vocab_size == 12
-        assert initial_model(berts[kind], "bert_fine", directory)[0].model_type == "bert_fine"
+        assert bert_model(berts[kind], "bert_fine", directory)[0].model_type == "bert_fine"
         with pytest.raises(InputError, match=r"--tokenizer_dir is needed: --init_checkpoint=.* which coarse tokens"):
-            initial_model(berts[kind], "ambert", None)
+            bert_model(berts[kind], "ambert", None)
