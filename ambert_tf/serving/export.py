@@ -9,6 +9,7 @@ from ambert_tf.files import atomic_path
 from ambert_tf.serving.check import check_saved_model
 from ambert_tf.serving.classifier import ServedClassifier
 from ambert_tf.training.classifiers import load_classifier
+from ambert_tf.training.fine_tuned import CLASSIFICATION
 
 
 def export_saved_model(
@@ -34,6 +35,8 @@ def export_saved_model(
     if os.path.isfile(export_dir):
         raise InputError(f"--export_dir={export_dir}: is a file; a directory is to be written")
     classifier = load_classifier(model_dir, inference)
+    if classifier.task.form != CLASSIFICATION:
+        raise InputError(f"--model_dir={model_dir}: is a model of {classifier.task.form}; classifiers can be exported")
     served = ServedClassifier(classifier)
     with atomic_path(export_dir) as temporary:
         served.save(temporary)

@@ -26,6 +26,8 @@ def evaluation_scores(
     """Returns the metrics, and eq. (2) with its parts, over a split."""
     assert split.data is not None
     results = form.scores(logits, split, heads)
+    if len(heads) > 1:  # the joint head's beside the others', under a name of the same kind
+        results.update({f"joint_{name}": results[name] for name in form.task.metrics})
     results.update(evaluation_loss(form.fine_tuned.form, logits.by_head, split.data.targets, agreement))
     return results
 

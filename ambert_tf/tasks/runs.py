@@ -169,6 +169,8 @@ def train_once(
         save_checkpoints_steps=settings.steps_per_epoch(len(data)),
         should_stop=lambda: best is not None and best.stop,
     )
+    if best is None and not last and is_chief(strategy):
+        evaluate(num_train_steps)  # a training that was found finished
     facts = {
         **wanted,
         "init_checkpoint": settings.init_checkpoint,

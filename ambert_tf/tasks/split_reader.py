@@ -1,5 +1,6 @@
 """Which data a run reads, and from where."""
 
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -47,8 +48,10 @@ class SplitReader:
     def records(self, split: str) -> Iterator[Record]:
         """Yields the records of a split."""
         if self.from_tfds:
-            return tfds_records(self.task, split, self.settings.tfds_data_dir)
-        return file_records(self.task, self.files[split], split)
+            found = tfds_records(self.task, split, self.settings.tfds_data_dir)
+        else:
+            found = file_records(self.task, self.files[split], split)
+        return itertools.islice(found, self.settings.max_examples or None)
 
     def read(self, split: str, form: Form) -> Split:
         """Reads the examples of a split; those to predict need no labels."""

@@ -11,6 +11,8 @@ from ambert_tf.modeling.losses import (
     masked_lm_accuracy,
     masked_lm_loss,
     pretraining_loss,
+    regression_loss,
+    span_loss,
 )
 
 # Softmax of [log 1, log 2, log 5] is [1/8, 2/8, 5/8].
@@ -103,3 +105,49 @@ def test_the_gradient_of_the_agreement_is_finite_where_both_agree():
     # d/dx of sqrt(2) * (p(other) - p(x)) with p(x) = 1 / (1 + exp(x1 - x0)): sqrt(2) * p * (1 - p).
     p = 1 / (1 + math.exp(1))
     np.testing.assert_allclose(gradient[1], [-math.sqrt(2) * p * (1 - p), math.sqrt(2) * p * (1 - p)], rtol=1e-5)
+
+
+class TestRegressionLoss:
+    LOGITS = {"fine": [[1.0], [2.0]], "coarse": [[3.0], [2.0]], "joint": [[2.0], [0.0]]}  # noqa: RUF012
+
+    def values(self, **options):
+        logits = {name: tf.constant(rows) for name, rows in self.LOGITS.items()}
+        return regression_loss(logits, tf.constant([1.0, 2.0]), **options)
+
+    def test_squared_errors_and_the_distance_of_the_numbers(self):
+        loss, parts = self.values()
+        assert {name: float(value) for name, value in parts.items()} == {
+            "fine_loss": 0.0, "coarse_loss": 2.0, "joint_loss": 2.5, "agreement_loss": 1.0
+        }  # fmt: skip
+        assert float(loss) == 5.5
+        assert float(self.values(agreement_weight=0.0)[0]) == 4.5
+
+    def test_the_squared_distance_is_an_option(self):
+        assert float(self.values(agreement_squared=True)[1]["agreement_loss"]) == 2.0
+
+    def test_a_model_with_one_head(self):
+        joint = tf.constant([[2.0]])
+        loss, parts = regression_loss({"fine": joint, "joint": joint}, tf.constant([0.5]))
+        assert float(loss) == 2.25
+        assert list(parts) == ["joint_loss"]
+
+
+class TestSpanLoss:
+    def test_it_is_the_mean_of_start_and_end(self):
+        random = np.random.default_rng(0)
+        logits = {name: tf.constant(random.normal(size=(3, 5, 2)), tf.float32) for name in ("fine", "coarse", "joint")}
+        starts, ends = tf.constant([0, 2, 4]), tf.constant([0, 3, 4])
+        loss, parts = span_loss(logits, starts, ends, agreement_weight=0.5)
+        ends_of = [
+            classification_loss({name: values[:, :, i] for name, values in logits.items()}, positions, 0.5)
+            for i, positions in enumerate((starts, ends))
+        ]
+        assert float(loss) == pytest.approx((float(ends_of[0][0]) + float(ends_of[1][0])) / 2, rel=1e-6)
+        for name, value in parts.items():
+            assert float(value) == pytest.approx((float(ends_of[0][1][name]) + float(ends_of[1][1][name])) / 2)
+
+    def test_by_hand(self):
+        # Two positions, the right one by a margin of log 3: its share is 3/4.
+        values = tf.constant([[[np.log(3.0), 0.0], [0.0, np.log(3.0)]]], tf.float32)
+        loss, _ = span_loss({"joint": values}, tf.constant([0]), tf.constant([1]))
+        assert float(loss) == pytest.approx(-np.log(0.75), rel=1e-6)

@@ -38,7 +38,7 @@ def test_windows_cover_a_long_context_at_both_grains(stride, coarse):
     tokens = chinese_tokenizer()(tf.constant(contexts))
     examples = found["window_example"].numpy()
     assert sorted(set(examples)) == [0, 1, 2, 3]
-    for example, context in enumerate(contexts):
+    for example in range(len(contexts)):
         own = np.flatnonzero(examples == example)
         starts = tokens.fine_starts.to_list()[example]
         best = {}

@@ -1,0 +1,244 @@
+"""Every form of fine-tuning on real files: scores with seeds, both grains beside the fine one alone, and their speed.
+
+    python benchmarks/tasks.py --data_dir=/data [--only=rte,cmrc2018] [--seeds=3] [--max_train=2000] [--max_dev=1000]
+
+For each task whose files are below --data_dir, in the layout of PLACES, a small AMBERT is fine-tuned from new weights
+with the task's own settings but for the lengths and the epochs here, and evaluated with both grains (joint) and with
+the fine grain alone (AMBERT-Single). Models so small, without pre-training, stay near the most frequent label in most
+tasks: the table shows that every reader, form and metric works on real files and what the second grain costs, not how
+well AMBERT does. Tokenizers are made of the tasks' own training texts; with --chinese_tokenizer_dir,
+--english_tokenizer_dir or --init_checkpoint_zh, --init_checkpoint_en of better ones, the table shows those.
+
+--check_cmrc=FILE compares the cutting of CMRC2018's metric with NLTK's on the answers of a file.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import dataclasses
+import itertools
+import json
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags, logging
+from common import machine
+
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.tasks import cmrc_metrics
+from ambert_tf.tasks.classification_settings import ClassificationSettings
+from ambert_tf.tasks.declaration import ReadOptions, Texts
+from ambert_tf.tasks.fine_tuning import run_fine_tuning
+from ambert_tf.tasks.fine_tuning_settings import FineTuningSettings
+from ambert_tf.tasks.readers import file_records, split_files
+from ambert_tf.tasks.registry import TASKS
+from ambert_tf.tasks.span_files import span_records
+from ambert_tf.tasks.span_settings import SpanSettings
+from ambert_tf.tokenization.phrases import PhraseRow, phrases_content
+from ambert_tf.training.fine_tuned import SPANS
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a task's files are, which of them to take, and lengths for a small machine."""
+
+    task: str
+    language: str
+    directory: str
+    train: str | None = None
+    dev: str | None = None
+    max_seq_length: int = 64
+    epochs: float = 3
+    examples: float = 1.0  # share of --max_train and --max_dev
+
+
+PLACES = (
+    Place("tnews", "zh", "clue/tnews_labelled_subset", "test.json", "dev.json"),
+    Place("ocnli", "zh", "clue/ocnli"),
+    Place("fewclue_csl", "zh", "fewclue/csl", "test_public.json", "train_few_all.json,dev_few_all.json", 128),
+    Place("fewclue_cluewsc", "zh", "fewclue/cluewsc", "test_public.json", "train_few_all.json,dev_few_all.json", 96),
+    Place("fewclue_chid", "zh", "fewclue/chid", "test_public.json", "train_few_all.json,dev_few_all.json", 48, 3, 0.4),
+    Place("c3", "zh", "clue/c3", None, None, 96, 2, 0.4),
+    Place("cmrc2018", "zh", "clue/cmrc2018", "cmrc2018_train_part.json", "cmrc2018_dev.json", 192, 3, 0.5),
+    Place("cola", "en", "glue/CoLA"),
+    Place("sst2", "en", "glue/SST-2"),
+    Place("mrpc", "en", "glue/MRPC"),
+    Place("stsb", "en", "glue/STS-B"),
+    Place("rte", "en", "glue/RTE"),
+    Place("mnli", "en", "glue/MNLI", None, "dev_from_train.tsv"),
+    Place("qqp", "en", "glue/QQP"),
+    Place("qnli", "en", "glue/QNLI", None, "dev_from_train.tsv"),
+    Place("squad1", "en", "squad", "expmrc/expmrc-squad-dev.json", "xquad/xquad.en.json", 192, 3, 0.5),
+    Place("race", "en", "race/RACE", None, None, 128, 2, 0.3),
+)
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data_dir", None, "Directory with the files, in the layout of PLACES.")
+flags.DEFINE_list("only", [], "Tasks to run; all whose files are there by default.")
+flags.DEFINE_integer("seeds", 2, "Runs a task.")
+flags.DEFINE_integer("max_train", 1000, "Training records of a task at most.")
+flags.DEFINE_string("config", "tiny", "Sizes of the models.")
+flags.DEFINE_string("model_type", "ambert", "The model.")
+flags.DEFINE_float("learning_rate", 3e-4, "Learning rate; new weights take a higher one than pre-trained ones.")
+flags.DEFINE_string("chinese_tokenizer_dir", None, "Tokenizer; by default one of the tasks' texts.")
+flags.DEFINE_string("english_tokenizer_dir", None, "Likewise.")
+flags.DEFINE_string("init_checkpoint_zh", None, "Pre-trained model to start from, in place of new weights.")
+flags.DEFINE_string("init_checkpoint_en", None, "Likewise.")
+flags.DEFINE_string("work_dir", None, "Where models and tokenizers are left; by default they go.")
+flags.DEFINE_string("check_cmrc", None, "A file of CMRC2018: compare the metric's words with NLTK's.")
+
+
+def there(place: Place) -> bool:
+    """Returns whether a task's files are there."""
+    try:
+        for split, names in (("train", place.train), ("dev", place.dev)):
+            split_files(TASKS[place.task], os.path.join(FLAGS.data_dir, place.directory), split, names)
+    except InputError:
+        return False
+    return True
+
+
+def texts_of(place: Place) -> list[str]:
+    """Returns the training texts of a task."""
+    task = TASKS[place.task]
+    paths = split_files(task, os.path.join(FLAGS.data_dir, place.directory), "train", place.train)
+    found: list[str] = []
+    for record, _ in zip(file_records(task, paths, "train"), range(FLAGS.max_train), strict=False):
+        made = task.texts(record, ReadOptions())
+        for row in (made,) if isinstance(made, Texts) else made:
+            found += [text for text in row if text]
+    return list(dict.fromkeys(found))
+
+
+def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> str:
+    """Makes a tokenizer of the tasks' texts; English phrases are frequent pairs of words."""
+    output = os.path.join(directory, f"tokenizer_{language}")
+    if os.path.isdir(output):
+        return output
+    lines = [" ".join(text.split()) for place in places for text in texts_of(place)]
+    corpus = os.path.join(directory, f"{language}.txt")
+    with open(corpus, "w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+    phrases_file = None
+    if language == "en":
+        counts: dict[str, int] = {}
+        for line in lines:
+            words = re.findall(r"[a-z]+", line.lower())
+            for pair in itertools.pairwise(words):
+                counts[" ".join(pair)] = counts.get(" ".join(pair), 0) + 1
+        rows = [PhraseRow(phrase, count, -0.5) for phrase, count in counts.items() if count >= 20]
+        phrases_file = os.path.join(directory, "phrases.tsv")
+        with open(phrases_file, "wb") as file:
+            file.write(phrases_content(sorted(rows, key=lambda row: -row.count)))
+    build_tokenizer(VocabularyOptions(
+        input_file=corpus, language=language, output_dir=output, fine_vocab_size=6000, coarse_vocab_size=12000,
+        phrases_file=phrases_file,
+    ))  # fmt: skip
+    return output
+
+
+def run(place: Place, tokenizer_dir: str, directory: str) -> dict[str, Any]:
+    """Fine-tunes and evaluates a task; returns the row of the table."""
+    task = TASKS[place.task]
+    kind: type[FineTuningSettings] = SpanSettings if task.form == SPANS else ClassificationSettings
+    checkpoint = FLAGS.init_checkpoint_zh if place.language == "zh" else FLAGS.init_checkpoint_en
+    start = {"init_checkpoint": checkpoint} if checkpoint else {
+        "config": FLAGS.config, "model_type": FLAGS.model_type, "tokenizer_dir": tokenizer_dir
+    }  # fmt: skip
+    output_dir = os.path.join(directory, place.task)
+    common: dict[str, Any] = {
+        "task_name": place.task, "data_dir": os.path.join(FLAGS.data_dir, place.directory), "output_dir": output_dir,
+        "eval_file": place.dev, "max_examples": int(FLAGS.max_train * place.examples), "do_eval": True,
+    }  # fmt: skip
+    spans = {"doc_stride": 64, "max_query_length": 32} if kind is SpanSettings else {}
+    begun = time.time()
+    joint = run_fine_tuning(kind(**{
+        **common, **start, **spans, "do_train": True, "train_file": place.train, "num_runs": FLAGS.seeds,
+        "num_train_epochs": place.epochs, "learning_rate": FLAGS.learning_rate, "max_seq_length": place.max_seq_length,
+    }))  # fmt: skip
+    seconds = time.time() - begun
+    metric = task.metrics[0]
+    fine = run_fine_tuning(kind(**{**common, "inference": "fine"}))
+    runs = joint.get("runs") or {"values": [joint[metric]], "mean": joint[metric], "deviation": 0.0}
+    others = ", ".join(f"{name} {joint[name]:.3f}" for name in task.metrics[1:])
+    return {
+        "task": place.task, "form": task.form, "dev": joint["examples"], "metric": metric,
+        "mean": runs["mean"], "deviation": runs["deviation"], "runs": len(runs["values"]), "others": others,
+        "best": joint[metric], "fine": fine[metric], "most_frequent": joint.get("most_frequent_accuracy"),
+        "joint_rate": joint["examples_per_second"], "fine_rate": fine["examples_per_second"], "seconds": seconds,
+    }  # fmt: skip
+
+
+def check_cmrc(path: str) -> None:
+    """Prints on how many answers our words differ from NLTK's."""
+    from nltk.tokenize import NLTKWordTokenizer
+
+    tokenizer = NLTKWordTokenizer()
+    answers = {answer for record in span_records(path, "check_cmrc") for answer in record.content["answers"]}
+    differ = []
+    for answer in sorted(answers):
+        found: list[str] = []
+        run_of_others = ""
+        for character in answer.lower().strip():
+            if character in cmrc_metrics.PUNCTUATION:
+                continue
+            if cmrc_metrics.CHINESE.match(character):
+                found += [*tokenizer.tokenize(run_of_others), character]
+                run_of_others = ""
+            else:
+                run_of_others += character
+        found += tokenizer.tokenize(run_of_others)
+        if found != cmrc_metrics.units(answer):
+            differ.append((answer, found, cmrc_metrics.units(answer)))
+    print(f"{len(differ)} of {len(answers)} different answers are cut otherwise than by NLTK")
+    for answer, theirs, ours in differ[:20]:
+        print(f"  {answer}: NLTK {theirs}, ours {ours}")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the table."""
+    del argv
+    if FLAGS.check_cmrc:
+        check_cmrc(FLAGS.check_cmrc)
+        return
+    if not FLAGS.data_dir:
+        raise InputError("--data_dir is needed: the directory with the tasks' files, as PLACES says")
+    places = [place for place in PLACES if (not FLAGS.only or place.task in FLAGS.only) and there(place)]
+    if not places:
+        raise InputError(f"--data_dir={FLAGS.data_dir}: has none of the files that PLACES in this program names")
+    logging.set_verbosity(logging.WARNING)
+    print(machine(), flush=True)
+    print("| task | form | dev | metric | mean ± deviation | runs | others | most frequent | best run, joint | "
+          "fine alone | joint, examples/s | fine, examples/s | training, s |", flush=True)  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = FLAGS.work_dir or temporary
+        os.makedirs(directory, exist_ok=True)
+        given = {"zh": FLAGS.chinese_tokenizer_dir, "en": FLAGS.english_tokenizer_dir}
+        every = [place for place in PLACES if there(place)]
+        rows = []
+        for place in places:
+            tokenizer = given[place.language] or make_tokenizer(
+                place.language, [each for each in every if each.language == place.language], directory
+            )
+            row = run(place, tokenizer, directory)
+            rows.append(row)
+            most = "" if row["most_frequent"] is None else f"{row['most_frequent']:.3f}"
+            print(f"| {row['task']} | {row['form']} | {row['dev']} | {row['metric']} | {row['mean']:.3f} ± "
+                  f"{row['deviation']:.3f} | {row['runs']} | {row['others']} | {most} | {row['best']:.3f} | "
+                  f"{row['fine']:.3f} | {row['joint_rate']:.0f} | {row['fine_rate']:.0f} | {row['seconds']:.0f} |",
+                  flush=True)  # fmt: skip
+        ratio = np.median([row["fine_rate"] / row["joint_rate"] for row in rows])
+        print(f"the fine grain alone is {ratio:.2f} times as fast, the median over the tasks")
+        with open(os.path.join(directory, "tasks.json"), "w", encoding="utf-8") as file:
+            json.dump(rows, file, indent=2)
+
+
+if __name__ == "__main__":
+    run_main(main)
