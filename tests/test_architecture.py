@@ -39,7 +39,7 @@ RECORD_NAMES = {
 RECORD_PROTOS = {"Example", "Feature", "Features", "Int64List", "SequenceExample"}
 
 # Import names that differ from the names of their distributions.
-DISTRIBUTIONS = {"absl": "absl-py"}
+DISTRIBUTIONS = {"absl": "absl-py", "sklearn": "scikit-learn"}
 
 
 def room_of(path):
