@@ -76,7 +76,11 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
 
     try:
         with naming_damaged_files(files):
-            trainer.train(lambda step, context: data.training(files, step, context), evaluate if eval_files else None)
+            trainer.train(
+                lambda step, context: data.training(files, step, context),
+                evaluate if eval_files else None,
+                describe_batch=lambda step: data.describe_batch(files, step),
+            )
     except tf.errors.InvalidArgumentError as error:
         raise InputError(
             f"--input_file={settings.input_file}: a record does not fit the model: {one_line(error)[:300]}"

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.input import pretraining_dataset
+from ambert_tf.pretraining_data.input import pretraining_dataset, record_places
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.records import RecordFacts
 from ambert_tf.pretraining_data.stats import STATS_FILE
@@ -34,6 +34,7 @@ class PretrainingInput:
         stats: Mapping[str, Any],
     ) -> None:
         self.settings = settings
+        self._context = tf.distribute.InputContext()
         fine_length = settings.max_seq_length or stats.get("max_seq_length", 512)
         coarse_length = settings.max_coarse_seq_length or stats.get("max_coarse_seq_length", fine_length)
         rule = MaskingRule.for_tokenizer(
@@ -55,14 +56,27 @@ class PretrainingInput:
 
     def training(self, files: Sequence[str], step: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
         """Returns endless batches of a worker's replicas, one a replica, from a step on."""
-        batches_per_step = context.num_replicas_in_sync // context.num_input_pipelines
+        self._context = context
+        return self._training(files, step, context)
+
+    def describe_batch(self, files: Sequence[str], step: int) -> str:
+        """Returns where the records of a step are, once `training` was called: the reading order, read again."""
+        context = self._context
+        batches = self._training(files, step, context, numbers_only=True).take(_batches_per_step(context))
+        return record_places(files, [number for batch in batches for number in batch.numpy().tolist()])
+
+    def _training(
+        self, files: Sequence[str], step: int, context: tf.distribute.InputContext, numbers_only: bool = False
+    ) -> tf.data.Dataset:
         return pretraining_dataset(
             files,
             batch_size=context.get_per_replica_batch_size(self.settings.train_batch_size),
             seed=self.settings.random_seed,
             shuffle_buffer=self.settings.shuffle_buffer,
-            start_step=step * batches_per_step,
+            start_step=step * _batches_per_step(context),
+            group_by_length=self.settings.group_by_length,
             input_context=context,
+            numbers_only=numbers_only,
             **self.options,
         )
 
@@ -77,6 +91,10 @@ class PretrainingInput:
             num_epochs=1,
             **{**self.options, "drop_remainder": False},
         )
+
+
+def _batches_per_step(context: tf.distribute.InputContext) -> int:
+    return context.num_replicas_in_sync // context.num_input_pipelines
 
 
 def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_metrics_have_losses_of_both_grains_and_speeds(trained):
     assert set(training[-1]) == {
         "step", "loss", "fine_masked_lm_loss", "coarse_masked_lm_loss", "fine_masked_lm_accuracy",
         "coarse_masked_lm_accuracy", "learning_rate", "gradient_norm", "sequences_per_second", "tokens_per_second",
-        "model_flops_per_second",
+        "model_flops_per_second", "peak_share",
     }  # fmt: skip
     assert training[-1]["loss"] < training[0]["loss"]
 
@@ -224,6 +225,21 @@ def test_records_of_another_tokenizer_are_refused(made, tmp_path):
     (tmp_path / "records" / "stats.json").write_text('{"tokenizer_fingerprint": "abc"}')
     with pytest.raises(InputError, match="made with another tokenizer"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
+
+
+def test_a_loss_that_is_not_finite_is_reported_with_its_records(made, tmp_path):
+    changes = {
+        "num_train_steps": 3,
+        "train_batch_size": 4,
+        "num_replicas": 2,
+        "shuffle_buffer": 0,
+        "group_by_length": 1,
+    }
+    with pytest.raises(InputError) as found:
+        run_pretraining(settings(made, tmp_path / "run", learning_rate=1e38, num_warmup_steps=0, **changes))
+    step = int(re.match(r"step (\d+): ", str(found.value)).group(1))
+    numbers = ", ".join(str(number) for number in range(4 * (step - 1), 4 * step))
+    assert f"not a finite number; its batch: {made}/records/train-0 records {numbers};" in str(found.value)
 
 
 def test_a_truncated_file_of_records_is_named(made, tmp_path):
