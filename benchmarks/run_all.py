@@ -17,7 +17,19 @@ from absl import flags
 from ambert_tf.errors import InputError, run_main
 
 FLAGS = flags.FLAGS
-_ALL = ["segmentation", "fine_ids", "data_creation", "memory", "masking", "resume", "phrases", "training_step"]
+_ALL = [
+    "segmentation",
+    "fine_ids",
+    "data_creation",
+    "memory",
+    "masking",
+    "resume",
+    "phrases",
+    "training_step",
+    "peers",
+    "kills",
+    "multi_worker",
+]
 flags.DEFINE_list("only", _ALL, "Benchmarks to run.")
 flags.DEFINE_string("chinese_corpora", None, "Chinese text files.")
 flags.DEFINE_string("english_corpora", None, "English text files.")
@@ -30,12 +42,12 @@ def _commands(name: str) -> list[list[str]]:
     """The flags with which to run a benchmark; none if what it needs was not given."""
     corpora = [f"--chinese_corpora={FLAGS.chinese_corpora}"] if FLAGS.chinese_corpora else []
     google = [f"--google_bert={FLAGS.google_bert}"] if FLAGS.google_bert else []
-    if name == "segmentation":
+    if name in ("segmentation", "kills", "multi_worker"):
         return [corpora]
     vocabulary = [f"--vocab_file={FLAGS.chinese_vocab_file}"] if FLAGS.chinese_vocab_file else []
     if name == "data_creation":
         return [[*corpora, *google, *vocabulary]]
-    if name in ("memory", "masking", "resume"):
+    if name in ("memory", "masking", "resume", "peers"):
         return [[*corpora, *vocabulary]]
     if name == "phrases":
         given = ("chinese_corpora", "english_corpora", "chinese_vocab_file", "english_vocab_file")
