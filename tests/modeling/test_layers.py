@@ -17,6 +17,22 @@ def test_gelu_and_its_gradient_are_tensorflows():
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
 
 
+def test_gelu_of_bfloat16_is_as_close_as_its_numbers_are():
+    x = tf.cast(tf.linspace(-6.0, 6.0, 101), tf.bfloat16)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = activation_function("gelu")(x)
+    gradient = tape.gradient(y, x)
+    wide = tf.cast(x, tf.float32)
+    assert y.dtype == gradient.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(y, tf.float32), tf.nn.gelu(wide), rtol=2**-7, atol=1e-6)
+    with tf.GradientTape() as tape:
+        tape.watch(wide)
+        exact = tf.nn.gelu(wide)
+    expected = tape.gradient(exact, wide)
+    np.testing.assert_allclose(tf.cast(gradient, tf.float32), expected, rtol=2**-7, atol=1e-6)
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_dropout_keeps_the_mean_and_drops_its_share(rate):
     x = tf.ones([301, 333])  # an odd number of elements
