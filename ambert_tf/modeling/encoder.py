@@ -13,12 +13,37 @@ MASKED_SCORE = -1e9  # added in float32 to the attention score of a padding posi
 SITES_PER_LAYER = 3  # places with dropout
 
 
-def _dense(parent: keras.layers.Layer, inputs: int, outputs: int, name: str, seed: int) -> Dense:
-    spread = parent.config.initializer_range
-    return Dense(inputs, outputs, initializer_range=spread, seed=seed, name=name, dtype=parent.dtype_policy)
+class EncoderPart(keras.layers.Layer):
+    """What the parts of an encoder have in common: sizes, a seed, and layers to build, which are their `parts`.
+
+    Args:
+      config: the model's sizes.
+      seed: of the initial weights.
+    """
+
+    parts: Sequence[keras.layers.Layer]
+
+    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        self.seed = seed
+
+    def build(self, input_shape: object = None) -> None:
+        for part in self.parts:
+            part.build()
+
+    def dense(self, inputs: int, outputs: int, name: str) -> Dense:
+        """Returns a matrix product and a bias."""
+        spread = self.config.initializer_range
+        return Dense(inputs, outputs, initializer_range=spread, seed=self.seed, name=name, dtype=self.dtype_policy)
+
+    def layer_norm(self, name: str) -> LayerNormalization:
+        """Returns a layer normalisation of the hidden size."""
+        config = self.config
+        return LayerNormalization(config.hidden_size, config.layer_norm_eps, name=name, dtype=self.dtype_policy)
 
 
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(EncoderPart):
     """Multi-head self-attention of tokens that belong to sequences of several batches.
 
     The tokens of all batches stand in one matrix, so that the products with the weights, which all
@@ -26,17 +51,13 @@ class SelfAttention(keras.layers.Layer):
     """
 
     def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.config = config
+        super().__init__(config, seed, **kwargs)
         size = config.hidden_size
-        self.query = _dense(self, size, size, "query", seed)
-        self.key = _dense(self, size, size, "key", seed)
-        self.value = _dense(self, size, size, "value", seed)
-        self.output_dense = _dense(self, size, size, "output", seed)
-
-    def build(self, input_shape: object = None) -> None:
-        for layer in (self.query, self.key, self.value, self.output_dense):
-            layer.build()
+        self.query = self.dense(size, size, "query")
+        self.key = self.dense(size, size, "key")
+        self.value = self.dense(size, size, "value")
+        self.output_dense = self.dense(size, size, "output")
+        self.parts = (self.query, self.key, self.value, self.output_dense)
 
     def call(
         self,
@@ -93,25 +114,21 @@ def _shape(matrix: tf.Tensor) -> list[int | tf.Tensor]:
     return [dynamic[axis] if size is None else size for axis, size in enumerate(matrix.shape)]
 
 
-class EncoderLayer(keras.layers.Layer):
+class EncoderLayer(EncoderPart):
     """One Transformer layer: self-attention, then feed-forward, a residual and a layer norm after each."""
 
     def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.config = config
+        super().__init__(config, seed, **kwargs)
         self.activation = activation_function(config.hidden_act)
-        size, epsilon, policy = config.hidden_size, config.layer_norm_eps, self.dtype_policy
-        self.attention = SelfAttention(config, seed, name="attention", dtype=policy)
-        self.attention_layer_norm = LayerNormalization(size, epsilon, name="attention_layer_norm", dtype=policy)
-        self.intermediate = _dense(self, size, config.intermediate_size, "intermediate", seed)
-        self.output_dense = _dense(self, config.intermediate_size, size, "output", seed)
-        self.output_layer_norm = LayerNormalization(size, epsilon, name="output_layer_norm", dtype=policy)
-
-    def build(self, input_shape: object = None) -> None:
-        for layer in (self.attention, self.attention_layer_norm):
-            layer.build()
-        for layer in (self.intermediate, self.output_dense, self.output_layer_norm):
-            layer.build()
+        size, intermediate_size = config.hidden_size, config.intermediate_size
+        self.attention = SelfAttention(config, seed, name="attention", dtype=self.dtype_policy)
+        self.attention_layer_norm = self.layer_norm("attention_layer_norm")
+        self.intermediate = self.dense(size, intermediate_size, "intermediate")
+        self.output_dense = self.dense(intermediate_size, size, "output")
+        self.output_layer_norm = self.layer_norm("output_layer_norm")
+        self.parts = (
+            self.attention, self.attention_layer_norm, self.intermediate, self.output_dense, self.output_layer_norm,
+        )  # fmt: skip
 
     def call(
         self,
@@ -129,20 +146,15 @@ class EncoderLayer(keras.layers.Layer):
         return self.output_layer_norm(hidden + dropout(output, rate, seed, site + 2)), weights
 
 
-class Encoder(keras.layers.Layer):
+class Encoder(EncoderPart):
     """The stack of Transformer layers."""
 
     def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.config = config
-        self.encoder_layers = [
+        super().__init__(config, seed, **kwargs)
+        self.parts = tuple(
             EncoderLayer(config, seed, name=f"layer_{index}", dtype=self.dtype_policy)
             for index in range(config.num_hidden_layers)
-        ]
-
-    def build(self, input_shape: object = None) -> None:
-        for layer in self.encoder_layers:
-            layer.build()
+        )
 
     def call(
         self,
@@ -167,7 +179,7 @@ class Encoder(keras.layers.Layer):
         flat = [tf.reshape(sequence, [-1, size]) for sequence in sequences]
         hidden = tf.concat(flat, axis=0) if len(flat) > 1 else flat[0]
         weights = []
-        for index, layer in enumerate(self.encoder_layers):
+        for index, layer in enumerate(self.parts):
             hidden, layer_weights = layer(
                 hidden, real, seed=seed, site=1 + SITES_PER_LAYER * index, return_weights=return_weights
             )
