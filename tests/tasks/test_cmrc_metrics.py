@@ -1,6 +1,6 @@
 import pytest
 
-from ambert_tf.tasks.cmrc_metrics import exact_match, f1, question_scores, units
+from ambert_tf.tasks.cmrc_metrics import exact_match, f1, question_scores, units, words
 
 
 def test_units_are_characters_and_words():
@@ -8,6 +8,23 @@ def test_units_are_characters_and_words():
     # As in the official script, punctuation that goes does not part what stands on both sides of it.
     assert units("在《Nature News》，2008年3.5万") == ["在", "nature", "news2008", "年", "3.5", "万"]
     assert units("  ") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("he can't go.", ["he", "ca", "n't", "go", "."]),
+        ("henry a. walsh.", ["henry", "a.", "walsh", "."]),
+        ("3,500k, or 5", ["3,500k", ",", "or", "5"]),
+        ('say "so" (now)', ["say", "``", "so", "''", "(", "now", ")"]),
+        ("the student's", ["the", "student", "'s"]),
+        ("1936–37...", ["1936", "–", "37", "..."]),
+        ("28℃ 5.56×45", ["28℃", "5.56×45"]),
+        ("", []),
+    ],
+)
+def test_words_are_the_penn_treebanks(text, expected):
+    assert words(text) == expected
 
 
 def test_worked_examples():
