@@ -1,13 +1,16 @@
 """On which devices training runs."""
 
+import os
+import sys
+import threading
+
 import tensorflow as tf
 from absl import logging
-from tensorflow.python.distribute import collective_all_reduce_strategy as _collectives
 
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.training.cluster import Cluster, cluster_of_environment
 
-START_TIMEOUT_SECONDS = 600  # for the last of the workers to come up
+START_TIMEOUT_SECONDS = 600.0  # for the last of the workers to come up
 
 
 def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
@@ -48,23 +51,33 @@ def _workers_strategy(cluster: Cluster, num_replicas: int | None) -> tf.distribu
     """Starts this worker's server and waits for the others."""
     if num_replicas is not None:
         raise InputError(f"--num_replicas={num_replicas}: a worker of TF_CONFIG uses all its GPUs; leave the flag out")
-    # TensorFlow waits for ever for a worker that never comes up. It has no public setting for this.
-    _collectives.CollectiveAllReduceExtended._check_health_initial_timeout = START_TIMEOUT_SECONDS
     own = cluster.addresses[cluster.index]
     logging.info("worker %d of %d, %s: waiting for the others", cluster.index, len(cluster.addresses), own)
+    # TensorFlow waits for an hour for a worker that does not come up, and nothing in Python can wake it.
+    timer = threading.Timer(START_TIMEOUT_SECONDS, _give_up, [cluster])
+    timer.daemon = True
+    timer.start()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise InputError(
-            f"TF_CONFIG: the server of this worker cannot start at {own}: {one_line(error)[:200]}"
+            f"TF_CONFIG: the server of this worker cannot start at {own}, or another one is not to be reached: "
+            f"{one_line(error)[:200]}"
         ) from None
-    except RuntimeError as error:
-        if "Timeout" not in str(error):
-            raise
-        raise InputError(
-            f"TF_CONFIG: not all of the {len(cluster.addresses)} workers ({', '.join(cluster.addresses)}) came up "
-            f"within {START_TIMEOUT_SECONDS} s"
-        ) from None
+    finally:
+        timer.cancel()
+
+
+def _give_up(cluster: Cluster) -> None:
+    """Ends the process, as `errors.run_main` would for an error."""
+    addresses = ", ".join(cluster.addresses)
+    print(
+        f"error: TF_CONFIG: not all of the {len(cluster.addresses)} workers ({addresses}) came up within "
+        f"{START_TIMEOUT_SECONDS:g} s",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
 
 
 def _make_logical_cpus(number: int) -> None:

@@ -47,8 +47,8 @@ class TrainingSettings:
     )
     init_checkpoint: str | None = setting(
         None,
-        "Whose weights to start from: a model directory or checkpoint, a checkpoint of Google's BERT, or a directory of "
-        "Hugging Face's.",
+        "Whose weights to start from: a model directory or checkpoint, a checkpoint of Google's BERT, or a directory "
+        "of Hugging Face's.",
     )
     train_batch_size: int = setting(32, "Sequences an update, over all replicas.")
     eval_batch_size: int = setting(32, "Sequences an evaluation step.")
