@@ -20,7 +20,7 @@ from ambert_tf.tasks.declaration import (
 )
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.marked_spans import PRONOUNS_OF_WOMEN, pronoun, text_with_marks
-from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE
+from ambert_tf.training.fine_tuned import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE
 
 CLUE_PAGE = "https://github.com/CLUEbenchmark/CLUE"
 CLUE_SOURCE = "CLUE's BERT baseline (CLUEbenchmark/CLUE, baselines/models_pytorch)"
@@ -89,6 +89,7 @@ CLUEWSC2020 = Task(
     name="cluewsc2020",
     description="whether a marked pronoun stands for a marked noun",
     texts=text_with_marks,
+    inputs=MARKED_SPANS,
     files=files(test=TESTS),
     directories=("cluewsc2020", "cluewsc2020_public", "cluewsc", "wsc"),
     labels=named_labels("true", "false"),
@@ -158,6 +159,7 @@ CHID = Task(
     form=MULTIPLE_CHOICE,
     texts=idioms_in_blank,
     pair=True,
+    inputs=IDIOMS,
     records=chid_records,
     files=files(test=TESTS),
     directories=("chid", "chid_public"),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from ambert_tf.tasks.json_lines import Record, read_json_lines
-from ambert_tf.training.fine_tuned import CLASSIFICATION
+from ambert_tf.training.fine_tuned import CLASSIFICATION, PLAIN
 
 SPLITS = ("train", "dev", "test")
 
@@ -130,6 +130,7 @@ class Task:
       form: `classification`, `regression`, `multiple_choice` or `spans`.
       texts: makes the texts of a record: one `Texts`, or in multiple choice a tuple of them.
       pair: whether there are two texts.
+      inputs: how an export makes its texts, see `FineTunedTask`; `plain` for one whose caller does so.
       records: reads a file; takes its path and the flag that named it.
       files: see `files`.
       directories: names of the official download's folder, to find the data by.
@@ -158,6 +159,7 @@ class Task:
     form: str = CLASSIFICATION
     texts: Callable[[Record, ReadOptions], Texts | tuple[Texts, ...]]
     pair: bool = False
+    inputs: str = PLAIN
     records: Callable[[str, str], Iterator[Record]] = read_json_lines
     files: Mapping[str, SplitFiles] = dataclasses.field(default_factory=files)
     directories: tuple[str, ...] = ()

@@ -172,6 +172,8 @@ def _fine_tuned_task(
         heads=single.get(config.model_type, ("fine", "coarse", "joint")),
         data_augmentation=augmentation or NO_AUGMENTATION,
         choices=task.choices,
+        score_range=task.score_range,
+        inputs=task.inputs,
         **spans,
     )
 

@@ -16,6 +16,10 @@ REGRESSION = "regression"
 MULTIPLE_CHOICE = "multiple_choice"
 SPANS = "spans"
 NO_AUGMENTATION = "none"
+# How the texts of an example become sequences, where that is more than one text or two side by side.
+PLAIN = "plain"
+MARKED_SPANS = "marked_spans"
+IDIOMS = "idioms"
 FORMS = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, SPANS)
 
 
@@ -38,6 +42,9 @@ class FineTunedTask:
       max_query_length: fine tokens of a question at most.
       max_answer_length: fine tokens of an answer at most.
       null_answers: whether a question may have no answer.
+      score_range: a predicted score is cut to it; of a regression, None for none.
+      inputs: what an export takes: `plain` texts; `marked_spans`, a text and two places in it (CLUEWSC2020); `idioms`,
+        a text with blanks and candidates for one (ChID).
     """
 
     task_name: str
@@ -54,6 +61,8 @@ class FineTunedTask:
     max_query_length: int = 64
     max_answer_length: int = 30
     null_answers: bool = False
+    score_range: tuple[float, float] | None = None
+    inputs: str = PLAIN
 
     @property
     def num_outputs(self) -> int:
