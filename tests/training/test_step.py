@@ -1,0 +1,47 @@
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.training.step import STOP_REQUESTS, TrainFunction, dropout_seed
+from tests.training.runs import BATCH, CLIP_NORM, Run, dataset
+
+
+def test_the_gradients_of_these_runs_are_clipped():
+    run = Run()
+    function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)
+    norms = function(iter(dataset(0, tf.distribute.InputContext())), 4)["gradient_norm"]
+    assert (norms > CLIP_NORM).all()
+
+
+def test_training_changes_the_weights_and_lowers_the_loss():
+    run = Run(num_train_steps=30)
+    before = run.weights()
+    losses = []
+    function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)
+    iterator = iter(dataset(0, tf.distribute.InputContext()))
+    for _ in range(10):
+        metrics = function(iterator, 3)
+        losses += list(metrics["loss"])
+        np.testing.assert_allclose(
+            metrics["loss"], metrics["fine_masked_lm_loss"] + metrics["coarse_masked_lm_loss"], rtol=1e-6
+        )
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+    assert (metrics["sequences"] == BATCH).all() and (metrics["tokens"] == BATCH * 2 * 9).all()
+    assert any(not np.array_equal(value, before[path]) for path, value in run.weights().items())
+
+
+def test_dropout_seeds_differ_between_runs_steps_and_replicas():
+    seeds = {
+        tuple(dropout_seed(seed, tf.constant(step, tf.int64), replica).numpy())
+        for seed in (1, 2)
+        for step in range(3)
+        for replica in range(2)
+    }
+    assert len(seeds) == 2 * 3 * 2
+
+
+def test_a_wish_to_stop_is_known_to_all_replicas():
+    run = Run(replicas=2)
+    function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)
+    distributed = iter(run.strategy.distribute_datasets_from_function(lambda context: dataset(0, context)))
+    assert function(distributed, 2, stop=True)[STOP_REQUESTS].tolist() == [2, 2]
+    assert function(distributed, 1)[STOP_REQUESTS].tolist() == [0]

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.modeling.pretraining_model import PretrainingModel
+from ambert_tf.tasks.pretraining_objective import PretrainingObjective
+from ambert_tf.training.lamb import Lamb
+from ambert_tf.training.optimizer import AdamW
+from ambert_tf.training.settings import TrainingSettings
+from ambert_tf.training.trainer import Trainer, strategy_for
+from tests.small_models import small_config
+from tests.training.runs import BATCH, dataset
+
+
+def trainer(directory, steps=2, **changes):
+    settings = TrainingSettings(output_dir=str(directory), train_batch_size=BATCH, log_steps=1, **changes)
+    config = small_config("bert_fine", num_hidden_layers=1)
+    return Trainer(
+        settings,
+        strategy_for(settings),
+        lambda: PretrainingObjective(PretrainingModel(config)),
+        steps,
+        num_warmup_steps=0,
+    )
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_evaluates_at_each_checkpoint_and_knows_when_it_is_finished(tmp_path):
+    first = trainer(tmp_path, save_checkpoints_steps=1)
+    assert (first.step, first.origin, first.finished) == (0, "new weights", False)
+    assert isinstance(first.optimizer, AdamW) and not isinstance(first.optimizer, Lamb)
+    first.train(dataset, evaluate=lambda step: {"score": 10 * step})
+    assert [(line["step"], line["eval_score"]) for line in lines(tmp_path) if "eval_score" in line] == [
+        (1, 10),
+        (2, 20),
+    ]
+
+    again = trainer(tmp_path)
+    assert (again.step, again.finished) == (2, True)
+    assert again.origin.endswith("ckpt-2")
+    again.train(dataset, evaluate=lambda step: pytest.fail("nothing is left to do"))
+
+
+def test_the_settings_choose_optimizer_and_loss_scale(tmp_path):
+    made = trainer(tmp_path, optimizer="lamb", use_fp16=True, weight_decay=0.25)
+    assert isinstance(made.optimizer, Lamb)
+    assert made.optimizer.settings.weight_decay == 0.25
+    assert float(tf.convert_to_tensor(made.optimizer.loss_scale.scale)) == 2.0**15
+
+
+def test_a_batch_has_to_divide_among_replicas_and_parts(tmp_path):
+    settings = TrainingSettings(output_dir="run", train_batch_size=6, num_replicas=2, gradient_accumulation_steps=2)
+    with pytest.raises(InputError, match=r"--train_batch_size=6: must be a multiple of 4 \(2 replicas times"):
+        strategy_for(settings)
+    assert strategy_for(settings, training=False).num_replicas_in_sync == 2
