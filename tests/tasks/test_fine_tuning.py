@@ -113,7 +113,7 @@ def test_multiple_choice(tmp_path, model_type):
 def test_idioms_for_groups_of_blanks(tmp_path):
     candidates = ["乒乓球拍", "长江大桥", "中国人民", "商店生活"]
     lines = [
-        {"content": [f"{text[:3]}#idiom{i:06}#好", f"的#idiom{i + 100:06}#{text[-2:]}"], "candidates": candidates}
+        {"content": [f"#idiom{i:06}#{text}", f"{text}的#idiom{i + 100:06}#"], "candidates": candidates}
         for i, text in enumerate(SENTENCES[:8])
     ]
     answers = {f"#idiom{i:06}#": i % 4 for i in range(8)} | {f"#idiom{i + 100:06}#": (i + 1) % 4 for i in range(8)}
