@@ -1,8 +1,10 @@
 """On which devices training runs."""
 
 import os
+import subprocess
 import sys
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import tensorflow as tf
 from absl import logging
@@ -11,6 +13,13 @@ from ambert_tf.errors import InputError, one_line
 from ambert_tf.training.cluster import Cluster, cluster_of_environment
 
 START_TIMEOUT_SECONDS = 600.0  # for the last of the workers to come up
+
+_WATCH = """
+import os, select, signal, sys
+if not select.select([sys.stdin], [], [], float(sys.argv[1]))[0]:
+    print(sys.argv[3], file=sys.stderr, flush=True)
+    os.kill(int(sys.argv[2]), signal.SIGKILL)
+"""
 
 
 def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
@@ -53,31 +62,35 @@ def _workers_strategy(cluster: Cluster, num_replicas: int | None) -> tf.distribu
         raise InputError(f"--num_replicas={num_replicas}: a worker of TF_CONFIG uses all its GPUs; leave the flag out")
     own = cluster.addresses[cluster.index]
     logging.info("worker %d of %d, %s: waiting for the others", cluster.index, len(cluster.addresses), own)
-    # TensorFlow waits for an hour for a worker that does not come up, and nothing in Python can wake it.
-    timer = threading.Timer(START_TIMEOUT_SECONDS, _give_up, [cluster])
-    timer.daemon = True
-    timer.start()
+    addresses = ", ".join(cluster.addresses)
+    message = (
+        f"error: TF_CONFIG: not all of the {len(cluster.addresses)} workers ({addresses}) came up within "
+        f"{START_TIMEOUT_SECONDS:g} s"
+    )
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with ended_after(START_TIMEOUT_SECONDS, os.getpid(), message):
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise InputError(
             f"TF_CONFIG: the server of this worker cannot start at {own}, or another one is not to be reached: "
             f"{one_line(error)[:200]}"
         ) from None
-    finally:
-        timer.cancel()
 
 
-def _give_up(cluster: Cluster) -> None:
-    """Ends the process, as `errors.run_main` would for an error."""
-    addresses = ", ".join(cluster.addresses)
-    print(
-        f"error: TF_CONFIG: not all of the {len(cluster.addresses)} workers ({addresses}) came up within "
-        f"{START_TIMEOUT_SECONDS:g} s",
-        file=sys.stderr,
-        flush=True,
-    )
-    os._exit(1)
+@contextmanager
+def ended_after(seconds: float, pid: int, message: str) -> Iterator[None]:
+    """Kills a process, after a message on stderr, if the body takes longer than so many seconds.
+
+    TensorFlow waits for other workers inside of a call that lets no other thread of Python run, nor a signal handler:
+    another process has to watch.
+    """
+    command = [sys.executable, "-S", "-c", _WATCH, str(seconds), str(pid), message]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as watcher:
+        try:
+            yield
+        finally:
+            assert watcher.stdin is not None
+            watcher.stdin.close()  # also what the watcher sees if this process ends
 
 
 def _make_logical_cpus(number: int) -> None:
