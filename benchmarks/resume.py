@@ -53,7 +53,7 @@ def _kept(directory: str) -> str:
     size = sum(os.path.getsize(os.path.join(work, name)) for name in names)
     published = sum(name.startswith("records") for name in os.listdir(directory)) if os.path.isdir(directory) else 0
     where = f", {published} shards in place" if published else ""
-    return f"{spills} of {_FILES} parts and {shards} of {_SHARDS} shards kept ({size / 1e6:.1f} MB){where}"
+    return f"{spills} parts and {shards} of {_SHARDS} shards kept ({size / 1e6:.1f} MB){where}"
 
 
 def _kill_at(command: Sequence[str], directory: str, seconds: float) -> bool:
