@@ -44,16 +44,21 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     strategy = strategy_for(settings)
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
     stats = read_stats([*files, *eval_files], tokenizer.fingerprint, settings.tokenizer_dir)
-    facts = record_facts([*files, *eval_files])
+    next_sentence = record_facts(files).next_sentence
+    if eval_files and record_facts(eval_files).next_sentence != next_sentence:
+        raise InputError(
+            f"--eval_input_file={settings.eval_input_file}: next sentence labels have to be in the training and the "
+            "held-out records, or in neither; make both with --do_nsp or both without"
+        )
     config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
-    data = PretrainingInput(settings, facts, tokenizer, stats)
+    data = PretrainingInput(settings, tokenizer, stats)
 
     def make_objective() -> PretrainingObjective:
         policy = POLICIES[settings.precision]
         return PretrainingObjective(
-            PretrainingModel(config, facts.next_sentence, settings.use_xla, settings.random_seed, dtype=policy)
+            PretrainingModel(config, next_sentence, settings.use_xla, settings.random_seed, dtype=policy)
         )
 
     trainer = Trainer(

@@ -10,7 +10,6 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data.input import pretraining_dataset, record_places
 from ambert_tf.pretraining_data.masking import MaskingRule
-from ambert_tf.pretraining_data.records import RecordFacts
 from ambert_tf.pretraining_data.stats import STATS_FILE
 from ambert_tf.tasks.pretraining_settings import PretrainingSettings
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -21,7 +20,6 @@ class PretrainingInput:
 
     Args:
       settings: of the run.
-      facts: of the records.
       tokenizer: that the records were made with.
       stats: `read_stats` of them.
     """
@@ -29,7 +27,6 @@ class PretrainingInput:
     def __init__(
         self,
         settings: PretrainingSettings,
-        facts: RecordFacts,
         tokenizer: MultiGrainedTokenizer,
         stats: Mapping[str, Any],
     ) -> None:
@@ -44,7 +41,7 @@ class PretrainingInput:
             masked_lm_prob=settings.masked_lm_prob,
             max_predictions_per_seq=settings.max_predictions_per_seq,
         )
-        self.options: dict[str, Any] = {"masking": None if facts.masked else rule}
+        self.options: dict[str, Any] = {"masking": rule}  # for records without masks
         if settings.use_xla:
             self.options.update(
                 fine_length=fine_length,

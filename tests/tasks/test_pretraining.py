@@ -192,6 +192,19 @@ def test_next_sentence_records_dynamic_masks_replicas_and_an_initial_checkpoint(
     assert results["sequences"] == 20
 
 
+def test_held_out_records_may_have_masks_of_their_own(made, tmp_path):
+    tokenizer = english_tokenizer()
+    sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size}
+    write_records(tmp_path / "unmasked", 20, 0, sizes, masked=False)
+    held_out = str(made / "records" / "dev")
+    changes = {"input_file": str(tmp_path / "unmasked"), "num_train_steps": 1, "max_seq_length": 12}
+    results = run_pretraining(settings(made, tmp_path / "run", eval_input_file=held_out, **changes))
+    assert results["fine_predictions"] == 21
+    write_records(tmp_path / "pairs", 20, 0, sizes, next_sentence=True)
+    with pytest.raises(InputError, match=r"--eval_input_file=.*pairs: next sentence labels have to be in"):
+        run_pretraining(settings(made, tmp_path / "run", eval_input_file=str(tmp_path / "pairs"), **changes))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
