@@ -116,6 +116,18 @@ def texts_of(place: Place) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def phrases_of(lines: Sequence[str], path: str, min_count: int) -> str:
+    """Writes the frequent pairs of words as English phrases; returns the path."""
+    counts: dict[str, int] = {}
+    for line in lines:
+        for pair in itertools.pairwise(re.findall(r"[a-z]+", line.lower())):
+            counts[" ".join(pair)] = counts.get(" ".join(pair), 0) + 1
+    rows = [PhraseRow(phrase, count, -0.5) for phrase, count in counts.items() if count >= min_count]
+    with open(path, "wb") as file:
+        file.write(phrases_content(sorted(rows, key=lambda row: -row.count)))
+    return path
+
+
 def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> str:
     """Makes a tokenizer of the tasks' texts; English phrases are frequent pairs of words."""
     output = os.path.join(directory, f"tokenizer_{language}")
@@ -127,15 +139,7 @@ def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> st
         file.writelines(line + "\n" for line in lines)
     phrases_file = None
     if language == "en":
-        counts: dict[str, int] = {}
-        for line in lines:
-            words = re.findall(r"[a-z]+", line.lower())
-            for pair in itertools.pairwise(words):
-                counts[" ".join(pair)] = counts.get(" ".join(pair), 0) + 1
-        rows = [PhraseRow(phrase, count, -0.5) for phrase, count in counts.items() if count >= 20]
-        phrases_file = os.path.join(directory, "phrases.tsv")
-        with open(phrases_file, "wb") as file:
-            file.write(phrases_content(sorted(rows, key=lambda row: -row.count)))
+        phrases_file = phrases_of(lines, os.path.join(directory, "phrases.tsv"), min_count=20)
     build_tokenizer(VocabularyOptions(
         input_file=corpus, language=language, output_dir=output, fine_vocab_size=6000, coarse_vocab_size=12000,
         phrases_file=phrases_file,

@@ -34,6 +34,7 @@ def build_model_inputs(
     *,
     max_seq_length: int,
     max_coarse_seq_length: int | None = None,
+    empty_is_single: bool = False,
 ) -> dict[str, tf.RaggedTensor]:
     """Tokenizes texts or pairs of texts and frames them as BERT does.
 
@@ -46,6 +47,7 @@ def build_model_inputs(
       texts_b: string [batch], for pairs.
       max_seq_length: fine tokens at most, [CLS] and [SEP] included.
       max_coarse_seq_length: coarse tokens at most; `max_seq_length` by default.
+      empty_is_single: where the second text has no tokens, frame the first one as if there were no second.
 
     Returns:
       Ragged int32 [batch, (length)]: `fine_input_ids`, `fine_segment_ids`, `coarse_input_ids`,
@@ -59,13 +61,17 @@ def build_model_inputs(
         kept = [truncate(tokenizer(texts_a), max_fine - 2, max_coarse - 2)]
     else:
         first, second = tokenizer(texts_a), tokenizer(texts_b)
-        fine_limits = _share(_lengths(first.fine_ids), _lengths(second.fine_ids), max_fine - 3)
-        coarse_limits = _share(_lengths(first.coarse_ids), _lengths(second.coarse_ids), max_coarse - 3)
+        saved = tf.cast(_lengths(second.fine_ids) == 0, tf.int32) if empty_is_single else 0
+        fine_limits = _share(_lengths(first.fine_ids), _lengths(second.fine_ids), max_fine - 3 + saved)
+        coarse_limits = _share(_lengths(first.coarse_ids), _lengths(second.coarse_ids), max_coarse - 3 + saved)
         kept = [
             truncate(tokens, fine_limit, coarse_limit)
             for tokens, fine_limit, coarse_limit in zip((first, second), fine_limits, coarse_limits, strict=True)
         ]
-    return frame(kept, tokenizer.cls_id, tokenizer.sep_id)
+    inputs = frame(kept, tokenizer.cls_id, tokenizer.sep_id)
+    if texts_b is not None and empty_is_single:
+        inputs = {name: _first(values, _lengths(values) - saved) for name, values in inputs.items()}
+    return inputs
 
 
 def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | int) -> Tokens:
@@ -142,7 +148,7 @@ def _first(ragged: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:
     return tf.gather(ragged.flat_values, tf.ragged.range(starts, starts + counts, row_splits_dtype=tf.int32))
 
 
-def _share(first: tf.Tensor, second: tf.Tensor, limit: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _share(first: tf.Tensor, second: tf.Tensor, limit: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
     """Shares `limit` tokens between two texts of given lengths, int32 [batch], as if the longer lost one at a time.
 
     BERT's `_truncate_seq_pair` takes from the second text where both are equally long.

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
@@ -113,14 +114,18 @@ def read_task(model_dir: str, flag: str) -> FineTunedTask:
             content = json.load(file)
         if content.pop("format_version") != FORMAT_VERSION:
             raise InputError(f"{path}: format_version is not {FORMAT_VERSION}, which this version reads")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        return FineTunedTask(**values)
+        return task_from_dict(content)
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is no task file of this project ({error})") from None
+
+
+def task_from_dict(content: Mapping[str, Any]) -> FineTunedTask:
+    """Returns the task whose fields JSON gives; raises a TypeError where it has others."""
+    return FineTunedTask(**{
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+    })  # fmt: skip
 
 
 def load_fine_tuned(model_dir: str, flag: str) -> tuple[FineTunedTask, ModelDirectory]:

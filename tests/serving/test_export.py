@@ -4,13 +4,15 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from ambert_tf.errors import InputError
 from ambert_tf.serving.check import ask_saved_model
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.tasks.classification import run_classifier
 from ambert_tf.tasks.classification_settings import ClassificationSettings
-from tests.classifiers import fine_tune, fine_tuned, write_json_lines
+from tests.classifiers import RECORDS, fine_tune, fine_tuned, write_json_lines
+from tests.serving.models import model_directory
 
 TEXTS = [
     "南京市长江大桥",
@@ -110,6 +112,50 @@ def test_wrong_directories(model_dir, exported, tmp_path):
     with pytest.raises(InputError, match="is no model directory"):
         export_saved_model(str(tmp_path), str(tmp_path / "new"))
     assert os.listdir(tmp_path) == []
+
+
+def test_the_directory_of_tensorflow_serving(model_dir, tmp_path):
+    report = export_saved_model(model_dir, str(tmp_path / "models"), version=3)
+    assert report.difference <= 1e-5
+    assert report.same == 1
+    directory = tmp_path / "models" / "3"
+    records = tf.data.TFRecordDataset(str(directory / "assets.extra" / "tf_serving_warmup_requests"))
+    logs = [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in records]
+    signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    for log, size in zip(logs, (1, 8, 32), strict=True):
+        request = log.predict_log.request
+        assert (request.model_spec.name, request.model_spec.signature_name) == ("sentence", "serving_default")
+        text = tf.constant(tf.make_ndarray(request.inputs["text"]))
+        assert signature(text=text)["probabilities"].shape == (size, 4)
+    card = (directory / "README.md").read_text(encoding="utf-8")
+    assert "# sentence: ambert, joint" in card
+    assert "| accuracy | 1 |" in card
+    assert "| `serving_default` | `text` | `probabilities`" in card
+    assert "http://localhost:8501/v1/models/sentence:predict" in card
+    export_saved_model(model_dir, str(tmp_path / "models"), version=4, check=False)
+    assert sorted(os.listdir(tmp_path / "models")) == ["3", "4"]
+    with pytest.raises(InputError, match="name another --version"):
+        export_saved_model(model_dir, str(tmp_path / "models"), version=4)
+
+
+def test_smaller_weights_are_checked_on_a_file(model_dir, tmp_path):
+    path = write_json_lines(tmp_path / "dev.jsonl", [{"text": r["sentence"], "label": r["label"]} for r in RECORDS])
+    sizes = {}
+    for weights_dtype in ("int8", "float32"):
+        directory = tmp_path / weights_dtype
+        report = export_saved_model(model_dir, str(directory), check_file=path, weights_dtype=weights_dtype)
+        assert report.accuracy == (1.0, 1.0)
+        sizes[weights_dtype] = os.path.getsize(directory / "variables" / "variables.data-00000-of-00001")
+    assert sizes["int8"] < 0.5 * sizes["float32"]
+    (tmp_path / "wrong.jsonl").write_text('{"text": "a"}\n{"sentence": "b"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"wrong\.jsonl, line 2: a JSON object with text is expected"):
+        export_saved_model(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "wrong.jsonl"))
+
+
+def test_a_head_that_is_not_there(tmp_path):
+    for model_type, message in (("ambert_hybrid", "cannot run on one alone"), ("bert_coarse", "has no fine grain")):
+        with pytest.raises(InputError, match=message):
+            export_saved_model(model_directory("sentence", model_type), str(tmp_path / "e"), "fine")
 
 
 def test_an_export_that_exists_is_replaced_on_request(model_dir, tmp_path):

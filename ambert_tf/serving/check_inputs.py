@@ -1,0 +1,108 @@
+"""The requests that an export is checked with: texts of all kinds, or a file of the user's."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import check_input_file
+from ambert_tf.serving.predictions import input_specs
+from ambert_tf.training.fine_tuned import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, FineTunedTask
+
+TEXTS = (
+    "服务很好,下次还来",
+    "The parcel arrived on time, thank you.",
+    "😀👍 笑死我了",
+    "iPhone 15 Pro Max 256GB 只要 5999 元",
+    "ＡＢＣ１２３，全角文字！",
+    "南京市长江大桥是长江上第一座由中国自行设计和建造的双层式铁路、公路两用桥梁。",
+    "We had been walking for two hours when the rain began, and nobody had thought of bringing a coat.",
+    "",
+    " \t\n",
+    "南京市长江大桥" * 200,
+)
+
+
+class Requests(NamedTuple):
+    """Requests.
+
+    Attributes:
+      columns: values by the signature's input.
+      right: the right labels or choices, where the file has them.
+    """
+
+    columns: dict[str, list[Any]]
+    right: list[Any] | None = None
+
+
+def built_in(task: FineTunedTask) -> Requests:
+    """Returns requests of all kinds of texts, empty ones and one that is too long among them."""
+    count = len(TEXTS)
+    turned = [TEXTS[(index + 3) % count] for index in range(count)]
+    values: dict[str, list[Any]] = {
+        "text": list(TEXTS),
+        "text_pair": turned,
+        "question": turned,
+        "context": list(TEXTS),
+        "choices": [[TEXTS[(index + step) % 5] for step in range(3)] for index in range(count)],
+        "span1_text": [text[:2] for text in TEXTS],
+        "span1_index": [0] * count,
+        "span2_text": [text[3:4] for text in TEXTS],
+        "span2_index": [3] * count,
+    }
+    if task.inputs == IDIOMS:
+        values["context"] = [f"{text[:5]}#idiom000001#{text[5:]}" for text in TEXTS]
+        values["question"] = ["#idiom000001#"] * count
+    return Requests({name: values[name] for name in input_specs(task)})
+
+
+def read_requests(path: str, task: FineTunedTask) -> Requests:
+    """Reads requests from a file.
+
+    Args:
+      path: JSON lines with the signature's inputs, and with `label` or `choice` where it is known; or lines of text
+        for a signature that takes one text.
+      task: whose signature it is.
+
+    Raises:
+      InputError: a line is wrong.
+    """
+    check_input_file(path, "check_file")
+    names = list(input_specs(task))
+    with open(path, "rb") as file:
+        content = [line.rstrip(b"\r\n") for line in file if line.strip()]
+    if not content[0].lstrip().startswith(b"{"):
+        if names != ["text"]:
+            raise InputError(f'--check_file={path}: JSON lines with {", ".join(names)} are expected')
+        return Requests({"text": [line.decode("utf-8", "replace") for line in content]})
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    right: list[Any] = []
+    key = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice"}.get(task.form)
+    for number, line in enumerate(content, 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict) or not set(names) <= set(record):
+            raise InputError(f"{path}, line {number}: a JSON object with {', '.join(names)} is expected")
+        for name in names:
+            columns[name].append(record[name])
+        if key is not None and key in record:
+            right.append(str(record[key]) if key == "label" else record[key])
+    _check_types(columns, path)
+    if "choices" in columns:  # a batch has as many of each; an empty one is none
+        most = max(map(len, columns["choices"]))
+        columns["choices"] = [[*choices, *[""] * (most - len(choices))] for choices in columns["choices"]]
+    return Requests(columns, right if len(right) == len(content) else None)
+
+
+def _check_types(columns: dict[str, list[Any]], path: str) -> None:
+    def is_right(name: str, value: Any) -> bool:
+        if name == "choices":
+            return isinstance(value, Sequence) and all(isinstance(choice, str) for choice in value)
+        return isinstance(value, int if name.endswith("_index") else str)
+
+    for name, values in columns.items():
+        for number, value in enumerate(values, 1):
+            if not is_right(name, value):
+                raise InputError(f"{path}, line {number}: {name} is {str(value)[:40]!r}, which has the wrong type")

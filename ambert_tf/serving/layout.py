@@ -1,0 +1,114 @@
+"""What stands beside the graph in an export: facts for programs, warm-up requests for TensorFlow Serving."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.serving.served_model import SERVING_DEFAULT
+from ambert_tf.training.fine_tuned import FineTunedTask, task_from_dict
+
+EXTRA_DIRECTORY = "assets.extra"
+FACTS_FILE = "ambert.json"
+# TensorFlow Serving looks for this name.
+WARMUP_FILE = "tf_serving_warmup_requests"
+WARMUP_BATCHES = (1, 8, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a program may want to know of an export.
+
+    Attributes:
+      task: None of a model that predicts nothing.
+      config: of the model that runs.
+      inference: `joint`, `fine` or `coarse`.
+      weights_dtype: of the stored weights.
+      language: the tokenizer's.
+      signatures: names of the inputs by signature, in order.
+    """
+
+    task: FineTunedTask | None
+    config: ModelConfig
+    inference: str
+    weights_dtype: str
+    language: str
+    signatures: Mapping[str, Sequence[str]]
+
+    def write(self, saved_model: str) -> None:
+        """Writes them into an export."""
+        directory = os.path.join(saved_model, EXTRA_DIRECTORY)
+        os.makedirs(directory, exist_ok=True)
+        with open(os.path.join(directory, FACTS_FILE), "w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(self), file, indent=2, ensure_ascii=False)
+            file.write("\n")
+
+    @classmethod
+    def read(cls, saved_model: str) -> "Facts":
+        """Reads them from an export.
+
+        Raises:
+          InputError: it has none.
+        """
+        path = os.path.join(saved_model, EXTRA_DIRECTORY, FACTS_FILE)
+        try:
+            with open(path, encoding="utf-8") as file:
+                content = json.load(file)
+            if content["task"] is not None:
+                content["task"] = task_from_dict(content["task"])
+            content["config"] = ModelConfig.from_dict(content["config"], path)
+            return cls(**content)
+        except FileNotFoundError:
+            raise InputError(f"{saved_model}: has no {EXTRA_DIRECTORY}/{FACTS_FILE}, so it is no export of "
+                             "export_saved_model.py") from None  # fmt: skip
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: is no such file of this project ({error})") from None
+
+
+def write_warmup_requests(
+    saved_model: str, model_name: str, columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, tf.DType]
+) -> int:
+    """Writes the requests that TensorFlow Serving sends itself before it takes others'; returns how many.
+
+    They are `PredictionLog`s in a TFRecord file, batches of 1, 8 and 32.
+
+    Args:
+      saved_model: its directory.
+      model_name: under which it is to be served.
+      columns: values by input.
+      dtypes: of the inputs.
+
+    Raises:
+      InputError: the package tensorflow-serving-api is missing.
+    """
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError:
+        raise InputError(
+            "--version: warm-up requests need the package tensorflow-serving-api; pip install 'ambert-tf[serving]'"
+        ) from None
+    directory = os.path.join(saved_model, EXTRA_DIRECTORY)
+    os.makedirs(directory, exist_ok=True)
+    count = len(next(iter(columns.values())))
+    with (
+        atomic_path(os.path.join(directory, WARMUP_FILE)) as temporary,
+        tf.io.TFRecordWriter(temporary) as writer,
+    ):
+        for size in WARMUP_BATCHES:
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name = model_name
+            request.model_spec.signature_name = SERVING_DEFAULT
+            for name, values in columns.items():
+                rows = [values[index % count] for index in range(size)]
+                numbers = np.array(rows, np.int32) if dtypes[name] == tf.int32 else np.array(rows, object)
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(numbers, dtypes[name]))
+            writer.write(log.SerializeToString())
+    return len(WARMUP_BATCHES)

@@ -1,0 +1,142 @@
+"""A model that takes raw text, with the tokenizer in its graph: what a SavedModel holds."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ambert_tf.modeling.models import Backbone
+from ambert_tf.serving.predictions import STRINGS, Outputs, Prediction, input_specs
+from ambert_tf.serving.weights import Weights
+from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.fine_tuned import FineTunedTask
+
+SERVING_DEFAULT = "serving_default"
+HYBRID = "ambert_hybrid"
+
+
+class ServedModel(tf.Module):
+    """Text in, predictions, vectors, attention or tokens out.
+
+    Any batch size will do, none included, and texts of any length and any bytes, which are cut as in training.
+
+    Args:
+      tokenizer: the model's.
+      model: a backbone, or a model with heads on one; float32.
+      task: what it was fine-tuned on; None for a model that was only pre-trained, which predicts nothing.
+      max_seq_length, max_coarse_seq_length: of `features` and `attention`, where there is no task.
+      weights_dtype: see `Weights`.
+      null_score_diff_threshold: see `Prediction`.
+
+    Attributes:
+      functions: the signatures, `tf.function`s with named inputs, string [batch] but where said:
+        `serving_default`: see `Prediction` and `input_specs`.
+        `features`: `text` (and `text_pair` where the task's sequences are two texts; "" for one text alone) to, for
+          each grain g, `g_sequence`, float32 [batch, g_length, hidden], `g_cls`, float32 [batch, hidden], the first of
+          them, and `g_input_ids`, int32 [batch, g_length], 0 at padding.
+        `fine_features`, `coarse_features`: likewise, of a model that runs either grain alone.
+        `attention`: likewise to `g_attention`, float32 [batch, layers, heads, g_length, g_length], with `g_input_ids`;
+          AMBERT-Hybrid's is `joint_attention`, over both sequences, the fine one first.
+        `tokenize`: `text` to `g_ids`, `g_starts`, `g_ends` (bytes), int32 [batch, longest], `g_lengths`, int32 [batch],
+          and `fine_to_coarse`; 0 behind a text's end.
+      specs: the inputs of each.
+      model_variables: what is stored.
+    """
+
+    def __init__(
+        self,
+        tokenizer: MultiGrainedTokenizer,
+        model: keras.Model,
+        task: FineTunedTask | None,
+        max_seq_length: int = 512,
+        max_coarse_seq_length: int = 512,
+        weights_dtype: str = "float32",
+        null_score_diff_threshold: float = 0.0,
+    ) -> None:
+        super().__init__(name="served_model")
+        self.tokenizer = tokenizer
+        self.weights = Weights(model, weights_dtype)
+        self.model_variables = self.weights.model_variables
+        self._facts = lambda: (task, model.config)
+        self._limits = (max_seq_length, max_coarse_seq_length)
+        grains = model.config.grains
+        if task is not None:
+            self._limits = (task.max_seq_length, task.max_coarse_seq_length)
+        two = task is not None and len(input_specs(task)) > 1 and "span1_text" not in input_specs(task)
+        texts = {"text": STRINGS, "text_pair": STRINGS} if two else {"text": STRINGS}
+        functions: dict[str, tuple[Callable[..., Outputs], Mapping[str, tf.TensorSpec]]] = {}
+        if task is not None:
+            prediction = Prediction(task, tokenizer, self.weights, grains == ("coarse",), null_score_diff_threshold)
+            functions[SERVING_DEFAULT] = (prediction, input_specs(task))
+        functions["features"] = (lambda **inputs: self._features(grains, **inputs), texts)
+        if len(grains) > 1 and model.config.model_type != HYBRID:
+            for grain in grains:
+                functions[f"{grain}_features"] = (self._features_of(grain), texts)
+        functions["attention"] = (self._attention, texts)
+        functions["tokenize"] = (self._tokens, {"text": STRINGS})
+        self.specs = {name: dict(specs) for name, (_, specs) in functions.items()}
+        self.functions = {name: _with_signature(function, specs) for name, (function, specs) in functions.items()}
+
+    def _features_of(self, grain: str) -> Callable[..., Outputs]:
+        return lambda **inputs: self._features((grain,), **inputs)
+
+    def _inputs(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        fine, coarse = self._limits
+        inputs = build_model_inputs(
+            self.tokenizer, text, text_pair, max_seq_length=fine, max_coarse_seq_length=coarse, empty_is_single=True
+        )
+        return pad_model_inputs(inputs)
+
+    def _features(self, grains: tuple[str, ...], **texts: tf.Tensor) -> Outputs:
+        inputs = self._inputs(**texts)
+
+        def run(model: keras.Model, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return _backbone(model)(rows, training=False, grains=grains)
+
+        outputs: Outputs = {}
+        for grain, sequence in self.weights.call(self.weights.matrices(), inputs, run).items():
+            outputs[f"{grain}_sequence"] = sequence
+            # An empty batch has no first token.
+            outputs[f"{grain}_cls"] = tf.reshape(sequence[:, :1], [-1, sequence.shape[-1]])
+            outputs[f"{grain}_input_ids"] = inputs[f"{grain}_input_ids"]
+        return outputs
+
+    def _attention(self, **texts: tf.Tensor) -> Outputs:
+        inputs = self._inputs(**texts)
+        weights: dict[str, list[tf.Tensor]] = self.weights.call(
+            self.weights.matrices(), inputs, lambda model, rows: _backbone(model).attention_weights(rows)
+        )
+        _, config = self._facts()
+        if config.model_type == HYBRID:
+            weights = {"joint": weights["fine"]}
+        outputs = {f"{grain}_attention": tf.stack(layers, axis=1) for grain, layers in weights.items()}
+        return outputs | {f"{grain}_input_ids": inputs[f"{grain}_input_ids"] for grain in config.grains}
+
+    def _tokens(self, text: tf.Tensor) -> Outputs:
+        tokens = self.tokenizer(text)
+        outputs: Outputs = {name: values.to_tensor() for name, values in tokens._asdict().items()}
+        for grain in ("fine", "coarse"):
+            outputs[f"{grain}_lengths"] = tf.cast(getattr(tokens, f"{grain}_ids").row_lengths(), tf.int32)
+        return outputs
+
+    def save(self, directory: str) -> None:
+        """Writes the SavedModel."""
+        signatures = {name: function.get_concrete_function() for name, function in self.functions.items()}
+        tf.saved_model.save(self, directory, signatures=signatures)
+
+
+def _backbone(model: Any) -> Backbone:
+    return getattr(model, "backbone", model)
+
+
+def _with_signature(function: Callable[..., Outputs], specs: Mapping[str, tf.TensorSpec]) -> Any:
+    """Returns a function as a graph whose inputs have these names, whatever the Python function calls them."""
+    names = tuple(specs)
+
+    def positional(*values: tf.Tensor) -> Outputs:
+        return function(**dict(zip(names, values, strict=True)))
+
+    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()]
+    return tf.function(positional, input_signature=signature, autograph=False)

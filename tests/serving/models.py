@@ -1,0 +1,63 @@
+"""Small models of every form with new weights, which need no training."""
+
+import functools
+import os
+import tempfile
+
+import tensorflow as tf
+
+from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
+from ambert_tf.training.classifiers import make_model
+from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS, FineTunedTask
+from tests.tokenizers import chinese_tokenizer
+
+COMMON = {"max_seq_length": 24, "max_coarse_seq_length": 20, "heads": ("fine", "coarse", "joint")}
+TASKS = {
+    "sentence": FineTunedTask(task_name="sentence", labels=("a", "b", "c"), **COMMON),
+    "pair": FineTunedTask(task_name="sentence_pair", labels=("a", "b"), pair=True, **COMMON),
+    "score": FineTunedTask(
+        task_name="stsb", form=REGRESSION, pair=True, score_range=(0.0, 5.0), inputs=PLAIN, **COMMON
+    ),
+    "choice": FineTunedTask(task_name="c3", form=MULTIPLE_CHOICE, pair=True, choices=4, **COMMON),
+    "idioms": FineTunedTask(
+        task_name="chid", form=MULTIPLE_CHOICE, pair=True, choices=10, inputs="idioms", **COMMON
+    ),
+    "marked": FineTunedTask(task_name="cluewsc2020", labels=("true", "false"), inputs="marked_spans", **COMMON),
+    "spans": FineTunedTask(
+        task_name="squad2", form=SPANS, pair=True, doc_stride=8, max_query_length=6, max_answer_length=5,
+        null_answers=True, **COMMON,
+    ),
+}  # fmt: skip
+_HOLDERS = []  # directories that go away with the process
+
+
+def config_of(model_type="ambert"):
+    tokenizer = chinese_tokenizer()
+    return ModelConfig(
+        vocab_size=tokenizer.fine_vocab_size,
+        coarse_vocab_size=tokenizer.coarse_vocab_size,
+        model_type=model_type,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=24,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.5,
+    )
+
+
+@functools.cache
+def model_directory(form="sentence", model_type="ambert"):
+    """Returns a model directory, as fine-tuning leaves it, of a model with new weights."""
+    holder = tempfile.TemporaryDirectory()
+    _HOLDERS.append(holder)
+    directory = os.path.join(holder.name, "model")
+    config, task = config_of(model_type), TASKS[form]
+    prepare_model_directory(directory, config, chinese_tokenizer())
+    task.write(directory)
+    model = make_model(config, task, seed=3)
+    Checkpoints(directory, model, {"step": tf.Variable(0, dtype=tf.int64)}).save(0)
+    return directory

@@ -1,0 +1,103 @@
+"""The Python interface, of a model directory and of an export of it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import ambert_tf
+from ambert_tf.errors import InputError
+from ambert_tf.modeling.models import build_model
+from ambert_tf.serving.export import export_saved_model
+from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
+from tests.serving.models import config_of, model_directory
+from tests.tokenizers import chinese_tokenizer
+
+TEXTS = ["中国人民的生活", "南京市长江大桥", ""]
+
+
+@pytest.fixture(scope="module", params=["directory", "export"])
+def model(request, tmp_path_factory):
+    if request.param == "directory":
+        return ambert_tf.load(model_directory("pair"))
+    directory = str(tmp_path_factory.mktemp("export") / "pair")
+    export_saved_model(model_directory("pair"), directory, check=False)
+    return ambert_tf.load(directory)
+
+
+def test_tokenize_shows_both_grains(model):
+    found = model.tokenize(TEXTS)[1]
+    assert found.coarse == ["南京市", "长江大桥"]
+    assert found.fine == list("南京市长江大桥")
+    assert found.fine_to_coarse.tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert found.coarse_offsets.tolist() == [[0, 9], [9, 21]]
+    assert str(found) == "coarse: 南京市 | 长江大桥\nfine:   南 京 市 | 长 江 大 桥"
+
+
+def test_encode_gives_vectors_of_both_grains(model):
+    found = model.encode(TEXTS)
+    assert [vectors.sequence.shape for vectors in found["fine"]] == [(9, 16), (9, 16), (2, 16)]
+    assert [vectors.sequence.shape for vectors in found["coarse"]] == [(6, 16), (4, 16), (2, 16)]
+    np.testing.assert_array_equal(found["fine"][0].cls, found["fine"][0].sequence[0])
+    assert model.encode(["中国"], ["人民"])["fine"][0].sequence.shape == (7, 16)
+
+
+def test_attention_of_layers_and_heads(model):
+    found = model.attention(["中国", "好"])
+    assert [weights.shape for weights in found["fine"]] == [(1, 2, 4, 4), (1, 2, 3, 3)]
+    np.testing.assert_allclose(found["coarse"][0].sum(axis=-1), 1, atol=1e-5)
+
+
+def test_predict(model):
+    found = model.predict(TEXTS, TEXTS)
+    assert [sorted(prediction["probabilities"]) for prediction in found] == [["a", "b"]] * 3
+    assert found[0]["label"] == max(found[0]["probabilities"], key=found[0]["probabilities"].get)
+    assert model.predict([], []) == []
+    with pytest.raises(InputError, match="predict takes text, text_pair; 1 lists are given"):
+        model.predict(TEXTS)
+    with pytest.raises(InputError, match="text is one string; a list of strings is expected"):
+        model.predict("中国", "人民")
+
+
+def test_dataset_in_dataset_out(model, capsys):
+    dataset = tf.data.Dataset.from_tensor_slices({"text": TEXTS, "text_pair": TEXTS, "id": [7, 8, 9]})
+    found = list(model.predict_dataset(dataset, batch_size=2))
+    assert [int(row["id"]) for row in found] == [7, 8, 9]
+    labels = [prediction["label"].encode() for prediction in model.predict(TEXTS, TEXTS)]
+    assert [row["label"].numpy() for row in found] == labels
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_directory_and_export_say_the_same(tmp_path):
+    export_saved_model(model_directory("spans"), str(tmp_path / "export"), check=False)
+    questions, contexts = ["大桥", "", "人民"], ["南京市长江大桥好" * 9, "", "中国人民"]
+    ours, theirs = (ambert_tf.load(path).predict(questions, contexts)
+                    for path in (model_directory("spans"), str(tmp_path / "export")))  # fmt: skip
+    assert [row["answer"] for row in ours] == [row["answer"] for row in theirs]
+    assert set(ours[0]) == {"answer", "start", "end", "score", "null_odds"}
+    assert contexts[0].encode()[ours[0]["start"] : ours[0]["end"]].decode() == ours[0]["answer"]
+
+
+def test_a_pre_trained_model_does_all_but_predict(tmp_path):
+    config = config_of("ambert_hybrid")
+    prepare_model_directory(str(tmp_path), config, chinese_tokenizer())
+    Checkpoints(str(tmp_path), _Holder(build_model(config)), {}).save(0)
+    model = ambert_tf.load(str(tmp_path))
+    assert model.encode(["中国人民"])["coarse"][0].cls.shape == (16,)
+    assert model.attention(["中国人民"])["joint"][0].shape == (1, 2, 10, 10)
+    with pytest.raises(InputError, match="this model has no serving_default"):
+        model.predict(["中国"])
+
+
+class _Holder:
+    """A model whose variables have the paths of a backbone in a larger model."""
+
+    def __init__(self, model):
+        self.variables = model.variables
+
+
+def test_directories_that_are_none(tmp_path):
+    with pytest.raises(InputError, match="is no model directory"):
+        ambert_tf.load(str(tmp_path))
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(InputError, match=r"has no assets.extra/ambert.json"):
+        ambert_tf.load(str(tmp_path))
