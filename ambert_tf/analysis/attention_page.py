@@ -1,0 +1,83 @@
+"""Attention maps as one self-contained HTML page, on which layer and head are chosen."""
+
+import base64
+import html
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ambert_tf.analysis.attention_maps import AttentionMap
+
+TEMPLATE = pathlib.Path(__file__).with_name("attention_page.html")
+# Weights are written as whole numbers of 16 bits: 0 to 65535 for 0 to 1.
+SCALE = 65535
+
+
+def attention_page(
+    texts: Sequence[str], maps: Sequence[Sequence[AttentionMap]], layer: int = 1, head: int | None = None
+) -> str:
+    """Returns the page: no other file, no network; the browser's fonts draw the tokens.
+
+    Args:
+      texts: the sentences.
+      maps: for each of them its maps.
+      layer: counted from 1, shown first.
+      head: likewise; None for the mean of the heads.
+    """
+    content = {
+        "layer": layer,
+        "head": head or 0,
+        "texts": [
+            {"text": text, "maps": [_packed(one) for one in of_text]} for text, of_text in zip(texts, maps, strict=True)
+        ],
+    }
+    # In a script element "</" would end it.
+    data = json.dumps(content, ensure_ascii=False).replace("</", "<\\/").replace("<!--", "<\\!--")
+    return TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/", data)
+
+
+def _packed(one: AttentionMap) -> dict[str, Any]:
+    layers, heads, length, _ = one.weights.shape
+    values = np.rint(one.weights * SCALE).astype("<u2")
+    return {
+        "model": one.model,
+        "grain": one.grain,
+        "tokens": one.tokens,
+        "fine": one.fine_tokens if one.fine_tokens < length else 0,
+        "layers": layers,
+        "heads": heads,
+        "weights": base64.b64encode(values.tobytes()).decode(),
+    }
+
+
+def heat_table(one: AttentionMap, layer: int, head: int | None) -> str:
+    """Returns one map as an HTML table without a script; a cell's title names both tokens and the weight.
+
+    Args:
+      one: the map.
+      layer: counted from 1.
+      head: likewise; None for the mean of the heads.
+
+    Raises:
+      InputError: the model has no such layer or head.
+    """
+    matrix = one.matrix(layer, head)
+    highest = max(float(matrix.max()), 1e-9)
+    names = [html.escape(token) for token in one.tokens]
+    top = "".join(f'<th><span class="column">{name}</span></th>' for name in names)
+    rows = []
+    for attends, values in enumerate(matrix):
+        cells = "".join(
+            f'<td style="background:rgba(8,69,148,{value / highest:.3f})" '
+            f'title="{names[attends]} → {names[column]}: {value:.3f}"></td>'
+            for column, value in enumerate(values)
+        )
+        rows.append(f"<tr><th>{names[attends]}</th>{cells}</tr>")
+    caption = f"{html.escape(one.grain)} tokens; the darkest cell is {highest:.3f}"
+    return (
+        f'<table class="heat" data-grain="{html.escape(one.grain)}"><caption>{caption}</caption>'
+        f"<thead><tr><th></th>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )

@@ -1,0 +1,169 @@
+"""Measures how far apart the grains' [CLS] representations are over a data set (the paper's Figure 2).
+
+    python -m ambert_tf.analysis.distances --model_dir=ambert,combo --input_file=dev.json --text_field=sentence \
+        --output=distances.png
+
+For each text, r_x0 and r_z0 are the [CLS] vectors that the encoder gives at the fine and at the coarse grain, before the
+pooler. The distances are
+
+- cosine dissimilarity, 1 - r_x0·r_z0 / (‖r_x0‖ ‖r_z0‖): 0 for one direction, 1 for a right angle, 2 for opposite ones;
+- normalized Euclidean distance, sqrt(½ Var(r_x0 - r_z0) / (Var(r_x0) + Var(r_z0))), Var the variance over a vector's
+  elements: 0 where both are the same up to a constant, 1/√2 for uncorrelated vectors, 1 for opposite ones. The paper does
+  not say how it normalizes; this is the root of the usual normalized squared Euclidean distance.
+
+Beside the picture stands `OUTPUT.json` with mean, standard deviation and percentiles for each model.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from ambert_tf.analysis.encoders import NamedEncoder, limits, load_encoders, model_inputs
+from ambert_tf.analysis.pictures import font_families, new_figure, save_figure
+from ambert_tf.analysis.texts import given_texts
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.files import atomic_path
+
+COSINE = "cosine_dissimilarity"
+EUCLIDEAN = "normalized_euclidean"
+BATCH_SIZE = 32
+PERCENTILES = (5, 50, 95)
+
+
+def cosine_dissimilarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns one minus the cosine similarity of vectors, [n, size] each; float64 [n]."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return 1.0 - (first * second).sum(axis=1) / np.maximum(norms, 1e-12)
+
+
+def normalized_euclidean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns sqrt(½ Var(first - second) / (Var(first) + Var(second))) of vectors, [n, size] each; float64 [n]."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    spread = first.var(axis=1) + second.var(axis=1)
+    return np.sqrt(0.5 * (first - second).var(axis=1) / np.maximum(spread, 1e-12))
+
+
+def cls_vectors(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int) -> dict[str, np.ndarray]:
+    """Returns by grain the [CLS] vectors of texts, float32 [texts, hidden].
+
+    Raises:
+      InputError: the model has one grain only.
+    """
+    backbone = encoder.backbone
+    if len(backbone.grains) < 2:
+        raise InputError(f"--model_dir: {encoder.name} has one grain; distances are between the two grains of a model")
+    run = tf.function(lambda inputs: backbone(inputs, training=False), reduce_retracing=True, autograph=False)
+    # Texts of like lengths together; a byte is measure enough.
+    order = np.argsort([len(text.encode()) for text in texts], kind="stable")
+    found = {grain: np.zeros((len(texts), backbone.config.hidden_size), np.float32) for grain in backbone.grains}
+    for start in range(0, len(texts), BATCH_SIZE):
+        rows = order[start : start + BATCH_SIZE]
+        limit = limits(backbone, max_seq_length)
+        outputs = run(model_inputs(encoder.tokenizer, [texts[row] for row in rows], None, limit))
+        for grain, values in found.items():
+            values[rows] = outputs[grain][:, 0].numpy()
+    return found
+
+
+def grain_distances(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int = 128) -> dict[str, np.ndarray]:
+    """Returns both distances of each text, float64 [texts], by `cosine_dissimilarity` and `normalized_euclidean`."""
+    vectors = cls_vectors(encoder, texts, max_seq_length)
+    fine, coarse = vectors["fine"], vectors["coarse"]
+    return {COSINE: cosine_dissimilarity(fine, coarse), EUCLIDEAN: normalized_euclidean(fine, coarse)}
+
+
+def summary(values: np.ndarray) -> dict[str, float]:
+    """Returns mean, standard deviation and percentiles."""
+    facts = {"mean": float(values.mean()), "deviation": float(values.std())}
+    return facts | {f"percentile_{at}": float(np.percentile(values, at)) for at in PERCENTILES}
+
+
+def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
+    """Returns a figure with a panel a distance and a box a model; the box holds half of the texts, whiskers 90 %.
+
+    Args:
+      distances: by the model's name what `grain_distances` returns.
+    """
+    names = list(distances)
+    figure = new_figure(4.0 + 2.0 * len(names), 4.0)
+    family = font_families(names)
+    for panel, (key, title) in zip(
+        figure.subplots(1, 2), ((COSINE, "cosine dissimilarity"), (EUCLIDEAN, "normalized Euclidean distance")),
+        strict=True,
+    ):  # fmt: skip
+        values = [distances[name][key] for name in names]
+        panel.boxplot(values, whis=(5, 95), showfliers=False, showmeans=True, widths=0.5)
+        labels = [name.replace(" (", "\n(") for name in names]
+        panel.set_xticks(range(1, len(names) + 1), labels, family=family, fontsize=9)
+        panel.set_title(title, fontsize=11)
+        panel.set_ylim(bottom=0.0)
+        panel.grid(axis="y", alpha=0.3)
+    figure.suptitle(f"[CLS] of the fine and of the coarse grain, {len(values[0])} texts", fontsize=11)
+    return figure
+
+
+def write_distances(
+    model_dirs: Sequence[str], texts: Sequence[str], output: str, names: Sequence[str] = (), max_seq_length: int = 128
+) -> dict[str, Any]:
+    """Writes the picture, and its numbers to `OUTPUT.json`, whose content is returned.
+
+    Args:
+      model_dirs: model directories of models with both grains.
+      texts: the data set.
+      output: the picture.
+      names: what it calls the models.
+      max_seq_length: fine tokens at most.
+
+    Raises:
+      InputError: a directory is no model's or its model has one grain, or names are alike.
+    """
+    encoders = load_encoders(model_dirs, names)
+    if len({encoder.name for encoder in encoders}) < len(encoders):
+        raise InputError("--model_dir: two models go by one name; give them others by --names")
+    distances = {encoder.name: grain_distances(encoder, texts, max_seq_length) for encoder in encoders}
+    facts = {
+        "texts": len(texts),
+        "models": {
+            name: {key: summary(values) for key, values in found.items()} for name, found in distances.items()
+        },
+    }
+    save_figure(draw_distances(distances), output)
+    with (
+        atomic_path(os.path.splitext(output)[0] + ".json") as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
+        json.dump(facts, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+    return facts
+
+
+def main(argv: Sequence[str]) -> None:
+    """Writes what the command line names, and prints the numbers."""
+    del argv
+    values = flags.FLAGS
+    texts = given_texts(values.text, values.input_file, values.text_field, values.max_texts, values.random_seed)
+    facts = write_distances(values.model_dir, texts, values.output, values.names, values.max_seq_length)
+    print(f"{'model':40} {'distance':22} {'mean':>7} {'s.d.':>7} {'5 %':>7} {'50 %':>7} {'95 %':>7}")
+    for name, found in facts["models"].items():
+        for key, numbers in found.items():
+            print(f"{name:40} {key:22} " + " ".join(f"{number:7.4f}" for number in numbers.values()))
+    print(f"{values.output}: {facts['texts']} texts")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("model_dir", [], "Model directories, separated by commas.")
+    flags.DEFINE_list("names", [], "What to call them; by default model type and directory.")
+    flags.DEFINE_multi_string("text", [], "A text; give the flag once for each.")
+    flags.DEFINE_string("input_file", "", "Files with texts, instead of --text.")
+    flags.DEFINE_string("text_field", "", "The key or column of --input_file that holds the text; for JSON lines, tables.")
+    flags.DEFINE_integer("max_texts", 1000, "Texts drawn from --input_file.", lower_bound=1)
+    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
+    flags.DEFINE_integer("max_seq_length", 128, "Fine tokens at most, [CLS] and [SEP] included.", lower_bound=8)
+    flags.DEFINE_string("output", "distances.png", "The picture (.png, .svg, .pdf); its numbers go beside it, to .json.")
+    run_main(main)

@@ -1,0 +1,129 @@
+"""Counts the tokens of a corpus at both grains (the paper's Table 9).
+
+    python -m ambert_tf.analysis.tokens --tokenizer_dir=tokenizer --input_file='corpus/*.txt' [--output=tokens.json]
+
+Table 9 tokenizes 10,000 random sentences with the coarse tokenizer and gives the average proportion of words (Chinese)
+or phrases (English) among the tokens. Here a word is a coarse token of several characters, a phrase one of several words;
+the proportion is taken of each sentence and averaged, and over all tokens too.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from ambert_tf.analysis.texts import given_texts
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.files import atomic_path
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+BATCH_SIZE = 256
+WORDS = {"zh": "words", "en": "phrases"}
+
+
+def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> dict[str, Any]:
+    """Returns counts and shares of the tokens of texts.
+
+    `WORDS` below is `words` for a Chinese tokenizer and `phrases` for an English one.
+
+    Returns:
+      `texts`, those without a token not counted; `fine_tokens`, `coarse_tokens`, and both a text; `WORDS`, how many
+      coarse tokens are one; `WORDS_share`, their proportion averaged over texts, as in Table 9, and
+      `WORDS_share_of_all`, over all coarse tokens; `fine_per_coarse`, the mean number of fine tokens in a coarse one;
+      `fine_per_WORDS`, that of words or phrases alone; `unknown_share` of both grains; `coarse_sizes`, the share of
+      coarse tokens that hold 1, 2, 3, … fine ones.
+
+    Raises:
+      InputError: no text has a token.
+    """
+    is_word = np.array(
+        [
+            index >= tokenizer.fine_vocab_size and (" " in entry if tokenizer.language == "en" else len(entry) > 1)
+            for index, entry in enumerate(tokenizer.coarse_vocab)
+        ]
+    )
+    tokenize = tf.function(tokenizer.ids, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    fine_lengths, shares, sizes = [], [], []
+    coarse_tokens = unknown_fine = unknown_coarse = words = fine_in_words = 0
+    for start in range(0, len(texts), BATCH_SIZE):
+        ids = tokenize(tf.constant(list(texts[start : start + BATCH_SIZE]), tf.string))
+        fine, coarse, counts = ids.fine_ids.flat_values.numpy(), ids.coarse_ids.flat_values.numpy(), ids.fine_counts.numpy()
+        lengths = ids.coarse_ids.row_lengths().numpy()
+        found = is_word[coarse]
+        of_text = np.bincount(np.repeat(np.arange(len(lengths)), lengths), found, len(lengths))
+        shares.append(of_text[lengths > 0] / lengths[lengths > 0])
+        fine_lengths.append(ids.fine_ids.row_lengths().numpy()[lengths > 0])
+        sizes.append(counts)
+        coarse_tokens += len(coarse)
+        words += int(found.sum())
+        fine_in_words += int(counts[found].sum())
+        unknown_fine += int((fine == tokenizer.unk_id).sum())
+        unknown_coarse += int((coarse == tokenizer.unk_id).sum())
+    number, fine_tokens = sum(map(len, shares)), int(sum(lengths.sum() for lengths in fine_lengths))
+    if not number:
+        raise InputError("--input_file: no text has a token")
+    kind = WORDS[tokenizer.language]
+    histogram = np.bincount(np.concatenate(sizes))
+    return {
+        "texts": number,
+        "fine_tokens": fine_tokens,
+        "coarse_tokens": coarse_tokens,
+        "fine_tokens_per_text": fine_tokens / number,
+        "coarse_tokens_per_text": coarse_tokens / number,
+        kind: words,
+        f"{kind}_share": float(np.concatenate(shares).mean()),
+        f"{kind}_share_of_all": words / coarse_tokens,
+        "fine_per_coarse": fine_tokens / coarse_tokens,
+        f"fine_per_{kind}": fine_in_words / max(words, 1),
+        "unknown_share": {"fine": unknown_fine / fine_tokens, "coarse": unknown_coarse / coarse_tokens},
+        "coarse_sizes": {str(size): int(count) / coarse_tokens for size, count in enumerate(histogram) if count},
+    }
+
+
+def describe_statistics(statistics: dict[str, Any]) -> str:
+    """Returns the statistics as lines to read."""
+    kind = "words" if "words" in statistics else "phrases"
+    lines = [
+        f"texts                     {statistics['texts']:>12,}",
+        f"fine tokens               {statistics['fine_tokens']:>12,}  {statistics['fine_tokens_per_text']:.2f} a text",
+        f"coarse tokens             {statistics['coarse_tokens']:>12,}  {statistics['coarse_tokens_per_text']:.2f} a text",
+        f"{kind:25} {statistics[kind]:>12,}",
+        f"proportion of {kind:11} {100 * statistics[f'{kind}_share']:>11.1f} %, average over texts (Table 9)",
+        f"                          {100 * statistics[f'{kind}_share_of_all']:>11.1f} % of all coarse tokens",
+        f"fine tokens in a coarse   {statistics['fine_per_coarse']:>12.2f}",
+        f"fine tokens in {kind:10} {statistics[f'fine_per_{kind}']:>12.2f}",
+        f"unknown, fine             {100 * statistics['unknown_share']['fine']:>11.2f} %",
+        f"unknown, coarse           {100 * statistics['unknown_share']['coarse']:>11.2f} %",
+    ]
+    sizes = [f"{size}: {100 * share:.1f} %" for size, share in list(statistics["coarse_sizes"].items())[:8]]
+    return "\n".join([*lines, f"coarse tokens by their fine tokens  {', '.join(sizes)}"])
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the statistics, and writes them where a file is named."""
+    del argv
+    values = flags.FLAGS
+    if not values.tokenizer_dir:
+        raise InputError("--tokenizer_dir is needed: what data/build_vocab.py made, or tokenizer/ of a model directory")
+    tokenizer = MultiGrainedTokenizer.load(values.tokenizer_dir)
+    texts = given_texts(values.text, values.input_file, values.text_field, values.max_texts, values.random_seed)
+    statistics = token_statistics(tokenizer, texts)
+    print(describe_statistics(statistics))
+    if values.output:
+        with atomic_path(values.output) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            json.dump(statistics, file, indent=2)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("tokenizer_dir", "", "The tokenizer.")
+    flags.DEFINE_multi_string("text", [], "A text; give the flag once for each.")
+    flags.DEFINE_string("input_file", "", "Files with a text a line, .gz too.")
+    flags.DEFINE_string("text_field", "", "The key or column of --input_file that holds the text; for JSON lines, tables.")
+    flags.DEFINE_integer("max_texts", 10000, "Texts drawn from --input_file; Table 9 has 10,000.", lower_bound=1)
+    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
+    flags.DEFINE_string("output", "", "Where to write the statistics as JSON too.")
+    run_main(main)
