@@ -148,7 +148,7 @@ class TextModel:
         names = self.input_names
         if len(inputs) != len(names):
             raise InputError(f"predict takes {', '.join(names)}; {len(inputs)} lists are given")
-        columns = {name: list(values) for name, values in zip(names, inputs, strict=True)}
+        columns = dict(zip(names, inputs, strict=True))
         if any(len(values) != len(inputs[0]) for values in columns.values()):
             raise InputError(f"predict takes lists of one length; {', '.join(names)} have "
                              f"{', '.join(str(len(values)) for values in columns.values())}")  # fmt: skip
