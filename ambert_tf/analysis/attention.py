@@ -17,7 +17,7 @@ from ambert_tf.analysis.attention_page import attention_page
 from ambert_tf.analysis.attention_picture import MAX_PANELS, draw_attention
 from ambert_tf.analysis.encoders import load_encoders
 from ambert_tf.analysis.pictures import save_figure
-from ambert_tf.analysis.texts import given_texts
+from ambert_tf.analysis.texts import define_text_flags, texts_from_flags
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import atomic_path
 
@@ -71,10 +71,17 @@ def main(argv: Sequence[str]) -> None:
     """Writes what the command line names."""
     del argv
     values = flags.FLAGS
-    texts = given_texts(values.text, values.input_file, values.text_field, values.max_texts, values.random_seed)
+    texts = texts_from_flags()
     head = parse_head(values.head)
     write_attention(
-        values.model_dir, texts, values.output, values.layer, head, values.names, values.max_seq_length, values.font_file
+        values.model_dir,
+        texts,
+        values.output,
+        values.layer,
+        head,
+        values.names,
+        values.max_seq_length,
+        values.font_file,
     )
     print(values.output)
 
@@ -82,11 +89,7 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_list("model_dir", [], "Model directories, separated by commas.")
     flags.DEFINE_list("names", [], "What to call them; by default model type and directory.")
-    flags.DEFINE_multi_string("text", [], "A sentence; give the flag once for each.")
-    flags.DEFINE_string("input_file", "", "Files with sentences, instead of --text.")
-    flags.DEFINE_string("text_field", "", "The key or column of --input_file that holds the text; for JSON lines, tables.")
-    flags.DEFINE_integer("max_texts", 3, "Sentences drawn from --input_file.", lower_bound=1)
-    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
+    define_text_flags(max_texts=3)
     flags.DEFINE_integer("layer", 1, "The layer, from 1.")
     flags.DEFINE_string("head", MEAN, "The head, from 1; or mean.")
     flags.DEFINE_integer("max_seq_length", 64, "Fine tokens at most, [CLS] and [SEP] included.", lower_bound=8)

@@ -14,6 +14,16 @@ from ambert_tf.analysis.attention_maps import AttentionMap
 TEMPLATE = pathlib.Path(__file__).with_name("attention_page.html")
 # Weights are written as whole numbers of 16 bits: 0 to 65535 for 0 to 1.
 SCALE = 65535
+HEAT_STYLE = """
+.heat-maps { display: flex; flex-wrap: wrap; gap: 1.2em 2.5em; align-items: flex-start; }
+.heat { border-collapse: collapse; width: auto; }
+.heat caption { text-align: left; white-space: nowrap; padding-bottom: .3em; }
+.heat th { font-weight: 400; font-size: 12px; border: 0; padding: 0; }
+.heat tbody th { text-align: right; padding-right: .4em; white-space: nowrap; }
+.heat thead th { vertical-align: bottom; padding-bottom: .2em; }
+.heat .column { display: inline-block; writing-mode: vertical-rl; white-space: nowrap; }
+.heat td { width: 17px; min-width: 17px; height: 17px; padding: 0; border: 1px solid rgba(128,128,128,.2); }
+"""
 
 
 def attention_page(

@@ -3,13 +3,13 @@
     python -m ambert_tf.analysis.distances --model_dir=ambert,combo --input_file=dev.json --text_field=sentence \
         --output=distances.png
 
-For each text, r_x0 and r_z0 are the [CLS] vectors that the encoder gives at the fine and at the coarse grain, before the
-pooler. The distances are
+For each text, r_x0 and r_z0 are the [CLS] vectors that the encoder gives at the fine and at the coarse grain, before
+the pooler. The distances are
 
 - cosine dissimilarity, 1 - r_x0·r_z0 / (‖r_x0‖ ‖r_z0‖): 0 for one direction, 1 for a right angle, 2 for opposite ones;
 - normalized Euclidean distance, sqrt(½ Var(r_x0 - r_z0) / (Var(r_x0) + Var(r_z0))), Var the variance over a vector's
-  elements: 0 where both are the same up to a constant, 1/√2 for uncorrelated vectors, 1 for opposite ones. The paper does
-  not say how it normalizes; this is the root of the usual normalized squared Euclidean distance.
+  elements: 0 where both are the same up to a constant, 1/√2 for uncorrelated vectors, 1 for opposite ones. The paper
+  does not say how it normalizes; this is the root of the usual normalized squared Euclidean distance.
 
 Beside the picture stands `OUTPUT.json` with mean, standard deviation and percentiles for each model.
 """
@@ -25,7 +25,7 @@ from absl import flags
 
 from ambert_tf.analysis.encoders import NamedEncoder, limits, load_encoders, model_inputs
 from ambert_tf.analysis.pictures import font_families, new_figure, save_figure
-from ambert_tf.analysis.texts import given_texts
+from ambert_tf.analysis.texts import define_text_flags, texts_from_flags
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import atomic_path
 
@@ -58,7 +58,12 @@ def cls_vectors(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int
     backbone = encoder.backbone
     if len(backbone.grains) < 2:
         raise InputError(f"--model_dir: {encoder.name} has one grain; distances are between the two grains of a model")
-    run = tf.function(lambda inputs: backbone(inputs, training=False), reduce_retracing=True, autograph=False)
+    names = ("fine_input_ids", "fine_segment_ids", "coarse_input_ids", "coarse_segment_ids", "fine_to_coarse")
+    run = tf.function(
+        lambda inputs: backbone(inputs, training=False),
+        input_signature=[{name: tf.TensorSpec([None, None], tf.int32) for name in names}],
+        autograph=False,
+    )
     # Texts of like lengths together; a byte is measure enough.
     order = np.argsort([len(text.encode()) for text in texts], kind="stable")
     found = {grain: np.zeros((len(texts), backbone.config.hidden_size), np.float32) for grain in backbone.grains}
@@ -147,7 +152,7 @@ def main(argv: Sequence[str]) -> None:
     """Writes what the command line names, and prints the numbers."""
     del argv
     values = flags.FLAGS
-    texts = given_texts(values.text, values.input_file, values.text_field, values.max_texts, values.random_seed)
+    texts = texts_from_flags()
     facts = write_distances(values.model_dir, texts, values.output, values.names, values.max_seq_length)
     print(f"{'model':40} {'distance':22} {'mean':>7} {'s.d.':>7} {'5 %':>7} {'50 %':>7} {'95 %':>7}")
     for name, found in facts["models"].items():
@@ -159,11 +164,7 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_list("model_dir", [], "Model directories, separated by commas.")
     flags.DEFINE_list("names", [], "What to call them; by default model type and directory.")
-    flags.DEFINE_multi_string("text", [], "A text; give the flag once for each.")
-    flags.DEFINE_string("input_file", "", "Files with texts, instead of --text.")
-    flags.DEFINE_string("text_field", "", "The key or column of --input_file that holds the text; for JSON lines, tables.")
-    flags.DEFINE_integer("max_texts", 1000, "Texts drawn from --input_file.", lower_bound=1)
-    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
+    define_text_flags(max_texts=1000)
     flags.DEFINE_integer("max_seq_length", 128, "Fine tokens at most, [CLS] and [SEP] included.", lower_bound=8)
-    flags.DEFINE_string("output", "distances.png", "The picture (.png, .svg, .pdf); its numbers go beside it, to .json.")
+    flags.DEFINE_string("output", "distances.png", "The picture (.png, .svg, .pdf); numbers go beside it, to .json.")
     run_main(main)

@@ -77,8 +77,8 @@ def font_families(texts: Iterable[str], font_file: str = "") -> list[str]:
             break
     if undrawn := "".join(map(chr, sorted(_wide(missing))[:8])):
         raise InputError(
-            f"no installed font draws {undrawn!r}: apt-get install fonts-noto-cjk (or fonts-wqy-zenhei), name a font by "
-            "--font_file, or write an .html page, which the browser draws with its own fonts"
+            f"no installed font draws {undrawn!r}: apt-get install fonts-noto-cjk (or fonts-wqy-zenhei), name a "
+            "font by --font_file, or write an .html page, which the browser draws with its own fonts"
         )
     return [name for name, _ in chosen]
 

@@ -6,12 +6,29 @@ import io
 import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
+from typing import Any
+
+from absl import flags
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import input_files, open_input
 
 TABLES = {".tsv": "\t", ".csv": ","}
+
+
+def define_text_flags(max_texts: int) -> None:
+    """Defines the flags by which a command takes texts; `max_texts` is the default of that flag."""
+    flags.DEFINE_multi_string("text", [], "A text; give the flag once for each.")
+    flags.DEFINE_string("input_file", "", "Files with a text a line, .gz too, instead of --text.")
+    flags.DEFINE_string("text_field", "", "The key or column of --input_file with the text; for JSON lines and tables.")
+    flags.DEFINE_integer("max_texts", max_texts, "Texts drawn from --input_file.", lower_bound=1)
+    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
+
+
+def texts_from_flags() -> list[str]:
+    """Returns the texts that the flags of `define_text_flags` name; see `given_texts`."""
+    values = flags.FLAGS
+    return given_texts(values.text, values.input_file, values.text_field, values.max_texts, values.random_seed)
 
 
 def given_texts(texts: Sequence[str], pattern: str, field: str, count: int, seed: int) -> list[str]:
@@ -40,8 +57,8 @@ def given_texts(texts: Sequence[str], pattern: str, field: str, count: int, seed
 def read_texts(files: Sequence[str], field: str = "") -> Iterator[str]:
     """Yields texts: each line that is not empty, or of records the value of a field.
 
-    A record is a JSON object in a line, or in `.tsv` and `.csv` files a row below a header. `.gz` is unpacked. Bytes that
-    are not UTF-8 become U+FFFD.
+    A record is a JSON object in a line, or in `.tsv` and `.csv` files a row below a header. `.gz` is unpacked. Bytes
+    that are not UTF-8 become U+FFFD.
 
     Args:
       files: to read.
@@ -52,7 +69,7 @@ def read_texts(files: Sequence[str], field: str = "") -> Iterator[str]:
     """
     for name in files:
         with open_input(name) as raw:
-            content: IO[bytes] = gzip.open(raw) if name.endswith(".gz") else raw  # type: ignore[assignment]
+            content: Any = gzip.GzipFile(fileobj=raw) if name.endswith(".gz") else raw
             lines = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace", newline="")
             try:
                 yield from _texts_of(name, lines, field)
@@ -69,7 +86,8 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
         quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
         for row in csv.DictReader(lines, delimiter=delimiter, quoting=quoting):
             if row.get(field) is None:
-                raise InputError(f"--text_field={field}: {name} has no such column; there are {', '.join(map(str, row))}")
+                there = ", ".join(map(str, row))
+                raise InputError(f"--text_field={field}: {name} has no such column; there are {there}")
             yield row[field]
     else:
         for number, line in enumerate(lines, start=1):

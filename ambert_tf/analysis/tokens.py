@@ -3,8 +3,8 @@
     python -m ambert_tf.analysis.tokens --tokenizer_dir=tokenizer --input_file='corpus/*.txt' [--output=tokens.json]
 
 Table 9 tokenizes 10,000 random sentences with the coarse tokenizer and gives the average proportion of words (Chinese)
-or phrases (English) among the tokens. Here a word is a coarse token of several characters, a phrase one of several words;
-the proportion is taken of each sentence and averaged, and over all tokens too.
+or phrases (English) among the tokens. Here a word is a coarse token of several characters, a phrase one of several
+words; the proportion is taken of each sentence and averaged, and over all tokens too.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from ambert_tf.analysis.texts import given_texts
+from ambert_tf.analysis.texts import define_text_flags, texts_from_flags
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import atomic_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -50,7 +50,8 @@ def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> 
     coarse_tokens = unknown_fine = unknown_coarse = words = fine_in_words = 0
     for start in range(0, len(texts), BATCH_SIZE):
         ids = tokenize(tf.constant(list(texts[start : start + BATCH_SIZE]), tf.string))
-        fine, coarse, counts = ids.fine_ids.flat_values.numpy(), ids.coarse_ids.flat_values.numpy(), ids.fine_counts.numpy()
+        fine, coarse = ids.fine_ids.flat_values.numpy(), ids.coarse_ids.flat_values.numpy()
+        counts = ids.fine_counts.numpy()
         lengths = ids.coarse_ids.row_lengths().numpy()
         found = is_word[coarse]
         of_text = np.bincount(np.repeat(np.arange(len(lengths)), lengths), found, len(lengths))
@@ -88,8 +89,11 @@ def describe_statistics(statistics: dict[str, Any]) -> str:
     kind = "words" if "words" in statistics else "phrases"
     lines = [
         f"texts                     {statistics['texts']:>12,}",
-        f"fine tokens               {statistics['fine_tokens']:>12,}  {statistics['fine_tokens_per_text']:.2f} a text",
-        f"coarse tokens             {statistics['coarse_tokens']:>12,}  {statistics['coarse_tokens_per_text']:.2f} a text",
+        *(
+            f"{grain + ' tokens':25} {statistics[f'{grain}_tokens']:>12,}  "
+            f"{statistics[f'{grain}_tokens_per_text']:.2f} a text"
+            for grain in ("fine", "coarse")
+        ),
         f"{kind:25} {statistics[kind]:>12,}",
         f"proportion of {kind:11} {100 * statistics[f'{kind}_share']:>11.1f} %, average over texts (Table 9)",
         f"                          {100 * statistics[f'{kind}_share_of_all']:>11.1f} % of all coarse tokens",
@@ -109,7 +113,7 @@ def main(argv: Sequence[str]) -> None:
     if not values.tokenizer_dir:
         raise InputError("--tokenizer_dir is needed: what data/build_vocab.py made, or tokenizer/ of a model directory")
     tokenizer = MultiGrainedTokenizer.load(values.tokenizer_dir)
-    texts = given_texts(values.text, values.input_file, values.text_field, values.max_texts, values.random_seed)
+    texts = texts_from_flags()
     statistics = token_statistics(tokenizer, texts)
     print(describe_statistics(statistics))
     if values.output:
@@ -120,10 +124,6 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string("tokenizer_dir", "", "The tokenizer.")
-    flags.DEFINE_multi_string("text", [], "A text; give the flag once for each.")
-    flags.DEFINE_string("input_file", "", "Files with a text a line, .gz too.")
-    flags.DEFINE_string("text_field", "", "The key or column of --input_file that holds the text; for JSON lines, tables.")
-    flags.DEFINE_integer("max_texts", 10000, "Texts drawn from --input_file; Table 9 has 10,000.", lower_bound=1)
-    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
+    define_text_flags(max_texts=10000)
     flags.DEFINE_string("output", "", "Where to write the statistics as JSON too.")
     run_main(main)

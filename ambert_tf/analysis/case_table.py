@@ -1,0 +1,163 @@
+"""Tables of cases in which predictions differ, with both tokenizations, in the form of the paper's Table 13."""
+
+import html
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+FORMATS = {"markdown": (".md", ".markdown"), "html": (".html", ".htm"), "text": (".txt",)}
+
+
+class Segmented(NamedTuple):
+    """A text in both tokenizations, as it is written in the text.
+
+    Chinese tokens are separated by `/`, as in Table 13. English tokens are separated by a space, and the words of one
+    phrase joined by `_`.
+    """
+
+    fine: str
+    coarse: str
+
+
+class Case(NamedTuple):
+    """An example on which predictions differ.
+
+    Attributes:
+      id: the example's.
+      texts: the one or two that were classified, more in multiple choice.
+      label: the right answer.
+      predicted: what each head or model says, by its name.
+    """
+
+    id: int | str
+    texts: list[Segmented]
+    label: str
+    predicted: Mapping[str, str]
+
+
+def segmented_texts(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> list[Segmented]:
+    """Returns texts in both tokenizations."""
+    if not texts:
+        return []
+    contents = [text.encode() for text in texts]
+    tokens = tokenizer(tf.constant(contents))
+    columns = []
+    for grain in ("fine", "coarse"):
+        starts, ends = (getattr(tokens, f"{grain}_{side}").to_list() for side in ("starts", "ends"))
+        columns.append(
+            [
+                _joined([content[begin:end].decode() for begin, end in zip(*bounds, strict=True)], tokenizer.language)
+                for content, bounds in zip(contents, zip(starts, ends, strict=True), strict=True)
+            ]
+        )
+    return [Segmented(fine, coarse) for fine, coarse in zip(*columns, strict=True)]
+
+
+def _joined(tokens: Sequence[str], language: str) -> str:
+    return "/".join(tokens) if language == "zh" else " ".join("_".join(token.split()) for token in tokens)
+
+
+def shown_cases(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
+    """Returns `count` cases drawn evenly, in their order; all where there are no more."""
+    chosen = sorted(random.Random(seed).sample(range(len(cases)), min(count, len(cases))))
+    return [cases[index] for index in chosen]
+
+
+def table_format(output: str, wanted: str) -> str:
+    """Returns `markdown`, `html` or `text`: what is wanted, or what a file's ending says.
+
+    Raises:
+      InputError: it is another.
+    """
+    if not wanted:
+        wanted = next((name for name, ends in FORMATS.items() if output.lower().endswith(ends)), "text")
+    if wanted not in FORMATS:
+        raise InputError(f"--format={wanted}: must be one of {', '.join(FORMATS)}")
+    return wanted
+
+
+def format_table(cases: Sequence[Case], found: int, examples: int, form: str) -> str:
+    """Returns a table; a wrong prediction is marked.
+
+    Args:
+      cases: to show.
+      found: how many there are.
+      examples: how many examples were looked at.
+      form: `markdown`, `html` or `text`.
+    """
+    head = f"{found} of {examples} examples on which predictions differ" + (
+        f"; {len(cases)} of them" if len(cases) < found else ""
+    )
+    names = list(cases[0].predicted) if cases else []
+    return {"markdown": _markdown, "html": _html, "text": _text}[form](cases, names, head)
+
+
+def _marked(case: Case, name: str, mark: str = "✗ ") -> str:
+    answer = case.predicted[name]
+    return answer if answer == case.label else f"{mark}{answer}"
+
+
+def _markdown(cases: Sequence[Case], names: Sequence[str], head: str) -> str:
+    def cell(text: str) -> str:
+        for character in ("\\", "|", "*", "_", "`", "<", "[", "#"):
+            text = text.replace(character, "\\" + character)
+        return " ".join(text.split())
+
+    lines = [f"{head}.", "", "| id | fine tokens; coarse tokens | label | " + " | ".join(map(cell, names)) + " |"]
+    lines.append("|---|---|---" + "|---" * len(names) + "|")
+    for case in cases:
+        texts = "<br>".join(f"{cell(text.fine)}<br>({cell(text.coarse)})" for text in case.texts)
+        answers = " | ".join(cell(_marked(case, name)) for name in names)
+        lines.append(f"| {cell(str(case.id))} | {texts} | {cell(case.label)} | {answers} |")
+    return "\n".join(lines) + "\n"
+
+
+def _text(cases: Sequence[Case], names: Sequence[str], head: str) -> str:
+    lines = [head]
+    for case in cases:
+        answers = ", ".join(f"{name} {_marked(case, name)}" for name in names)
+        lines += ["", f"[{case.id}] label {case.label}; {answers}"]
+        for text in case.texts:
+            lines += [f"  fine:   {text.fine}", f"  coarse: {text.coarse}"]
+    return "\n".join(lines) + "\n"
+
+
+def _html(cases: Sequence[Case], names: Sequence[str], head: str) -> str:
+    rows = []
+    for case in cases:
+        texts = "".join(
+            f"<p>{html.escape(text.fine)}<br><i>{html.escape(text.coarse)}</i></p>" for text in case.texts
+        )
+        answers = "".join(
+            f'<td class="{"right" if case.predicted[name] == case.label else "wrong"}">'
+            f"{html.escape(_marked(case, name))}</td>"
+            for name in names
+        )
+        rows.append(f"<tr><td>{html.escape(str(case.id))}</td><td>{texts}</td><td>{html.escape(case.label)}</td>"
+                    f"{answers}</tr>")  # fmt: skip
+    titles = "".join(f"<th>{html.escape(name)}</th>" for name in ("id", "fine, coarse tokens", "label", *names))
+    return (
+        '<!DOCTYPE html>\n<html lang="zh-Hans"><head><meta charset="utf-8"><title>Cases</title><style>'
+        "body{font:14px/1.5 system-ui,sans-serif;margin:1.5em}table{border-collapse:collapse}"
+        "td,th{border:1px solid #ccc;padding:.3em .6em;vertical-align:top;text-align:left}p{margin:.2em 0}"
+        "i{color:#084594;font-style:normal}.wrong{background:#fde0dc}.right{background:#e3f4e1}</style></head><body>"
+        f"<p>{html.escape(head)}.</p>\n<table><tr>{titles}</tr>\n" + "\n".join(rows) + "\n</table></body></html>\n"
+    )
+
+
+def write_table(cases: Sequence[Case], found: int, examples: int, form: str, output: str = "") -> None:
+    """Writes a table, or prints it where no file is named; see `format_table`."""
+    table = format_table(cases, found, examples, form)
+    if not output:
+        sys.stdout.write(table)
+        return
+    with atomic_path(output) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(table)
+    print(f"{output}: {found} of {examples} examples")

@@ -1,0 +1,134 @@
+"""Shows where heads or models disagree on a development set, with both tokenizations (the paper's Table 13).
+
+    python -m ambert_tf.analysis.cases --model_dir=classifier --data_dir=DIR --output=cases.md
+    python -m ambert_tf.analysis.cases --model_dir=bert_fine,bert_coarse,ambert --data_dir=DIR --output=cases.html
+
+With one model directory the columns are its heads: fine, coarse and joint. With several, as in the paper, they are the
+models, fine-tuned on one task. The task's own reader makes the texts, so they are what the models read.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from ambert_tf.analysis.case_table import Case, Segmented, segmented_texts, shown_cases, table_format, write_table
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.tasks.declaration import SPLITS, Example
+from ambert_tf.tasks.prediction import Predictor
+from ambert_tf.tasks.readers import file_records, find_data_dir, split_files
+from ambert_tf.tasks.registry import find_task
+from ambert_tf.tasks.sequence_form import SequenceForm
+from ambert_tf.training.classifiers import load_classifier
+from ambert_tf.training.fine_tuned import REGRESSION, SPANS
+
+BATCH_SIZE = 32
+
+
+def find_cases(
+    model_dirs: Sequence[str],
+    data_dir: str = "",
+    input_file: str = "",
+    task_name: str = "",
+    task_file: str = "",
+    names: Sequence[str] = (),
+    split: str = "dev",
+) -> tuple[list[Case], int]:
+    """Returns the examples on which the columns do not agree, and how many examples there are.
+
+    Args:
+      model_dirs: fine-tuned models; one for its heads, several for models.
+      data_dir: the task's data; by default where training finds them.
+      input_file: a file to read instead of the split's.
+      task_name: by default the one that the first model was fine-tuned on.
+      task_file: of a task of the user's own.
+      names: of the models.
+      split: which to read.
+
+    Raises:
+      InputError: a model is none, has one head alone, or is of another kind of task; or a file is wrong.
+    """
+    if not model_dirs:
+        raise InputError("--model_dir is needed: an --output_dir of run_classifier.py, or several separated by commas")
+    if names and len(names) != len(model_dirs):
+        raise InputError(f"--names: has {len(names)} names for {len(model_dirs)} directories of --model_dir")
+    columns: dict[str, np.ndarray] = {}
+    labels: tuple[str, ...] = ()
+    for number, directory in enumerate(model_dirs):
+        classifier = load_classifier(directory)
+        if classifier.task.form in (SPANS, REGRESSION):
+            raise InputError(f"--model_dir={directory}: is a model of {classifier.task.form}; labels or choices are "
+                             "compared")  # fmt: skip
+        task = find_task(task_name or classifier.task.task_name, task_file or None)
+        if number and classifier.task.labels != labels:
+            raise InputError(f"--model_dir={directory}: has other labels than {model_dirs[0]}")
+        labels = classifier.task.labels
+        form = SequenceForm(task, classifier.task)
+        files = split_files(task, data_dir or find_data_dir(task) or "", split, input_file)
+        found = form.read(file_records(task, files, split), split, files, needs_labels=True)
+        form.tokenize(found, classifier.tokenizer)
+        assert found.data is not None
+        logits = Predictor(classifier.model)(found.data, BATCH_SIZE)
+        heads = ("joint",) if len(model_dirs) > 1 else ("fine", "coarse", "joint")
+        if not set(heads) <= set(logits.by_head):
+            raise InputError(f"--model_dir={directory}: has one head alone; give several models, or an ambert")
+        for head in heads:
+            name = (names[number] if names else directory.rstrip("/").rsplit("/", 1)[-1]) if len(heads) == 1 else head
+            columns[name] = form.predicted(logits.by_head[head], found.examples)
+    if len(columns) < max(len(model_dirs), 2):
+        raise InputError("--model_dir: two models go by one name; give them others by --names")
+    chosen = [
+        row for row in range(len(found.examples)) if len({int(values[row]) for values in columns.values()}) > 1
+    ]
+    texts = [text for row in chosen for text in _texts(found.examples[row])]
+    segmented = iter(segmented_texts(classifier.tokenizer, texts))
+    cases = []
+    for row in chosen:
+        example = found.examples[row]
+        parts: list[Segmented] = [next(segmented) for _ in _texts(example)]
+        predicted = {name: _name(int(values[row]), labels) for name, values in columns.items()}
+        cases.append(Case(example.id, parts, _name(int(example.label or 0), labels), predicted))
+    return cases, len(found.examples)
+
+
+def _texts(example: Example) -> list[str]:
+    """Returns an example's texts, each once; in multiple choice those of all choices."""
+    texts = [text for row in example.rows for text in (row.text, row.text_pair) if text is not None]
+    return list(dict.fromkeys(texts))
+
+
+def _name(index: int, labels: Sequence[str]) -> str:
+    return labels[index] if labels else f"choice {index}"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Writes or prints the table."""
+    del argv
+    values = flags.FLAGS
+    form = table_format(values.output, values.format)
+    cases, examples = find_cases(
+        values.model_dir,
+        values.data_dir,
+        values.input_file,
+        values.task_name,
+        values.task_file,
+        values.names,
+        values.split,
+    )
+    shown = shown_cases(cases, values.max_cases, values.random_seed)
+    write_table(shown, len(cases), examples, form, values.output)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("model_dir", [], "Fine-tuned model directories, separated by commas; one for its heads.")
+    flags.DEFINE_list("names", [], "What to call several models; by default their directories' names.")
+    flags.DEFINE_string("task_name", "", "The task; by default the one that the model was fine-tuned on.")
+    flags.DEFINE_string("task_file", "", "A Python file with TASK, a task of your own.")
+    flags.DEFINE_string("data_dir", "", "The task's data.")
+    flags.DEFINE_string("input_file", "", "A file with labelled examples, instead of --data_dir.")
+    flags.DEFINE_enum("split", "dev", SPLITS, "Which split of --data_dir.")
+    flags.DEFINE_integer("max_cases", 20, "Cases shown; drawn where there are more.", lower_bound=1)
+    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
+    flags.DEFINE_string("format", "", "markdown, html or text; by default what --output ends in.")
+    flags.DEFINE_string("output", "", "Where to write the table (.md, .html, .txt); by default it is printed.")
+    run_main(main)
