@@ -1,5 +1,8 @@
 """The Python interface, of a model directory and of an export of it."""
 
+import pathlib
+import runpy
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -93,6 +96,15 @@ class _Holder:
 
     def __init__(self, model):
         self.variables = model.variables
+
+
+def test_the_ten_lines_of_the_example(monkeypatch, capsys):
+    example = pathlib.Path(__file__).resolve().parents[2] / "examples" / "python_interface.py"
+    monkeypatch.setattr("sys.argv", [str(example), model_directory("sentence"), "南京市长江大桥", "好"])
+    runpy.run_path(str(example))
+    printed = capsys.readouterr().out
+    assert "coarse: 南京市 | 长江大桥\nfine:   南 京 市 | 长 江 大 桥\n{'label': " in printed
+    assert printed.splitlines()[-1] in ("a", "b", "c")
 
 
 def test_directories_that_are_none(tmp_path):
