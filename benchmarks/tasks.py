@@ -83,6 +83,7 @@ flags.DEFINE_string("data_dir", None, "Directory with the files, in the layout o
 flags.DEFINE_list("only", [], "Tasks to run; all whose files are there by default.")
 flags.DEFINE_integer("seeds", 2, "Runs a task.")
 flags.DEFINE_integer("max_train", 1000, "Training records of a task at most.")
+flags.DEFINE_integer("max_dev", 1000, "Development records of a task at most.")
 flags.DEFINE_string("config", "tiny", "Sizes of the models.")
 flags.DEFINE_string("model_type", "ambert", "The model.")
 flags.DEFINE_float("learning_rate", 3e-4, "Learning rate; new weights take a higher one than pre-trained ones.")
@@ -158,7 +159,8 @@ def run(place: Place, tokenizer_dir: str, directory: str) -> dict[str, Any]:
     output_dir = os.path.join(directory, place.task)
     common: dict[str, Any] = {
         "task_name": place.task, "data_dir": os.path.join(FLAGS.data_dir, place.directory), "output_dir": output_dir,
-        "eval_file": place.dev, "max_examples": int(FLAGS.max_train * place.examples), "do_eval": True,
+        "eval_file": place.dev, "max_examples": int(FLAGS.max_train * place.examples),
+        "max_eval_examples": int(FLAGS.max_dev * place.examples), "do_eval": True,
     }  # fmt: skip
     spans = {"doc_stride": 64, "max_query_length": 32} if kind is SpanSettings else {}
     begun = time.time()

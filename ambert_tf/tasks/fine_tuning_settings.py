@@ -42,6 +42,7 @@ class FineTuningSettings(TrainingSettings):
     )
     tokenizer_dir: str | None = setting(None, "With --config: tokenizer directory.")
     max_examples: int = setting(0, "Read only so many records of each split, for a quick try; 0 for all.")
+    max_eval_examples: int = setting(0, "Of the development and the test split, instead of --max_examples.")
     data_augmentation: bool = setting(True, "The paper's data augmentation (Appendix D), where the task has one.")
     max_seq_length: int = setting(None, "Longest fine sequence; longer texts are cut. By default the task's.")
     max_coarse_seq_length: int | None = setting(None, "Longest coarse sequence; by default --max_seq_length.")
@@ -135,7 +136,7 @@ class FineTuningSettings(TrainingSettings):
         require(self, "output_dir")
         super().validate()
         at_least(self, 1, "predict_batch_size", "num_runs")
-        at_least(self, 0, "early_stopping_patience", "max_examples")
+        at_least(self, 0, "early_stopping_patience", "max_examples", "max_eval_examples")
         above_zero(self, "num_train_epochs")
         if not 0 <= self.warmup_proportion < 1:
             raise InputError(f"--warmup_proportion={self.warmup_proportion}: must be from 0 to below 1")

@@ -36,6 +36,13 @@ class Split:
     data: TokenizedExamples | None = None
     details: Any = None
 
+    def describe(self, rows: Iterable[int]) -> str:
+        """Returns in words which examples rows of `data` were made of, by the ids of the data."""
+        owners = getattr(self.details, "example", None)  # of spans: a row is a window on a question
+        numbers = dict.fromkeys(int(row if owners is None else owners[row]) for row in rows)
+        ids = ", ".join(str(self.examples[number].id) for number in numbers)
+        return f"the examples with id {ids} of {' and '.join(self.files)}"
+
 
 class Form(Protocol):
     """One form of tasks.

@@ -166,6 +166,7 @@ def train_once(
     trainer.train(
         lambda step, context: data.training_batches(plan, step, context),
         evaluate,
+        describe_batch=lambda step: train.describe(plan[step]),
         save_checkpoints_steps=settings.steps_per_epoch(len(data)),
         should_stop=lambda: best is not None and best.stop,
     )

@@ -51,7 +51,10 @@ class SplitReader:
             found = tfds_records(self.task, split, self.settings.tfds_data_dir)
         else:
             found = file_records(self.task, self.files[split], split)
-        return itertools.islice(found, self.settings.max_examples or None)
+        wanted = self.settings.max_examples
+        if split != "train":
+            wanted = self.settings.max_eval_examples or wanted
+        return itertools.islice(found, wanted or None)
 
     def read(self, split: str, form: Form) -> Split:
         """Reads the examples of a split; those to predict need no labels."""

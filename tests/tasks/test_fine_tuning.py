@@ -79,6 +79,37 @@ def spans(task="squad1", model_type="ambert"):
     return holder, results
 
 
+def test_sentence_pairs(tmp_path):
+    # Each sentence stands four times on either side: one of the two alone does not tell the label.
+    records = [
+        {"sentence1": SENTENCES[i], "sentence2": SENTENCES[4 + j], "label": "same" if i == j else "other"}
+        for i in range(4) for j in range(4)
+    ]  # fmt: skip
+    write_splits(tmp_path, records)
+    results = run_fine_tuning(
+        settings(tmp_path, ClassificationSettings, task_name="sentence_pair", max_seq_length=24, num_train_epochs=200)
+    )
+    assert results["accuracy"] > 0.99
+    assert [p["label"] for p in read(tmp_path, "predictions.json")] == [r["label"] for r in records]
+
+
+def test_marked_spans(tmp_path):
+    # The two examples of a text differ in the marks alone.
+    nouns = ["南京", "长江", "中国", "商店", "人民", "生活", "球拍", "大桥"]
+    records = []
+    for first, second in zip(nouns, reversed(nouns), strict=True):
+        text = f"{first}的{second}好"
+        for noun, label in ((first, "true"), (second, "false")):
+            target = {"span1_text": noun, "span1_index": text.index(noun), "span2_text": "好", "span2_index": 5}
+            records.append({"idx": len(records), "text": text, "target": target, "label": label})
+    write_splits(tmp_path, records)
+    flags = {"task_name": "cluewsc2020", "max_seq_length": 24, "num_train_epochs": 200}
+    results = run_fine_tuning(settings(tmp_path, ClassificationSettings, **flags))
+    assert results["accuracy"] > 0.99
+    with open(os.path.join(tmp_path, "model", "cluewsc_predict.json"), encoding="utf-8") as file:
+        assert [json.loads(line)["label"] for line in file] == [record["label"] for record in records]
+
+
 def test_regression(tmp_path):
     records = [
         {"sentence1": text, "sentence2": SENTENCES[-1 - i], "score": i % 6} for i, text in enumerate(SENTENCES)
@@ -191,6 +222,11 @@ class TestRuns:
         assert runs["deviation"] == pytest.approx(np.std(runs["values"], ddof=1))
         assert results["accuracy"] == max(runs["values"]) > 0.9
         assert {run["random_seed"] for run in runs["all"]} == {12345, 12346}
+
+    def test_a_loss_that_is_not_finite_names_the_examples(self, tmp_path):
+        records = [{"id": f"review {number}", **record} for number, record in enumerate(RECORDS)]
+        with pytest.raises(InputError, match=r"its batch: the examples with id review \d+, review .*train.json"):
+            fine_tune(tmp_path, records, learning_rate=1e30, warmup_proportion=0, num_train_epochs=5)
 
     def test_the_best_checkpoint_is_kept_and_training_ends_early(self, tmp_path):
         # Right on all after some of the evaluations, so nothing can be better.

