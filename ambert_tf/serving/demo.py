@@ -27,7 +27,7 @@ STYLE = HEAT_STYLE + """
 .tokens { border-collapse: collapse; margin-bottom: .8em; }
 .tokens td { border: 1px solid #bbb; text-align: center; padding: .1em .5em; }
 .tokens tr.coarse td { background: rgba(8,69,148,.12); }
-.tokens th { text-align: right; padding-right: .6em; font-weight: 600; }
+.tokens th { text-align: right; padding-right: .6em; font-weight: 600; border: 0 !important; }
 .scroll { overflow-x: auto; }
 """
 

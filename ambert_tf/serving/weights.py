@@ -105,5 +105,7 @@ class Weights(tf.Module):
                 tokens, places = tf.unique(tf.concat([[0], tf.reshape(ids, [-1])], 0))
                 inputs[key] = tf.reshape(places[1:], tf.shape(ids))
                 mapping.append((variable, self._float32(index, tokens)))
-        with keras.StatelessScope(state_mapping=mapping):
+        with keras.StatelessScope() as scope:
+            for update in mapping:  # a scope's own mapping takes no table of fewer tokens
+                scope.add_update(update)
             return function(model, inputs)
