@@ -19,7 +19,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "output_dir", "output/demo", "Gets every artefact, metrics.json and report.md; begun anew each time."
 )
-flags.DEFINE_integer("num_train_steps", 5000, "Updates of pre-training.", lower_bound=1)
+flags.DEFINE_integer("num_train_steps", 4000, "Updates of pre-training.", lower_bound=1)
 flags.DEFINE_integer("num_train_reviews", 8000, "Reviews to fine-tune on.", lower_bound=10)
 flags.DEFINE_integer("num_test_reviews", 2000, "Reviews to test on.", lower_bound=10)
 flags.DEFINE_integer("random_seed", 1, "Seed of everything.")
