@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ambert_tf.analysis.attention_maps import AttentionMap
+from ambert_tf.analysis.pictures import stands
 
 TEMPLATE = pathlib.Path(__file__).with_name("attention_page.html")
 # Weights are written as whole numbers of 16 bits: 0 to 65535 for 0 to 1.
@@ -18,10 +19,11 @@ HEAT_STYLE = """
 .heat-maps { display: flex; flex-wrap: wrap; gap: 1.2em 2.5em; align-items: flex-start; }
 .heat { border-collapse: collapse; width: auto; }
 .heat caption { text-align: left; white-space: nowrap; padding-bottom: .3em; }
-.heat th { font-weight: 400; font-size: 12px; border: 0; padding: 0; }
+.heat th { font-weight: 400; font-size: 12px; border: 0 !important; padding: 0; }
 .heat tbody th { text-align: right; padding-right: .4em; white-space: nowrap; }
 .heat thead th { vertical-align: bottom; padding-bottom: .2em; }
-.heat .column { display: inline-block; writing-mode: vertical-rl; white-space: nowrap; }
+.heat thead th span { display: inline-block; line-height: 1.1; }
+.heat .turned { writing-mode: vertical-rl; white-space: nowrap; }
 .heat td { width: 17px; min-width: 17px; height: 17px; padding: 0; border: 1px solid rgba(128,128,128,.2); }
 """
 
@@ -56,6 +58,7 @@ def _packed(one: AttentionMap) -> dict[str, Any]:
         "model": one.model,
         "grain": one.grain,
         "tokens": one.tokens,
+        "stands": [stands(token) for token in one.tokens],
         "fine": one.fine_tokens if one.fine_tokens < length else 0,
         "layers": layers,
         "heads": heads,
@@ -77,7 +80,7 @@ def heat_table(one: AttentionMap, layer: int, head: int | None) -> str:
     matrix = one.matrix(layer, head)
     highest = max(float(matrix.max()), 1e-9)
     names = [html.escape(token) for token in one.tokens]
-    top = "".join(f'<th><span class="column">{name}</span></th>' for name in names)
+    top = "".join(f"<th>{_column_title(token)}</th>" for token in one.tokens)
     rows = []
     for attends, values in enumerate(matrix):
         cells = "".join(
@@ -91,3 +94,13 @@ def heat_table(one: AttentionMap, layer: int, head: int | None) -> str:
         f'<table class="heat" data-grain="{html.escape(one.grain)}"><caption>{caption}</caption>'
         f"<thead><tr><th></th>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
+
+
+def _column_title(token: str) -> str:
+    """Returns a token written downwards: Chinese character under character, other words turned.
+
+    `writing-mode` would do for both, but some Chinese fonts come out displaced in it.
+    """
+    if stands(token):
+        return f"<span>{'<br>'.join(map(html.escape, token))}</span>"
+    return f'<span class="turned">{html.escape(token)}</span>'

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ambert_tf.analysis.attention_maps import AttentionMap
-from ambert_tf.analysis.pictures import font_families, is_wide, new_figure
+from ambert_tf.analysis.pictures import font_families, is_wide, new_figure, stands
 
 CELL_INCHES = 0.2
 LABEL_POINTS = 8
-PANELS_A_ROW = 4
+PANELS_A_ROW = 5  # BERT twice, AMBERT-Hybrid, and both grains of AMBERT: Figure 3
 MAX_PANELS = 40
 
 
@@ -45,6 +45,7 @@ def draw_attention(
     for row, row_maps in enumerate(rows):
         for column, one in enumerate(row_maps):
             panel = figure.add_subplot(grid[row, column])
+            panel.set_anchor("N")
             image = panel.imshow(matrices[number], cmap="Blues", vmin=0.0, vmax=highest)
             _label(panel, one, family)
             panels.append(panel)
@@ -70,7 +71,7 @@ def _label(panel: Any, one: AttentionMap, family: Sequence[str]) -> None:
     panel.set_xticks(range(length), [_upright(token) for token in one.tokens])
     panel.set_yticks(range(length), one.tokens)
     for token, tick in zip(one.tokens, panel.get_xticklabels(), strict=True):
-        tick.set(rotation=0 if _stands(token) else 90, family=family, fontsize=LABEL_POINTS, linespacing=1.0)
+        tick.set(rotation=0 if stands(token) else 90, family=family, fontsize=LABEL_POINTS, linespacing=1.0)
     for tick in panel.get_yticklabels():
         tick.set(family=family, fontsize=LABEL_POINTS)
     panel.tick_params(length=0, pad=2)
@@ -83,10 +84,5 @@ def _label(panel: Any, one: AttentionMap, family: Sequence[str]) -> None:
         panel.axvline(one.fine_tokens - 0.5, color="tab:red", linewidth=0.9)
 
 
-def _stands(token: str) -> bool:
-    """Returns whether a label is written downwards, character under character, as Chinese may be."""
-    return len(token) == 1 or all(is_wide(character) for character in token)
-
-
 def _upright(token: str) -> str:
-    return "\n".join(token) if _stands(token) else token
+    return "\n".join(token) if stands(token) else token

@@ -88,6 +88,11 @@ def is_wide(character: str) -> bool:
     return unicodedata.name(character, "").startswith(WIDE_SCRIPTS)
 
 
+def stands(token: str) -> bool:
+    """Returns whether a token is written downwards, character under character, as Chinese may be."""
+    return len(token) == 1 or (bool(token) and all(is_wide(character) for character in token))
+
+
 def _wide(characters: Iterable[int]) -> set[int]:
     return {character for character in characters if is_wide(chr(character))}
 

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+
+from ambert_tf.analysis.case_table import Case, Segmented, format_table, segmented_texts, shown_cases, table_format
+from ambert_tf.analysis.cases import find_cases
+from ambert_tf.errors import InputError
+from tests.serving.models import model_directory
+from tests.tokenizers import chinese_tokenizer, english_tokenizer
+
+CASE = Case(7, [Segmented("长/江", "长江"), Segmented("好", "好")], "a", {"fine": "b", "joint": "a"})
+
+
+def test_both_tokenizations_as_the_paper_writes_them():
+    assert segmented_texts(chinese_tokenizer(), ["南京市长江大桥"]) == [("南/京/市/长/江/大/桥", "南京市/长江大桥")]
+    assert segmented_texts(english_tokenizer(), ["New York city"]) == [("New York city", "New_York city")]
+
+
+def test_text():
+    assert format_table([CASE], 3, 10, "text") == (
+        "3 of 10 examples on which predictions differ; 1 of them\n\n[7] label a; fine ✗ b, joint a\n"
+        "  fine:   长/江\n  coarse: 长江\n  fine:   好\n  coarse: 好\n"
+    )
+
+
+def test_markdown_escapes():
+    case = CASE._replace(texts=[Segmented("a|b_c", "<x>")])
+    lines = format_table([case], 1, 10, "markdown").splitlines()
+    assert lines[2] == "| id | fine tokens; coarse tokens | label | fine | joint |"
+    assert lines[4] == r"| 7 | a\|b\_c<br>(\<x>) | a | ✗ b | a |"
+
+
+def test_html_marks_what_is_wrong():
+    page = format_table([CASE._replace(texts=[Segmented("<b>", "x")])], 1, 1, "html")
+    assert '<td class="wrong">✗ b</td><td class="right">a</td>' in page and "&lt;b&gt;" in page
+
+
+def test_the_ending_says_the_form():
+    assert [table_format(name, "") for name in ("a.md", "a.html", "a.txt", "")] == ["markdown", "html", "text", "text"]
+    with pytest.raises(InputError, match="--format=pdf: must be one of markdown, html, text"):
+        table_format("", "pdf")
+
+
+def test_cases_are_drawn_in_order():
+    cases = [CASE._replace(id=number) for number in range(9)]
+    assert [case.id for case in shown_cases(cases, 20, 0)] == list(range(9))
+    drawn = [case.id for case in shown_cases(cases, 4, 0)]
+    assert len(drawn) == 4 and drawn == sorted(drawn)
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    texts = ["南京市长江大桥", "中国人民的生活", "乒乓球拍卖完了", "好", "商店里的好", "长江大桥", "人民", "拍卖"]
+    lines = [json.dumps({"sentence": text, "label": "abc"[number % 3]}) for number, text in enumerate(texts)]
+    (tmp_path / "dev.json").write_text("\n".join(lines), encoding="utf-8")
+    return str(tmp_path)
+
+
+def test_heads_of_a_model(data_dir):
+    cases, examples = find_cases([model_directory()], data_dir)
+    assert examples == 8 and cases  # a model of new weights: its heads seldom agree
+    for case in cases:
+        assert list(case.predicted) == ["fine", "coarse", "joint"] and len(set(case.predicted.values())) > 1
+        assert case.label == "abc"[int(case.id) % 3]
+
+
+def test_several_models(data_dir):
+    directories = [model_directory(model_type=name) for name in ("ambert", "bert_fine", "bert_coarse")]
+    cases, _ = find_cases(directories, data_dir, names=["AMBERT", "char", "word"])
+    assert all(list(case.predicted) == ["AMBERT", "char", "word"] for case in cases)
+    with pytest.raises(InputError, match="two models go by one name"):
+        find_cases(directories, data_dir)
+
+
+def test_a_model_of_one_head_has_nothing_to_compare(data_dir):
+    with pytest.raises(InputError, match="has one head alone"):
+        find_cases([model_directory(model_type="bert_fine")], data_dir)

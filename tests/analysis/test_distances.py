@@ -1,0 +1,39 @@
+import json
+
+import numpy as np
+import pytest
+
+from ambert_tf.analysis.distances import cosine_dissimilarity, normalized_euclidean, write_distances
+from ambert_tf.errors import InputError
+from tests.serving.models import model_directory
+
+FIRST = np.array([[1.0, -1.0, 0.0], [1.0, -1.0, 0.0], [1.0, -1.0, 0.0], [1.0, 1.0, 0.0]])
+SECOND = np.array([[2.0, -2.0, 0.0], [-1.0, 1.0, 0.0], [1.0, 1.0, -2.0], [1.0, 0.0, 0.0]])
+
+
+def test_cosine_dissimilarity():
+    assert cosine_dissimilarity(FIRST, SECOND) == pytest.approx([0.0, 2.0, 1.0, 1 - 0.5**0.5])
+
+
+def test_normalized_euclidean():
+    # ½ Var(-1, 1, 0) / (Var(1, -1, 0) + Var(2, -2, 0)) = ½ · 1 / (1 + 4); opposite; uncorrelated.
+    found = normalized_euclidean(FIRST[:3], SECOND[:3])
+    assert found == pytest.approx([0.1**0.5, 1.0, 0.5**0.5])
+    assert normalized_euclidean(FIRST, FIRST) == pytest.approx([0.0] * 4)
+
+
+def test_write_distances(tmp_path):
+    directories = [model_directory(), model_directory(model_type="ambert_combo")]
+    texts = ["南京市长江大桥", "中国人民的生活", "好"]
+    facts = write_distances(directories, texts, str(tmp_path / "distances.png"), ["AMBERT", "Combo"])
+    assert json.loads((tmp_path / "distances.json").read_text()) == facts
+    assert (facts["texts"], list(facts["models"])) == (3, ["AMBERT", "Combo"])
+    for found in facts["models"].values():
+        assert 0 < found["cosine_dissimilarity"]["mean"] <= 2
+        assert 0 < found["normalized_euclidean"]["percentile_95"] <= 1
+    assert (tmp_path / "distances.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_of_one_grain_has_no_distances(tmp_path):
+    with pytest.raises(InputError, match="has one grain"):
+        write_distances([model_directory(model_type="bert_fine")], ["好"], str(tmp_path / "x.png"))

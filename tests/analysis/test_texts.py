@@ -1,0 +1,46 @@
+import gzip
+
+import pytest
+
+from ambert_tf.analysis.texts import given_texts, read_texts, sample
+from ambert_tf.errors import InputError
+
+
+def test_lines_fields_and_columns(tmp_path):
+    (tmp_path / "plain.txt").write_text("一\n\n 二 \r\n", encoding="utf-8")
+    (tmp_path / "packed.txt.gz").write_bytes(gzip.compress("三\n".encode()))
+    (tmp_path / "records.json").write_text('{"sentence": "四", "label": 1}\n', encoding="utf-8")
+    (tmp_path / "table.tsv").write_text('index\tsentence\n0\t"五\n', encoding="utf-8")
+    assert list(read_texts([str(tmp_path / "plain.txt"), str(tmp_path / "packed.txt.gz")])) == ["一", "二", "三"]
+    assert list(read_texts([str(tmp_path / "records.json")], "sentence")) == ["四"]
+    assert list(read_texts([str(tmp_path / "table.tsv")], "sentence")) == ['"五']
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b"[1]\n", "a.json, line 1: is no JSON object"),
+        ("a.json", b'{"a": "b"}\n\n{"b": 1}\n', "a.json, line 1: has no string under 'sentence'; keys are a"),
+        ("a.csv", b"x,y\n1,2\n", "--text_field=sentence: .*a.csv has no such column; there are x, y"),
+        ("a.json.gz", b"no gzip", "is a damaged gzip file"),
+    ],
+)
+def test_wrong_files(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(read_texts([str(tmp_path / name)], "sentence"))
+
+
+def test_a_sample_keeps_the_order_and_depends_on_the_seed():
+    texts = [str(number) for number in range(100)]
+    drawn = sample(iter(texts), 10, seed=1)
+    assert len(drawn) == 10 and drawn == sorted(drawn, key=int) and drawn == sample(texts, 10, seed=1)
+    assert drawn != sample(texts, 10, seed=2)
+    assert sample(texts, 200, seed=1) == texts
+
+
+def test_texts_are_given_in_one_way():
+    assert given_texts(["好"], "", "", 3, 0) == ["好"]
+    for texts, pattern in (([], ""), (["好"], "x")):
+        with pytest.raises(InputError, match="give either --text"):
+            given_texts(texts, pattern, "", 3, 0)
