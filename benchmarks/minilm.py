@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from absl import flags
@@ -80,9 +80,9 @@ class Side:
         for line in self.process.stdout:
             if line.startswith("answer "):
                 return json.loads(line.removeprefix("answer "))
-        return self.fail()
+        self.fail()
 
-    def fail(self) -> None:
+    def fail(self) -> NoReturn:
         """Raises an InputError with the end of what the process said."""
         with open(self.log, encoding="utf-8") as log:
             raise InputError(f"{self.name} failed: {log.read()[-2000:]}")

@@ -78,8 +78,6 @@ class Ours:
 
     def epoch(self, task: Task, data_dir: str) -> Epoch:
         """Returns what trains an epoch, its graph made already."""
-        import tensorflow as tf
-
         from ambert_tf.checkpoints.initial import bert_model, restore_initial
         from ambert_tf.tasks.fine_tuning_objective import FineTuningObjective
         from ambert_tf.tasks.tokenized import tokenize_examples
@@ -120,7 +118,6 @@ class Ours:
                 function(iterator, 1)
             return time.perf_counter() - started
 
-        tf.random.set_seed(TIMED_SEED)
         function(batches(), min(2, steps))
         return one_epoch
 
