@@ -83,7 +83,7 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
         yield from (line.strip() for line in lines if line.strip())
     elif delimiter:
         # In GLUE's tables a quotation mark is a character like others.
-        quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+        quoting: Any = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
         for row in csv.DictReader(lines, delimiter=delimiter, quoting=quoting):
             if row.get(field) is None:
                 there = ", ".join(map(str, row))
