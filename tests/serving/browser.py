@@ -18,12 +18,12 @@ def find_browser():
     return next(filter(None, map(shutil.which, names)), "")
 
 
-def use_page(address, text, screenshot=None):
+def use_page(address, text, screenshot=None, layers=True):
     """Types a text, submits it, changes layer and head; returns what was to be seen.
 
     Returns:
       `prediction`, `coarse` and `fine` (the tokens), and `maps`: for layer 1 and the mean of heads, then for the last
-      layer where there are several, then for head 1 of it, the titles of the cells of the first row of the first map.
+      layer if there are several `layers`, then for head 1 of it, the titles of the cells of the first row of the first map.
     """
     from playwright.sync_api import sync_playwright
 
@@ -41,14 +41,10 @@ def use_page(address, text, screenshot=None):
             "fine": page.locator("#tokens tr.fine td").all_inner_texts(),
             "maps": [_first_row(page)],
         }
-        for control, choice in (("layer", -1), ("head", 1)):
+        for control, choice in (("layer", -1), ("head", 1))[0 if layers else 1 :]:
             before = _first_row(page)
             page.locator(f"#{control} input").click()
-            choices = page.locator("ul[role=listbox] li")
-            if choices.count() == 1:  # one layer
-                page.keyboard.press("Escape")
-                continue
-            choices.nth(choice).click()
+            page.locator("ul[role=listbox] li").nth(choice).click()
             page.wait_for_function(f"before => JSON.stringify({CELLS}.map(cell => cell.title)) !== before",
                                    arg=json.dumps(before, ensure_ascii=False, separators=(",", ":")))  # fmt: skip
             seen["maps"].append(_first_row(page))

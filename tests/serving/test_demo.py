@@ -35,7 +35,7 @@ if find_browser():
 
     def test_in_a_browser(served):
         model, address = served
-        seen = use_page(address, TEXT)
+        seen = use_page(address, TEXT, layers=False)  # the model has one
         assert seen["prediction"] == model.predict([TEXT])[0]["label"]
         assert (seen["coarse"], seen["fine"]) == (["南京市", "长江大桥"], list(TEXT))
         mean, head = seen["maps"]
