@@ -23,7 +23,7 @@ def use_page(address, text, screenshot=None, layers=True):
 
     Returns:
       `prediction`, `coarse` and `fine` (the tokens), and `maps`: for layer 1 and the mean of heads, then for the last
-      layer if there are several `layers`, then for head 1 of it, the titles of the cells of the first row of the first map.
+      layer if there are several `layers`, then for head 1 of it, the titles of the first row of the first map.
     """
     from playwright.sync_api import sync_playwright
 
