@@ -123,9 +123,10 @@ def read_task(model_dir: str, flag: str) -> FineTunedTask:
 
 def task_from_dict(content: Mapping[str, Any]) -> FineTunedTask:
     """Returns the task whose fields JSON gives; raises a TypeError where it has others."""
-    return FineTunedTask(**{
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-    })  # fmt: skip
+    }
+    return FineTunedTask(**values)
 
 
 def load_fine_tuned(model_dir: str, flag: str) -> tuple[FineTunedTask, ModelDirectory]:
