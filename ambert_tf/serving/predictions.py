@@ -82,8 +82,7 @@ class Prediction:
 
     def __call__(self, **inputs: tf.Tensor) -> Outputs:
         """Returns what the form says."""
-        texts.check_batch(**inputs)
-        return self._predict(**inputs)
+        return self._predict(**texts.of_one_batch(**inputs))
 
     def _sequences(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the joint head's logits for each sequence, float32 [rows, num_outputs]."""

@@ -17,11 +17,16 @@ def clean(texts: tf.Tensor) -> tf.Tensor:
     return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="ignore")
 
 
-def check_batch(**inputs: tf.Tensor) -> None:
-    """Fails with one line where the inputs are not of one batch size."""
+def of_one_batch(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the inputs; what is computed from them fails with one line where they are not of one batch size."""
     (first, size), *others = ((name, tf.shape(value)[0]) for name, value in inputs.items())
-    for name, other in others:
+    same = [
         tf.debugging.assert_equal(size, other, f"{first} and {name} must have the same batch size")
+        for name, other in others
+    ]
+    # Otherwise another operation may fail first: the order of an assertion and what reads its inputs is open.
+    with tf.control_dependencies(same if not tf.executing_eagerly() else []):
+        return {name: tf.identity(value) for name, value in inputs.items()}
 
 
 def fill(questions: tf.Tensor, choices: tf.Tensor) -> tf.Tensor:
