@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from logging import INFO, LogRecord
@@ -16,10 +17,12 @@ class InputError(ValueError):
     what would be right.
     """
 
+_STACK = re.compile(r"Graph execution error:|Detected at node |\s+File \"|\s*\[\[\{\{node")
+
 
 def one_line(error: BaseException) -> str:
-    """Returns the message of an error as a single line."""
-    return " ".join(str(error).split())
+    """Returns the message of an error as a single line, without the call stack in those of TensorFlow's graphs."""
+    return " ".join(" ".join(line for line in str(error).splitlines() if not _STACK.match(line)).split())
 
 
 def describe_os_error(error: OSError) -> str:

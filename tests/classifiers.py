@@ -5,9 +5,9 @@ import json
 import os
 import tempfile
 
-from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.tasks.classification import run_classifier
 from ambert_tf.tasks.classification_settings import ClassificationSettings
+from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 
 # Sixteen texts of four classes; neither the first character nor the length tells the class.
@@ -33,17 +33,14 @@ def write_start(directory, model_type="ambert"):
     """Writes a tokenizer and the configuration of a small model without dropout; returns their paths as flags."""
     tokenizer = chinese_tokenizer()
     tokenizer.save(os.path.join(directory, "tokenizer"))
-    config = ModelConfig(
+    config = small_config(
+        model_type,
         vocab_size=tokenizer.fine_vocab_size,
         coarse_vocab_size=tokenizer.coarse_vocab_size,
-        model_type=model_type,
         hidden_size=32,
         num_hidden_layers=1,
-        num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
         initializer_range=0.2,
     )
     config.to_file(os.path.join(directory, "config.json"))

@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import pytest
+import tensorflow as tf
 
 from ambert_tf.errors import InputError, describe_os_error, one_line
 
@@ -82,3 +83,14 @@ def test_describe_os_error():
     assert describe_os_error(OSError("Not a gzipped file")) == "Not a gzipped file"
     full = describe_os_error(OSError(errno.ENOSPC, "x", "out.txt"))
     assert full == "out.txt: no space left on the device; free some, or choose another output directory"
+
+
+def test_an_error_of_a_graph_is_told_without_its_call_stack():
+    @tf.function(autograph=False)
+    def graph(x):
+        tf.debugging.assert_less(tf.size(x), 3, "too many values")
+        return x + 1
+
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        graph(tf.zeros([5]))
+    assert one_line(error.value).startswith("assertion failed: [too many values]")

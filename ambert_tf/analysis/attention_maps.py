@@ -72,7 +72,7 @@ def attention_maps(
     inputs = model_inputs(encoder.tokenizer, [text], pairs, limits(backbone, max_seq_length))
     tokens = read_tokens(encoder.tokenizer, inputs, 0)
     weights = backbone.attention_weights(inputs)
-    if backbone.config.model_type == "ambert_hybrid":
+    if backbone.config.one_sequence:
         both = np.stack([layer[0].numpy() for layer in weights["fine"]])
         parts = [("fine + coarse", tokens.fine + tokens.coarse, len(tokens.fine), both)]
     else:

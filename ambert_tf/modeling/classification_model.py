@@ -45,12 +45,6 @@ class ClassificationModel(keras.Model):
     def build(self, input_shape: object = None) -> None:
         pass  # the parts are built already, each under its own name
 
-    @property
-    def head_names(self) -> tuple[str, ...]:
-        """The names under which `call` returns logits; `joint` is always there."""
-        grains = self.backbone.classification_grains
-        return (*grains, "joint")
-
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
@@ -103,7 +97,7 @@ def inference_config(config: ModelConfig, inference: str) -> ModelConfig:
     if inference == "joint":
         return config
     single = {"bert_fine": "fine", "bert_coarse": "coarse"}
-    if config.model_type == "ambert_hybrid":
+    if config.one_sequence:
         raise InputError(
             f"--inference={inference}: an ambert_hybrid reads both grains as one sequence and cannot run on one alone; "
             "use --inference=joint"

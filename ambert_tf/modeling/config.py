@@ -51,6 +51,11 @@ class ModelConfig:
         single = {"bert_fine": ("fine",), "bert_coarse": ("coarse",)}
         return single.get(self.model_type, ("fine", "coarse"))
 
+    @property
+    def one_sequence(self) -> bool:
+        """Whether the model reads the grains as one sequence, so that none runs alone: AMBERT-Hybrid."""
+        return self.model_type == "ambert_hybrid"
+
     def grain_vocab_size(self, grain: str) -> int:
         """Returns the number of token embeddings of one grain."""
         return self.vocab_size if grain == "fine" else self.coarse_vocab_size

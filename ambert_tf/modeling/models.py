@@ -52,7 +52,7 @@ class Backbone(keras.Model):
         self.config = config
         self.seed = seed
         self.grains = config.grains
-        self.classification_grains = ("fine",) if config.model_type == "ambert_hybrid" else config.grains
+        self.classification_grains = ("fine",) if config.one_sequence else config.grains
 
     def call(
         self,

@@ -41,11 +41,6 @@ class SpanModel(keras.Model):
     def build(self, input_shape: object = None) -> None:
         pass  # the parts are built already, each under its own name
 
-    @property
-    def head_names(self) -> tuple[str, ...]:
-        """The names under which `call` returns logits; `joint` is always there."""
-        return (*self.backbone.classification_grains, "joint")
-
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ambert_tf.tokenization.model_inputs import GRAINS
 
-# Padded tokens that are encoded at once, or one row where it alone has more. Measured: benchmarks/serving.py.
+# Padded tokens that are encoded at once, or one row where it alone has more; benchmarks/serving.py tries others.
 TOKENS_AT_ONCE = 1024
 # Lengths are padded to one of these (multiples of 64 beyond): few shapes, and little padding.
 BUCKETS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 288, 320, 352, 384, 448, 512)

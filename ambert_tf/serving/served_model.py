@@ -14,7 +14,6 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.fine_tuned import FineTunedTask
 
 SERVING_DEFAULT = "serving_default"
-HYBRID = "ambert_hybrid"
 
 
 class ServedModel(tf.Module):
@@ -71,7 +70,7 @@ class ServedModel(tf.Module):
             prediction = Prediction(task, tokenizer, self.weights, grains == ("coarse",), null_score_diff_threshold)
             functions[SERVING_DEFAULT] = (prediction, input_specs(task))
         functions["features"] = (lambda **inputs: self._features(grains, **inputs), texts)
-        if len(grains) > 1 and model.config.model_type != HYBRID:
+        if len(grains) > 1 and not model.config.one_sequence:
             for grain in grains:
                 functions[f"{grain}_features"] = (self._features_of(grain), texts)
         functions["attention"] = (self._attention, texts)
@@ -109,7 +108,7 @@ class ServedModel(tf.Module):
             self.weights.matrices(), inputs, lambda model, rows: _backbone(model).attention_weights(rows)
         )
         _, config = self._facts()
-        if config.model_type == HYBRID:
+        if config.one_sequence:
             weights = {"joint": weights["fine"]}
         outputs = {f"{grain}_attention": tf.stack(layers, axis=1) for grain, layers in weights.items()}
         return outputs | {f"{grain}_input_ids": inputs[f"{grain}_input_ids"] for grain in config.grains}

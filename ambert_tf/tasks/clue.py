@@ -15,6 +15,7 @@ from ambert_tf.tasks.declaration import (
     ReadOptions,
     Task,
     Texts,
+    columns,
     files,
     named_labels,
 )
@@ -37,14 +38,6 @@ def _tnews_texts(record: Record, options: ReadOptions) -> Texts:
     sentence = record.string("sentence")
     keywords = record.string("keywords", default="")
     return Texts(f"{sentence}。{keywords}" if options.augment and keywords else sentence)
-
-
-def _sentence(record: Record, options: ReadOptions) -> Texts:
-    return Texts(record.string("sentence"))
-
-
-def _sentence_pair(record: Record, options: ReadOptions) -> Texts:
-    return Texts(record.string("sentence1"), record.string("sentence2"))
 
 
 def _csl_texts(record: Record, options: ReadOptions) -> Texts:
@@ -77,7 +70,7 @@ TNEWS = Task(
 IFLYTEK = Task(
     name="iflytek",
     description="descriptions of applications, 119 classes",
-    texts=_sentence,
+    texts=columns("sentence"),
     directories=("iflytek", "iflytek_public"),
     labels=named_labels(*map(str, range(119))),
     leaderboard=clue_leaderboard("iflytek"),
@@ -104,7 +97,7 @@ CLUEWSC2020 = Task(
 AFQMC = Task(
     name="afqmc",
     description="pairs of questions to a bank, of one meaning or not",
-    texts=_sentence_pair,
+    texts=columns("sentence1", "sentence2"),
     pair=True,
     directories=("afqmc", "afqmc_public"),
     labels=named_labels("0", "1"),
@@ -132,7 +125,7 @@ CSL = Task(
 CMNLI = Task(
     name="cmnli",
     description="pairs of sentences: entailment, neutral or contradiction; translated from MNLI",
-    texts=_sentence_pair,
+    texts=columns("sentence1", "sentence2"),
     pair=True,
     directories=("cmnli", "cmnli_public"),
     labels=named_labels("entailment", "neutral", "contradiction"),

@@ -186,3 +186,8 @@ class Task:
 def named_labels(*names: str) -> tuple[Label, ...]:
     """Returns labels without descriptions."""
     return tuple(Label(name) for name in names)
+
+
+def columns(*names: str) -> Callable[[Record, ReadOptions], Texts]:
+    """Returns a task's `texts` that takes these keys or columns of a record, one text or two."""
+    return lambda record, options: Texts(*(record.string(name) for name in names))

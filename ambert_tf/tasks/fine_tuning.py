@@ -155,7 +155,6 @@ def _fine_tuned_task(
     described = bool(labels) and all(label.description for label in labels)
     fine, coarse = check_seq_lengths(settings.max_seq_length, settings.max_coarse_seq_length)
     augmentation = task.augmentation if settings.data_augmentation else None
-    single = {"ambert_hybrid": ("joint",), "bert_fine": ("fine",), "bert_coarse": ("coarse",)}
     spans: dict[str, Any] = {}
     if isinstance(settings, SpanSettings):
         names = ("doc_stride", "max_query_length", "max_answer_length")
@@ -169,7 +168,6 @@ def _fine_tuned_task(
         pair=task.pair,
         max_seq_length=fine,
         max_coarse_seq_length=coarse,
-        heads=single.get(config.model_type, ("fine", "coarse", "joint")),
         data_augmentation=augmentation or NO_AUGMENTATION,
         choices=task.choices,
         score_range=task.score_range,

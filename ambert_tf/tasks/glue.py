@@ -1,19 +1,17 @@
 """GLUE's tasks (Wang et al., 2018): the official archives' tables, and TensorFlow Datasets' `glue`."""
 
-from collections.abc import Callable
+import dataclasses
 
 from ambert_tf.tasks.declaration import (
     Label,
     Leaderboard,
     Preset,
-    ReadOptions,
     Task,
-    Texts,
     TfdsSource,
+    columns,
     files,
     named_labels,
 )
-from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.tables import glue_table
 from ambert_tf.training.fine_tuned import REGRESSION
 
@@ -25,10 +23,6 @@ NLI = named_labels("entailment", "neutral", "contradiction")
 TSV = files("train.tsv", "dev.tsv", "test.tsv")
 
 
-def _columns(*names: str) -> Callable[[Record, ReadOptions], Texts]:
-    return lambda record, options: Texts(*(record.string(name) for name in names))
-
-
 def _leaderboard(name: str) -> Leaderboard:
     return Leaderboard(file=f"{name}.tsv", format="glue")
 
@@ -36,7 +30,7 @@ def _leaderboard(name: str) -> Leaderboard:
 COLA = Task(
     name="cola",
     description="whether a sentence is acceptable English",
-    texts=_columns("sentence"),
+    texts=columns("sentence"),
     records=glue_table(("sentence",), headless=("source", "label", "notation", "sentence")),
     files=TSV,
     directories=("CoLA",),
@@ -51,7 +45,7 @@ COLA = Task(
 SST2 = Task(
     name="sst2",
     description="whether a sentence of a film review is positive",
-    texts=_columns("sentence"),
+    texts=columns("sentence"),
     records=glue_table(("sentence",)),
     files=TSV,
     directories=("SST-2",),
@@ -65,7 +59,7 @@ SST2 = Task(
 MRPC = Task(
     name="mrpc",
     description="whether two sentences of the news say the same",
-    texts=_columns("#1 String", "#2 String"),
+    texts=columns("#1 String", "#2 String"),
     pair=True,
     records=glue_table(("#1 String", "#2 String")),
     files=files("train.tsv|msr_paraphrase_train.txt", "dev.tsv", "test.tsv|msr_paraphrase_test.txt"),
@@ -86,7 +80,7 @@ STSB = Task(
     name="stsb",
     description="how alike two sentences are, from 0 to 5",
     form=REGRESSION,
-    texts=_columns("sentence1", "sentence2"),
+    texts=columns("sentence1", "sentence2"),
     pair=True,
     records=glue_table(("sentence1", "sentence2")),
     files=TSV,
@@ -103,7 +97,7 @@ STSB = Task(
 QQP = Task(
     name="qqp",
     description="whether two questions of Quora ask the same",
-    texts=_columns("question1", "question2"),
+    texts=columns("question1", "question2"),
     pair=True,
     records=glue_table(("question1", "question2"), skip_short_lines=True),
     files=TSV,
@@ -126,7 +120,7 @@ def _mnli(name: str, description: str, dev: str, test: str, tfds: TfdsSource, bo
     return Task(
         name=name,
         description=description,
-        texts=_columns("sentence1", "sentence2"),
+        texts=columns("sentence1", "sentence2"),
         pair=True,
         records=glue_table(("sentence1", "sentence2")),
         label_key="gold_label",
@@ -163,25 +157,10 @@ AX = _mnli(
     directories=("AX", "diagnostic", "MNLI"), trained_as="mnli",
 )  # fmt: skip
 
-QNLI = Task(
-    name="qnli",
-    description="whether a sentence answers a question",
-    texts=_columns("question", "sentence"),
-    pair=True,
-    records=glue_table(("question", "sentence")),
-    files=TSV,
-    directories=("QNLI",),
-    labels=ENTAILMENT,
-    leaderboard=_leaderboard("QNLI"),
-    download_page=GLUE_PAGE,
-    preset=BERT,
-    tfds=TfdsSource(names=("glue/qnli",)),
-)
-
 RTE = Task(
     name="rte",
     description="whether a text entails a sentence",
-    texts=_columns("sentence1", "sentence2"),
+    texts=columns("sentence1", "sentence2"),
     pair=True,
     records=glue_table(("sentence1", "sentence2")),
     files=TSV,
@@ -193,18 +172,24 @@ RTE = Task(
     tfds=TfdsSource(names=("glue/rte",)),
 )
 
-WNLI = Task(
+QNLI = dataclasses.replace(
+    RTE,
+    name="qnli",
+    description="whether a sentence answers a question",
+    texts=columns("question", "sentence"),
+    records=glue_table(("question", "sentence")),
+    directories=("QNLI",),
+    leaderboard=_leaderboard("QNLI"),
+    tfds=TfdsSource(names=("glue/qnli",)),
+)
+
+WNLI = dataclasses.replace(
+    RTE,
     name="wnli",
     description="whether a sentence with its pronoun replaced follows",
-    texts=_columns("sentence1", "sentence2"),
-    pair=True,
-    records=glue_table(("sentence1", "sentence2")),
-    files=TSV,
     directories=("WNLI",),
     labels=(Label("0", "not_entailment"), Label("1", "entailment")),
     leaderboard=_leaderboard("WNLI"),
-    download_page=GLUE_PAGE,
-    preset=BERT,
     tfds=TfdsSource(names=("glue/wnli",)),
 )
 

@@ -1,9 +1,10 @@
 """Tasks for data of one's own: JSON lines, or tables with a header; a text or two and what to predict."""
 
+import dataclasses
 from collections.abc import Iterator
 
 from ambert_tf.tasks.choice_texts import question_and_choices
-from ambert_tf.tasks.declaration import ReadOptions, Task, Texts, files
+from ambert_tf.tasks.declaration import Task, columns, files
 from ambert_tf.tasks.json_lines import Record, read_json_lines
 from ambert_tf.tasks.tables import csv_table
 from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, REGRESSION
@@ -18,18 +19,10 @@ ANY_FORMAT = files(*("|".join(f"{split}.{end}" for end in ("json", "jsonl", "csv
                      for split in ("train", "dev", "test")))  # fmt: skip
 
 
-def _sentence(record: Record, options: ReadOptions) -> Texts:
-    return Texts(record.string("sentence"))
-
-
-def _sentence_pair(record: Record, options: ReadOptions) -> Texts:
-    return Texts(record.string("sentence1"), record.string("sentence2"))
-
-
 SENTENCE = Task(
     name="sentence",
     description="own data: JSON lines or a table with sentence and label",
-    texts=_sentence,
+    texts=columns("sentence"),
     records=own_records,
     files=ANY_FORMAT,
 )
@@ -37,7 +30,7 @@ SENTENCE = Task(
 SENTENCE_PAIR = Task(
     name="sentence_pair",
     description="own data: JSON lines or a table with sentence1, sentence2 and label",
-    texts=_sentence_pair,
+    texts=columns("sentence1", "sentence2"),
     pair=True,
     records=own_records,
     files=ANY_FORMAT,
@@ -47,7 +40,7 @@ SCORE = Task(
     name="sentence_pair_score",
     description="own data: JSON lines or a table with sentence1, sentence2 and score, a number",
     form=REGRESSION,
-    texts=_sentence_pair,
+    texts=columns("sentence1", "sentence2"),
     pair=True,
     records=own_records,
     files=ANY_FORMAT,
@@ -64,12 +57,6 @@ CHOICE = Task(
     label_key="answer",
 )
 
-REVIEWS = Task(
-    name="reviews",
-    description="own data: reviews, as `sentence`",
-    texts=_sentence,
-    records=own_records,
-    files=ANY_FORMAT,
-)
+REVIEWS = dataclasses.replace(SENTENCE, name="reviews", description="own data: reviews, as `sentence`")
 
 TASKS = (SENTENCE, SENTENCE_PAIR, SCORE, CHOICE, REVIEWS)

@@ -58,8 +58,3 @@ def write_vocabulary(tokens: Sequence[str], path: str) -> None:
     """Writes a vocabulary, one token a line."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{token}\n" for token in tokens)
-
-
-def is_drawable(token: str) -> bool:
-    """Tells whether a token may stand in as BERT's random replacement: no special and no unused one."""
-    return token not in SPECIAL_TOKENS and not (token.startswith("[unused") and token.endswith("]")) and token != ""

@@ -195,13 +195,6 @@ def restore_backbone(model: keras.Model, path: str, flag: str = "init_checkpoint
     return prefix
 
 
-def restore_model(model: keras.Model, path: str, flag: str = "model_dir") -> str:
-    """Gives a model all its weights from a checkpoint, heads too; otherwise like `restore_backbone`."""
-    prefix = checkpoint_prefix(path, flag)
-    restore_variables(model.variables, prefix)
-    return prefix
-
-
 def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_path: Callable[[str], str] = str) -> None:
     """Assigns to variables what a checkpoint has under their paths.
 

@@ -21,7 +21,6 @@ NO_AUGMENTATION = "none"
 PLAIN = "plain"
 MARKED_SPANS = "marked_spans"
 IDIOMS = "idioms"
-FORMS = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, SPANS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,6 @@ class FineTunedTask:
       pair: whether an example is two texts.
       max_seq_length: fine tokens at most, [CLS] and [SEP] included.
       max_coarse_seq_length: coarse tokens at most.
-      heads: the names of the classification heads.
       data_augmentation: whether the task's data augmentation was on, and what it is.
       choices: candidates an example has at most, in multiple choice.
       doc_stride: fine tokens between the beginnings of two windows on a long context; of spans, as what follows.
@@ -54,7 +52,6 @@ class FineTunedTask:
     pair: bool = False
     max_seq_length: int
     max_coarse_seq_length: int
-    heads: tuple[str, ...]
     data_augmentation: str = NO_AUGMENTATION
     form: str = CLASSIFICATION
     choices: int = 0

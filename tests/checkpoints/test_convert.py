@@ -14,7 +14,7 @@ from ambert_tf.modeling.pretraining_model import PretrainingModel
 from ambert_tf.tokenization.phrases import phrases_content
 from ambert_tf.tokenization.segmenter import build_segmenter
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import load_model_directory, restore_model
+from ambert_tf.training.checkpoints import load_model_directory, restore_variables
 from tests.checkpoints.google_checkpoint import CONFIG, VOCAB, read_all, values, write_google_checkpoint
 
 COARSE = ["南京", "南京市"]
@@ -61,10 +61,10 @@ def ambert(google, tokenizer_dir, tmp_path_factory):
 
 def trained_weights(directory, model_type, next_sentence=True):
     """Returns the weights of a model directory by path, as training would restore them."""
-    config = load_model_directory(directory).config
+    config, _, checkpoint = load_model_directory(directory)
     assert config.model_type == model_type
     model = PretrainingModel(config, next_sentence, seed=9)
-    restore_model(model, directory)
+    restore_variables(model.variables, checkpoint)
     return {variable.path: np.asarray(variable) for variable in model.variables}
 
 

@@ -17,7 +17,7 @@ from ambert_tf.modeling.pretraining_model import PretrainingModel
 from ambert_tf.tasks.pretraining_objective import PretrainingObjective
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_model
+from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_variables
 from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.loop import LoopSettings, TrainFunction
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
@@ -167,7 +167,7 @@ def test_minilm_comes_in_and_out_unchanged(minilm, tmp_path):
 
     directory = load_model_directory(model_dir)
     model = build_model(directory.config)
-    restore_model(model, model_dir)
+    restore_variables(model.variables, directory.checkpoint)
     tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
     first, second = ["A man is eating food.", "Naïve café owners"], ["Someone eats!", "It rained in São Paulo all day"]
     inputs = pad_model_inputs(build_model_inputs(tokenizer, tf.constant(first), tf.constant(second), max_seq_length=64))

@@ -6,13 +6,13 @@ import tempfile
 
 import tensorflow as tf
 
-from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 from ambert_tf.training.classifiers import make_model
 from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS, FineTunedTask
+from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 
-COMMON = {"max_seq_length": 24, "max_coarse_seq_length": 20, "heads": ("fine", "coarse", "joint")}
+COMMON = {"max_seq_length": 24, "max_coarse_seq_length": 20}
 TASKS = {
     "sentence": FineTunedTask(task_name="sentence", labels=("a", "b", "c"), **COMMON),
     "pair": FineTunedTask(task_name="sentence_pair", labels=("a", "b"), pair=True, **COMMON),
@@ -34,17 +34,12 @@ _HOLDERS = []  # directories that go away with the process
 
 def config_of(model_type="ambert"):
     tokenizer = chinese_tokenizer()
-    return ModelConfig(
+    return small_config(
+        model_type,
         vocab_size=tokenizer.fine_vocab_size,
         coarse_vocab_size=tokenizer.coarse_vocab_size,
-        model_type=model_type,
-        hidden_size=16,
         num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=24,
         max_position_embeddings=24,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
         initializer_range=0.5,
     )
 

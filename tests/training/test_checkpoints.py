@@ -14,7 +14,7 @@ from ambert_tf.training.checkpoints import (
     load_model_directory,
     prepare_model_directory,
     restore_backbone,
-    restore_model,
+    restore_variables,
 )
 from tests.small_models import small_config
 from tests.tokenizers import english_tokenizer
@@ -53,7 +53,7 @@ def test_a_moved_model_directory_is_restored(model_directory, tmp_path):
     assert str(directory) not in (moved / "checkpoints" / "checkpoint").read_text()
 
     model = pretraining_model(seed=2)
-    restore_model(model, str(moved))
+    restore_variables(model.variables, loaded.checkpoint)
     for path, value in expected.items():
         np.testing.assert_array_equal(weights(model)[path], value)
 

@@ -10,7 +10,6 @@ TASK = FineTunedTask(
     labels=("否", "yes"),
     max_seq_length=16,
     max_coarse_seq_length=12,
-    heads=("fine", "coarse", "joint"),
 )
 
 
