@@ -87,7 +87,7 @@ def declared_task(place: task_benchmark.Place) -> FineTunedTask:
     task, length = TASKS[place.task], place.max_seq_length
     return FineTunedTask(
         task_name=task.name, form=task.form, labels=tuple(label.name for label in task.labels or ()), pair=task.pair,
-        max_seq_length=length, max_coarse_seq_length=length, heads=("fine", "coarse", "joint"), choices=task.choices,
+        max_seq_length=length, max_coarse_seq_length=length, choices=task.choices,
         doc_stride=64, max_query_length=32, null_answers=task.null_answers, score_range=task.score_range,
         inputs=task.inputs,
     )  # fmt: skip

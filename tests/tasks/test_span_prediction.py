@@ -7,7 +7,7 @@ from ambert_tf.training.fine_tuned import FineTunedTask
 from tests.tokenizers import chinese_tokenizer
 
 TASK = FineTunedTask(
-    task_name="squad1", form="spans", max_seq_length=16, max_coarse_seq_length=16, heads=("fine", "coarse", "joint"),
+    task_name="squad1", form="spans", max_seq_length=16, max_coarse_seq_length=16,
     doc_stride=4, max_query_length=4,
 )  # fmt: skip
 SHORT = SpanExample("short", "好", "南京市长江大桥", ("长江",), (3, 5))
