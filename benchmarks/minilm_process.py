@@ -95,7 +95,7 @@ class Ours:
         labels = tuple(label.name for label in task.labels or ())
         fine_tuned = FineTunedTask(
             task_name=task.name, form=task.form, labels=labels, pair=task.pair, max_seq_length=lengths[0],
-            max_coarse_seq_length=lengths[1], heads=("fine",),
+            max_coarse_seq_length=lengths[1],
         )  # fmt: skip
         strategy = make_strategy(None)
         with strategy.scope():

@@ -60,10 +60,7 @@ def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, s
             from_format="huggingface", to_format="ambert", input=source, output=converted, model_type=model_type,
             tokenizer_dir=tokenizer_dir,
         ))  # fmt: skip
-        heads = ("fine",) if model_type == "bert_fine" else ("fine", "coarse", "joint")
-        task = FineTunedTask(
-            task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128, heads=heads
-        )
+        task = FineTunedTask(task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128)
         parts = load_model_directory(converted)
         model = make_model(parts.config, task, SEED, "float32")
         restore_backbone(model, converted)
