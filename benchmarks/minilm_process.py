@@ -50,6 +50,17 @@ def examples_of(task: Task, data_dir: str, split: str) -> list[Example]:
     return read_examples(task, file_records(task, paths, split), split, labels).examples[: FLAGS.max_train or None]
 
 
+def new_head(outputs: int, seed: int) -> np.ndarray:
+    """Returns the initial weights of this project's classification head, [hidden, outputs]."""
+    from ambert_tf.checkpoints.initial import bert_model
+    from ambert_tf.modeling.heads import ClassificationHeads
+
+    config, _ = bert_model(FLAGS.model_dir, None, None)
+    heads = ClassificationHeads(config, ("fine",), outputs, seed=seed, name="classification_heads")
+    heads.build()
+    return heads.heads["fine"].kernel.numpy()
+
+
 class Ours:
     """This project: what `run_classifier.py --init_checkpoint=DIRECTORY` does."""
 
@@ -154,9 +165,13 @@ class Transformers:
         """Returns a model and what updates it, given a batch and its labels."""
         torch = self.torch
         torch.manual_seed(seed)
+        outputs = 1 if task.form == REGRESSION else len(task.labels or ())
         model = self.transformers.AutoModelForSequenceClassification.from_pretrained(
-            FLAGS.model_dir, num_labels=1 if task.form == REGRESSION else len(task.labels or ())
+            FLAGS.model_dir, num_labels=outputs
         )
+        with torch.no_grad():
+            model.classifier.weight.copy_(torch.tensor(new_head(outputs, seed).T))
+            model.classifier.bias.zero_()
         model.train()
         decays = {name: not (name.endswith("bias") or "LayerNorm" in name) for name, _ in model.named_parameters()}
         groups = [
@@ -195,10 +210,8 @@ class Transformers:
         size = FLAGS.batch_size
         num_steps = max(1, int(np.ceil(len(train) / size * FLAGS.epochs)))
         model, update = self.make(task, seed, num_steps, int(num_steps * WARMUP))
-        random = np.random.default_rng(seed)
-        order = np.concatenate([random.permutation(len(train)) for _ in range(int(np.ceil(FLAGS.epochs)) + 1)])
-        for step in range(num_steps):
-            chosen = order[step * size : (step + 1) * size]
+        lengths = np.array([len(row["input_ids"]) for row in rows])
+        for chosen in training_plan(lengths, size, num_steps, seed):
             update(self.padded([rows[index] for index in chosen]), labels[torch.as_tensor(chosen)])
         model.eval()
         logits = []
