@@ -98,6 +98,13 @@ class Side:
         self.process.wait()
 
 
+def check_tasks() -> None:
+    """Raises an InputError if --tasks names one that is not here."""
+    unknown = [task for task in FLAGS.tasks if task not in DIRECTORIES]
+    if unknown:
+        raise InputError(f"--tasks={unknown[0]}: there are {', '.join(DIRECTORIES)}")
+
+
 def model_directory() -> str:
     """Returns the directory with the weights.
 
@@ -164,9 +171,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     if not FLAGS.data_dir:
         raise InputError(f"--data_dir is needed: the directory with {', '.join(DIRECTORIES.values())}")
-    unknown = [task for task in FLAGS.tasks if task not in DIRECTORIES]
-    if unknown:
-        raise InputError(f"--tasks={unknown[0]}: there are {', '.join(DIRECTORIES)}")
+    check_tasks()
     model_dir = model_directory()
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as directory:

@@ -32,8 +32,16 @@ _ALL = [
     "multi_worker",
     "tasks",
     "minilm",
+    "warm_start",
+    "serving",
 ]
-_NEEDS = {"fine_ids": "--google_bert, corpora and vocabularies", "tasks": "--task_data", "minilm": "--task_data"}
+_NEEDS = {
+    "fine_ids": "--google_bert, corpora and vocabularies",
+    "tasks": "--task_data",
+    "minilm": "--task_data",
+    "warm_start": "--task_data and --english_corpora",
+    "serving": "--task_data",
+}
 flags.DEFINE_list("only", _ALL, "Benchmarks to run.")
 flags.DEFINE_string("chinese_corpora", None, "Chinese text files.")
 flags.DEFINE_string("english_corpora", None, "English text files.")
@@ -54,8 +62,11 @@ def _commands(name: str) -> list[list[str]]:
         return [[*corpora, *google, *vocabulary]]
     if name in ("memory", "masking", "resume", "peers"):
         return [[*corpora, *vocabulary]]
-    if name in ("tasks", "minilm"):
+    if name in ("tasks", "minilm", "serving"):
         return [[f"--data_dir={FLAGS.task_data}"]] if FLAGS.task_data else []
+    if name == "warm_start":
+        given = FLAGS.task_data and FLAGS.english_corpora
+        return [[f"--data_dir={FLAGS.task_data}", f"--english_corpora={FLAGS.english_corpora}"]] if given else []
     if name == "phrases":
         given = ("chinese_corpora", "english_corpora", "chinese_vocab_file", "english_vocab_file")
         return [[f"--{flag}={FLAGS[flag].value}" for flag in given if FLAGS[flag].value]]

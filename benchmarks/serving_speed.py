@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import tasks as task_benchmark
 import tensorflow as tf
 from absl import flags
 
 from ambert_tf.checkpoints.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError
+from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
 from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.tasks.readers import file_records
@@ -44,7 +44,8 @@ def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, s
     with open(corpus, "w", encoding="utf-8") as file:
         file.writelines(sentence + "\n" for sentence in sentences)
     tokenizer_dir = os.path.join(directory, "tokenizer")
-    phrases_file = task_benchmark.phrases_of(sentences, os.path.join(directory, "phrases.tsv"), 5)
+    phrases_file = os.path.join(directory, "phrases.tsv")
+    build_phrases(PhraseOptions(input_file=corpus, output_file=phrases_file, min_count=3))
     build_tokenizer(VocabularyOptions(
         input_file=corpus, language="en", output_dir=tokenizer_dir, phrases_file=phrases_file,
         fine_vocab_file=os.path.join(source, "vocab.txt"), coarse_vocab_size=40_000,

@@ -17,9 +17,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import dataclasses
-import itertools
 import json
-import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,6 +28,7 @@ from absl import flags, logging
 from common import machine
 
 from ambert_tf.errors import InputError, run_main
+from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
 from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
 from ambert_tf.tasks import cmrc_metrics
 from ambert_tf.tasks.classification_settings import ClassificationSettings
@@ -40,7 +39,6 @@ from ambert_tf.tasks.readers import file_records, split_files
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tasks.span_files import span_records
 from ambert_tf.tasks.span_settings import SpanSettings
-from ambert_tf.tokenization.phrases import PhraseRow, phrases_content
 from ambert_tf.training.fine_tuned import SPANS
 
 
@@ -117,20 +115,8 @@ def texts_of(place: Place) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def phrases_of(lines: Sequence[str], path: str, min_count: int) -> str:
-    """Writes the frequent pairs of words as English phrases; returns the path."""
-    counts: dict[str, int] = {}
-    for line in lines:
-        for pair in itertools.pairwise(re.findall(r"[a-z]+", line.lower())):
-            counts[" ".join(pair)] = counts.get(" ".join(pair), 0) + 1
-    rows = [PhraseRow(phrase, count, -0.5) for phrase, count in counts.items() if count >= min_count]
-    with open(path, "wb") as file:
-        file.write(phrases_content(sorted(rows, key=lambda row: -row.count)))
-    return path
-
-
 def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> str:
-    """Makes a tokenizer of the tasks' texts; English phrases are frequent pairs of words."""
+    """Makes a tokenizer of the tasks' texts."""
     output = os.path.join(directory, f"tokenizer_{language}")
     if os.path.isdir(output):
         return output
@@ -140,7 +126,8 @@ def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> st
         file.writelines(line + "\n" for line in lines)
     phrases_file = None
     if language == "en":
-        phrases_file = phrases_of(lines, os.path.join(directory, "phrases.tsv"), min_count=20)
+        phrases_file = os.path.join(directory, "phrases.tsv")
+        build_phrases(PhraseOptions(input_file=corpus, output_file=phrases_file))
     build_tokenizer(VocabularyOptions(
         input_file=corpus, language=language, output_dir=output, fine_vocab_size=6000, coarse_vocab_size=12000,
         phrases_file=phrases_file,
