@@ -24,11 +24,11 @@ flags.DEFINE_string("export_dir", "", "Where to write the SavedModel.")
 flags.DEFINE_enum(
     "inference", "joint", ["joint", "fine", "coarse"], "Both grains, or one alone, without the other's tables."
 )
-flags.DEFINE_boolean("overwrite", False, "Replace an export that exists.")
+flags.DEFINE_boolean("overwrite", False, "Replace a SavedModel that exists.")
 flags.DEFINE_boolean("check", True, "Load the result in a clean process and compare it with the checkpoint.")
 flags.DEFINE_string(
-    "check_file", None, "What to compare on: JSON lines with the signature's inputs, and label or choice; or lines of "
-    "text. By default built-in texts."
+    "check_file", None, "What to compare on: JSON lines with the signature's inputs, and label, choice, "
+    "answer or score where it is known; or lines of text. By default built-in texts."
 )  # fmt: skip
 flags.DEFINE_enum(
     "weights_dtype", "float32", ["float32", "float16", "bfloat16", "int8"],

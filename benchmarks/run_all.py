@@ -34,6 +34,7 @@ _ALL = [
     "minilm",
     "warm_start",
     "serving",
+    "guides",
 ]
 _NEEDS = {
     "fine_ids": "--google_bert, corpora and vocabularies",

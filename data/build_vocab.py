@@ -32,7 +32,9 @@ flags.DEFINE_integer(
     "77,645 phrases (en) more than the fine vocabulary.", lower_bound=6,
 )  # fmt: skip
 flags.DEFINE_string("phrases_file", None, "phrases.tsv of data/build_phrase_dictionary.py, for --language=en.")
-flags.DEFINE_string("user_dict", None, "More Chinese words in jieba's format: word [count [part of speech]].")
+flags.DEFINE_string(
+    "user_dict", None, "More words of Chinese characters, in jieba's format: word [count] [part of speech]."
+)
 flags.DEFINE_bool("do_lower_case", True, "Lower case without accents, as in BERT's uncased models.")
 flags.DEFINE_enum(
     "normalization", "bert", ["bert", "nfkc"], "nfkc also folds full-width forms, ligatures and the like."

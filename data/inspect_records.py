@@ -1,7 +1,7 @@
 """Prints pre-training records: both grains aligned, masked tokens as {original→shown}, kept ones as
 {original}.
 
-python data/inspect_records.py examples/zh.tfrecord --tokenizer_dir=tokenizer --num_records=3
+    python data/inspect_records.py train_records/part-00000-of-00064 --num_records=3
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,12 @@ flags.DEFINE_string(
     None,
     "TFRecord files, where they are not named without a flag; with commas between, patterns too.",
 )
-flags.DEFINE_string("tokenizer_dir", None, "The tokenizer directory that the records were made with.")
+flags.DEFINE_string(
+    "tokenizer_dir", None, "The tokenizer directory that the records were made with; by default as in their stats.json."
+)
 flags.DEFINE_integer("num_records", 3, "How many records to print.", lower_bound=1)
 flags.DEFINE_integer("first_record", 0, "How many records to pass over.", lower_bound=0)
 flags.DEFINE_bool("table", True, "A line for each coarse token; otherwise three lines for each record.")
-flags.mark_flags_as_required(["tokenizer_dir"])
 
 
 def main(argv: Sequence[str]) -> None:

@@ -27,6 +27,10 @@ QUESTIONS = (
     "性价比很高，运行速度快，外观也漂亮。",
     "酒店离车站远，早餐难吃，隔音也不好。",
 )
+ARTEFACTS = {
+    "corpus", "reviews", "tokenizer", "config.json", "train_records", "held_out_records", "pretrained", "classifier",
+    "classifier_from_scratch", "saved_model", "metrics.json", "report.md", "loss_curves.png",
+}  # fmt: skip
 # Runs in a process that knows TensorFlow and TensorFlow Text only.
 _ASK = """
 import json, sys
@@ -75,6 +79,11 @@ def run_demo(settings: DemoSettings) -> None:
     started = time.monotonic()
     output = settings.output_dir
     if os.path.isdir(output):
+        others = set(os.listdir(output)) - ARTEFACTS
+        if others:
+            raise InputError(
+                f"--output_dir={output}: holds {min(others)}, which is none of the demo's; name a directory of its own"
+            )
         shutil.rmtree(output)
     make_directory(output)
     print("== Write the corpus and the reviews", flush=True)

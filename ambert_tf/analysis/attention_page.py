@@ -46,8 +46,8 @@ def attention_page(
             {"text": text, "maps": [_packed(one) for one in of_text]} for text, of_text in zip(texts, maps, strict=True)
         ],
     }
-    # In a script element "</" would end it.
-    data = json.dumps(content, ensure_ascii=False).replace("</", "<\\/").replace("<!--", "<\\!--")
+    # In a script element "</" would end it, and "<!--" change how it is read.
+    data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
     return TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/", data)
 
 

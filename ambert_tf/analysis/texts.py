@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import random
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ def read_texts(files: Sequence[str], field: str = "") -> Iterator[str]:
             lines = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace", newline="")
             try:
                 yield from _texts_of(name, lines, field)
-            except (gzip.BadGzipFile, EOFError) as error:
+            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
                 raise InputError(f"{name}: is a damaged gzip file ({error})") from None
 
 

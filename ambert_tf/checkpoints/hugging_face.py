@@ -121,12 +121,7 @@ class _Tensors:
     """The tensors of a directory, in one file or several, whatever model of transformers wrote them."""
 
     def __init__(self, directory: str, flag: str) -> None:
-        try:
-            from safetensors import SafetensorError, safe_open
-        except ImportError:
-            raise InputError(
-                "Hugging Face checkpoints need the package safetensors: pip install 'ambert-tf[interop]'"
-            ) from None
+        safetensors = _safetensors()
         index = os.path.join(directory, INDEX_NAME)
         self.source = os.path.join(directory, WEIGHTS_NAME)
         if os.path.exists(index):
@@ -147,8 +142,8 @@ class _Tensors:
             file = os.path.join(directory, name)
             check_input_file(file, flag)
             try:
-                opened = safe_open(file, framework="np")
-            except SafetensorError as error:
+                opened = safetensors.safe_open(file, framework="np")
+            except safetensors.SafetensorError as error:
                 raise InputError(f"{file}: is no safetensors file: {one_line(error)}") from None
             self._files.append(opened)
             self._places.update(dict.fromkeys(opened.keys(), opened))
@@ -206,14 +201,28 @@ def _read_tokenizer(directory: str) -> tuple[list[str] | None, bool]:
     return vocab, bool(lower)
 
 
+def _safetensors() -> Any:
+    """Returns the package safetensors, with its module for numpy.
+
+    Raises:
+      InputError: it is not installed.
+    """
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise InputError(
+            "Hugging Face checkpoints need the package safetensors: pip install '.[interop]' in a checkout of ambert-tf"
+        ) from None
+    return safetensors
+
+
 def write_hugging_face(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME) -> None:
     """Writes what `AutoModel` and `AutoTokenizer` load into a directory that exists.
 
     The model class named is `BertForPreTraining`, `BertForMaskedLM` or `BertModel`, by the heads that are there.
     A vocabulary under another name than `vocab.txt` comes without the files that make a tokenizer of it.
     """
-    from safetensors.numpy import save_file
-
+    save_file = _safetensors().numpy.save_file
     architecture = "BertModel"
     if bert.has(MASKED_LM):
         architecture = "BertForPreTraining" if bert.has(NEXT_SENTENCE) and bert.has(POOLER) else "BertForMaskedLM"

@@ -1,6 +1,7 @@
 """`--init_checkpoint`: a model directory or checkpoint of this project, or a BERT of Google's or Hugging Face's."""
 
 import keras
+from absl import logging
 
 from ambert_tf.checkpoints.ambert import check_tokenizer, own_tokenizer, start_variables, started_config
 from ambert_tf.checkpoints.bert import Bert
@@ -8,8 +9,9 @@ from ambert_tf.checkpoints.google_bert import google_prefix, read_google_bert
 from ambert_tf.checkpoints.hugging_face import is_hugging_face, read_hugging_face
 from ambert_tf.errors import InputError
 from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.modeling.pretraining_model import PRETRAINING_HEADS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import restore_backbone
+from ambert_tf.training.checkpoints import restore_backbone, variable_reader
 
 
 def is_bert(path: str) -> bool:
@@ -29,8 +31,8 @@ def restore_initial(
 ) -> str:
     """Gives a model the weights that training starts from; returns the checkpoint.
 
-    Of a checkpoint of this project everything below `backbone/`; of another BERT its pre-training heads too where
-    the model has them, and coarse tokens start as the mean of their fine pieces.
+    Everything below `backbone/`, and the pre-training heads as far as the model and the checkpoint have them. Of
+    another project's BERT coarse tokens start as the mean of their fine pieces.
 
     Args:
       model: a model with a backbone.
@@ -42,12 +44,29 @@ def restore_initial(
       InputError: there is no such checkpoint, or it does not fit the model or the tokenizer.
     """
     if not is_bert(path):
-        return restore_backbone(model, path, flag)
+        prefix = restore_backbone(model, path, flag)
+        _restore_heads(model, prefix)
+        return prefix
     bert = read_bert(path, flag)
     check_tokenizer(bert, tokenizer, "the tokenizer")
     _check_config(bert, model.config, flag)
     start_variables(model.variables, bert, tokenizer)
     return bert.source
+
+
+def _restore_heads(model: keras.Model, prefix: str) -> None:
+    """Gives a model the pre-training heads of a checkpoint of this project, as far as both have them."""
+    heads = [variable for variable in model.variables if variable.path.startswith(PRETRAINING_HEADS)]
+    read = variable_reader(prefix)
+    new = []
+    for variable in heads:
+        values = read(variable.path)
+        if values is None or tuple(values.shape) != tuple(variable.shape):
+            new.append(variable.path)
+        else:
+            variable.assign(values)
+    if new:
+        logging.info("%s: has no such %s; new weights", prefix, ", ".join(new))
 
 
 def bert_model(

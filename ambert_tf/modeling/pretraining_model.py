@@ -20,6 +20,10 @@ class Predictions(NamedTuple):
     weights: tf.Tensor
 
 
+# The paths of the variables of its heads begin so.
+PRETRAINING_HEADS = ("masked_lm_head/", "fine_masked_lm_head/", "coarse_masked_lm_head/", "next_sentence_head/")
+
+
 class PretrainingModel(keras.Model):
     """One of the five models with a masked-LM head a grain, and a next-sentence head if asked for.
 

@@ -14,12 +14,13 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import make_directory
 from ambert_tf.pretraining_data.corpus import Unit, plan_units, read_unit, split_documents
 from ambert_tf.pretraining_data.sources import CorpusOptions, source_size
 from ambert_tf.tokenization import characters, segmenter, vocabulary
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
-from ambert_tf.tokenization.tokenizer import LANGUAGE_FILES, NORMALIZATIONS, MultiGrainedTokenizer
+from ambert_tf.tokenization.tokenizer import LANGUAGE_FILES, NORMALIZATIONS, TOKENIZER_FILES, MultiGrainedTokenizer
 
 # §4.1 of the paper: 21,128 characters and 72,635 words in Chinese, 30,522 words and 77,645 phrases in English.
 FINE_VOCAB_SIZES = {"zh": 21128, "en": 30522}
@@ -50,7 +51,7 @@ class VocabularyOptions(CorpusOptions):
     errors: str = "strict"
 
 
-@dataclass(frozen=True)
+@dataclass
 class VocabularyReport:
     """What the corpus looks like to its new tokenizer.
 
@@ -61,6 +62,8 @@ class VocabularyReport:
       multiple: share of the coarse tokens that hold more than one fine token (the paper's Table 9).
       coverage: share of the text inside the chosen words or phrases, of the text inside all that the
         dictionary finds, counted in fine tokens.
+      lines_replaced: lines that were not UTF-8.
+      user_words_left_out: words of the user's dictionary that do not consist of Chinese characters alone.
     """
 
     fine_vocab_size: int
@@ -70,25 +73,36 @@ class VocabularyReport:
     unknown: float
     multiple: float
     coverage: float
+    lines_replaced: int = 0
+    user_words_left_out: int = 0
 
     def lines(self) -> list[str]:
         """The report for people."""
         entries = self.coarse_vocab_size - self.fine_vocab_size
-        return [
+        lines = [
             f"fine vocabulary    {self.fine_vocab_size:>11,}",
             f"coarse vocabulary  {self.coarse_vocab_size:>11,}   of which {entries:,} are words or phrases",
             f"fine tokens        {self.fine_tokens:>11,}   of which {self.unknown:.3%} are unknown",
             f"coarse tokens      {self.coarse_tokens:>11,}   of which {self.multiple:.1%} hold several fine tokens",
             f"coverage           {self.coverage:>11.1%}   of the text inside the dictionary's words or phrases",
         ]
+        if self.lines_replaced:
+            lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
+        if self.user_words_left_out:
+            lines.append(
+                f"{self.user_words_left_out:,} words of the user's dictionary are left out: they do not consist of "
+                "Chinese characters alone"
+            )
+        return lines
 
 
 class _Counts:
-    """Token counts of a corpus: int64 [fine_vocab_size] and [coarse_vocab_size]."""
+    """Token counts of a corpus: int64 [fine_vocab_size] and [coarse_vocab_size]; and its lines that were not UTF-8."""
 
     def __init__(self, tokenizer: MultiGrainedTokenizer):
         self.fine = np.zeros(tokenizer.fine_vocab_size, np.int64)
         self.coarse = np.zeros(tokenizer.coarse_vocab_size, np.int64)
+        self.lines_replaced = 0
 
 
 def build_tokenizer(options: VocabularyOptions) -> VocabularyReport:
@@ -135,6 +149,10 @@ def build_tokenizer(options: VocabularyOptions) -> VocabularyReport:
     uses = counts.coarse[len(fine_vocab) :]
     chosen = _most_used(uses, limit - len(fine_vocab), options.min_count)
     report = _report(tokenizer, candidates, counts, chosen)
+    if options.user_dict:
+        report.user_words_left_out = sum(
+            not segmenter.is_chinese(word) for word in segmenter.read_jieba_frequencies(options.user_dict)
+        )
     entries = [candidates[index] for index in chosen]
     if options.language == "en":
         kept = set(entries)
@@ -158,9 +176,25 @@ def _check(options: VocabularyOptions) -> list[str]:
         )
     if options.language == "en" and options.user_dict:
         raise InputError("--user_dict: is for --language=zh; English phrases come from --phrases_file")
-    if os.path.isfile(options.output_dir):
-        raise InputError(f"--output_dir={options.output_dir}: is a file where a directory is needed")
+    _check_output(options)
     return options.source_names()
+
+
+def _check_output(options: VocabularyOptions) -> None:
+    """Raises an InputError where the directory cannot be written, or holds more than a tokenizer that is replaced."""
+    directory = os.path.abspath(options.output_dir)
+    if os.path.isfile(directory):
+        raise InputError(f"--output_dir={options.output_dir}: is a file where a directory is needed")
+    others = set(os.listdir(directory)) - TOKENIZER_FILES if os.path.isdir(directory) else set()
+    if others:
+        raise InputError(
+            f"--output_dir={options.output_dir}: holds {min(others)}, which is no part of a tokenizer; name a "
+            "directory of its own"
+        )
+    parent = os.path.dirname(directory)
+    make_directory(parent)
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"--output_dir={options.output_dir}: {parent} cannot be written")
 
 
 def _candidates(options: VocabularyOptions, fine: set[str], word_counts: dict[str, int]) -> tuple[list[str], bytes]:
@@ -207,6 +241,7 @@ def _report(
         unknown=float(counts.fine[tokenizer.unk_id]) / max(fine_total, 1),
         multiple=float(uses[is_chosen & (fine_tokens > 1)].sum()) / max(coarse_total, 1),
         coverage=float((uses * fine_tokens)[is_chosen].sum()) / max(float((uses * fine_tokens).sum()), 1.0),
+        lines_replaced=counts.lines_replaced,
     )
 
 
@@ -232,7 +267,7 @@ def count_words(
         return unique, counts
 
     counter: collections.Counter[bytes] = collections.Counter()
-    for words, counts in _over_corpus(unique_words, files, errors, "Counting words"):
+    for (words, counts), _ in _over_corpus(unique_words, files, errors, "Counting words"):
         for word, count in zip(words.tolist(), counts.tolist(), strict=True):
             counter[word] += count
         if len(counter) > _MAX_COUNTED_WORDS:
@@ -249,7 +284,8 @@ def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer, errors: str
         return tokens.fine_ids.flat_values, tokens.coarse_ids.flat_values
 
     counts = _Counts(tokenizer)
-    for fine, coarse in _over_corpus(count, files, errors, "Counting tokens"):
+    for (fine, coarse), lines_replaced in _over_corpus(count, files, errors, "Counting tokens"):
+        counts.lines_replaced += lines_replaced
         counts.fine += np.bincount(fine, minlength=tokenizer.fine_vocab_size)
         counts.coarse += np.bincount(coarse, minlength=tokenizer.coarse_vocab_size)
     return counts
@@ -303,16 +339,17 @@ def _learn_pieces(words: dict[str, int], size: int, special: list[str]) -> list[
 
 def _over_corpus(
     function: Callable[[tf.Tensor], tuple[tf.Tensor, ...]], files: list[str], errors: str, title: str
-) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yields what a graph function of sentences, string [batch], returns over a corpus, in order.
+) -> Iterator[tuple[tuple[np.ndarray, ...], int]]:
+    """Yields what a graph function of sentences, string [batch], returns over a corpus, in order, and lines replaced.
 
     A thread a core runs it. A `tf.data` pipeline would do the same, but hide an `InputError` of the reader.
     """
     graph = tf.function(function, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
-    def run(unit: Unit) -> tuple[np.ndarray, ...]:
-        sentences = split_documents(read_unit(unit, _UNIT_BYTES), errors).sentences
-        return tuple(value.numpy() for value in graph(tf.constant(sentences, tf.string)))
+    def run(unit: Unit) -> tuple[tuple[np.ndarray, ...], int]:
+        documents = split_documents(read_unit(unit, _UNIT_BYTES), errors)
+        found = graph(tf.constant(documents.sentences, tf.string))
+        return tuple(value.numpy() for value in found), documents.lines_replaced
 
     threads = os.cpu_count() or 1
     total = sum(map(source_size, files))
@@ -320,7 +357,8 @@ def _over_corpus(
         concurrent.futures.ThreadPoolExecutor(threads) as pool,
         tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as progress,
     ):
-        waiting: collections.deque[tuple[Unit, concurrent.futures.Future[tuple[np.ndarray, ...]]]] = collections.deque()
+        waiting: collections.deque[tuple[Unit, concurrent.futures.Future[tuple[tuple[np.ndarray, ...], int]]]]
+        waiting = collections.deque()
         units = plan_units(files, _UNIT_BYTES)
         while True:
             for unit in itertools.islice(units, 2 * threads - len(waiting)):

@@ -85,7 +85,7 @@ class CreateOptions:
         for flag, allowed in (("masking", MASKINGS), ("compression", COMPRESSIONS), ("errors", ERRORS)):
             if getattr(self, flag) not in allowed:
                 raise InputError(f"--{flag}={getattr(self, flag)}: must be one of {', '.join(allowed)}")
-        if os.path.isdir(self.output_file):
+        if os.path.isdir(self.output_file) or not os.path.basename(self.output_file):
             raise InputError(f"--output_file={self.output_file}: is a directory; give the name of a file in it")
 
     def _at_least(self, flag: str, least: int) -> None:

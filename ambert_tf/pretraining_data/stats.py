@@ -26,7 +26,8 @@ def make_stats(
     coarse_tokens = counts.get("coarse_tokens", 0)
     stats: dict[str, Any] = {
         "files": {name.rsplit("/", 1)[-1]: size for name, size in file_bytes.items()},
-        "documents": counts.get("documents", 0),
+        # One that was cut counts in each of its units.
+        "documents": counts.get("documents", 0) - counts.get("documents_cut", 0),
         "documents_too_short": counts.get("documents_too_short", 0),
         "documents_cut": counts.get("documents_cut", 0),
         "lines_replaced": counts.get("lines_replaced", 0),

@@ -49,7 +49,7 @@ def model_card(
     parameters: int,
     scores: Mapping[str, Any],
     report: Report | None,
-    version: int | None,
+    served_name: str | None,
 ) -> str:
     """Returns the text of the card.
 
@@ -59,13 +59,13 @@ def model_card(
       parameters: weights that run.
       scores: see `read_scores`.
       report: of the check, None where it was left out.
-      version: the number of its directory, for TensorFlow Serving.
+      served_name: what TensorFlow Serving is to call the model; None of an export that is not for it.
     """
     task, config = facts.task, facts.config
     assert task is not None
     parts = [
         f"# {task.task_name}: {config.model_type}, {facts.inference}",
-        f"A SavedModel that takes raw text, exported by [ambert-tf](export_saved_model.py). Its tokenizer "
+        f"A SavedModel that takes raw text, exported by ambert-tf. Its tokenizer "
         f"({facts.language}) is part of the graph. It loads where there are tensorflow and tensorflow_text only.",
         "## Task\n\n" + _task(task),
         "## Model\n\n"
@@ -76,10 +76,10 @@ def model_card(
         + (f"; contexts are read in windows, {task.doc_stride} fine tokens apart." if task.form == SPANS else "."),
         "## Scores\n\n" + _scores(scores),
         "## Signatures\n\n" + _signatures(facts, task),
-        "## A client\n\n" + _client(facts, task, version),
+        "## A client\n\n" + _client(facts, served_name),
     ]
     if report is not None:
-        parts.insert(5, "## Check\n\n" + _check(report))
+        parts.insert(5, "## Check\n\n" + _check(report, facts))
     return "\n\n".join(parts) + "\n"
 
 
@@ -128,18 +128,20 @@ def _signatures(facts: Facts, task: FineTunedTask) -> str:
     return "| name | inputs | outputs |\n|---|---|---|\n" + "\n".join(rows) + notes + "."
 
 
-def _check(report: Report) -> str:
+def _check(report: Report, facts: Facts) -> str:
     text = (
         f"Loaded in a process of its own and compared with the checkpoint on {report.examples} examples: largest "
         f"difference {report.difference:.1e}, {100 * report.same:.2f} % answered alike."
     )
+    if report.accuracy is None and facts.weights_dtype != "float32":
+        text += " What the smaller weights cost in accuracy was not checked."
     if report.accuracy is not None:
         text += f" Accuracy {report.accuracy[0]:.4f}, the checkpoint's {report.accuracy[1]:.4f}."
     times = ", ".join(f"{1000 * value:.1f} ms for a batch of {size}" for size, value in report.latency_seconds.items())
     return text + f" It loads in {report.load_seconds:.1f} s, takes {times} (median) and {report.memory_mb:.0f} MB."
 
 
-def _client(facts: Facts, task: FineTunedTask, version: int | None) -> str:
+def _client(facts: Facts, served_name: str | None) -> str:
     names = facts.signatures[SERVING_DEFAULT]
     arguments = ", ".join(f"{name}=tf.constant([{json.dumps(EXAMPLES[name], ensure_ascii=False)}])" for name in names)
     instance = json.dumps({"inputs": {name: [EXAMPLES[name]] for name in names}}, ensure_ascii=False)
@@ -147,9 +149,9 @@ def _client(facts: Facts, task: FineTunedTask, version: int | None) -> str:
         "```python\nimport tensorflow as tf\nimport tensorflow_text  # its ops are in the graph\n\n"
         f'model = tf.saved_model.load("DIRECTORY")\nprint(model.signatures["{SERVING_DEFAULT}"]({arguments}))\n```'
     )
-    if version is not None:
+    if served_name is not None:
         text += (
             "\n\nUnder TensorFlow Serving (see docs/serving.md of ambert-tf):\n\n```bash\n"
-            f"curl -d '{instance}' http://localhost:8501/v1/models/{task.task_name}:predict\n```"
+            f"curl -d '{instance}' http://localhost:8501/v1/models/{served_name}:predict\n```"
         )
     return text

@@ -69,7 +69,8 @@ class Report(NamedTuple):
       examples: how many.
       difference: the largest, of probabilities or scores.
       same: share of examples with the same label, score, choice or answer.
-      accuracy: of the SavedModel and of the checkpoint, where right labels are known.
+      accuracy: of the SavedModel and of the checkpoint, where right labels, choices or answers are known; of scores the
+        Pearson correlation.
       load_seconds: to load it.
       latency_seconds: median by batch size.
       memory_mb: most memory of the process.
@@ -149,7 +150,7 @@ def check_saved_model(
       saved_model: its directory.
       served: the checkpoint's model, float32.
       columns: inputs by name, see `check_inputs`.
-      right: the right labels or choices, where they are known.
+      right: the right labels, choices, answers or scores, where they are known.
       exact: the weights are the checkpoint's; otherwise what may differ is bounded by accuracy alone.
 
     Raises:
@@ -171,9 +172,9 @@ def check_saved_model(
         at = int(np.flatnonzero(~same)[0])
         raise InputError(f"{saved_model}: answers example {at + 1} otherwise than the checkpoint")
     accuracy = None
-    key = next((name for name in ("label", "choice") if name in expected), None)
-    if right is not None and key is not None:
-        ours, theirs = (float(np.mean(np.array(values[key]) == np.array(right))) for values in (found, expected))
+    key = next(name for name in ("label", "choice", "answer", "score") if name in expected)
+    if right is not None:
+        ours, theirs = (_accuracy(key, values[key], right) for values in (found, expected))
         accuracy = ours, theirs
         if theirs - ours > LARGEST_LOSS:
             raise InputError(
@@ -184,3 +185,10 @@ def check_saved_model(
     return Report(
         len(same), largest, float(same.mean()), accuracy, measured["load_seconds"], seconds, measured["memory_mb"]
     )
+
+
+def _accuracy(key: str, predicted: Sequence[Any], right: Sequence[Any]) -> float:
+    """Returns the share of predictions that are right, or of scores the Pearson correlation."""
+    if key == "score":
+        return float(np.corrcoef(np.array(predicted, float), np.array(right, float))[0, 1])
+    return float(np.mean(np.array(predicted) == np.array(right)))

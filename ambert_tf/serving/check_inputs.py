@@ -1,5 +1,6 @@
 """The requests that an export is checked with: texts of all kinds, or a file of the user's."""
 
+import codecs
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,7 +8,17 @@ from typing import Any, NamedTuple
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file
 from ambert_tf.serving.predictions import input_specs
-from ambert_tf.training.fine_tuned import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, FineTunedTask
+from ambert_tf.training.fine_tuned import (
+    CLASSIFICATION,
+    IDIOMS,
+    MULTIPLE_CHOICE,
+    REGRESSION,
+    SPANS,
+    FineTunedTask,
+)
+
+# The output of a form of tasks that a file may have the right values of.
+RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}
 
 TEXTS = (
     "服务很好,下次还来",
@@ -28,7 +39,7 @@ class Requests(NamedTuple):
 
     Attributes:
       columns: values by the signature's input.
-      right: the right labels or choices, where the file has them.
+      right: the right labels, choices, answers or scores, where the file has them.
     """
 
     columns: dict[str, list[Any]]
@@ -60,8 +71,8 @@ def read_requests(path: str, task: FineTunedTask) -> Requests:
     """Reads requests from a file.
 
     Args:
-      path: JSON lines with the signature's inputs, and with `label` or `choice` where it is known; or lines of text
-        for a signature that takes one text.
+      path: JSON lines with the signature's inputs, and where it is known with what is right, see `RIGHT_ANSWERS`; or
+        lines of text for a signature that takes one text.
       task: whose signature it is.
 
     Raises:
@@ -70,14 +81,16 @@ def read_requests(path: str, task: FineTunedTask) -> Requests:
     check_input_file(path, "check_file")
     names = list(input_specs(task))
     with open(path, "rb") as file:
-        content = [line.rstrip(b"\r\n") for line in file if line.strip()]
+        content = [line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") for line in file if line.strip()]
+    if not content:
+        raise InputError(f"--check_file={path}: has blank lines only")
     if not content[0].lstrip().startswith(b"{"):
         if names != ["text"]:
             raise InputError(f'--check_file={path}: JSON lines with {", ".join(names)} are expected')
         return Requests({"text": [line.decode("utf-8", "replace") for line in content]})
     columns: dict[str, list[Any]] = {name: [] for name in names}
     right: list[Any] = []
-    key = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice"}.get(task.form)
+    key = RIGHT_ANSWERS[task.form]
     for number, line in enumerate(content, 1):
         try:
             record = json.loads(line)
@@ -87,8 +100,8 @@ def read_requests(path: str, task: FineTunedTask) -> Requests:
             raise InputError(f"{path}, line {number}: a JSON object with {', '.join(names)} is expected")
         for name in names:
             columns[name].append(record[name])
-        if key is not None and key in record:
-            right.append(str(record[key]) if key == "label" else record[key])
+        if key in record:
+            right.append(str(record[key]) if key in ("label", "answer") else record[key])
     _check_types(columns, path)
     if "choices" in columns:  # a batch has as many of each; an empty one is none
         most = max(map(len, columns["choices"]))

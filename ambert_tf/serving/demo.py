@@ -58,7 +58,8 @@ def text_maps(model: TextModel, texts: Sequence[str]) -> list[AttentionMap]:
       InputError: the pair is longer than what the model reads, so that one cannot say which tokens were left out.
     """
     found = model.attention(*([text] for text in texts))
-    parts = model.tokenize(texts)
+    first, *others = model.tokenize(texts)
+    parts = [first, *(other for other in others if other.fine)]  # an empty second text has no [SEP] of its own
     framed, maps = {}, []
     for grain in model.grains:
         lengths = [getattr(part, grain) for part in parts]
@@ -68,7 +69,7 @@ def text_maps(model: TextModel, texts: Sequence[str]) -> list[AttentionMap]:
         kept = _cut(framed["fine"] + framed["coarse"], weights.shape[-1], exact=True)
         return [AttentionMap("model", "fine + coarse", kept, len(framed["fine"]), weights)]
     for grain, (weights,) in found.items():
-        kept = _cut(framed[grain], weights.shape[-1], exact=len(texts) > 1)
+        kept = _cut(framed[grain], weights.shape[-1], exact=len(parts) > 1)
         maps.append(AttentionMap("model", grain, kept, len(kept) if grain == "fine" else 0, weights))
     return maps
 
@@ -163,7 +164,7 @@ def build_page(model: TextModel, title: str) -> Any:
     try:
         import gradio
     except ImportError:
-        raise InputError("gradio is missing: pip install gradio") from None
+        raise InputError("gradio is missing: pip install 'gradio>=6,<7'") from None
     page, config = Page(model), model.facts.config
     heads = [MEAN, *map(str, range(1, config.num_attention_heads + 1))]
     task = model.facts.task

@@ -10,7 +10,7 @@ from ambert_tf.files import atomic_path
 from ambert_tf.modeling.classification_model import INFERENCES
 from ambert_tf.serving.card import model_card, read_scores
 from ambert_tf.serving.check import Report, check_saved_model
-from ambert_tf.serving.check_inputs import Requests, built_in, read_requests
+from ambert_tf.serving.check_inputs import RIGHT_ANSWERS, Requests, built_in, read_requests
 from ambert_tf.serving.layout import Facts, write_warmup_requests
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
 from ambert_tf.serving.weights import WEIGHTS_DTYPES
@@ -61,6 +61,7 @@ def export_saved_model(
     if os.path.lexists(target) and not overwrite:
         other = "directory" if version is None else "--version"
         raise InputError(f"--export_dir={target}: exists; name another {other}, or replace it by --overwrite")
+    _check_replaceable(target, model_dir)
     classifier = load_classifier(model_dir, inference)
     task = classifier.task
     requests = read_requests(check_file, task) if check_file else built_in(task)
@@ -75,6 +76,8 @@ def export_saved_model(
         )
 
     served = served_model(weights_dtype)
+    # TensorFlow Serving's model is called as its directory, unless its flags say otherwise.
+    served_name = os.path.basename(os.path.abspath(export_dir)) if version is not None else None
     with atomic_path(target) as temporary:
         served.save(temporary)
         facts = Facts(
@@ -82,16 +85,26 @@ def export_saved_model(
             {name: tuple(specs) for name, specs in served.specs.items()},
         )  # fmt: skip
         facts.write(temporary)
-        if version is not None:
+        if served_name is not None:
             dtypes = {name: spec.dtype for name, spec in served.specs[SERVING_DEFAULT].items()}
-            write_warmup_requests(temporary, task.task_name, built_in(task).columns, dtypes)
+            write_warmup_requests(temporary, served_name, built_in(task).columns, dtypes)
         report = None
         if check:
             exact = weights_dtype == "float32"
             report = _check(temporary, classifier, served if exact else served_model("float32"), requests, exact)
-        _write_card(temporary, facts, classifier, read_scores(model_dir, inference), report, version)
+        _write_card(temporary, facts, classifier, read_scores(model_dir, inference), report, served_name)
     logging.info("%s: written; signatures %s", target, ", ".join(served.functions))
     return report
+
+
+def _check_replaceable(target: str, model_dir: str) -> None:
+    """Raises an InputError where --overwrite would delete something else than an export."""
+    if not os.path.lexists(target):
+        return
+    if os.path.commonpath([os.path.realpath(target), os.path.realpath(model_dir)]) == os.path.realpath(target):
+        raise InputError(f"--export_dir={target}: holds the model of --model_dir, which --overwrite would delete")
+    if os.listdir(target) and not os.path.isfile(os.path.join(target, "saved_model.pb")):
+        raise InputError(f"--export_dir={target}: is no SavedModel, and --overwrite replaces nothing else")
 
 
 def _check(
@@ -102,17 +115,22 @@ def _check(
         "loaded by another process, it differs by %.1e from %s on %d examples", report.difference,
         classifier.checkpoint, report.examples,
     )  # fmt: skip
+    if not exact and report.accuracy is None:
+        logging.warning(
+            "what smaller weights cost was not checked: give --check_file with the right %s",
+            RIGHT_ANSWERS[classifier.task.form],
+        )
     for size, seconds in report.latency_seconds.items():
         logging.info("latency of a batch of %d: %.1f ms", size, 1000 * seconds)
     return report
 
 
 def _write_card(
-    directory: str, facts: Facts, classifier: Classifier, scores: dict, report: Report | None, version: int | None
+    directory: str, facts: Facts, classifier: Classifier, scores: dict, report: Report | None, served_name: str | None
 ) -> None:
     size = sum(
         os.path.getsize(os.path.join(parent, name)) for parent, _, names in os.walk(directory) for name in names
     )
     parameters = sum(int(np.prod(variable.shape)) for variable in classifier.model.variables)
     with open(os.path.join(directory, "README.md"), "w", encoding="utf-8") as file:
-        file.write(model_card(facts, size / 1e6, parameters, scores, report, version))
+        file.write(model_card(facts, size / 1e6, parameters, scores, report, served_name))

@@ -92,7 +92,8 @@ def write_warmup_requests(
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError:
         raise InputError(
-            "--version: warm-up requests need the package tensorflow-serving-api; pip install 'ambert-tf[serving]'"
+            "--version: warm-up requests need the package tensorflow-serving-api; pip install '.[serving]' in a "
+            "checkout of ambert-tf"
         ) from None
     directory = os.path.join(saved_model, EXTRA_DIRECTORY)
     os.makedirs(directory, exist_ok=True)

@@ -184,7 +184,9 @@ class TextModel:
             others = {name: value for name, value in entries.items() if name not in names}
             return {**others, **outputs}
 
-        batches = dataset.batch(batch_size).map(predict)
+        # Examples may have different numbers of choices; an empty one is none.
+        batched = dataset.padded_batch(batch_size) if "choices" in names else dataset.batch(batch_size)
+        batches = batched.map(predict)
         predictions = batches.unbatch()
         if not progress:
             return predictions

@@ -113,9 +113,9 @@ def marked_texts(
     room = tf.maximum(max_seq_length - 2 - len(MARKS) - (last - first), 0)
     begin = tf.maximum(0, tf.minimum(first - room // 2, size - (last - first) - room))
     end = tf.maximum(last, begin + room + last - first)
-    # The order that the tasks' code leaves marks at one place in: the later one first.
+    # The order that the tasks' code leaves marks at one place in: closing ones first, of each kind the later one.
     at = tf.stack(places, axis=1)
-    order = tf.argsort(at * len(MARKS) + tf.constant([3, 2, 1, 0]), axis=1)
+    order = tf.argsort(at * len(MARKS) + tf.constant([3, 1, 2, 0]), axis=1)
     at, marks = tf.gather(at, order, batch_dims=1), tf.gather(tf.constant(MARKS), order)
     bounds = [0 * size, *tf.unstack(at, axis=1), size]
     pieces = [_part(texts, bounds[0], bounds[1])]

@@ -38,10 +38,12 @@ class BestCheckpoint:
         self.value: float | None = None
         self.step = 0
         self.without_better = 0
+        self._evaluated = 0
         if os.path.exists(self._state_path):
             with open(self._state_path, encoding="utf-8") as file:
                 state = json.load(file)
             self.value, self.step, self.without_better = state["value"], state["step"], state["without_better"]
+            self._evaluated = state["evaluated"]
 
     @property
     def _state_path(self) -> str:
@@ -49,13 +51,18 @@ class BestCheckpoint:
 
     def add(self, step: int, results: Mapping[str, float]) -> None:
         """Keeps the weights if the results are better than all before."""
+        if step <= self._evaluated:  # a run that was interrupted before it had written down what it found
+            return
         value = float(results[self.metric])
         if self.value is None or value > self.value:
             self._checkpoints.save(step)
             self.value, self.step, self.without_better = value, step, 0
         else:
             self.without_better += 1
-        state = {"value": self.value, "step": self.step, "without_better": self.without_better}
+        self._evaluated = step
+        state = {
+            "value": self.value, "step": self.step, "without_better": self.without_better, "evaluated": step,
+        }  # fmt: skip
         write_json(self._state_path, {"metric": self.metric, **state})
 
     @property
@@ -63,22 +70,39 @@ class BestCheckpoint:
         """Whether training is to end."""
         return bool(self.patience) and self.without_better >= self.patience
 
-    def finish(self, output_dir: str) -> None:
-        """Puts the best weights in the place of the last ones, whose optimizer state goes."""
-        if self.value is None:
-            return
-        checkpoints = os.path.join(output_dir, CHECKPOINT_DIRECTORY)
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        os.rename(os.path.join(self.directory, CHECKPOINT_DIRECTORY), checkpoints)
-        shutil.rmtree(self.directory)
+    def finish(self, output_dir: str, facts: Mapping[str, Any]) -> None:
+        """Writes `training.json`, and puts the best weights in the place of the last ones.
+
+        Args:
+          output_dir: the model directory.
+          facts: of the training.
+        """
+        write_finished(output_dir, facts)
+        _keep_best_weights(output_dir)
         logging.info("%s was best at step %d: %.4g; that model is kept", self.metric, self.step, self.value)
 
 
+def _keep_best_weights(output_dir: str) -> None:
+    """Puts the best weights in the place of the last ones, whose optimizer state goes; goes on where it was killed."""
+    directory, checkpoints = (os.path.join(output_dir, name) for name in (BEST_DIRECTORY, CHECKPOINT_DIRECTORY))
+    best, replaced = (os.path.join(directory, name) for name in (CHECKPOINT_DIRECTORY, "replaced"))
+    if os.path.isdir(best):
+        if os.path.isdir(checkpoints):
+            shutil.rmtree(replaced, ignore_errors=True)
+            os.rename(checkpoints, replaced)
+        os.rename(best, checkpoints)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def read_finished(output_dir: str) -> dict[str, Any] | None:
-    """Returns what `training.json` says of a finished training; None if there is none."""
+    """Returns what `training.json` says of a finished training; None if there is none.
+
+    A training that was killed while its best weights were put in place is completed first.
+    """
     path = os.path.join(output_dir, TRAINING_FILE)
     if not os.path.exists(path):
         return None
+    _keep_best_weights(output_dir)
     try:
         with open(path, encoding="utf-8") as file:
             return dict(json.load(file))

@@ -76,7 +76,7 @@ def race_records(path: str, flag: str) -> Iterator[Record]:
                 "id": f"{stem}-{index}", "context": article, "question": question, "choices": choices
             }  # fmt: skip
             if answers[index]:
-                if answers[index] not in LETTERS[: len(choices)]:
+                if answers[index] not in tuple(LETTERS[: len(choices)]):
                     raise found.error(f"the answer is {shown(answers[index])}; it must be a letter up to "
                                       f"{LETTERS[len(choices) - 1]}")  # fmt: skip
                 content["answer"] = LETTERS.index(answers[index])
@@ -94,8 +94,11 @@ def chid_records(path: str, flag: str) -> Iterator[Record]:
       InputError: a line or an answer is wrong.
     """
     answers = _chid_answers(path)
+    answer_file = os.path.basename(_answer_file(path))
     for line in read_json_lines(path, flag):
         candidates = line.strings("candidates")
+        if not candidates:
+            raise line.error("has no candidates")
         content = line.content.get("content")
         texts = [content] if isinstance(content, str) else line.strings("content")
         # One text of several may be without a blank: it asks nothing.
@@ -120,6 +123,8 @@ def chid_records(path: str, flag: str) -> Iterator[Record]:
                             f"the answer of {tag} is {shown(answer)}; it must be from 0 to {len(candidates) - 1}"
                         )
                     record["answer"] = answer
+                elif tag != "#idiom#":
+                    record["answer_file"] = answer_file  # for an error, where an answer is needed
                 yield Record(path, line.line, record)
 
 

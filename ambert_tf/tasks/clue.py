@@ -132,7 +132,7 @@ CMNLI = Task(
     no_gold_labels=frozenset(("-",)),
     leaderboard=clue_leaderboard("cmnli"),
     download_page=CLUE_PAGE,
-    preset=Preset(learning_rate=3e-5, train_batch_size=16, source=CLUE_SOURCE),
+    preset=Preset(learning_rate=3e-5, train_batch_size=16, num_train_epochs=2, source=CLUE_SOURCE),
 )
 
 OCNLI = dataclasses.replace(
@@ -143,7 +143,6 @@ OCNLI = dataclasses.replace(
     directories=("ocnli", "ocnli_public"),
     leaderboard=Leaderboard(file="ocnli_50k_predict.json", format="clue"),
     download_page="https://github.com/CLUEbenchmark/OCNLI",
-    preset=Preset(learning_rate=3e-5, train_batch_size=16, num_train_epochs=2, source=CLUE_SOURCE),
 )
 
 CHID = Task(
@@ -155,6 +154,7 @@ CHID = Task(
     inputs=IDIOMS,
     records=chid_records,
     files=files(test=TESTS),
+    companions=("train_answer.json", "dev_answer.json"),
     directories=("chid", "chid_public"),
     label_key="answer",
     choices=10,
@@ -173,9 +173,9 @@ C3 = Task(
     pair=True,
     records=c3_records,
     files=files(
-        "m-train.json+d-train.json|train.json",
-        "m-dev.json+d-dev.json|dev.json",
-        "test1.1.json|test1.0.json|m-test.json+d-test.json|test.json",
+        "m-train.json+d-train.json|c3-m-train.json+c3-d-train.json|train.json",
+        "m-dev.json+d-dev.json|c3-m-dev.json+c3-d-dev.json|dev.json",
+        "test1.1.json|test1.0.json|m-test.json+d-test.json|c3-m-test.json+c3-d-test.json|test.json",
     ),
     directories=("c3", "c3_public"),
     label_key="answer",

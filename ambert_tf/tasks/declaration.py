@@ -8,6 +8,8 @@ from ambert_tf.tasks.json_lines import Record, read_json_lines
 from ambert_tf.training.fine_tuned import CLASSIFICATION, PLAIN
 
 SPLITS = ("train", "dev", "test")
+# The flag that names another file for a split.
+FILE_FLAGS = {"train": "train_file", "dev": "eval_file", "test": "predict_file"}
 
 # The files that make up a split: each inner tuple is one way the download may come, all of whose files are read.
 SplitFiles = tuple[tuple[str, ...], ...]
@@ -133,6 +135,7 @@ class Task:
       inputs: how an export makes its texts, see `FineTunedTask`; `plain` for one whose caller does so.
       records: reads a file; takes its path and the flag that named it.
       files: see `files`.
+      companions: further files that `records` reads, beside a split's own.
       directories: names of the official download's folder, to find the data by.
       label_key: the record's key for the label, the score or the index of the right choice.
       id_keys: the record's keys for its id, the first that is there.
@@ -162,6 +165,7 @@ class Task:
     inputs: str = PLAIN
     records: Callable[[str, str], Iterator[Record]] = read_json_lines
     files: Mapping[str, SplitFiles] = dataclasses.field(default_factory=files)
+    companions: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
     label_key: str = "label"
     id_keys: tuple[str, ...] = ("id", "index", "idx")

@@ -183,6 +183,11 @@ def _trained_task(settings: FineTuningSettings, task: Task) -> FineTunedTask:
         raise InputError(
             f"--task_name={settings.task_name}: the model in {directory} was fine-tuned on {fine_tuned.task_name}"
         )
+    if task.null_answers and not fine_tuned.null_answers:
+        raise InputError(
+            f"--task_name={settings.task_name}: the model in {directory} was fine-tuned on {fine_tuned.task_name}, "
+            "where every question has an answer; train one on this task"
+        )
     if settings.tokenizer_dir:
         _check_tokenizer(settings.tokenizer_dir, directory)
     return fine_tuned

@@ -1,8 +1,12 @@
 """GLUE's tasks (Wang et al., 2018): the official archives' tables, and TensorFlow Datasets' `glue`."""
 
 import dataclasses
+import os
+from collections.abc import Iterator
 
+from ambert_tf.errors import InputError
 from ambert_tf.tasks.declaration import (
+    FILE_FLAGS,
     Label,
     Leaderboard,
     Preset,
@@ -12,6 +16,7 @@ from ambert_tf.tasks.declaration import (
     files,
     named_labels,
 )
+from ambert_tf.tasks.json_lines import Record, text_lines
 from ambert_tf.tasks.tables import glue_table
 from ambert_tf.training.fine_tuned import REGRESSION
 
@@ -56,13 +61,34 @@ SST2 = Task(
     tfds=TfdsSource(names=("glue/sst2",)),
 )
 
+MRPC_DEV_IDS = "dev_ids.tsv"
+_mrpc_table = glue_table(("#1 String", "#2 String"))
+
+
+def _mrpc_records(path: str, flag: str) -> Iterator[Record]:
+    """Reads MRPC: GLUE's tables; or Microsoft's, of whose training pairs those that dev_ids.tsv names are for dev."""
+    if os.path.basename(path) != "msr_paraphrase_train.txt":
+        yield from _mrpc_table(path, flag)
+        return
+    ids_file = os.path.join(os.path.dirname(path), MRPC_DEV_IDS)
+    if not os.path.exists(ids_file):
+        raise InputError(f"--{flag}={path}: GLUE's {MRPC_DEV_IDS}, which parts it, is expected beside it")
+    pairs = {tuple(line.split()) for _, line in text_lines(ids_file, flag)}
+    for record in _mrpc_table(path, flag):
+        of_dev = (record.content["#1 ID"], record.content["#2 ID"]) in pairs
+        if of_dev == (flag == FILE_FLAGS["dev"]):
+            yield record
+
+
 MRPC = Task(
     name="mrpc",
     description="whether two sentences of the news say the same",
     texts=columns("#1 String", "#2 String"),
     pair=True,
-    records=glue_table(("#1 String", "#2 String")),
-    files=files("train.tsv|msr_paraphrase_train.txt", "dev.tsv", "test.tsv|msr_paraphrase_test.txt"),
+    records=_mrpc_records,
+    files=files(
+        "train.tsv|msr_paraphrase_train.txt", "dev.tsv|msr_paraphrase_train.txt", "test.tsv|msr_paraphrase_test.txt"
+    ),
     directories=("MRPC",),
     label_key="Quality",
     labels=(Label("0", "not_equivalent"), Label("1", "equivalent")),
@@ -115,14 +141,14 @@ QQP = Task(
 
 def _mnli(name: str, description: str, dev: str, test: str, tfds: TfdsSource, board: str, **more: object) -> Task:
     values: dict = {
-        "files": files("train.tsv", dev, test), "directories": ("MNLI", "multinli_1.0"), "preset": BERT, **more
+        "files": files("train.tsv", dev, test), "directories": ("MNLI", "multinli_1.0"), "preset": BERT,
+        "records": glue_table(("sentence1", "sentence2")), **more,
     }  # fmt: skip
     return Task(
         name=name,
         description=description,
         texts=columns("sentence1", "sentence2"),
         pair=True,
-        records=glue_table(("sentence1", "sentence2")),
         label_key="gold_label",
         labels=NLI,
         no_gold_labels=frozenset(("-",)),
@@ -151,10 +177,25 @@ MNLI_MISMATCHED = _mnli(
     "dev_mismatched.tsv", "test_mismatched.tsv", _mnli_tfds("mismatched"), "MNLI-mm", trained_as="mnli",
 )  # fmt: skip
 
+_labelled_ax = glue_table(("Premise", "Hypothesis", "Label"))
+
+
+def _ax_records(path: str, flag: str) -> Iterator[Record]:
+    """Reads the diagnostic set; the file with labels, diagnostic-full.tsv, has other columns."""
+    if flag != FILE_FLAGS["dev"]:
+        yield from glue_table(("sentence1", "sentence2"))(path, flag)
+        return
+    for record in _labelled_ax(path, flag):
+        names = {"Premise": "sentence1", "Hypothesis": "sentence2", "Label": "gold_label"}
+        yield Record(path, record.line, {names.get(name, name): value for name, value in record.content.items()})
+
+
 AX = _mnli(
     "ax", "GLUE's diagnostic set, for a model of mnli",
-    "", "diagnostic.tsv|AX.tsv", TfdsSource(names=("glue/ax",), splits={"test": "test"}, columns=MNLI_COLUMNS), "AX",
-    directories=("AX", "diagnostic", "MNLI"), trained_as="mnli",
+    "diagnostic-full.tsv", "diagnostic.tsv|AX.tsv",
+    TfdsSource(names=("glue/ax",), splits={"test": "test"}, columns=MNLI_COLUMNS), "AX",
+    directories=("AX", "diagnostic", "MNLI"), trained_as="mnli", records=_ax_records,
+    metrics=("matthews_correlation", "accuracy"),
 )  # fmt: skip
 
 RTE = Task(

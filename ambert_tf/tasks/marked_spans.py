@@ -29,9 +29,13 @@ def text_with_marks(record: Record, options: ReadOptions) -> Texts:
     room = max(options.max_seq_length - 2 - 4 - (last - first), 0)
     begin = max(0, min(first - room // 2, len(text) - (last - first) - room))
     end = max(last, begin + room + last - first)
-    # An opening mark stands before a closing one's text, so marks go in from the end of the text.
-    marks = [(place, mark) for number, span in spans.items() for place, mark in zip(span, MARKS[number], strict=True)]
-    for place, mark in sorted(marks, key=lambda item: item[0], reverse=True):
+    marks = [
+        (place, opens, mark)
+        for number, span in spans.items()
+        for place, opens, mark in zip(span, (True, False), MARKS[number], strict=True)
+    ]
+    # Marks go in from the end of the text; at one place the opening one first, so that a closing one stands before it.
+    for place, _, mark in sorted(marks, key=lambda item: item[:2], reverse=True):
         text = text[:place] + mark + text[place:]
     return Texts(text[begin : end + len(marks)])
 

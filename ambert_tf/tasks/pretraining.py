@@ -90,7 +90,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         raise InputError(
             f"--input_file={settings.input_file}: a record does not fit the model: {one_line(error)[:300]}"
         ) from None
-    if trainer.finished and eval_files and is_chief(strategy):
+    if trainer.finished and eval_files and not results and is_chief(strategy):
         evaluate(trainer.step)
     return results
 

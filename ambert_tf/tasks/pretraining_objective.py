@@ -72,12 +72,14 @@ class PretrainingObjective:
             labels = batch["next_sentence_label"]
             right = tf.argmax(outputs["next_sentence"], axis=-1, output_type=labels.dtype) == labels
             sums["next_sentence_right"] = tf.reduce_sum(tf.cast(right, tf.float32))
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs["next_sentence"])
+            sums["next_sentence_loss"] = tf.reduce_sum(losses)
         sums["sequences"] = tf.shape(batch[f"{self.grains[0]}_input_ids"])[0]
         return sums
 
 
 def evaluation_results(sums: Mapping[str, np.ndarray], grains: Sequence[str]) -> dict[str, float]:
-    """Returns each grain's held-out masked-LM loss and accuracy, and what constant guessing would reach.
+    """Returns the held-out loss with its parts, accuracies, and what constant guessing would reach.
 
     `g_most_frequent_accuracy` is the accuracy of always predicting the most frequent masked token of the
     same held-out data.
@@ -89,8 +91,9 @@ def evaluation_results(sums: Mapping[str, np.ndarray], grains: Sequence[str]) ->
         results[f"{grain}_masked_lm_accuracy"] = float(sums[f"{grain}_right"]) / count
         results[f"{grain}_most_frequent_accuracy"] = int(sums[f"{grain}_counts"].max()) / count
         results[f"{grain}_predictions"] = int(sums[f"{grain}_counts"].sum())
-    results["loss"] = sum(results[f"{grain}_masked_lm_loss"] for grain in grains)
     if "next_sentence_right" in sums:
+        results["next_sentence_loss"] = float(sums["next_sentence_loss"]) / int(sums["sequences"])
         results["next_sentence_accuracy"] = float(sums["next_sentence_right"]) / int(sums["sequences"])
+    results["loss"] = sum(value for name, value in results.items() if name.endswith("_loss"))
     results["sequences"] = int(sums["sequences"])
     return results

@@ -42,7 +42,10 @@ class PretrainingSettings(TrainingSettings):
         require(self, "input_file", "output_dir", "tokenizer_dir")
         super().validate()
         at_least(self, 1, "num_train_steps", "max_eval_steps", "group_by_length")
-        at_least(self, 8, "max_seq_length")
+        at_least(self, 8, "max_seq_length", "max_coarse_seq_length")
+        at_least(self, 1, "max_predictions_per_seq")
+        if not 0 < self.masked_lm_prob < 1:
+            raise InputError(f"--masked_lm_prob={self.masked_lm_prob}: must lie between 0 and 1, such as 0.15")
         at_least(self, 0, "shuffle_buffer")
         if not 0 <= self.warmup_steps <= self.num_train_steps:
             raise InputError(

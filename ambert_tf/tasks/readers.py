@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.declaration import SPLITS, Example, ReadOptions, Task, Texts
+from ambert_tf.tasks.declaration import FILE_FLAGS, SPLITS, Example, ReadOptions, Task, Texts
 from ambert_tf.tasks.json_lines import Record, shown
 from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, REGRESSION
 
-# The flag that names another file for a split.
-FILE_FLAGS = {"train": "train_file", "dev": "eval_file", "test": "predict_file"}
 SHOWN_LABELS = 20
 # Where official downloads are looked for, below --data_dir's default.
 COLLECTIONS = ("", "clue", "CLUE", "CLUEdataset", "CLUEdatasets", "glue", "GLUE", "glue_data")
@@ -90,6 +88,7 @@ def split_files(task: Task, data_dir: str, split: str, names: str | None = None)
 def expected_files(task: Task) -> str:
     """Returns in words which files a task has, and where they are to be had."""
     first = [name for split in SPLITS for name in (task.files[split][0] if split in task.files else ())]
+    first += task.companions
     where = f" (official download: {task.download_page})" if task.download_page else ""
     return f"{task.name}'s files {', '.join(first)}{where}"
 
@@ -140,7 +139,8 @@ def read_examples(
         rows = (texts,) if isinstance(texts, Texts) else texts
         label = None
         if needs_labels:
-            if record.content.get(task.label_key) in task.no_gold_labels:
+            value = record.content.get(task.label_key)
+            if isinstance(value, str) and value in task.no_gold_labels:
                 left_out += 1
                 continue
             label = _label(task, record, split, indices, len(rows))
@@ -160,6 +160,8 @@ def _id(task: Task, record: Record, number: int) -> int | str:
 
 def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], rows: int) -> int | float:
     if record.content.get(task.label_key) is None:
+        if name := record.content.get("answer_file"):
+            raise record.error(f"has no answer; answers are expected in {name}, beside the file")
         if split == "train":
             raise record.error(f"the key {task.label_key!r} is missing; a training example needs a label")
         raise record.error(

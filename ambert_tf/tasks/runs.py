@@ -20,7 +20,6 @@ from ambert_tf.tasks.best_checkpoint import (
     BestCheckpoint,
     check_same_training,
     read_finished,
-    write_finished,
 )
 from ambert_tf.tasks.evaluation import evaluation_scores
 from ambert_tf.tasks.fine_tuning_objective import FineTuningObjective
@@ -38,7 +37,10 @@ from ambert_tf.training.trainer import Trainer
 RUNS_DIRECTORY = "runs"
 # What of a run is kept in the place of all.
 KEPT = ("checkpoints", TRAINING_FILE, "metrics.jsonl")
-SETTINGS_OF_A_TRAINING = ("learning_rate", "train_batch_size", "num_train_epochs", "random_seed", "agreement_weight")
+SETTINGS_OF_A_TRAINING = (
+    "learning_rate", "train_batch_size", "num_train_epochs", "random_seed", "agreement_weight", "init_checkpoint",
+    "train_file", "max_examples",
+)  # fmt: skip
 
 
 def train_runs(
@@ -174,15 +176,13 @@ def train_once(
         evaluate(num_train_steps)  # a training that was found finished
     facts = {
         **wanted,
-        "init_checkpoint": settings.init_checkpoint,
         "num_train_steps": num_train_steps,
         "last_step": int(trainer.optimizer.step.numpy()),
         "seconds": time.time() - started,
     }
     if best is not None and best.value is not None:
-        best.finish(settings.output_dir)
         facts.update(metric=metric, best_step=best.step, best=best.value)
-        write_finished(settings.output_dir, facts)
+        best.finish(settings.output_dir, facts)
     elif last:
         facts.update(metric=metric, best_step=facts["last_step"], best=last[metric])
     return facts

@@ -9,8 +9,8 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError
+from ambert_tf.tasks.declaration import FILE_FLAGS
 from ambert_tf.tasks.json_lines import Record, shown
-from ambert_tf.tasks.readers import FILE_FLAGS
 from ambert_tf.tasks.span_files import NO_PLACE
 from ambert_tf.tasks.tokenized import TokenizedExamples
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -80,8 +80,10 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
             if not known and not (null_answers and (impossible or not answers)) and split != "train":
                 what = f"the answer {shown(answers[0])} is not in the context" if answers else "has no answers"
                 raise record.error(f"{what}; --do_eval needs a file with answers, --do_predict takes one without")
-            if not answers and not null_answers:
-                raise record.error("has no answers; a training question needs one")
+            if not answers and not (null_answers and record.content["labelled"]):
+                what = "has no answers" + (", nor is_impossible" if null_answers else "")
+                needed = "a training question needs one" if split == "train" else "--do_eval needs a file with answers"
+                raise record.error(f"{what}; {needed}")
         spans = [_place(context, answer, start, counts) for answer, start in zip(answers, starts, strict=True)]
         if needs_labels and split == "train" and answers and spans[0] is None:
             counts["left_out"] += 1

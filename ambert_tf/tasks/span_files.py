@@ -57,6 +57,7 @@ def _squad_questions(articles: list[Any], path: str) -> Iterator[Record]:
                     [part.string("text") for part in parts],
                     [part.integer("answer_start") for part in parts],
                     bool(found.content.get("is_impossible", False)),
+                    "answers" in found.content or "is_impossible" in found.content,
                 )
 
 
@@ -69,7 +70,10 @@ def _cmrc_questions(articles: list[Any], path: str) -> Iterator[Record]:
             found.line = f"question {found.content['query_id']}"
             answers = found.strings("answers") if found.content.get("answers") else []
             starts = [context.find(answer) for answer in answers]
-            yield _question(found, found.content["query_id"], context, found.string("query_text"), answers, starts)
+            yield _question(
+                found, found.content["query_id"], context, found.string("query_text"), answers, starts,
+                labelled="answers" in found.content,
+            )  # fmt: skip
 
 
 def _question(
@@ -80,6 +84,7 @@ def _question(
     answers: list[str],
     starts: list[int],
     impossible: bool = False,
+    labelled: bool = True,
 ) -> Record:
     for answer, start in zip(answers, starts, strict=True):
         if start != NO_PLACE and not 0 <= start < max(len(context), 1):
@@ -93,6 +98,7 @@ def _question(
         "answers": [] if impossible else answers,
         "starts": [] if impossible else starts,
         "impossible": impossible,
+        "labelled": labelled,
     }
     return Record(found.path, found.line, content)
 

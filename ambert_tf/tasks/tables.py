@@ -62,7 +62,8 @@ def csv_table(path: str, flag: str) -> Iterator[Record]:
       InputError: a line has another number of columns than the header.
     """
     lines = (line + "\n" for _, line in text_lines(path, flag))
-    reader = csv.reader(lines, delimiter="\t" if path.endswith((".tsv", ".tsv.txt")) else ",", strict=False)
+    tabs = path.endswith((".tsv", ".tsv.txt"))
+    reader = csv.reader(lines, delimiter="\t" if tabs else ",", strict=False)
     names: list[str] = []
     try:
         for values in reader:
@@ -71,6 +72,12 @@ def csv_table(path: str, flag: str) -> Iterator[Record]:
             if not names:
                 names = [name.strip() for name in values]
                 continue
+            # In tables with tabs a lone quotation mark is a character more often than the begin of a cell of lines.
+            if tabs and any("\n" in value for value in values):
+                raise InputError(
+                    f"{path}, line {reader.line_num}: a cell that begins with a quotation mark in a line above ends "
+                    "here only; write it doubled within quotation marks"
+                )
             if len(values) != len(names):
                 raise InputError(
                     f"{path}, line {reader.line_num}: has {len(values)} columns ({shown(values)}), but the header "

@@ -5,7 +5,8 @@ unigram model whose pieces are the dictionary's words with the same log probabil
 """
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 import jieba
 import numpy as np
@@ -24,9 +25,11 @@ from ambert_tf.tokenization.wordpiece import Pieces
 # knows: unknown characters would be merged.
 OTHER = ","
 UNKNOWN_PIECE = "<unk>"
+# As jieba reads a line of a dictionary.
+_DICTIONARY_LINE = re.compile("(?P<word>.+?)(?: (?P<count>[0-9]+))?(?: [a-z]+)?")
 
 
-def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> dict[str, int]:
+def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> dict[str, int | None]:
     """Reads a dictionary in jieba's format, `word [count [part of speech]]` a line.
 
     Args:
@@ -34,12 +37,12 @@ def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> 
       flag: the flag that names it, for errors.
 
     Returns:
-      The count of each word; 0 where the line has none.
+      The count of each word; None where the line has none. A word may hold spaces.
 
     Raises:
-      InputError: no such file, not UTF-8, an empty word or a count that is no number, with the line.
+      InputError: no such file, or a line that is not UTF-8.
     """
-    counts: dict[str, int] = {}
+    counts: dict[str, int | None] = {}
     if path is None:
         with jieba.dt.get_dict_file() as file:
             content = file.read()
@@ -49,38 +52,37 @@ def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> 
             content = file.read()
     for number, line in enumerate(content.split(b"\n"), 1):
         try:
-            fields = line.decode("utf-8-sig" if number == 1 else "utf-8").split()
+            text = " ".join(line.decode("utf-8-sig" if number == 1 else "utf-8").split())
         except UnicodeDecodeError:
             raise InputError(f"--{flag}: {path}, line {number}: not UTF-8") from None
-        if not fields:
-            continue
-        count = fields[1] if len(fields) > 1 else ""
-        if len(fields) > 3 or (count and not count.isdigit() and len(fields) == 3):
-            raise InputError(f"--{flag}: {path}, line {number}: not 'word [count [part of speech]]'")
-        counts[fields[0]] = int(count) if count.isdigit() else 0
+        found = _DICTIONARY_LINE.fullmatch(text)
+        if found is not None:  # the line is not empty
+            counts[found["word"]] = None if found["count"] is None else int(found["count"])
     return counts
 
 
-def build_segmenter(counts: dict[str, int], user_counts: dict[str, int] | None = None) -> bytes:
+def build_segmenter(
+    frequencies: Mapping[str, int | None], user_frequencies: Mapping[str, int | None] | None = None
+) -> bytes:
     """Makes the segmenter of a Chinese tokenizer.
 
     Args:
-      counts: words with their counts, as jieba's dictionary has them.
-      user_counts: words to add or to overrule; a count of 0 gets the smallest one that keeps the word whole,
-        as jieba's `suggest_freq` does.
+      frequencies: words with their counts, as jieba's dictionary has them.
+      user_frequencies: words to add or to overrule. As with jieba, one without a count gets the smallest that keeps the
+        word whole, and a count of 0 takes a word out.
 
     Returns:
       A serialized SentencePiece `ModelProto` of type unigram. Its pieces are the words that consist of
       Chinese characters alone, and every character of theirs.
     """
-    counts = dict(counts)
+    counts = {word: count or 0 for word, count in frequencies.items()}
     total = sum(counts.values())
-    for word, count in (user_counts or {}).items():
-        if not count:
+    for word, count in (user_frequencies or {}).items():
+        if count is None:
             count = max(_count_to_stay_whole(word, counts, total), counts.get(word, 0))
         total += count - counts.get(word, 0)
         counts[word] = count
-    words = {word: count for word, count in counts.items() if count and all(is_cjk(ord(c)) for c in word)}
+    words = {word: count for word, count in counts.items() if count and is_chinese(word)}
     for character in sorted({c for word in words for c in word}):
         # jieba gives a character that is no word of its own the count 1.
         words.setdefault(character, 1)
@@ -96,6 +98,11 @@ def build_segmenter(counts: dict[str, int], user_counts: dict[str, int] | None =
     for word, count in sorted(words.items()):
         model.pieces.add(piece=word, score=math.log(count) - log_total)
     return model.SerializeToString(deterministic=True)
+
+
+def is_chinese(word: str) -> bool:
+    """Returns whether a word consists of Chinese characters alone; the segmenter sees runs of such."""
+    return all(is_cjk(ord(character)) for character in word)
 
 
 def _count_to_stay_whole(word: str, counts: dict[str, int], total: int) -> int:

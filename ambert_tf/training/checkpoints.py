@@ -6,6 +6,7 @@ objects: `model/PATH`, PATH as `variable.path`, such as `backbone/encoder/layer_
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +27,9 @@ BACKBONE_PREFIX = "backbone/"
 
 # What reading a damaged checkpoint raises; of a data file that is too short TensorFlow's reader says IndexError.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, IndexError)
+
+CHECKPOINT_NAME = "ckpt"
+_CHECKPOINT_INDEX = re.compile(rf"{CHECKPOINT_NAME}-(\d+)\.index")
 
 _VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _MODEL_PREFIX = "model/"
@@ -62,8 +66,9 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             model={variable.path: variable.value for variable in model.variables}, **state
         )
+        _mend_list(self.directory)
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, self.directory, max_to_keep=keep, checkpoint_name="ckpt"
+            self._checkpoint, self.directory, max_to_keep=keep, checkpoint_name=CHECKPOINT_NAME
         )
 
     def save(self, step: int) -> None:
@@ -88,7 +93,7 @@ class Checkpoints:
             try:
                 _check_shapes(prefix, self._model.variables)
                 self._checkpoint.restore(prefix).assert_existing_objects_matched()
-            except (tf.errors.OpError, RuntimeError) as error:
+            except READ_ERRORS as error:
                 logging.warning("%s: this checkpoint is damaged (%s); trying the one before", prefix, one_line(error))
                 continue
             except AssertionError as error:
@@ -99,6 +104,20 @@ class Checkpoints:
         if prefixes:
             raise InputError(f"{self.directory}: all {len(prefixes)} checkpoints are damaged; use another --output_dir")
         return None
+
+
+def _mend_list(directory: str) -> None:
+    """Writes TensorFlow's list of checkpoints anew where it is missing or damaged and there are checkpoints."""
+    try:
+        if not os.path.isdir(directory) or tf.train.get_checkpoint_state(directory) is not None:
+            return
+    except ValueError:  # an empty file, as a power cut may leave it
+        os.remove(os.path.join(directory, "checkpoint"))
+    numbers = [_CHECKPOINT_INDEX.fullmatch(name) for name in os.listdir(directory)]
+    prefixes = [f"{CHECKPOINT_NAME}-{number}" for number in sorted(int(found[1]) for found in numbers if found)]
+    if prefixes:
+        logging.warning("%s: the list of checkpoints is lost; found %s", directory, ", ".join(prefixes))
+        tf.compat.v1.train.update_checkpoint_state(directory, prefixes[-1], prefixes)
 
 
 def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
@@ -151,6 +170,7 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
                 f"--{flag}={path}: is no model directory: {name} is missing (it holds {CONFIG_FILE}, "
                 f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/)"
             )
+    _mend_list(os.path.join(path, CHECKPOINT_DIRECTORY))
     checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
     if checkpoint is None:
         raise InputError(f"--{flag}={path}: {CHECKPOINT_DIRECTORY}/ holds no complete checkpoint; train it first")

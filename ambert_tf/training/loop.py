@@ -13,6 +13,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.training.checkpoints import Checkpoints
 from ambert_tf.training.cluster import gather_from_replicas, naming_lost_workers
 from ambert_tf.training.optimizer import AdamW
+from ambert_tf.training.precision import LossScale
 from ambert_tf.training.progress import Progress
 from ambert_tf.training.step import STOP_REQUESTS, Batch, LoopSettings, Objective, TrainFunction, dropout_seed
 
@@ -58,7 +59,7 @@ def train(
     """
     step = int(optimizer.step.numpy())
     function = TrainFunction(strategy, objective, optimizer, settings)
-    watch = _NonfiniteWatch(optimizer, settings.on_nonfinite, describe_batch)
+    watch = _NonfiniteWatch(settings.on_nonfinite, describe_batch)
     alone = strategy.cluster_resolver is None
     start = step
     dataset = strategy.distribute_datasets_from_function(lambda context: make_dataset(start, context))
@@ -96,22 +97,21 @@ def train(
 class _NonfiniteWatch:
     """Stops at a loss or gradient that is not finite, or tells of it and goes on.
 
-    Where float16's loss scale can still go down, such a step is part of the course.
+    Where the loss is finite and float16's loss scale can still go down, such a gradient is part of the course.
     """
 
-    def __init__(self, optimizer: AdamW, on_nonfinite: str, describe_batch: Callable[[int], str] | None) -> None:
-        self._optimizer = optimizer
+    def __init__(self, on_nonfinite: str, describe_batch: Callable[[int], str] | None) -> None:
         self._skip = on_nonfinite == "skip"
         self._describe_batch = describe_batch
         self._in_a_row = 0
 
     def __call__(self, metrics: Mapping[str, np.ndarray], step: int) -> None:
         """Looks at the metrics of the steps after `step`."""
-        scale = self._optimizer.loss_scale
-        if scale is not None and float(scale.scale.numpy()) > scale.MINIMUM:
-            return
-        finite = np.isfinite(metrics["loss"]) & np.isfinite(metrics["gradient_norm"])
-        for index, good in enumerate(finite):
+        finite_loss = np.isfinite(metrics["loss"])
+        good_steps = finite_loss & np.isfinite(metrics["gradient_norm"])
+        if "loss_scale" in metrics:
+            good_steps |= finite_loss & (metrics["loss_scale"] > LossScale.MINIMUM)
+        for index, good in enumerate(good_steps):
             self._in_a_row = 0 if good else self._in_a_row + 1
             if not good:
                 self._tell(metrics, step, index)

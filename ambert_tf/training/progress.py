@@ -26,6 +26,8 @@ AMOUNTS = {
 NEWEST = ("learning_rate", "loss_scale")
 PEAK_SHARE = "peak_share"
 SKIPPED_UPDATES = "skipped_updates"
+# Names of the metrics of an evaluation begin so.
+EVALUATION_PREFIX = "eval_"
 
 
 class Progress:
@@ -80,13 +82,15 @@ class Progress:
         now = self._clock()
         count = len(metrics["loss"])
         rows = [{name: float(values[index]) for name, values in metrics.items()} for index in range(count)]
-        if self._since is not None:
-            self._seconds += now - self._since
-            self._timed += rows
+        # The first steps of a run trace the graph and have no time of their own.
+        seconds = None if self._since is None else (now - self._since) / count
         self._since = now
         first = step - count + 1
         for index, row in enumerate(rows):
             self._steps.append(row)
+            if seconds is not None:
+                self._timed.append(row)
+                self._seconds += seconds
             if (first + index) % self.log_steps == 0 or (flush and index == count - 1):
                 self._write(first + index)
 
@@ -124,7 +128,6 @@ class Progress:
         skipped = sum(not all(np.isfinite(value) for value in row.values()) for row in self._steps)
         if skipped:
             values[SKIPPED_UPDATES] = skipped
-        # The first step of a run traces the graph and has no time of its own.
         for name, rate in AMOUNTS.items():
             if self._timed and name in self._timed[0] and self._seconds:
                 values[rate] = sum(row[name] for row in self._timed) / self._seconds
@@ -170,6 +173,22 @@ def drop_lines_after(path: str, step: int) -> None:
                 continue
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.writelines(kept)
+
+
+def has_evaluation(output_dir: str, step: int) -> bool:
+    """Returns whether `metrics.jsonl` of a run has a line of the evaluation at a step."""
+    path = os.path.join(output_dir, METRICS_FILE)
+    if not os.path.exists(path):
+        return False
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            try:
+                values = json.loads(line)
+                if values["step"] == step and any(name.startswith(EVALUATION_PREFIX) for name in values):
+                    return True
+            except (json.JSONDecodeError, KeyError, TypeError):
+                continue
+    return False
 
 
 def _duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from ambert_tf.training.loop import LoopSettings, MakeDataset, Objective, train
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.peak import peak_of
 from ambert_tf.training.precision import LossScale
-from ambert_tf.training.progress import Progress
+from ambert_tf.training.progress import EVALUATION_PREFIX, Progress, has_evaluation
 from ambert_tf.training.settings import TrainingSettings
 
 ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
@@ -134,18 +134,23 @@ class Trainer(Generic[ObjectiveT]):
           InputError: a loss is not finite, the data end, memory or the disk is full, a worker is lost.
         """
         settings = self.settings
+        # A run that ended between a checkpoint and its evaluation still owes it.
+        owes_evaluation = evaluate is not None and self.step > 0 and not has_evaluation(settings.output_dir, self.step)
         if self.finished:
             logging.warning("%s: training had reached step %d already; nothing is trained", self.origin, self.step)
-            return
+            if not owes_evaluation:
+                return
         progress: Progress | None = None
         if is_chief(self.strategy):
-            peak = peak_of(self.strategy, settings.precision)
-            logging.info("a matrix product runs at %.1f GFLOP/s here", peak / 1e9)
+            peak = None
+            if not self.finished:
+                peak = peak_of(self.strategy, settings.precision)
+                logging.info("a matrix product runs at %.1f GFLOP/s here", peak / 1e9)
             progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps, peak)
 
         def report(step: int) -> None:
             if progress is not None and evaluate is not None and (results := evaluate(step)):
-                progress.write(step, {f"eval_{name}": value for name, value in results.items()})
+                progress.write(step, {f"{EVALUATION_PREFIX}{name}": value for name, value in results.items()})
                 shown = "  ".join(f"{name} {value:.4g}" for name, value in results.items())
                 logging.info("evaluated at step %d: %s", step, shown)
             if should_stop is not None and should_stop():
@@ -161,6 +166,10 @@ class Trainer(Generic[ObjectiveT]):
             on_nonfinite=settings.on_nonfinite,
         )
         try:
+            if owes_evaluation:
+                report(self.step)
+            if self.finished:
+                return
             train(
                 self.strategy, self.objective, self.optimizer, make_dataset, loop, self.checkpoints, progress, report,
                 describe_batch,

@@ -84,7 +84,7 @@ def test_the_picture_has_a_panel_a_map_and_a_colour_bar():
 
 
 def test_the_page_holds_all_weights_and_nothing_from_elsewhere():
-    text = "</script><b>长江"
+    text = "<!-- </script><b>长江"
     page = attention_page([text], [[made_map()]], 1, 2)
     assert not re.search(r"https?://|src=|href=", page)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL).group(1))

@@ -53,14 +53,12 @@ def test_berts_of_others_are_known(berts):
 def test_an_ambert_starts_from_a_bert(berts, kind):
     model_type = "bert_fine" if kind == "ambert" else "ambert"
     model = PretrainingModel(dataclasses.replace(AMBERT, model_type=model_type), seed=1)
-    head = np.asarray(model.masked_lm_heads["fine"].transform.kernel)
     restore_initial(model, berts[kind], tokenizer())
     tensors = values()
     table = tensors["bert/embeddings/word_embeddings"]
     np.testing.assert_array_equal(model.backbone.token_embeddings("fine"), table)
     np.testing.assert_array_equal(model.backbone.pooler.kernel, tensors["bert/pooler/dense/kernel"])
-    # Heads go along from other projects' BERTs; of this project's models the encoder alone does.
-    expected = head if kind == "ambert" else tensors["cls/predictions/transform/dense/kernel"]
+    expected = tensors["cls/predictions/transform/dense/kernel"]
     np.testing.assert_array_equal(model.masked_lm_heads["fine"].transform.kernel, expected)
     if model_type == "ambert":
         np.testing.assert_allclose(model.backbone.token_embeddings("coarse")[11], table[[5, 6]].mean(0), rtol=1e-6)

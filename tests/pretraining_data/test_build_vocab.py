@@ -72,8 +72,10 @@ def test_sizes_are_limits(corpus, tmp_path):
 
 def test_a_user_dictionary_adds_words(corpus, tmp_path):
     dictionary = tmp_path / "user.txt"
-    dictionary.write_text("我们学习\n很好 50000 a\n")
-    build_tokenizer(options(corpus, tmp_path, user_dict=str(dictionary)))
+    dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\n")
+    report = build_tokenizer(options(corpus, tmp_path, user_dict=str(dictionary)))
+    assert report.user_words_left_out == 1
+    assert "1 words of the user's dictionary are left out" in "\n".join(report.lines())
     entries = MultiGrainedTokenizer.load(str(tmp_path / "tok")).coarse_vocab
     assert "我们学习" in entries and "很好" in entries
 
@@ -127,4 +129,13 @@ def test_a_corpus_that_is_not_utf8(tmp_path):
     corpus.write_bytes("我们\n".encode() + b"\xc4\xe3\n")
     with pytest.raises(InputError, match=r"corpus.txt: line 2 is not UTF-8"):
         build_tokenizer(options(str(corpus), tmp_path))
-    build_tokenizer(options(str(corpus), tmp_path, errors="replace"))
+    assert "1 lines were not UTF-8" in build_tokenizer(options(str(corpus), tmp_path, errors="replace")).lines()
+
+
+def test_other_files_in_the_output_directory_stay(corpus, tmp_path):
+    (tmp_path / "tok").mkdir()
+    (tmp_path / "tok" / "phrases.tsv").touch()
+    (tmp_path / "tok" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"--output_dir=.*tok: holds notes\.txt, which is no part of a tokenizer"):
+        build_tokenizer(options(corpus, tmp_path))
+    assert (tmp_path / "tok" / "notes.txt").exists()

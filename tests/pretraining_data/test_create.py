@@ -272,6 +272,7 @@ class TestErrors:
             ({"masking": "none"}, "--masking=none: must be one of static, dynamic"),
             ({"tokenizer_dir": "/nowhere"}, "--tokenizer_dir=/nowhere: no such directory"),
             ({"output_file": "/"}, "--output_file=/: is a directory"),
+            ({"output_file": "records/"}, "--output_file=records/: is a directory; give the name of a file in it"),
         ],
     )
     def test_of_flags(self, create, tmp_path, settings, message):
@@ -355,7 +356,7 @@ def test_the_first_examples_are_shown(create, capsys):
 
 def test_records_are_printed_with_both_grains_aligned(static, tokenizer_dir, capsys):
     path = str(static[0])
-    print_records([path], tokenizer_dir, 1, 2, table=True)
+    print_records([path], None, 1, 2, table=True)  # stats.json beside the file names the tokenizer
     shown = capsys.readouterr().out
     assert f"{path} record 1: " in shown and f"{path} record 2: " in shown and "record 3" not in shown
     record = static[2][1]

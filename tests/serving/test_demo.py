@@ -58,6 +58,7 @@ def test_hybrid_shows_one_map_and_long_pairs_say_why_there_is_none():
     page = Page(ambert_tf.load(model_directory(model_type="ambert_hybrid")))
     assert page.attention(1, "1", TEXT).count("<table") == 1
     page = Page(ambert_tf.load(model_directory("pair")))
+    assert page.attention(1, "mean", TEXT, "").count("<table") == 2
     assert "shorten it to see its attention" in page.attention(1, "mean", TEXT * 9, TEXT)
 
 

@@ -87,6 +87,13 @@ def test_any_batch_size_will_do(exported):
     assert nothing["label"].shape == (0,)
 
 
+def test_ten_megabytes_of_text_are_cut_like_others(exported):
+    signature = tf.saved_model.load(exported).signatures["serving_default"]
+    text = "商店里的乒乓球拍卖完了"
+    long, cut = (signature(text=tf.constant([text * times]))["probabilities"] for times in (320_000, 100))
+    np.testing.assert_allclose(long, cut, atol=1e-6)
+
+
 def test_bytes_that_are_no_utf8_give_probabilities_too(exported):
     signature = tf.saved_model.load(exported).signatures["serving_default"]
     result = signature(text=tf.constant([b"\xff\xfe\x80", b"\xe4\xb8", b"\x00"]))
@@ -124,14 +131,14 @@ def test_the_directory_of_tensorflow_serving(model_dir, tmp_path):
     signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
     for log, size in zip(logs, (1, 8, 32), strict=True):
         request = log.predict_log.request
-        assert (request.model_spec.name, request.model_spec.signature_name) == ("sentence", "serving_default")
+        assert (request.model_spec.name, request.model_spec.signature_name) == ("models", "serving_default")
         text = tf.constant(tf.make_ndarray(request.inputs["text"]))
         assert signature(text=text)["probabilities"].shape == (size, 4)
     card = (directory / "README.md").read_text(encoding="utf-8")
     assert "# sentence: ambert, joint" in card
     assert "| accuracy | 1 |" in card
     assert "| `serving_default` | `text` | `probabilities`" in card
-    assert "http://localhost:8501/v1/models/sentence:predict" in card
+    assert "http://localhost:8501/v1/models/models:predict" in card
     export_saved_model(model_dir, str(tmp_path / "models"), version=4, check=False)
     assert sorted(os.listdir(tmp_path / "models")) == ["3", "4"]
     with pytest.raises(InputError, match="name another --version"):
@@ -140,6 +147,8 @@ def test_the_directory_of_tensorflow_serving(model_dir, tmp_path):
 
 def test_smaller_weights_are_checked_on_a_file(model_dir, exported, tmp_path):
     path = write_json_lines(tmp_path / "dev.jsonl", [{"text": r["sentence"], "label": r["label"]} for r in RECORDS])
+    content = (tmp_path / "dev.jsonl").read_bytes()
+    (tmp_path / "dev.jsonl").write_bytes(b"\xef\xbb\xbf" + content)  # as some editors begin a file
     report = export_saved_model(model_dir, str(tmp_path / "int8"), check_file=path, weights_dtype="int8")
     assert report.accuracy == (1.0, 1.0)
     int8, float32 = (
@@ -147,6 +156,9 @@ def test_smaller_weights_are_checked_on_a_file(model_dir, exported, tmp_path):
         for directory in (str(tmp_path / "int8"), exported)
     )
     assert int8 < 0.5 * float32
+    (tmp_path / "blank.txt").write_text("\n \n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"blank\.txt: has blank lines only"):
+        export_saved_model(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "blank.txt"))
     (tmp_path / "wrong.jsonl").write_text('{"text": "a"}\n{"sentence": "b"}\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"wrong\.jsonl, line 2: a JSON object with text is expected"):
         export_saved_model(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "wrong.jsonl"))
@@ -161,6 +173,12 @@ def test_a_head_that_is_not_there(tmp_path):
 def test_an_export_that_exists_is_replaced_on_request(model_dir, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "file").touch()
+    with pytest.raises(InputError, match="is no SavedModel, and --overwrite replaces nothing else"):
+        export_saved_model(model_dir, str(tmp_path / "old"), overwrite=True)
+    for directory in (model_dir, os.path.dirname(model_dir)):
+        with pytest.raises(InputError, match="holds the model of --model_dir"):
+            export_saved_model(model_dir, directory, overwrite=True)
+    (tmp_path / "old" / "saved_model.pb").touch()
     export_saved_model(model_dir, str(tmp_path / "old"), overwrite=True, check=False)
     assert os.path.exists(tmp_path / "old" / "saved_model.pb")
     assert not os.path.exists(tmp_path / "old" / "file")

@@ -70,6 +70,22 @@ def test_dataset_in_dataset_out(model, capsys):
     assert "3/3" in capsys.readouterr().err
 
 
+def test_a_dataset_of_examples_with_different_numbers_of_choices():
+    model = ambert_tf.load(model_directory("choice"))
+    every = [["大桥", "人民"], ["大桥", "人民", "中国", "好"]]
+    inputs = {"context": ["南京市长江大桥", "中国人民"], "question": ["", "好"]}
+    dataset = tf.data.Dataset.from_generator(
+        lambda: ({**{name: values[row] for name, values in inputs.items()}, "choices": every[row]} for row in range(2)),
+        output_signature={
+            "context": tf.TensorSpec([], tf.string), "question": tf.TensorSpec([], tf.string),
+            "choices": tf.TensorSpec([None], tf.string),
+        },
+    )  # fmt: skip
+    found = list(model.predict_dataset(dataset, progress=False))
+    expected = model.predict(inputs["context"], inputs["question"], every)
+    assert [int(row["choice"]) for row in found] == [prediction["choice"] for prediction in expected]
+
+
 def test_directory_and_export_say_the_same(tmp_path):
     export_saved_model(model_directory("spans"), str(tmp_path / "export"), check=False)
     questions, contexts = ["大桥", "", "人民"], ["南京市长江大桥好" * 9, "", "中国人民"]

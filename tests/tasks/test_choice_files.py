@@ -67,6 +67,7 @@ class TestRace:
         [
             ({"answers": ["B"]}, "has 2 questions, 2 options and 1 answers"),
             ({"answers": ["E", "A"]}, "question 1: the answer is .*E.*; it must be a letter up to B"),
+            ({"answers": ["AB", "A"]}, "question 1: the answer is .*AB.*; it must be a letter up to B"),
             ({"article": 5}, "'article' is 5; it must be a string"),
             ({"options": [["a", 1], ["c", "d"]]}, "'options' is"),
         ],
@@ -120,6 +121,7 @@ class TestChid:
             (LINE, {"#idiom000001#": 2}, "line 1: the blank #idiom000002# has no answer in .*train_answer.json"),
             (LINE, {**ANSWERS, "#idiom000001#": 3}, r"the answer of #idiom000001# is 3; it must be from 0 to 2"),
             ({"content": ["无"], "candidates": ["一"]}, None, "has no blank"),
+            ({**LINE, "candidates": []}, None, "line 1: has no candidates"),
             ({"content": ["无"]}, None, "line 1: the key 'candidates' is missing"),
         ],
     )

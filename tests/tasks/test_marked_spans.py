@@ -21,6 +21,13 @@ def test_the_noun_and_the_pronoun_are_marked():
     assert text_with_marks(first, ReadOptions()) == Texts("[他]知道_小明_来了")
 
 
+def test_marks_of_neighbours_do_not_cross():
+    behind = record("小红她来了", ("小红", 0), ("她", 2))
+    assert text_with_marks(behind, ReadOptions()).text == "_小红_[她]来了"
+    before = record("她小红来了", ("小红", 1), ("她", 0))
+    assert text_with_marks(before, ReadOptions()).text == "[她]_小红_来了"
+
+
 def test_a_span_a_few_characters_out_is_found_where_it_is_nearest():
     assert text_with_marks(record(noun=("小红", 4)), ReadOptions()).text == "小明说_小红_喜欢[她]的猫"
 

@@ -214,6 +214,8 @@ def test_held_out_records_may_have_masks_of_their_own(made, tmp_path):
         ({"num_warmup_steps": 7}, "--num_warmup_steps=7: must be from 0 to --num_train_steps, 6"),
         ({"learning_rate": 0.0}, r"--learning_rate=0\.0: must be above 0"),
         ({"max_seq_length": 7}, "--max_seq_length=7: must be at least 8"),
+        ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15\.0: must lie between 0 and 1"),
+        ({"max_predictions_per_seq": 0}, "--max_predictions_per_seq=0: must be at least 1"),
         ({"use_fp16": True, "use_bf16": True}, "--use_fp16 and --use_bf16"),
         ({"train_batch_size": 15, "num_replicas": 2}, "--train_batch_size=15: must be a multiple of 2"),
         ({"config": "huge"}, "--config=huge: is neither a file nor one of the presets tiny"),

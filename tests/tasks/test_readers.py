@@ -1,9 +1,9 @@
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.clue import C3, OCNLI, TNEWS
+from ambert_tf.tasks.clue import C3, CHID, OCNLI, TNEWS
 from ambert_tf.tasks.declaration import Example, ReadOptions, Texts
-from ambert_tf.tasks.glue import AX, STSB
+from ambert_tf.tasks.glue import AX, MRPC, STSB
 from ambert_tf.tasks.own_data import CHOICE, SENTENCE, SENTENCE_PAIR
 from ambert_tf.tasks.readers import file_records, find_data_dir, read_examples, split_files
 from tests.classifiers import write_json_lines
@@ -47,6 +47,46 @@ def test_examples_without_a_gold_label_are_left_out_and_counted(tmp_path):
     assert found.left_out == 1
     # Whoever predicts them writes a line for each.
     assert len(read(tmp_path, records, OCNLI, "test", labels, needs_labels=False).examples) == 3
+
+
+def test_labels_of_another_kind_are_named(tmp_path):
+    for label in (["100"], {"a": 1}):
+        with pytest.raises(InputError, match="line 1: 'label' is"):
+            read(tmp_path, [{"sentence": "a", "label": label}])
+
+
+def test_answers_of_chid_are_expected_beside_its_file(tmp_path):
+    line = {"content": ["他#idiom000001#地走了"], "candidates": ["一", "二"]}
+    with pytest.raises(InputError, match=r"line 1: has no answer; answers are expected in file_answer\.json"):
+        read(tmp_path, [line], CHID, "dev")
+
+
+def test_microsofts_pairs_are_parted_by_glues_ids(tmp_path):
+    rows = [f"{index % 2}\t{index}\t{index + 100}\tone {index}\tother {index}\n" for index in range(4)]
+    header = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+    (tmp_path / "msr_paraphrase_train.txt").write_text(header + "".join(rows), encoding="utf-8")
+    with pytest.raises(InputError, match=r"GLUE's dev_ids\.tsv, which parts it, is expected beside it"):
+        list(file_records(MRPC, split_files(MRPC, str(tmp_path), "train"), "train"))
+    (tmp_path / "dev_ids.tsv").write_text("2\t102\n0\t100\n")
+    for split, expected in (("train", ["one 1", "one 3"]), ("dev", ["one 0", "one 2"])):
+        records = file_records(MRPC, split_files(MRPC, str(tmp_path), split), split)
+        assert [record.content["#1 String"] for record in records] == expected
+
+
+def test_the_diagnostic_set_with_labels_has_columns_of_its_own(tmp_path):
+    header = "Lexical Semantics\tPremise\tHypothesis\tLabel\n"
+    (tmp_path / "diagnostic-full.tsv").write_text(header + "Lexical entailment\ta\tb\tneutral\n")
+    records = file_records(AX, split_files(AX, str(tmp_path), "dev"), "dev")
+    labels = ("entailment", "neutral", "contradiction")
+    assert read_examples(AX, records, "dev", labels).examples == [Example(0, (Texts("a", "b"),), 1)]
+
+
+def test_c3_under_the_names_of_its_authors(tmp_path):
+    for name in ("c3-m-train.json", "c3-d-train.json"):
+        (tmp_path / name).write_text("[]")
+    assert [path.rsplit("/", 1)[1] for path in split_files(C3, str(tmp_path), "train")] == [
+        "c3-m-train.json", "c3-d-train.json",
+    ]  # fmt: skip
 
 
 def test_prediction_needs_no_labels_and_looks_at_none(tmp_path):

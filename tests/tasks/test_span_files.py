@@ -69,6 +69,10 @@ def test_a_test_file_needs_no_answers(tmp_path):
         read(tmp_path, made_up, "dev")
     with pytest.raises(InputError, match="question u: has no answers; --do_eval needs a file with answers"):
         read(tmp_path, squad({"id": "u", "question": "?"}), "dev")
+    for split, message in (("dev", "--do_eval needs a file with answers"), ("train", "a training question needs one")):
+        with pytest.raises(InputError, match=f"question u: has no answers, nor is_impossible; {message}"):
+            read(tmp_path, squad({"id": "u", "question": "?"}), split, null_answers=True)
+    assert read(tmp_path, squad(question("none", [])), "dev", null_answers=True).examples[0].span is None
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,13 @@ def test_qqps_broken_lines_are_left_out(tmp_path):
     assert [line for line, _ in found] == [2, 4]
 
 
+def test_a_lone_quotation_mark_does_not_swallow_lines(tmp_path):
+    path = tmp_path / "train.tsv"
+    path.write_text('label\tsentence\n1\t"Hello\n0\tBye\n1\tsome" x\n')
+    with pytest.raises(InputError, match=r"train\.tsv, line 4: a cell that begins with a quotation mark"):
+        list(csv_table(str(path), "train_file"))
+
+
 def test_a_table_of_ones_own_is_quoted(tmp_path):
     content = 'sentence,label\n"Well, ""so""",yes\n"two\nlines",no\n'
     found = read(tmp_path, content, csv_table, "train.csv")

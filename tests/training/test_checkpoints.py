@@ -79,6 +79,27 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(model_directory
     assert int(step) == 10
 
 
+def test_a_data_file_that_a_power_cut_left_empty(model_directory, tmp_path):
+    moved = shutil.copytree(model_directory[0], tmp_path / "moved")
+    (data,) = (moved / "checkpoints").glob("ckpt-20.data*")
+    data.write_bytes(b"")
+    step = tf.Variable(0)
+    assert Checkpoints(str(moved), pretraining_model(), {"state": {"step": step}}).restore_latest().endswith("ckpt-10")
+
+
+@pytest.mark.parametrize("lost", ["empty", "missing"])
+def test_a_lost_list_of_checkpoints_is_made_anew(model_directory, tmp_path, lost):
+    moved = shutil.copytree(model_directory[0], tmp_path / "moved")
+    if lost == "empty":
+        (moved / "checkpoints" / "checkpoint").write_bytes(b"")
+    else:
+        os.remove(moved / "checkpoints" / "checkpoint")
+    assert load_model_directory(str(moved)).checkpoint.endswith("ckpt-20")
+    step = tf.Variable(0)
+    assert Checkpoints(str(moved), pretraining_model(), {"state": {"step": step}}).restore_latest().endswith("ckpt-20")
+    assert int(step) == 20
+
+
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
     checkpoints = Checkpoints(str(tmp_path), pretraining_model(), {}, keep=2)
     for step in (1, 2, 3):

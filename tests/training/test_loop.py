@@ -133,6 +133,19 @@ def test_an_update_that_is_not_finite_is_skipped_if_asked_for():
     assert all(np.isfinite(value).all() for value in run.weights().values())
 
 
+@pytest.mark.parametrize("on_nonfinite", ["stop", "skip"])
+def test_a_lower_loss_scale_does_not_mend_a_loss_that_is_not_finite(on_nonfinite):
+    run = Run(precision="float16", num_train_steps=4, on_nonfinite=on_nonfinite)
+    seen = []
+    data = poisoned(run, 2)
+    if on_nonfinite == "stop":
+        with pytest.raises(InputError, match="step 3: loss is inf, not a finite number; its batch: that after 2"):
+            run.train(make_dataset=data, describe_batch=lambda step: f"that after {step}")
+    else:
+        run.train(make_dataset=data, describe_batch=lambda step: seen.append(step) or "")
+        assert seen == [2]
+
+
 def test_skipping_without_end_is_an_error(monkeypatch):
     monkeypatch.setattr(loop, "SKIPPED_IN_A_ROW", 3)
     run = Run(num_train_steps=9, on_nonfinite="skip")

@@ -54,6 +54,16 @@ def test_a_line_holds_means_newest_values_and_rates(tmp_path):
     assert second["sequences_per_second"] == 16.0
 
 
+def test_every_line_of_a_long_loop_has_its_rates(tmp_path):
+    clock = Clock()
+    progress = Progress(str(tmp_path), 10, log_steps=2, clock=clock)
+    progress.add(2, metrics(5.0, 4.0))
+    clock.seconds += 2
+    progress.add(6, metrics(4.0, 3.0, 2.0, 1.0))
+    progress.close()
+    assert [line.get("sequences_per_second") for line in lines(tmp_path)] == [None, 16.0, 16.0]
+
+
 def test_the_speed_is_compared_with_the_devices(tmp_path):
     terminal, clock = Terminal(), Clock()
     progress = Progress(str(tmp_path), 10, log_steps=1, peak_flops=8e9, stream=terminal, clock=clock)

@@ -46,6 +46,22 @@ def test_a_run_evaluates_at_each_checkpoint_and_knows_when_it_is_finished(tmp_pa
     again.train(dataset, evaluate=lambda step: pytest.fail("nothing is left to do"))
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_run_that_was_killed_before_its_evaluation_makes_up_for_it(tmp_path, step):
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, save_checkpoints_steps=1).train(dataset, evaluate=lambda at: _killed_at(step, at))
+    again = trainer(tmp_path, save_checkpoints_steps=1)
+    assert again.step == step
+    again.train(dataset, evaluate=lambda at: {"score": 10 * at})
+    assert [line["eval_score"] for line in lines(tmp_path) if "eval_score" in line] == [10, 20]
+
+
+def _killed_at(step, at):
+    if at == step:
+        raise KeyboardInterrupt
+    return {"score": 10 * at}
+
+
 def test_the_settings_choose_optimizer_and_loss_scale(tmp_path):
     made = trainer(tmp_path, optimizer="lamb", use_fp16=True, weight_decay=0.25)
     assert isinstance(made.optimizer, Lamb)
