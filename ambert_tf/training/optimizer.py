@@ -193,8 +193,7 @@ class AdamW:
     ) -> None:
         """Updates one copy of one variable, on its device; `excluded` ones have no weight decay."""
         if self.settings.weight_decay and not excluded:
-            # A subtraction in place goes over the weights more than twice as often.
-            variable.assign(variable.read_value() * (1.0 - scalars["decay"]))
+            variable.assign_sub(variable.read_value() * scalars["decay"])
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=first_moment.handle,
