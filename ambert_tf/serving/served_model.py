@@ -30,7 +30,7 @@ class ServedModel(tf.Module):
       null_score_diff_threshold: see `Prediction`.
 
     Attributes:
-      functions: the signatures, `tf.function`s with named inputs, string [batch] but where said:
+      functions: the signatures by name, `tf.function`s with named inputs, string [batch] but where said:
         `serving_default`: see `Prediction` and `input_specs`.
         `features`: `text` (and `text_pair` where the task's sequences are two texts; "" for one text alone) to, for
           each grain g, `g_sequence`, float32 [batch, g_length, hidden], `g_cls`, float32 [batch, hidden], the first of
@@ -76,7 +76,14 @@ class ServedModel(tf.Module):
         functions["attention"] = (self._attention, texts)
         functions["tokenize"] = (self._tokens, {"text": STRINGS})
         self.specs = {name: dict(specs) for name, (_, specs) in functions.items()}
-        self.functions = {name: _with_signature(function, specs) for name, (function, specs) in functions.items()}
+        made = {name: _with_signature(function, specs) for name, (function, specs) in functions.items()}
+        # In a function tf.Module does not track them: what it tracks, saving traces once more beside the signatures.
+        self._functions = lambda: made
+
+    @property
+    def functions(self) -> dict[str, Any]:
+        """The signatures by name, see above."""
+        return self._functions()
 
     def _features_of(self, grain: str) -> Callable[..., Outputs]:
         return lambda **inputs: self._features((grain,), **inputs)
