@@ -60,6 +60,7 @@ def _records(
             "question": row["question"],
             "answers": answers["text"],
             "starts": answers["answer_start"],
+            "labelled": True,
             "impossible": bool(row.get("is_impossible", False)),
         }
         yield Record(path, f"question {row['id']}", content)

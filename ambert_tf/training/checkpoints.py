@@ -113,11 +113,15 @@ def _mend_list(directory: str) -> None:
             return
     except ValueError:  # an empty file, as a power cut may leave it
         os.remove(os.path.join(directory, "checkpoint"))
-    numbers = [_CHECKPOINT_INDEX.fullmatch(name) for name in os.listdir(directory)]
-    prefixes = [f"{CHECKPOINT_NAME}-{number}" for number in sorted(int(found[1]) for found in numbers if found)]
-    if prefixes:
-        logging.warning("%s: the list of checkpoints is lost; found %s", directory, ", ".join(prefixes))
-        tf.compat.v1.train.update_checkpoint_state(directory, prefixes[-1], prefixes)
+    found = filter(None, map(_CHECKPOINT_INDEX.fullmatch, os.listdir(directory)))
+    names = [f"{CHECKPOINT_NAME}-{number}" for number in sorted(int(match[1]) for match in found)]
+    if names:
+        logging.warning("%s: the list of checkpoints is lost; found %s", directory, ", ".join(names))
+        times = [os.path.getmtime(os.path.join(directory, f"{name}.index")) for name in names]
+        # The one that is not deprecated knows only a manager's own checkpoints.
+        tf.compat.v1.train.update_checkpoint_state(
+            directory, names[-1], names, all_model_checkpoint_timestamps=times, last_preserved_timestamp=times[0] - 1.0
+        )
 
 
 def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:

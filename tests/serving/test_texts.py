@@ -87,4 +87,4 @@ def test_a_span_that_is_not_there_is_marked_where_its_index_says():
         (tf.constant([0, -5]), tf.constant([99, 2**31 - 1])),
         64,
     )
-    assert strings(found) == ["_中国_人民][", "][__"]
+    assert strings(found) == ["_中国_人民][", "]_[_"]
