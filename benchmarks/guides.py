@@ -27,7 +27,7 @@ flags.DEFINE_string("output_dir", None, "Where to leave what is made; by default
 flags.DEFINE_list("only", [], "Parts of the commands to run, such as analysis,export.")
 
 COMMANDS = """
-data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --num_records=2 --notable
+data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --tokenizer_dir=DEMO/tokenizer --num_records=2 --notable
 -m ambert_tf.training.plot DEMO/pretrained --output=OUT/curves.png
 -m ambert_tf.tasks.report DEMO/classifier DEMO/classifier_from_scratch
 -m ambert_tf.modeling.summary

@@ -50,6 +50,9 @@ def _tokenizer_of(name: str) -> str:
     path = os.path.join(os.path.dirname(name), STATS_FILE)
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)["arguments"]["tokenizer_dir"]
+            directory = json.load(file)["arguments"]["tokenizer_dir"]
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(f"--tokenizer_dir is needed: there is no {path} that names the tokenizer") from None
+    if not os.path.isdir(directory):
+        raise InputError(f"--tokenizer_dir is needed: {path} names {directory}, which is not here")
+    return directory
