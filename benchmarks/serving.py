@@ -129,7 +129,9 @@ def agreement(place: task_benchmark.Place, model_dir: str, export_dir: str, infe
     """Prints a row: the SavedModel beside the prediction of the tasks' own code."""
     declared, classifier = TASKS[place.task], load_classifier(model_dir, inference)
     task = classifier.task
-    paths = split_files(declared, os.path.join(FLAGS.data_dir, place.directory), "dev", place.dev)
+    data_dir = os.path.join(FLAGS.data_dir, place.directory)
+    # Training texts too, where there are few others.
+    paths = (*split_files(declared, data_dir, "dev", place.dev), *split_files(declared, data_dir, "train", place.train))
     records = list(itertools.islice(file_records(declared, paths, "dev"), FLAGS.examples))
     form: Any = (SpanForm if task.form == SPANS else SequenceForm)(declared, task)
     split = form.read(records, "test", paths, needs_labels=False)
