@@ -168,6 +168,8 @@ class Trainer(Generic[ObjectiveT]):
         try:
             if owes_evaluation:
                 report(self.step)
+            elif self.step and should_stop is not None and should_stop():  # it had stopped when it was interrupted
+                raise _Stopped
             if self.finished:
                 return
             train(

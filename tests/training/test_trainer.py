@@ -56,6 +56,13 @@ def test_a_run_that_was_killed_before_its_evaluation_makes_up_for_it(tmp_path, s
     assert [line["eval_score"] for line in lines(tmp_path) if "eval_score" in line] == [10, 20]
 
 
+def test_a_run_that_had_stopped_early_stays_so(tmp_path):
+    for _ in range(2):
+        stopped = trainer(tmp_path, steps=3, save_checkpoints_steps=1)
+        stopped.train(dataset, evaluate=lambda at: {"score": at}, should_stop=lambda: True)
+        assert int(stopped.optimizer.step.numpy()) == 1
+
+
 def _killed_at(step, at):
     if at == step:
         raise KeyboardInterrupt
