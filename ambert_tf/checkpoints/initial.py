@@ -57,6 +57,8 @@ def restore_initial(
 def _restore_heads(model: keras.Model, prefix: str) -> None:
     """Gives a model the pre-training heads of a checkpoint of this project, as far as both have them."""
     heads = [variable for variable in model.variables if variable.path.startswith(PRETRAINING_HEADS)]
+    if not heads:
+        return
     read = variable_reader(prefix)
     new = []
     for variable in heads:

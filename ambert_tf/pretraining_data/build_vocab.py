@@ -14,7 +14,6 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 from tqdm import tqdm
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import make_directory
 from ambert_tf.pretraining_data.corpus import Unit, plan_units, read_unit, split_documents
 from ambert_tf.pretraining_data.sources import CorpusOptions, source_size
 from ambert_tf.tokenization import characters, segmenter, vocabulary
@@ -191,8 +190,10 @@ def _check_output(options: VocabularyOptions) -> None:
             f"--output_dir={options.output_dir}: holds {min(others)}, which is no part of a tokenizer; name a "
             "directory of its own"
         )
+    # The parents are made when there is something to write.
     parent = os.path.dirname(directory)
-    make_directory(parent)
+    while not os.path.exists(parent):
+        parent = os.path.dirname(parent)
     if not os.access(parent, os.W_OK):
         raise InputError(f"--output_dir={options.output_dir}: {parent} cannot be written")
 
