@@ -26,15 +26,22 @@ class ClassificationModel(keras.Model):
       num_classes: logits a head; 1 for regression and multiple choice.
       seed: of the initial weights.
       dtype: Keras' dtype policy; None for Keras' current one.
+      static_shapes: compute padding in training too, as XLA's fixed shapes need.
     """
 
     def __init__(
-        self, config: ModelConfig, num_classes: int, seed: int = 0, dtype: str | None = None, **kwargs: Any
+        self,
+        config: ModelConfig,
+        num_classes: int,
+        seed: int = 0,
+        dtype: str | None = None,
+        static_shapes: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=kwargs.pop("name", "classification"), dtype=dtype, **kwargs)
         self.config = config
         self.num_classes = num_classes
-        self.backbone = build_model(config, dtype=dtype, seed=seed)
+        self.backbone = build_model(config, dtype=dtype, seed=seed, static_shapes=static_shapes)
         grains = self.backbone.classification_grains
         self.heads = ClassificationHeads(
             config, grains, num_classes, seed=seed, name="classification_heads", dtype=dtype

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ambert_tf.modeling.config import ModelConfig
 from ambert_tf.modeling.layers import Dense, LayerNormalization, activation_function, dropout
+from ambert_tf.modeling.packing import PackedRows, PaddedRows, Rows
 
 MASKED_SCORE = -1e9  # added in float32 to the attention score of a padding position
 SITES_PER_LAYER = 3  # places with dropout
@@ -62,7 +63,7 @@ class SelfAttention(EncoderPart):
     def call(
         self,
         hidden: tf.Tensor,
-        real: Sequence[tf.Tensor],
+        rows: Rows,
         seed: tf.Tensor | None,
         site: int,
         return_weights: bool = False,
@@ -71,7 +72,7 @@ class SelfAttention(EncoderPart):
 
         Args:
           hidden: [tokens, hidden], the batches one after the other.
-          real: for each batch of sequences bool [batch, length], False at padding, which nothing attends to.
+          rows: how the tokens stand there; nothing attends to padding.
           seed: of the dropout; None for none.
           site: the first number of a dropout place.
           return_weights: also return the attention weights.
@@ -82,20 +83,17 @@ class SelfAttention(EncoderPart):
         heads = self.config.num_attention_heads
         head_size = self.config.hidden_size // heads
         rate = self.config.attention_probs_dropout_prob
-        shapes = [_shape(positions) for positions in real]
-        counts = [batch * length for batch, length in shapes]
 
         def by_batch(x: tf.Tensor) -> list[tf.Tensor]:
-            parts = tf.split(x, counts) if len(counts) > 1 else [x]
             return [
                 tf.transpose(tf.reshape(part, [*shape, heads, head_size]), [0, 2, 1, 3])
-                for part, shape in zip(parts, shapes, strict=True)
+                for part, shape in zip(rows.separate(x), rows.shapes, strict=True)
             ]
 
         queries = by_batch(self.query(hidden) * tf.constant(head_size**-0.5, self.compute_dtype))
         keys, values = by_batch(self.key(hidden)), by_batch(self.value(hidden))
         contexts, weights = [], []
-        for index, positions in enumerate(real):
+        for index, positions in enumerate(rows.real):
             bias = tf.where(positions, 0.0, MASKED_SCORE)[:, tf.newaxis, tf.newaxis, :]
             scores = tf.matmul(queries[index], keys[index], transpose_b=True)  # [batch, heads, length, length]
             probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
@@ -105,13 +103,7 @@ class SelfAttention(EncoderPart):
             part_seed = seed if seed is None else tf.random.experimental.stateless_fold_in(seed, index)
             context = tf.matmul(dropout(probabilities, rate, part_seed, site), values[index])
             contexts.append(tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, self.config.hidden_size]))
-        context = tf.concat(contexts, axis=0) if len(contexts) > 1 else contexts[0]
-        return self.output_dense(context), weights
-
-
-def _shape(matrix: tf.Tensor) -> list[int | tf.Tensor]:
-    dynamic = tf.shape(matrix)
-    return [dynamic[axis] if size is None else size for axis, size in enumerate(matrix.shape)]
+        return self.output_dense(rows.join(contexts)), weights
 
 
 class EncoderLayer(EncoderPart):
@@ -133,24 +125,31 @@ class EncoderLayer(EncoderPart):
     def call(
         self,
         hidden: tf.Tensor,
-        real: Sequence[tf.Tensor],
+        rows: Rows,
         seed: tf.Tensor | None,
         site: int,
         return_weights: bool = False,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Transforms [tokens, hidden]; arguments and results as `SelfAttention`'s."""
         rate = self.config.hidden_dropout_prob
-        attended, weights = self.attention(hidden, real, seed=seed, site=site, return_weights=return_weights)
+        attended, weights = self.attention(hidden, rows=rows, seed=seed, site=site, return_weights=return_weights)
         hidden = self.attention_layer_norm(hidden + dropout(attended, rate, seed, site + 1))
         output = self.output_dense(self.activation(self.intermediate(hidden)))
         return self.output_layer_norm(hidden + dropout(output, rate, seed, site + 2)), weights
 
 
 class Encoder(EncoderPart):
-    """The stack of Transformer layers."""
+    """The stack of Transformer layers.
 
-    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
+    Args:
+      config: the model's sizes.
+      seed: of the initial weights.
+      static_shapes: compute padding in training too, as XLA's fixed shapes need.
+    """
+
+    def __init__(self, config: ModelConfig, seed: int = 0, static_shapes: bool = False, **kwargs: Any) -> None:
         super().__init__(config, seed, **kwargs)
+        self.static_shapes = static_shapes
         self.parts = tuple(
             EncoderLayer(config, seed, name=f"layer_{index}", dtype=self.dtype_policy)
             for index in range(config.num_hidden_layers)
@@ -165,25 +164,28 @@ class Encoder(EncoderPart):
     ) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
         """Encodes batches of sequences; each batch has a length of its own, and pays for no other's.
 
+        Training leaves padding out but for the attention. Prediction computes it as other BERTs do: hidden states and
+        attention weights can be compared with theirs at every position.
+
         Args:
           sequences: each [batch, length, hidden].
           real: for each of them bool [batch, length], False at padding, which nothing attends to.
-          seed: of the dropout; None for none.
+          seed: of the dropout; None where nothing is trained.
           return_weights: also return the attention weights.
 
         Returns:
-          The representations, each [batch, length, hidden]; and a list with the attention weights of each
-          layer, each a list with one [batch, heads, length, length] a batch of sequences (if asked for).
+          The representations, each [batch, length, hidden], of no meaning at padding; and a list with the
+          attention weights of each layer, each a list with one [batch, heads, length, length] a batch of
+          sequences (if asked for).
         """
         size = self.config.hidden_size
-        flat = [tf.reshape(sequence, [-1, size]) for sequence in sequences]
-        hidden = tf.concat(flat, axis=0) if len(flat) > 1 else flat[0]
+        rows = PaddedRows(real) if seed is None or self.static_shapes else PackedRows(real)
+        hidden = rows.join([tf.reshape(sequence, [-1, size]) for sequence in sequences])
         weights = []
         for index, layer in enumerate(self.parts):
             hidden, layer_weights = layer(
-                hidden, real, seed=seed, site=1 + SITES_PER_LAYER * index, return_weights=return_weights
+                hidden, rows=rows, seed=seed, site=1 + SITES_PER_LAYER * index, return_weights=return_weights
             )
             weights.append(layer_weights)
-        shapes = [_shape(positions) for positions in real]
-        parts = tf.split(hidden, [batch * length for batch, length in shapes]) if len(flat) > 1 else [hidden]
-        return [tf.reshape(part, [*shape, size]) for part, shape in zip(parts, shapes, strict=True)], weights
+        outputs = zip(rows.separate(hidden), rows.shapes, strict=True)
+        return [tf.reshape(part, [*shape, size]) for part, shape in outputs], weights

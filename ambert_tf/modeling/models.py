@@ -15,13 +15,16 @@ from ambert_tf.modeling.layers import Dense
 PAD_ID = 0
 
 
-def build_model(config: ModelConfig, dtype: str | None = None, seed: int = 0) -> "Backbone":
+def build_model(
+    config: ModelConfig, dtype: str | None = None, seed: int = 0, static_shapes: bool = False
+) -> "Backbone":
     """Returns the model that `config.model_type` names, with initial weights.
 
     Args:
       config: sizes.
       dtype: Keras' dtype policy, such as `float32` or `mixed_bfloat16`; None for Keras' current one.
       seed: of the initial weights.
+      static_shapes: compute padding in training too, as XLA's fixed shapes need.
 
     Example:
       >>> config = ModelConfig.preset("tiny", vocab_size=100, coarse_vocab_size=150)
@@ -32,7 +35,8 @@ def build_model(config: ModelConfig, dtype: str | None = None, seed: int = 0) ->
       TensorShape([1, 3, 128])
     """
     classes = {"ambert_combo": ComboBackbone, "ambert_hybrid": HybridBackbone}
-    model = classes.get(config.model_type, SharedBackbone)(config, seed=seed, name="backbone", dtype=dtype)
+    model_class = classes.get(config.model_type, SharedBackbone)
+    model = model_class(config, seed=seed, static_shapes=static_shapes, name="backbone", dtype=dtype)
     model.build()
     return model
 
@@ -47,10 +51,11 @@ class Backbone(keras.Model):
         `ambert_combo`, one for the others; AMBERT-Hybrid is fine-tuned as BERT is (§3.4).
     """
 
-    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, config: ModelConfig, seed: int = 0, static_shapes: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.seed = seed
+        self.static_shapes = static_shapes
         self.grains = config.grains
         self.classification_grains = ("fine",) if config.one_sequence else config.grains
 
@@ -71,7 +76,7 @@ class Backbone(keras.Model):
           seed: of the dropout, int32 [2]; a random one by default.
 
         Returns:
-          For each grain [batch, g_length, hidden].
+          For each grain [batch, g_length, hidden]; in training of no meaning at padding.
         """
         if not training:
             seed = None
@@ -110,13 +115,13 @@ class SharedBackbone(Backbone):
 
     own_positions = False
 
-    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(config, seed, **kwargs)
+    def __init__(self, config: ModelConfig, seed: int = 0, static_shapes: bool = False, **kwargs: Any) -> None:
+        super().__init__(config, seed, static_shapes, **kwargs)
         size, policy = config.hidden_size, self.dtype_policy
         self.embeddings = Embeddings(
             config, config.grains, self.own_positions, seed=seed, name="embeddings", dtype=policy
         )
-        self.encoder = Encoder(config, seed, name="encoder", dtype=policy)
+        self.encoder = Encoder(config, seed, static_shapes, name="encoder", dtype=policy)
         self.pooler = Dense(
             size, size, initializer_range=config.initializer_range, seed=seed, name="pooler", dtype=policy
         )
@@ -182,12 +187,14 @@ class HybridBackbone(SharedBackbone):
 class ComboBackbone(Backbone):
     """AMBERT-Combo: two complete BERTs that share nothing."""
 
-    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(config, seed, **kwargs)
+    def __init__(self, config: ModelConfig, seed: int = 0, static_shapes: bool = False, **kwargs: Any) -> None:
+        super().__init__(config, seed, static_shapes, **kwargs)
         self.berts = {}
         for grain in self.grains:
             single = ModelConfig(**{**config.to_dict(), "model_type": f"bert_{grain}"})
-            self.berts[grain] = SharedBackbone(single, seed, name=f"{grain}_bert", dtype=self.dtype_policy)
+            self.berts[grain] = SharedBackbone(
+                single, seed, static_shapes, name=f"{grain}_bert", dtype=self.dtype_policy
+            )
 
     def build(self, input_shape: object = None) -> None:
         for bert in self.berts.values():

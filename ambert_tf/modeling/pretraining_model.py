@@ -32,7 +32,7 @@ class PretrainingModel(keras.Model):
     Args:
       config: sizes.
       next_sentence: whether there is a next-sentence head.
-      static_shapes: compute the padding predictions too, as XLA's fixed shapes need; their weight is 0.
+      static_shapes: compute padding tokens and padding predictions too, as XLA's fixed shapes need; their weight is 0.
       seed: of the initial weights.
     """
 
@@ -48,7 +48,7 @@ class PretrainingModel(keras.Model):
         super().__init__(name=kwargs.pop("name", "pretraining"), dtype=dtype, **kwargs)
         self.config = config
         self.static_shapes = static_shapes
-        self.backbone = build_model(config, dtype=dtype, seed=seed)
+        self.backbone = build_model(config, dtype=dtype, seed=seed, static_shapes=static_shapes)
         self.masked_lm_heads: dict[str, MaskedLanguageModelHead] = {}
         if config.model_type == "ambert_combo":
             for grain in config.grains:

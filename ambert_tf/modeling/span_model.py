@@ -25,14 +25,17 @@ class SpanModel(keras.Model):
       config: sizes.
       seed: of the initial weights.
       dtype: Keras' dtype policy; None for Keras' current one.
+      static_shapes: compute padding in training too, as XLA's fixed shapes need.
     """
 
     num_classes = 2
 
-    def __init__(self, config: ModelConfig, seed: int = 0, dtype: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, config: ModelConfig, seed: int = 0, dtype: str | None = None, static_shapes: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(name=kwargs.pop("name", "spans"), dtype=dtype, **kwargs)
         self.config = config
-        self.backbone = build_model(config, dtype=dtype, seed=seed)
+        self.backbone = build_model(config, dtype=dtype, seed=seed, static_shapes=static_shapes)
         grains = self.backbone.classification_grains
         self.heads = ClassificationHeads(config, grains, self.num_classes, seed=seed, name="span_heads", dtype=dtype)
         self.heads.build()

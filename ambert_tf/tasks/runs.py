@@ -135,7 +135,9 @@ def train_once(
     started = time.time()
 
     def make_objective() -> FineTuningObjective:
-        model = make_model(config, form.fine_tuned, settings.random_seed, POLICIES[settings.precision])
+        model = make_model(
+            config, form.fine_tuned, settings.random_seed, POLICIES[settings.precision], settings.use_xla
+        )
         return FineTuningObjective(model, form.fine_tuned.form, **settings.agreement)
 
     trainer = Trainer(

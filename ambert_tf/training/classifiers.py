@@ -20,7 +20,7 @@ class Classifier(NamedTuple):
 
 
 def make_model(
-    config: ModelConfig, task: FineTunedTask, seed: int = 0, dtype: str | None = None
+    config: ModelConfig, task: FineTunedTask, seed: int = 0, dtype: str | None = None, static_shapes: bool = False
 ) -> ClassificationModel | SpanModel:
     """Returns the model with new weights that a task of this form takes.
 
@@ -29,10 +29,11 @@ def make_model(
       task: says the form and the labels.
       seed: of the weights.
       dtype: Keras' dtype policy.
+      static_shapes: compute padding in training too, as XLA's fixed shapes need.
     """
     if task.form == SPANS:
-        return SpanModel(config, seed, dtype)
-    return ClassificationModel(config, task.num_outputs, seed, dtype)
+        return SpanModel(config, seed, dtype, static_shapes)
+    return ClassificationModel(config, task.num_outputs, seed, dtype, static_shapes)
 
 
 def load_classifier(
