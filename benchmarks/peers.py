@@ -39,6 +39,7 @@ flags.DEFINE_integer("batch_size", None, "Sequences an update; by default 16, an
 flags.DEFINE_integer("rounds", 4, "Rounds in which the trainers take turns.")
 flags.DEFINE_integer("updates", 5, "Timed updates a round.")
 flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads for one operation.")
+flags.DEFINE_list("parts", ["peers", "models"], "What to measure beside bert_fine: peers, models of this project.")
 flags.DEFINE_boolean("losses", False, "Compare losses instead of speed.")
 
 MAX_SEQ_LENGTH, MAX_PREDICTIONS, NUM_BATCHES = 128, 20, 16
@@ -270,8 +271,10 @@ def main(argv: Sequence[str]) -> None:
                 print(f"{name}, {precision}, {batch_size} sequences an update, {_lengths(batches)}", flush=True)
                 settings = {"weights": weights, "batches": batches, "precision": precision, "threads": FLAGS.threads}
                 turns = (directory, FLAGS.rounds, FLAGS.updates)
-                _print_peers(_take_turns(("bert_fine", *PEERS, *PRODUCTS), *turns, **settings), batch_size)
-                _print_models(_take_turns(("bert_fine", *MODELS), *turns, **settings), batch_size, input_rate)
+                if "peers" in FLAGS.parts:
+                    _print_peers(_take_turns(("bert_fine", *PEERS, *PRODUCTS), *turns, **settings), batch_size)
+                if "models" in FLAGS.parts:
+                    _print_models(_take_turns(("bert_fine", *MODELS), *turns, **settings), batch_size, input_rate)
 
 
 if __name__ == "__main__":
