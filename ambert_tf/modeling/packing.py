@@ -10,6 +10,10 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+# Matrices of few different sizes: oneDNN prepares each one anew (up to a millisecond a product), and what GPUs have for
+# half precision wants multiples of 8.
+MULTIPLE = 16
+
 
 class Rows:
     """The way from batches of sequences to one matrix, and back.
@@ -48,22 +52,31 @@ class PaddedRows(Rows):
 
 
 class PackedRows(Rows):
-    """The real tokens alone, in the same order.
+    """The real tokens alone, in the same order, and as much padding as fills up a multiple of `multiple`.
 
     Both ways are gathers, and so are both gradients, which TensorFlow would take as sums over segments: nothing may
     flow back from padding, and nothing does where padding is masked in the attention and weighs nothing in the loss.
+
+    Args:
+      real: as above.
+      multiple: the number of rows is one of it, or all there are.
     """
 
-    def __init__(self, real: Sequence[tf.Tensor]) -> None:
+    def __init__(self, real: Sequence[tf.Tensor], multiple: int = MULTIPLE) -> None:
         super().__init__(real)
-        masks = [tf.reshape(positions, [-1]) for positions in real]
-        # A batch without any token would leave nothing to gather from.
-        masks[0] = tf.concat([tf.ones_like(masks[0][:1]), masks[0][1:]], axis=0)
+        everywhere = tf.concat([tf.reshape(positions, [-1]) for positions in real], axis=0)
+        count = tf.reduce_sum(tf.cast(everywhere, tf.int32))
+        # At least one: without any token there would be nothing to gather from.
+        filling = (tf.maximum(count, 1) + multiple - 1) // multiple * multiple - count
+        kept = everywhere | (tf.cumsum(tf.cast(~everywhere, tf.int32)) <= filling)
+        # For each row of a batch its token: at padding that is left out the one before it.
+        tokens = tf.maximum(tf.cumsum(tf.cast(kept, tf.int32)) - 1, 0)
+        several = len(self.counts) > 1
+        self.tokens = tf.split(tokens, self.counts) if several else [tokens]
+        masks = tf.split(kept, self.counts) if several else [kept]
         self.masks = [mask[:, tf.newaxis] for mask in masks]
-        # For each token its row in its batch; for each row of a batch its token, at padding the one before it.
+        # For each token its row in its batch.
         self.rows = [tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in masks]
-        tokens = tf.maximum(tf.cumsum(tf.cast(tf.concat(masks, axis=0), tf.int32)) - 1, 0)
-        self.tokens = tf.split(tokens, self.counts) if len(masks) > 1 else [tokens]
 
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         @tf.custom_gradient

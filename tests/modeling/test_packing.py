@@ -14,22 +14,26 @@ def parts(masks, size=2):
     return [tf.reshape(tf.range(1.0, 1 + size * np.size(mask)) + 100 * i, [-1, size]) for i, mask in enumerate(masks)]
 
 
-def test_real_tokens_go_there_and_back():
-    rows = PackedRows([tf.constant(mask) for mask in MASKS])
+@pytest.mark.parametrize(("multiple", "count"), [(1, 7), (7, 7), (4, 8), (6, 12), (16, 15)])
+def test_real_tokens_go_there_and_back(multiple, count):
+    rows = PackedRows([tf.constant(mask) for mask in MASKS], multiple)
     values = parts(MASKS)
     tokens = rows.join(values)
+    assert tokens.shape == (count, 2)  # 7 are real, 15 there are
     real = [mask.reshape(-1) for mask in MASKS]
-    expected = [value[mask] for value, mask in zip(values, real, strict=True)]
-    np.testing.assert_array_equal(tokens, np.concatenate(expected))
+    if count == 7:
+        expected = [value[mask] for value, mask in zip(values, real, strict=True)]
+        np.testing.assert_array_equal(tokens, np.concatenate(expected))
     for value, mask, back in zip(values, real, rows.separate(tokens), strict=True):
         np.testing.assert_array_equal(back[mask], value[mask])
 
 
-def test_gradients_are_those_of_the_real_tokens():
+@pytest.mark.parametrize("multiple", [1, 4, 16])
+def test_gradients_are_those_of_the_real_tokens(multiple):
     masks = [tf.constant(mask) for mask in MASKS]
     values = [tf.Variable(value) for value in parts(MASKS)]
     found = []
-    for rows in (PackedRows(masks), PaddedRows(masks)):
+    for rows in (PackedRows(masks, multiple), PaddedRows(masks)):
         with tf.GradientTape() as tape:
             back = rows.separate(tf.square(rows.join([tf.convert_to_tensor(value) for value in values])))
             weights = [tf.reshape(tf.cast(mask, tf.float32), [-1, 1]) * 3 for mask in masks]
@@ -37,12 +41,12 @@ def test_gradients_are_those_of_the_real_tokens():
         found.append(tape.gradient(loss, values))
     for packed, padded in zip(*found, strict=True):
         np.testing.assert_array_equal(packed, padded)
-    assert np.count_nonzero(found[0][0]) == 2 * 5
+    assert np.count_nonzero(found[0][0]) == 2 * 5  # the first mask's
 
 
-@pytest.mark.parametrize("rows", [0, 2])
-def test_nothing_real(rows):
-    packed = PackedRows([tf.zeros([rows, 3], tf.bool)])
+@pytest.mark.parametrize(("rows", "multiple"), [(0, 1), (0, 16), (2, 1), (2, 16)])
+def test_nothing_real(rows, multiple):
+    packed = PackedRows([tf.zeros([rows, 3], tf.bool)], multiple)
     (back,) = packed.separate(packed.join([tf.ones([rows * 3, 4])]))
     assert back.shape == (rows * 3, 4)
 
@@ -78,7 +82,7 @@ def test_training_without_padding_is_training_with_it(model_type):
 
 def test_training_pays_for_real_tokens_alone():
     model = build_model(small_config("bert_fine"))
-    ids = np.zeros([2, 9], np.int32)
+    ids = np.zeros([2, 20], np.int32)
     ids[0], ids[1, :2] = 2, 2
     counts = []
     intermediate = model.encoder.parts[0].intermediate
@@ -86,4 +90,4 @@ def test_training_pays_for_real_tokens_alone():
     intermediate.call = lambda x: counts.append(x.shape[0]) or call(x)
     model({"fine_input_ids": ids, "fine_segment_ids": 0 * ids}, training=True)
     model({"fine_input_ids": ids, "fine_segment_ids": 0 * ids})
-    assert counts == [11, 18]
+    assert counts == [32, 40]  # 22 are real
