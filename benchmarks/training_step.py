@@ -83,11 +83,11 @@ def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
         flops = float(update(batches, 1)["model_flops"][0])
         seconds.append(time.perf_counter() - start)
     if FLAGS.profile:
-        _print_profile(lambda: update(batches, 1))
+        _print_profile(model_type, lambda: update(batches, 1))
     return statistics.median(seconds), flops
 
 
-def _print_profile(run: Callable[[], object]) -> None:
+def _print_profile(model_type: str, run: Callable[[], object]) -> None:
     """Runs an update under TensorFlow's profiler; prints the kinds of kernels that take most."""
     # The trace's format has no public module; this is the one that TensorFlow's own tools read it with.
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -109,7 +109,7 @@ def _print_profile(run: Callable[[], object]) -> None:
                 seconds[kind] += event.duration_ps / 1e12
                 calls[kind] += 1
     total = seconds.total()
-    print(f"  {total:.2f} s of kernels:")
+    print(f"  {model_type}: {total:.2f} s of kernels")
     for kind, value in seconds.most_common(KERNELS_SHOWN):
         print(f"    {value / total:6.1%}  {kind} ({calls[kind]})")
 
