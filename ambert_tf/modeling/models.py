@@ -46,6 +46,7 @@ class Backbone(keras.Model):
 
     Attributes:
       config: its sizes.
+      static_shapes: whether its encoders compute padding in training too.
       grains: the grains it reads, of `fine` and `coarse`.
       classification_grains: the grains whose `[CLS]` fine-tuning puts a head on: both for `ambert` and
         `ambert_combo`, one for the others; AMBERT-Hybrid is fine-tuned as BERT is (§3.4).
@@ -115,13 +116,13 @@ class SharedBackbone(Backbone):
 
     own_positions = False
 
-    def __init__(self, config: ModelConfig, seed: int = 0, static_shapes: bool = False, **kwargs: Any) -> None:
-        super().__init__(config, seed, static_shapes, **kwargs)
+    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(config, seed, **kwargs)
         size, policy = config.hidden_size, self.dtype_policy
         self.embeddings = Embeddings(
             config, config.grains, self.own_positions, seed=seed, name="embeddings", dtype=policy
         )
-        self.encoder = Encoder(config, seed, static_shapes, name="encoder", dtype=policy)
+        self.encoder = Encoder(config, seed, self.static_shapes, name="encoder", dtype=policy)
         self.pooler = Dense(
             size, size, initializer_range=config.initializer_range, seed=seed, name="pooler", dtype=policy
         )
@@ -187,13 +188,13 @@ class HybridBackbone(SharedBackbone):
 class ComboBackbone(Backbone):
     """AMBERT-Combo: two complete BERTs that share nothing."""
 
-    def __init__(self, config: ModelConfig, seed: int = 0, static_shapes: bool = False, **kwargs: Any) -> None:
-        super().__init__(config, seed, static_shapes, **kwargs)
+    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(config, seed, **kwargs)
         self.berts = {}
         for grain in self.grains:
             single = ModelConfig(**{**config.to_dict(), "model_type": f"bert_{grain}"})
             self.berts[grain] = SharedBackbone(
-                single, seed, static_shapes, name=f"{grain}_bert", dtype=self.dtype_policy
+                single, seed, static_shapes=self.static_shapes, name=f"{grain}_bert", dtype=self.dtype_policy
             )
 
     def build(self, input_shape: object = None) -> None:
