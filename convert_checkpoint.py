@@ -39,7 +39,7 @@ flags.DEFINE_boolean(
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from ambert_tf.checkpoints.convert import ConversionSettings, convert_checkpoint
+    from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 
     convert_checkpoint(
         ConversionSettings(

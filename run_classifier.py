@@ -13,7 +13,7 @@ where data and a pre-trained model are in their default place.
 from collections.abc import Sequence
 
 from ambert_tf.errors import run_main
-from ambert_tf.tasks.classification_settings import ClassificationSettings
+from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from ambert_tf.training.flags import define_flags, settings_from_flags
 
 define_flags(ClassificationSettings)
@@ -21,7 +21,7 @@ define_flags(ClassificationSettings)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from ambert_tf.tasks.classification import run_classifier
+    from ambert_tf.finetuning.classification import run_classifier
 
     run_classifier(settings_from_flags(ClassificationSettings))
 

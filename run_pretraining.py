@@ -9,7 +9,7 @@ Run the same command again to go on from the newest checkpoint. The flags are th
 from collections.abc import Sequence
 
 from ambert_tf.errors import run_main
-from ambert_tf.tasks.pretraining_settings import PretrainingSettings
+from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.training.flags import define_flags, settings_from_flags
 
 define_flags(PretrainingSettings)
@@ -17,7 +17,7 @@ define_flags(PretrainingSettings)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from ambert_tf.tasks.pretraining import run_pretraining
+    from ambert_tf.pretraining.pretraining import run_pretraining
 
     run_pretraining(settings_from_flags(PretrainingSettings))
 

@@ -10,7 +10,7 @@
 from collections.abc import Sequence
 
 from ambert_tf.errors import run_main
-from ambert_tf.tasks.span_settings import SpanSettings
+from ambert_tf.finetuning.span_settings import SpanSettings
 from ambert_tf.training.flags import define_flags, settings_from_flags
 
 define_flags(SpanSettings)
@@ -18,7 +18,7 @@ define_flags(SpanSettings)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from ambert_tf.tasks.fine_tuning import run_fine_tuning
+    from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 
     run_fine_tuning(settings_from_flags(SpanSettings))
 

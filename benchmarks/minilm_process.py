@@ -19,13 +19,12 @@ import numpy as np
 from absl import flags, logging
 
 from ambert_tf.errors import run_main
+from ambert_tf.finetuning.classification_settings import ClassificationSettings
+from ambert_tf.finetuning.tokenized import training_plan
 from ambert_tf.tasks import metrics
-from ambert_tf.tasks.classification_settings import ClassificationSettings
-from ambert_tf.tasks.declaration import Example, Task
+from ambert_tf.tasks.declaration import REGRESSION, Example, Task
 from ambert_tf.tasks.readers import file_records, read_examples, split_files
 from ambert_tf.tasks.registry import TASKS
-from ambert_tf.tasks.tokenized import training_plan
-from ambert_tf.training.fine_tuned import REGRESSION
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("side", None, "ours or transformers.", required=True)
@@ -52,8 +51,8 @@ def examples_of(task: Task, data_dir: str, split: str) -> list[Example]:
 
 def new_head(outputs: int, seed: int) -> np.ndarray:
     """Returns the initial weights of this project's classification head, [hidden, outputs]."""
-    from ambert_tf.checkpoints.initial import bert_model
-    from ambert_tf.modeling.heads import ClassificationHeads
+    from ambert_tf.conversion.initial import bert_model
+    from ambert_tf.models.heads import ClassificationHeads
 
     config, _ = bert_model(FLAGS.model_dir, None, None)
     heads = ClassificationHeads(config, ("fine",), outputs, seed=seed, name="classification_heads")
@@ -81,7 +80,7 @@ class Ours:
 
     def run(self, task: Task, data_dir: str, seed: int) -> dict[str, float]:
         """Fine-tunes and evaluates; returns the metrics."""
-        from ambert_tf.tasks.fine_tuning import run_fine_tuning
+        from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 
         with tempfile.TemporaryDirectory() as directory:
             results = run_fine_tuning(self.settings(task, data_dir, directory, seed))
@@ -89,12 +88,12 @@ class Ours:
 
     def epoch(self, task: Task, data_dir: str) -> Epoch:
         """Returns what trains an epoch, its graph made already."""
-        from ambert_tf.checkpoints.initial import bert_model, restore_initial
-        from ambert_tf.tasks.fine_tuning_objective import FineTuningObjective
-        from ambert_tf.tasks.tokenized import tokenize_examples
-        from ambert_tf.training.classifiers import make_model
+        from ambert_tf.conversion.initial import bert_model, restore_initial
+        from ambert_tf.finetuning.classifiers import make_model
+        from ambert_tf.finetuning.fine_tuned import FineTunedTask
+        from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
+        from ambert_tf.finetuning.tokenized import tokenize_examples
         from ambert_tf.training.distribution import make_strategy
-        from ambert_tf.training.fine_tuned import FineTunedTask
         from ambert_tf.training.loop import LoopSettings, TrainFunction
         from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
         from ambert_tf.training.precision import POLICIES

@@ -63,10 +63,10 @@ def ours(model_type: str) -> Run:
     tf = _tensorflow()
     import dataclasses
 
-    from ambert_tf.checkpoints.ambert import start_variables
-    from ambert_tf.checkpoints.initial import read_bert
-    from ambert_tf.modeling.pretraining_model import PretrainingModel
-    from ambert_tf.tasks.pretraining_objective import PretrainingObjective
+    from ambert_tf.conversion.initial import read_bert
+    from ambert_tf.conversion.model_directories import start_variables
+    from ambert_tf.models.pretraining_model import PretrainingModel
+    from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
     from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
     from ambert_tf.training.checkpoints import load_model_directory
     from ambert_tf.training.distribution import make_strategy
@@ -157,7 +157,7 @@ def keras_hub_fit() -> Run:
     import keras
     import keras_hub
 
-    from ambert_tf.modeling.config import ModelConfig
+    from ambert_tf.models.config import ModelConfig
 
     config = ModelConfig.from_file(os.path.join(FLAGS.weights, "config.json"))
     if FLAGS.precision == "bfloat16":

@@ -146,9 +146,9 @@ class Data:
 
     def write_weights(self, config_name: str) -> str:
         """Writes initial weights as a model directory, with a Hugging Face directory in it."""
-        from ambert_tf.checkpoints.convert import ConversionSettings, convert_checkpoint
-        from ambert_tf.modeling.config import ModelConfig
-        from ambert_tf.modeling.pretraining_model import PretrainingModel
+        from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
+        from ambert_tf.models.config import ModelConfig
+        from ambert_tf.models.pretraining_model import PretrainingModel
         from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
         from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 

@@ -24,9 +24,9 @@ from common import chinese_corpora, corpus_text, lines_of, machine, write
 
 from ambert_tf.errors import run_main
 from ambert_tf.files import input_files
-from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
-from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("english_corpora", None, "English text files; without them, Chinese alone.")

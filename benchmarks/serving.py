@@ -30,27 +30,21 @@ from absl import flags, logging
 from common import machine
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.finetuning.classifiers import load_classifier, make_model
+from ambert_tf.finetuning.fine_tuned import FineTunedTask
+from ambert_tf.finetuning.form import Split
+from ambert_tf.finetuning.prediction import Predictor
+from ambert_tf.finetuning.result_files import probabilities_of
+from ambert_tf.finetuning.sequence_form import SequenceForm
+from ambert_tf.finetuning.span_form import SpanForm
+from ambert_tf.models.config import ModelConfig
 from ambert_tf.serving.export import export_saved_model
-from ambert_tf.serving.predictions import input_specs
-from ambert_tf.tasks.form import Split
-from ambert_tf.tasks.prediction import Predictor
+from ambert_tf.serving.served_predictions import input_specs
+from ambert_tf.tasks.declaration import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS
 from ambert_tf.tasks.readers import file_records, split_files
 from ambert_tf.tasks.registry import TASKS
-from ambert_tf.tasks.result_files import probabilities_of
-from ambert_tf.tasks.sequence_form import SequenceForm
-from ambert_tf.tasks.span_form import SpanForm
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
-from ambert_tf.training.classifiers import load_classifier, make_model
-from ambert_tf.training.fine_tuned import (
-    IDIOMS,
-    MARKED_SPANS,
-    MULTIPLE_CHOICE,
-    REGRESSION,
-    SPANS,
-    FineTunedTask,
-)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("parts", ["agreement", "fuzz", "requests", "throughput"], "What to run.")

@@ -13,17 +13,17 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from ambert_tf.checkpoints.convert import ConversionSettings, convert_checkpoint
+from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
-from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.finetuning.classifiers import make_model
+from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.tasks.readers import file_records
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_backbone
-from ambert_tf.training.classifiers import make_model
-from ambert_tf.training.fine_tuned import FineTunedTask
+from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("sentences", 512, "Sentences of the measurement of speed.")

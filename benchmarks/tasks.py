@@ -28,18 +28,17 @@ from absl import flags, logging
 from common import machine
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
-from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.finetuning.classification_settings import ClassificationSettings
+from ambert_tf.finetuning.fine_tuning import run_fine_tuning
+from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
+from ambert_tf.finetuning.span_settings import SpanSettings
 from ambert_tf.tasks import cmrc_metrics
-from ambert_tf.tasks.classification_settings import ClassificationSettings
-from ambert_tf.tasks.declaration import ReadOptions, Texts
-from ambert_tf.tasks.fine_tuning import run_fine_tuning
-from ambert_tf.tasks.fine_tuning_settings import FineTuningSettings
+from ambert_tf.tasks.declaration import SPANS, ReadOptions, Texts
 from ambert_tf.tasks.readers import file_records, split_files
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tasks.span_files import span_records
-from ambert_tf.tasks.span_settings import SpanSettings
-from ambert_tf.training.fine_tuned import SPANS
+from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
 
 
 @dataclasses.dataclass(frozen=True)

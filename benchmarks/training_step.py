@@ -28,9 +28,9 @@ from absl import flags
 from common import machine
 
 from ambert_tf.errors import run_main
-from ambert_tf.modeling.config import ModelConfig
-from ambert_tf.modeling.pretraining_model import PretrainingModel
-from ambert_tf.tasks.pretraining_objective import PretrainingObjective
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.loop import LoopSettings, TrainFunction
 from ambert_tf.training.optimizer import AdamW, WarmupLinearDecay

@@ -7,9 +7,9 @@ Needs KenLM's programs lmplz and count_ngrams, which `make setup` builds.
 
 from absl import flags
 
+from ambert_tf.corpus.corpus_flags import define_corpus_flags
 from ambert_tf.errors import run_main
-from ambert_tf.pretraining_data.build_phrases import PhraseOptions, build_phrases
-from ambert_tf.pretraining_data.corpus_flags import define_corpus_flags
+from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
 
 FLAGS = flags.FLAGS
 

@@ -6,9 +6,9 @@ python data/build_vocab.py --input_file='corpus/*.txt' --language=en --phrases_f
 
 from absl import flags
 
+from ambert_tf.corpus.corpus_flags import define_corpus_flags
 from ambert_tf.errors import run_main
-from ambert_tf.pretraining_data.build_vocab import VocabularyOptions, build_tokenizer
-from ambert_tf.pretraining_data.corpus_flags import define_corpus_flags
+from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
 
 FLAGS = flags.FLAGS
 

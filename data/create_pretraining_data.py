@@ -8,11 +8,11 @@ import dataclasses
 
 from absl import flags
 
+from ambert_tf.corpus.corpus_flags import define_corpus_flags
+from ambert_tf.corpus.sources import CorpusOptions
 from ambert_tf.errors import run_main
-from ambert_tf.pretraining_data.corpus_flags import define_corpus_flags
 from ambert_tf.pretraining_data.options import COMPRESSIONS, ERRORS, MASKINGS, CreateOptions
 from ambert_tf.pretraining_data.runners import RUNNERS, run
-from ambert_tf.pretraining_data.sources import CorpusOptions
 
 FLAGS = flags.FLAGS
 

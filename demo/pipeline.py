@@ -15,7 +15,7 @@ from report import write_report
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
-from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.models.config import ModelConfig
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Sentences of our own, in none of the texts.

@@ -5,8 +5,8 @@ import json
 import os
 import tempfile
 
-from ambert_tf.tasks.classification import run_classifier
-from ambert_tf.tasks.classification_settings import ClassificationSettings
+from ambert_tf.finetuning.classification import run_classifier
+from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.models.config import ModelConfig
 
 
 def small_config(model_type="ambert", **changes):

@@ -14,13 +14,12 @@ from absl import flags
 
 from ambert_tf.analysis.case_table import Case, Segmented, segmented_texts, shown_cases, table_format, write_table
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.tasks.declaration import SPLITS, Example
-from ambert_tf.tasks.prediction import Predictor
+from ambert_tf.finetuning.classifiers import load_classifier
+from ambert_tf.finetuning.prediction import Predictor
+from ambert_tf.finetuning.sequence_form import SequenceForm
+from ambert_tf.tasks.declaration import REGRESSION, SPANS, SPLITS, Example
 from ambert_tf.tasks.readers import file_records, find_data_dir, split_files
 from ambert_tf.tasks.registry import find_task
-from ambert_tf.tasks.sequence_form import SequenceForm
-from ambert_tf.training.classifiers import load_classifier
-from ambert_tf.training.fine_tuned import REGRESSION, SPANS
 
 BATCH_SIZE = 32
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.modeling.models import Backbone, build_model
+from ambert_tf.models.backbones import Backbone, build_model
 from ambert_tf.tokenization.model_inputs import GRAINS, build_model_inputs, pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import load_model_directory, restore_backbone

@@ -29,13 +29,13 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
+from ambert_tf.corpus.documents import Unit, divide, plan_without_reading
+from ambert_tf.corpus.sources import flag_of, source_size
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_remote, make_directory
-from ambert_tf.pretraining_data.corpus import Unit, divide, plan_without_reading
 from ambert_tf.pretraining_data.options import CreateOptions
 from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards
 from ambert_tf.pretraining_data.record_maker import RecordMaker, UnitRecords
-from ambert_tf.pretraining_data.sources import flag_of, source_size
 from ambert_tf.pretraining_data.spill import ALL_NUMBERS
 from ambert_tf.pretraining_data.stats import STATS_FILE, make_stats
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer

@@ -20,13 +20,13 @@ from typing import Any
 import tensorflow as tf
 from tqdm import tqdm
 
+from ambert_tf.corpus.documents import Unit, plan_units
+from ambert_tf.corpus.sources import flag_of, source_size
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
-from ambert_tf.pretraining_data.corpus import Unit, plan_units
 from ambert_tf.pretraining_data.options import CreateOptions
 from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards
 from ambert_tf.pretraining_data.record_maker import RecordMaker
-from ambert_tf.pretraining_data.sources import flag_of, source_size
 from ambert_tf.pretraining_data.spill import (
     ALL_NUMBERS,
     MERGE_FILES,

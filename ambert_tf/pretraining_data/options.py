@@ -5,11 +5,11 @@ import json
 import os
 from typing import Any
 
+from ambert_tf.corpus.sources import source_version
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.packing import PackingRule
 from ambert_tf.pretraining_data.record_maker import RecordMaker
-from ambert_tf.pretraining_data.sources import source_version
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 MASKINGS = ("static", "dynamic")

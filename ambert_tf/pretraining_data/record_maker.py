@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.pretraining_data.corpus import Documents, Unit, read_unit, split_documents
+from ambert_tf.corpus.documents import Documents, Unit, read_unit, split_documents
 from ambert_tf.pretraining_data.examples import NEXT_SENTENCE_FEATURE, Column, encode_examples
 from ambert_tf.pretraining_data.masking import MaskingRule, mask_sequences
 from ambert_tf.pretraining_data.packing import PackingRule, TokenizedUnit, keep_documents, pack

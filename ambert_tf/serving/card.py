@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
+from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.serving.check import Report
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import SERVING_DEFAULT
-from ambert_tf.training.fine_tuned import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, FineTunedTask
+from ambert_tf.tasks.declaration import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS
 
 OUTPUTS = {
     REGRESSION: "`score`, float32 [batch]",

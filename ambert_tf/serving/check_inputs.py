@@ -7,15 +7,9 @@ from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file
-from ambert_tf.serving.predictions import input_specs
-from ambert_tf.training.fine_tuned import (
-    CLASSIFICATION,
-    IDIOMS,
-    MULTIPLE_CHOICE,
-    REGRESSION,
-    SPANS,
-    FineTunedTask,
-)
+from ambert_tf.finetuning.fine_tuned import FineTunedTask
+from ambert_tf.serving.served_predictions import input_specs
+from ambert_tf.tasks.declaration import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS
 
 # The output of a form of tasks that a file may have the right values of.
 RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}

@@ -7,14 +7,14 @@ from absl import logging
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
-from ambert_tf.modeling.classification_model import INFERENCES
+from ambert_tf.finetuning.classifiers import Classifier, load_classifier
+from ambert_tf.models.classification_model import INFERENCES
 from ambert_tf.serving.card import model_card, read_scores
 from ambert_tf.serving.check import Report, check_saved_model
 from ambert_tf.serving.check_inputs import RIGHT_ANSWERS, Requests, built_in, read_requests
 from ambert_tf.serving.layout import Facts, write_warmup_requests
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
 from ambert_tf.serving.weights import WEIGHTS_DTYPES
-from ambert_tf.training.classifiers import Classifier, load_classifier
 
 
 def export_saved_model(

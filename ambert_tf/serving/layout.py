@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
-from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.finetuning.fine_tuned import FineTunedTask, task_from_dict
+from ambert_tf.models.config import ModelConfig
 from ambert_tf.serving.served_model import SERVING_DEFAULT
-from ambert_tf.training.fine_tuned import FineTunedTask, task_from_dict
 
 EXTRA_DIRECTORY = "assets.extra"
 FACTS_FILE = "ambert.json"

@@ -6,12 +6,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ambert_tf.modeling.models import Backbone
-from ambert_tf.serving.predictions import STRINGS, Outputs, Prediction, input_specs
+from ambert_tf.finetuning.fine_tuned import FineTunedTask
+from ambert_tf.models.backbones import Backbone
+from ambert_tf.serving.served_predictions import STRINGS, Outputs, Prediction, input_specs
 from ambert_tf.serving.weights import Weights
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.fine_tuned import FineTunedTask
 
 SERVING_DEFAULT = "serving_default"
 

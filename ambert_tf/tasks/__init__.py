@@ -1,1 +1,1 @@
-"""Pre-training and the fine-tuning tasks: readers, features, metrics and result files."""
+"""Declarations of the data sets, their readers, metrics and leaderboard formats."""

@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from ambert_tf.tasks.json_lines import Record, read_json_lines
-from ambert_tf.training.fine_tuned import CLASSIFICATION, PLAIN
+
+CLASSIFICATION = "classification"
+REGRESSION = "regression"
+MULTIPLE_CHOICE = "multiple_choice"
+SPANS = "spans"
+NO_AUGMENTATION = "none"
+# How the texts of an example become sequences, where that is more than one text or two side by side.
+PLAIN = "plain"
+MARKED_SPANS = "marked_spans"
+IDIOMS = "idioms"
 
 SPLITS = ("train", "dev", "test")
 # The flag that names another file for a split.

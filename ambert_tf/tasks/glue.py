@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ambert_tf.errors import InputError
 from ambert_tf.tasks.declaration import (
     FILE_FLAGS,
+    REGRESSION,
     Label,
     Leaderboard,
     Preset,
@@ -18,7 +19,6 @@ from ambert_tf.tasks.declaration import (
 )
 from ambert_tf.tasks.json_lines import Record, text_lines
 from ambert_tf.tasks.tables import glue_table
-from ambert_tf.training.fine_tuned import REGRESSION
 
 GLUE_PAGE = "https://gluebenchmark.com/tasks"
 GLUE_SOURCE = "google-research/bert, README: sentence and sentence-pair classification tasks"

@@ -6,9 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.declaration import FILE_FLAGS, SPLITS, Example, ReadOptions, Task, Texts
+from ambert_tf.tasks.declaration import (
+    FILE_FLAGS,
+    MULTIPLE_CHOICE,
+    REGRESSION,
+    SPLITS,
+    Example,
+    ReadOptions,
+    Task,
+    Texts,
+)
 from ambert_tf.tasks.json_lines import Record, shown
-from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, REGRESSION
 
 SHOWN_LABELS = 20
 # Where official downloads are looked for, below --data_dir's default.

@@ -4,10 +4,19 @@ import dataclasses
 
 from ambert_tf.tasks.choice_files import race_records
 from ambert_tf.tasks.choice_texts import question_and_choices
-from ambert_tf.tasks.declaration import Leaderboard, Preset, ReadOptions, Task, Texts, TfdsSource, files
+from ambert_tf.tasks.declaration import (
+    MULTIPLE_CHOICE,
+    SPANS,
+    Leaderboard,
+    Preset,
+    ReadOptions,
+    Task,
+    Texts,
+    TfdsSource,
+    files,
+)
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.span_files import span_records
-from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, SPANS
 
 SQUAD_PAGE = "https://rajpurkar.github.io/SQuAD-explorer/"
 SQUAD_README = "google-research/bert, README: SQuAD"

@@ -7,9 +7,8 @@ import numpy as np
 
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.tasks.choice_files import LETTERS
-from ambert_tf.tasks.declaration import Task
+from ambert_tf.tasks.declaration import CLASSIFICATION, MULTIPLE_CHOICE, SPANS, Task
 from ambert_tf.tasks.json_lines import Record
-from ambert_tf.training.fine_tuned import CLASSIFICATION, MULTIPLE_CHOICE, SPANS
 
 
 def has_split(task: Task, split: str) -> bool:

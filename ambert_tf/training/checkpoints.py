@@ -17,7 +17,7 @@ from absl import logging
 
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import make_directory
-from ambert_tf.modeling.config import ModelConfig
+from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 CONFIG_FILE = "config.json"

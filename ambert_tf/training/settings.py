@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.modeling.config import MODEL_TYPES
+from ambert_tf.models.config import MODEL_TYPES
 
 OPTIMIZERS = ("adamw", "lamb")
 

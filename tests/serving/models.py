@@ -6,9 +6,10 @@ import tempfile
 
 import tensorflow as tf
 
+from ambert_tf.finetuning.classifiers import make_model
+from ambert_tf.finetuning.fine_tuned import FineTunedTask
+from ambert_tf.tasks.declaration import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
-from ambert_tf.training.classifiers import make_model
-from ambert_tf.training.fine_tuned import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS, FineTunedTask
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 

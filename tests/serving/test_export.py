@@ -7,10 +7,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from ambert_tf.errors import InputError
+from ambert_tf.finetuning.classification import run_classifier
+from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from ambert_tf.serving.check import ask_saved_model
 from ambert_tf.serving.export import export_saved_model
-from ambert_tf.tasks.classification import run_classifier
-from ambert_tf.tasks.classification_settings import ClassificationSettings
 from tests.classifiers import RECORDS, fine_tune, fine_tuned, write_json_lines
 from tests.serving.models import model_directory
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ambert_tf.finetuning.classifiers import load_classifier
+from ambert_tf.finetuning.prediction import Predictor
+from ambert_tf.finetuning.span_examples import SpanExample, Windows
+from ambert_tf.finetuning.span_prediction import find_answers
+from ambert_tf.finetuning.tokenized import tokenize_examples
 from ambert_tf.serving.served_model import ServedModel
 from ambert_tf.tasks.choice_texts import idioms_in_blank, question_and_choices
 from ambert_tf.tasks.declaration import Example, ReadOptions, Texts
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.marked_spans import text_with_marks
-from ambert_tf.tasks.prediction import Predictor
-from ambert_tf.tasks.span_examples import SpanExample, Windows
-from ambert_tf.tasks.span_prediction import find_answers
-from ambert_tf.tasks.tokenized import tokenize_examples
-from ambert_tf.training.classifiers import load_classifier
 from tests.serving.models import model_directory
 from tests.tokenizers import chinese_tokenizer
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import ambert_tf
 from ambert_tf.errors import InputError
-from ambert_tf.modeling.models import build_model
+from ambert_tf.models.backbones import build_model
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 from tests.serving.models import config_of, model_directory

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.span_examples import read_questions
+from ambert_tf.finetuning.span_examples import read_questions
 from ambert_tf.tasks.span_files import span_records
 
 CONTEXT = "南京市长江大桥在南京"

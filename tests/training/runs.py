@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.modeling.pretraining_model import PretrainingModel
-from ambert_tf.tasks.pretraining_objective import PretrainingObjective
+from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.checkpoints import Checkpoints
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.distribution import make_strategy

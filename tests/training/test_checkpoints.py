@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.modeling.models import build_model
-from ambert_tf.modeling.pretraining_model import PretrainingModel
+from ambert_tf.models.backbones import build_model
+from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.training.checkpoints import (
     Checkpoints,
     checkpoint_prefix,

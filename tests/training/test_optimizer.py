@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ambert_tf.modeling.pretraining_model import PretrainingModel
+from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.precision import LossScale
 from tests.small_models import small_config

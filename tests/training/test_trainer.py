@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.modeling.pretraining_model import PretrainingModel
-from ambert_tf.tasks.pretraining_objective import PretrainingObjective
+from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.lamb import Lamb
 from ambert_tf.training.optimizer import AdamW
 from ambert_tf.training.settings import TrainingSettings

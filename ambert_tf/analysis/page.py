@@ -1,0 +1,247 @@
+"""A page in the browser to try a model: text in; prediction, both tokenizations and attention out.
+
+    python -m ambert_tf.analysis.page --saved_model=exported        an export of export_saved_model.py
+    python -m ambert_tf.analysis.page --model_dir=classifier        a model directory
+
+Serves http://127.0.0.1:7860 until it is stopped. Needs Gradio: pip install gradio.
+"""
+
+import functools
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+import ambert_tf
+from ambert_tf.analysis.attention_maps import MEAN, AttentionMap, parse_head
+from ambert_tf.analysis.attention_page import HEAT_STYLE, heat_table
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.serving.served_model import SERVING_DEFAULT
+from ambert_tf.serving.text_model import TextModel, Tokenization
+
+CHOICES = "choices"
+# Tokens of a map that are shown: more are too small to read.
+SHOWN_TOKENS = 64
+STYLE = HEAT_STYLE + """
+.tokens { border-collapse: collapse; margin-bottom: .8em; }
+.tokens td { border: 1px solid #bbb; text-align: center; padding: .1em .5em; }
+.tokens tr.coarse td { background: rgba(8,69,148,.12); }
+.tokens th { text-align: right; padding-right: .6em; font-weight: 600; border: 0 !important; }
+.scroll { overflow-x: auto; }
+"""
+
+
+def token_table(tokens: Tokenization) -> str:
+    """Returns both tokenizations as an HTML table, each coarse token over the fine tokens it holds."""
+    held = [0] * len(tokens.coarse)
+    for coarse in tokens.fine_to_coarse:
+        held[coarse] += 1
+    upper = "".join(
+        f'<td colspan="{count}">{html.escape(token)}</td>' for token, count in zip(tokens.coarse, held, strict=True)
+    )
+    lower = "".join(f"<td>{html.escape(token)}</td>" for token in tokens.fine)
+    return (
+        f'<div class="scroll"><table class="tokens"><tr class="coarse"><th>coarse</th>{upper}</tr>'
+        f'<tr class="fine"><th>fine</th>{lower}</tr></table></div>'
+    )
+
+
+def text_maps(model: TextModel, texts: Sequence[str]) -> list[AttentionMap]:
+    """Returns the attention maps of a text or a pair of texts.
+
+    Args:
+      model: the model.
+      texts: one or two.
+
+    Raises:
+      InputError: the pair is longer than what the model reads, so that one cannot say which tokens were left out.
+    """
+    found = model.attention(*([text] for text in texts))
+    first, *others = model.tokenize(texts)
+    parts = [first, *(other for other in others if other.fine)]  # an empty second text has no [SEP] of its own
+    framed, maps = {}, []
+    for grain in model.grains:
+        lengths = [getattr(part, grain) for part in parts]
+        framed[grain] = ["[CLS]", *(token for tokens in lengths for token in (*tokens, "[SEP]"))]
+    if "joint" in found:
+        weights = found["joint"][0]
+        kept = _cut(framed["fine"] + framed["coarse"], weights.shape[-1], exact=True)
+        return [AttentionMap("model", "fine + coarse", kept, len(framed["fine"]), weights)]
+    for grain, (weights,) in found.items():
+        kept = _cut(framed[grain], weights.shape[-1], exact=len(parts) > 1)
+        maps.append(AttentionMap("model", grain, kept, len(kept) if grain == "fine" else 0, weights))
+    return maps
+
+
+def _cut(tokens: list[str], length: int, exact: bool) -> list[str]:
+    if len(tokens) > length and exact:
+        raise InputError("the text is longer than what the model reads; shorten it to see its attention")
+    return tokens if len(tokens) <= length else [*tokens[: length - 1], "[SEP]"]
+
+
+def _first_tokens(one: AttentionMap) -> AttentionMap:
+    return one._replace(
+        tokens=one.tokens[:SHOWN_TOKENS], weights=one.weights[:, :, :SHOWN_TOKENS, :SHOWN_TOKENS]
+    )
+
+
+def described(prediction: dict[str, Any]) -> str:
+    """Returns a prediction as HTML: the answer, and the probabilities as bars."""
+    shares = prediction.get("probabilities", {})
+    if not isinstance(shares, dict):
+        shares = {f"choice {index}": share for index, share in enumerate(shares)}
+    facts = {name: value for name, value in prediction.items() if name != "probabilities"}
+    lines = [
+        f'<p><b>{html.escape(name)}</b>: <span class="{html.escape(name)}">'
+        f"{html.escape(f'{value:.4f}' if isinstance(value, float) else str(value))}</span></p>"
+        for name, value in facts.items()
+    ]
+    for name, share in sorted(shares.items(), key=lambda item: -item[1])[:10]:
+        bar = f'<span style="display:inline-block;height:.8em;width:{12 * share:.2f}em;background:#08459a"></span>'
+        lines.append(f"<div>{bar} {html.escape(name)} {share:.3f}</div>")
+    return "".join(lines)
+
+
+class Page:
+    """What the page computes, without the page.
+
+    Args:
+      model: whose answers to show; one that was only pre-trained shows tokens and attention.
+    """
+
+    def __init__(self, model: TextModel) -> None:
+        self.model = model
+        self.predicts = SERVING_DEFAULT in model.facts.signatures
+        self.input_names: tuple[str, ...] = model.input_names if self.predicts else ("text",)
+        # The sequences are made of the first two texts; candidates and places of spans are no sequences of their own.
+        two = len(model.facts.signatures["attention"]) > 1
+        texts = [name for name in self.input_names if name != CHOICES and not name.startswith("span")]
+        self.text_names = tuple(texts[: 2 if two else 1])
+        self._maps = functools.lru_cache(maxsize=8)(lambda texts: text_maps(model, texts))
+
+    def _texts(self, values: Sequence[Any]) -> tuple[str, ...]:
+        given = dict(zip(self.input_names, values, strict=True))
+        return tuple(given[name] or "" for name in self.text_names)
+
+    def answer(self, *values: Any) -> str:
+        """Returns the prediction as HTML; `values` are one for each of `input_names`, choices one a line."""
+        if not self.predicts:
+            return "<p>This model was pre-trained only: it has no task to predict.</p>"
+        columns: list[list[Any]] = []
+        for name, value in zip(self.input_names, values, strict=True):
+            if name == CHOICES:
+                columns.append([[line for line in (value or "").split("\n") if line.strip()]])
+            else:
+                columns.append([int(value or 0) if name.endswith("_index") else value or ""])
+        return described(self.model.predict(*columns)[0])
+
+    def tokens(self, *values: Any) -> str:
+        """Returns both tokenizations of each text as HTML."""
+        return "".join(token_table(tokens) for tokens in self.model.tokenize(self._texts(values)))
+
+    def attention(self, layer: int, head: str, *values: Any) -> str:
+        """Returns the maps of a layer and a head, or the mean of the heads, as HTML."""
+        try:
+            tables = [
+                heat_table(_first_tokens(one), int(layer), parse_head(head)) for one in self._maps(self._texts(values))
+            ]
+        except InputError as error:
+            return f"<p>{html.escape(str(error))}</p>"
+        return f'<div class="scroll heat-maps">{"".join(tables)}</div>'
+
+
+def build_page(model: TextModel, title: str) -> Any:
+    """Returns the page, a `gradio.Blocks`; its functions are also an API, `/predict` and `/attention`.
+
+    Args:
+      model: the model.
+      title: what it is called.
+
+    Raises:
+      InputError: Gradio is not installed.
+    """
+    try:
+        import gradio
+    except ImportError:
+        raise InputError("gradio is missing: pip install 'gradio>=6,<7'") from None
+    page, config = Page(model), model.facts.config
+    heads = [MEAN, *map(str, range(1, config.num_attention_heads + 1))]
+    task = model.facts.task
+    with gradio.Blocks(title=f"AMBERT: {title}", analytics_enabled=False) as blocks:
+        what = f"task {task.task_name}" if task else "pre-trained"
+        gradio.Markdown(f"# {title}\n{config.model_type}, {what}, {config.num_hidden_layers} layers")
+        boxes = [_box(gradio, name) for name in page.input_names]
+        button = gradio.Button("Predict", variant="primary", elem_id="predict")
+        answer = gradio.HTML(elem_id="prediction")
+        gradio.Markdown("### Tokens")
+        tokens = gradio.HTML(elem_id="tokens")
+        gradio.Markdown("### Attention\nA row is the token that attends, a column the token attended to.")
+        with gradio.Row():
+            layer = gradio.Dropdown(
+                list(range(1, config.num_hidden_layers + 1)), value=1, label="Layer", elem_id="layer", interactive=True
+            )
+            head = gradio.Dropdown(heads, value=MEAN, label="Head", elem_id="head", interactive=True)
+        maps = gradio.HTML(elem_id="attention")
+
+        def predict(layer: int, head: str, *values: Any) -> tuple[str, str, str]:
+            return page.answer(*values), page.tokens(*values), page.attention(layer, head, *values)
+
+        every = [layer, head, *boxes]
+        submits = [button.click, *(box.submit for box in boxes if box.lines == 1)]
+        for number, event in enumerate(submits):
+            event(predict, every, [answer, tokens, maps], api_name="predict" if number == 0 else None)
+        for number, control in enumerate((layer, head)):
+            control.change(page.attention, every, maps, api_name="attention" if number == 0 else None)
+    return blocks
+
+
+def _box(gradio: Any, name: str) -> Any:
+    if name.endswith("_index"):
+        return gradio.Textbox(label=name, value="0", lines=1, elem_id=name)
+    lines = {CHOICES: 4, "context": 5}.get(name, 1)
+    label = f"{name}, one a line" if name == CHOICES else name
+    return gradio.Textbox(label=label, lines=lines, elem_id=name, max_lines=max(lines, 5) if lines > 1 else 1)
+
+
+def launch(blocks: Any, host: str, port: int, wait: bool = True) -> str:
+    """Serves the page; returns its address. `wait` until it is stopped.
+
+    Args:
+      blocks: of `build_page`.
+      host: the address to listen at; 0.0.0.0 for all.
+      port: to listen at; 0 for a free one.
+      wait: False to return at once.
+
+    Raises:
+      InputError: the port is taken.
+    """
+    try:
+        _, address, _ = blocks.launch(
+            server_name=host, server_port=port or None, css=STYLE, quiet=True, prevent_thread_lock=not wait,
+            footer_links=["api"], inbrowser=False, share=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise InputError(f"--port={port}: {error}") from None
+    return address
+
+
+def main(argv: Sequence[str]) -> None:
+    """Serves the page."""
+    del argv
+    values = flags.FLAGS
+    if bool(values.saved_model) == bool(values.model_dir):
+        raise InputError("give either --saved_model, an export, or --model_dir, an --output_dir of training")
+    path = values.saved_model or values.model_dir
+    blocks = build_page(ambert_tf.load(path), values.title or path)
+    print(f"http://{values.host}:{values.port}", flush=True)
+    launch(blocks, values.host, values.port)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("saved_model", "", "An export of export_saved_model.py.")
+    flags.DEFINE_string("model_dir", "", "A model directory, instead.")
+    flags.DEFINE_string("title", "", "The page's title; by default the directory.")
+    flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0 to be seen by other machines.")
+    flags.DEFINE_integer("port", 7860, "The port to listen at.", lower_bound=1, upper_bound=65535)
+    run_main(main)

@@ -1,0 +1,141 @@
+"""Checkpoints of google-research/bert: TensorFlow 1 variables, `bert_config.json` and `vocab.txt`."""
+
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from ambert_tf.conversion.bert import Bert, check_vocab, collect_weights, is_cased
+from ambert_tf.conversion.parameters import Parameter, bert_parameters
+from ambert_tf.errors import InputError, one_line
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.tokenization.vocabulary import read_vocabulary, write_vocabulary
+from ambert_tf.training.checkpoints import READ_ERRORS
+
+CHECKPOINT_NAME = "bert_model.ckpt"
+CONFIG_NAME = "bert_config.json"
+VOCAB_NAME = "vocab.txt"
+# google-research/bert's modeling.py has no other epsilon.
+LAYER_NORM_EPS = 1e-12
+ACTIVATIONS = ("gelu", "relu")
+_CONFIG_KEYS = (
+    "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range",
+    "intermediate_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers", "type_vocab_size",
+    "vocab_size",
+)  # fmt: skip
+
+
+def google_prefix(path: str) -> str | None:
+    """Returns the checkpoint that a path stands for: a prefix, or a directory with a `bert_model.ckpt`.
+
+    Returns:
+      The prefix; None if what is there is no checkpoint of Google's BERT.
+    """
+    prefix = os.path.join(path, CHECKPOINT_NAME) if os.path.isdir(path) else path.removesuffix(".index")
+    if not os.path.isfile(prefix + ".index"):
+        return None
+    try:
+        names = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    except READ_ERRORS:
+        return None
+    return prefix if any(name.startswith("bert/embeddings/") for name in names) else None
+
+
+def read_google_bert(
+    path: str,
+    config_file: str | None = None,
+    vocab_file: str | None = None,
+    do_lower_case: bool | None = None,
+    flag: str = "input",
+    needs_vocab: bool = True,
+) -> Bert:
+    """Reads a checkpoint of Google's BERT; the optimizer's slots and the step are passed over.
+
+    `gelu` is read as the exact function, as Hugging Face reads it; Google's later code computes its tanh form.
+
+    Args:
+      path: the prefix, such as `chinese_L-12_H-768_A-12/bert_model.ckpt`, or its directory.
+      config_file: `bert_config.json` beside the checkpoint by default.
+      vocab_file: `vocab.txt` beside the checkpoint by default.
+      do_lower_case: whether the model is uncased; told from the vocabulary by default.
+      flag: the flag that names it, for errors.
+      needs_vocab: whether a missing vocabulary is an error.
+
+    Raises:
+      InputError: a file or tensor is missing, or the parts do not fit each other.
+    """
+    prefix = os.path.join(path, CHECKPOINT_NAME) if os.path.isdir(path) else path.removesuffix(".index")
+    if not os.path.isfile(prefix + ".index"):
+        raise InputError(
+            f"--{flag}={path}: there is no {prefix}.index; name a checkpoint of Google's BERT without its ending, "
+            f"such as DIR/{CHECKPOINT_NAME}, or its directory"
+        )
+    directory = os.path.dirname(prefix)
+    config_file = config_file or os.path.join(directory, CONFIG_NAME)
+    if not os.path.exists(config_file):
+        raise InputError(f"{config_file}: no such file; a checkpoint of Google's BERT needs its configuration")
+    config = ModelConfig.from_file(config_file, "bert_config_file", model_type="bert_fine", coarse_vocab_size=0)
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        names = reader.get_variable_to_shape_map()
+
+        def find(parameter: Parameter) -> np.ndarray | None:
+            return parameter.to_google(reader.get_tensor(parameter.google)) if parameter.google in names else None
+
+        weights = collect_weights(config, find, lambda parameter: parameter.google, prefix)
+    except READ_ERRORS as error:
+        raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
+    known = {parameter.google for parameter in bert_parameters(config)}
+    others = sorted(
+        name for name in names if name not in known and not name.endswith(("/adam_m", "/adam_v")) and "step" not in name
+    )
+    if others:
+        logging.warning("%s: %d other tensors are left out, the first is %s", prefix, len(others), others[0])
+    vocab_file = vocab_file or os.path.join(directory, VOCAB_NAME)
+    vocab = None
+    if needs_vocab or os.path.exists(vocab_file):
+        vocab = read_vocabulary(vocab_file, "vocab_file")
+        do_lower_case = not is_cased(vocab) if do_lower_case is None else do_lower_case
+    bert = Bert(config, weights, vocab, do_lower_case is not False, prefix)
+    if vocab is not None:
+        check_vocab(bert, vocab, vocab_file)
+    return bert
+
+
+def check_fits_google(bert: Bert) -> None:
+    """Checks that Google's code can run a model.
+
+    Raises:
+      InputError: its configuration says what `bert_config.json` has no word for.
+    """
+    if bert.config.layer_norm_eps != LAYER_NORM_EPS:
+        raise InputError(
+            f"{bert.source}: layer_norm_eps is {bert.config.layer_norm_eps:g}, but Google's BERT has "
+            f"{LAYER_NORM_EPS:g} and no setting for it; use --to_format=huggingface"
+        )
+    if bert.config.hidden_act not in ACTIVATIONS:
+        raise InputError(
+            f"{bert.source}: hidden_act is {bert.config.hidden_act}, but Google's BERT knows {', '.join(ACTIVATIONS)} "
+            "only; use --to_format=huggingface"
+        )
+
+
+def write_google_bert(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME) -> None:
+    """Writes `bert_model.ckpt`, `bert_config.json` and `vocab.txt` into a directory that exists."""
+    check_fits_google(bert)
+    present = [parameter for parameter in bert_parameters(bert.config) if parameter.path in bert.weights]
+    # The operation behind TensorFlow 1's Saver: names as given, no object graph.
+    tf.raw_ops.SaveV2(
+        prefix=os.path.join(directory, CHECKPOINT_NAME),
+        tensor_names=[parameter.google for parameter in present],
+        shape_and_slices=[""] * len(present),
+        tensors=[parameter.to_google(bert.weights[parameter.path]) for parameter in present],
+    )
+    values = bert.config.to_dict()
+    with open(os.path.join(directory, CONFIG_NAME), "w", encoding="utf-8") as file:
+        json.dump({key: values[key] for key in _CONFIG_KEYS}, file, indent=2)
+        file.write("\n")
+    if bert.vocab is not None:
+        write_vocabulary(bert.vocab, os.path.join(directory, vocab_name))

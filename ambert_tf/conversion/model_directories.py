@@ -1,0 +1,180 @@
+"""Model directories of this project: a BERT taken out of one, and one started from a BERT."""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+from absl import logging
+
+from ambert_tf.conversion.bert import Bert, collect_weights
+from ambert_tf.conversion.parameters import MASKED_LM, NEXT_SENTENCE, POOLER, Parameter
+from ambert_tf.conversion.warm_start import Composition, composition
+from ambert_tf.errors import InputError
+from ambert_tf.models.backbones import build_model
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.tokenization.phrases import phrases_content
+from ambert_tf.tokenization.segmenter import build_segmenter
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import (
+    Checkpoints,
+    load_model_directory,
+    prepare_model_directory,
+    variable_reader,
+)
+
+# A vocabulary with more than this share of Chinese characters is of a model for Chinese.
+CHINESE_SHARE = 0.2
+_COARSE_TABLE = "backbone/embeddings/coarse_token_embeddings"
+_COARSE_BIAS = "masked_lm_head/coarse_output_bias"
+
+
+def read_ambert(path: str, grain: str = "fine", flag: str = "input") -> Bert:
+    """Takes the BERT of one grain out of a model directory: of an AMBERT the fine one is AMBERT-Single.
+
+    Args:
+      path: a model directory.
+      grain: `fine` or `coarse`; the vocabulary is the grain's.
+      flag: the flag that names it, for errors.
+
+    Raises:
+      InputError: it is no model directory, or its model has no encoder for this grain alone.
+    """
+    directory = load_model_directory(path, flag)
+    config = directory.config
+    if config.model_type == "ambert_hybrid":
+        raise InputError(f"--{flag}={path}: an ambert_hybrid reads both grains as one sequence and holds no BERT")
+    if grain not in config.grains:
+        raise InputError(f"--grain={grain}: --{flag}={path} is a {config.model_type}, which has no {grain} grain")
+    single = dataclasses.replace(
+        config, model_type="bert_fine", vocab_size=config.grain_vocab_size(grain), coarse_vocab_size=0
+    )
+    read = variable_reader(directory.checkpoint)
+
+    def saved_path(parameter: Parameter) -> str:
+        saved = re.sub(r"\bfine_(?=token_embeddings|output_bias)", f"{grain}_", parameter.path)
+        if config.model_type == "ambert_combo":
+            saved = re.sub(r"^backbone/", f"backbone/{grain}_bert/", saved)
+            saved = re.sub(r"^masked_lm_head/", f"{grain}_masked_lm_head/", saved)
+        return saved
+
+    weights = collect_weights(single, lambda parameter: read(saved_path(parameter)), saved_path, directory.checkpoint)
+    tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
+    vocab = tokenizer.fine_vocab if grain == "fine" else tokenizer.coarse_vocab
+    return Bert(single, weights, vocab, tokenizer.do_lower_case, path)
+
+
+def read_ambert_tokenizer(path: str, flag: str = "input") -> MultiGrainedTokenizer:
+    """Loads the tokenizer of a model directory."""
+    return MultiGrainedTokenizer.load(load_model_directory(path, flag).tokenizer_directory)
+
+
+def own_tokenizer(bert: Bert) -> MultiGrainedTokenizer:
+    """Makes a tokenizer of a BERT's vocabulary alone: its coarse tokens are the fine ones."""
+    assert bert.vocab is not None
+    characters = {token for token in bert.vocab if len(token) == 1 and "\u4e00" <= token <= "\u9fff"}
+    chinese = len(characters) > CHINESE_SHARE * len(bert.vocab)
+    return MultiGrainedTokenizer(
+        language="zh" if chinese else "en",
+        fine_vocab=bert.vocab,
+        coarse_vocab=bert.vocab,
+        language_file=build_segmenter(dict.fromkeys(sorted(characters), 1)) if chinese else phrases_content([]),
+        do_lower_case=bert.do_lower_case,
+    )
+
+
+def check_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) -> None:
+    """Checks that a tokenizer's fine tokens are those that a BERT was trained with.
+
+    Args:
+      bert: the BERT.
+      tokenizer: to check.
+      where: the tokenizer, for errors.
+
+    Raises:
+      InputError: they are not.
+    """
+    vocab = bert.vocab
+    if tokenizer.fine_vocab_size != bert.config.vocab_size:
+        raise InputError(
+            f"{where}: has {tokenizer.fine_vocab_size} fine tokens, but {bert.source} has {bert.config.vocab_size}; "
+            "make it with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
+        )
+    if vocab is None:
+        return
+    for number, (ours, theirs) in enumerate(zip(tokenizer.fine_vocab, vocab, strict=True), 1):
+        if ours != theirs:
+            raise InputError(
+                f"{where}: fine token {number} is {ours!r}, but {theirs!r} in the vocabulary of {bert.source}; make it "
+                "with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
+            )
+    if tokenizer.do_lower_case != bert.do_lower_case:
+        kinds = {True: "uncased", False: "cased"}
+        raise InputError(
+            f"{where}: is {kinds[tokenizer.do_lower_case]}, but {bert.source} is {kinds[bert.do_lower_case]}; say "
+            f"--do_lower_case={str(tokenizer.do_lower_case).lower()} if the tokenizer is right"
+        )
+
+
+def started_config(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer) -> ModelConfig:
+    """Returns the configuration of a model that starts from a BERT."""
+    coarse_size = 0 if model_type == "bert_fine" else tokenizer.coarse_vocab_size
+    return dataclasses.replace(bert.config, model_type=model_type, coarse_vocab_size=coarse_size)
+
+
+def write_ambert(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer, directory: str) -> None:
+    """Writes a model directory whose weights start from a BERT's.
+
+    Every encoder starts as the BERT's; coarse embeddings and output biases start as the means of the fine pieces'.
+
+    Args:
+      bert: where to start.
+      model_type: one of the five.
+      tokenizer: its fine vocabulary is the BERT's, see `check_tokenizer`.
+      directory: the model directory, not there yet.
+    """
+    config = started_config(bert, model_type, tokenizer)
+    prepare_model_directory(directory, config, tokenizer)
+    if bert.has(MASKED_LM):
+        model: keras.Model = PretrainingModel(config, next_sentence=bert.has(NEXT_SENTENCE), dtype="float32")
+    else:
+        model = build_model(config, dtype="float32")
+        if bert.has(NEXT_SENTENCE):
+            logging.warning("%s: its next-sentence head is left out, for it has no masked-LM head", bert.source)
+    start_variables(model.variables, bert, tokenizer)
+    Checkpoints(directory, model, {}).save(0)
+
+
+def start_variables(variables: Iterable[keras.Variable], bert: Bert, tokenizer: MultiGrainedTokenizer) -> None:
+    """Gives a model's variables a BERT's values; those it has none for, such as a new head's, stay as they are.
+
+    Raises:
+      InputError: a variable has another shape.
+    """
+    pieces: Composition | None = None
+    for variable in variables:
+        path = _bert_path(variable.path)
+        fine_path = path.replace("coarse_", "fine_") if path in (_COARSE_TABLE, _COARSE_BIAS) else path
+        value = bert.weights.get(fine_path)
+        if value is None:
+            if path.startswith("backbone/"):
+                logging.warning("%s: has no %s; that of the model keeps its new weights", bert.source, POOLER)
+            continue
+        if fine_path != path:
+            pieces = pieces or composition(tokenizer)
+            value = pieces.means(value)
+        if value.shape != tuple(variable.shape):
+            raise InputError(
+                f"{bert.source}: {variable.path} has shape {value.shape} there and {tuple(variable.shape)} by the "
+                "model's configuration; use the checkpoint's own configuration"
+            )
+        variable.assign(np.asarray(value))
+
+
+def _bert_path(path: str) -> str:
+    """Returns the path in a single BERT of a variable of any of the five models; coarse tables keep their name."""
+    path = re.sub(r"^backbone/(fine|coarse)_bert/", "backbone/", path)
+    path = re.sub(r"^(fine|coarse)_masked_lm_head/", "masked_lm_head/", path)
+    return re.sub(r"/(fine|coarse)_position_embeddings$", "/position_embeddings", path)

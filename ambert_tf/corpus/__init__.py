@@ -1,0 +1,1 @@
+"""Corpora as users have them, files and TensorFlow Datasets, to documents of sentences."""

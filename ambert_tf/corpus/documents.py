@@ -1,0 +1,285 @@
+"""Corpora to units of work: a unit is some megabyte of whole documents, the same whoever reads it.
+
+Corpora are BERT's: UTF-8, one sentence a line, an empty line between documents; in files or what else
+`sources` knows. The end of a file ends its last document. A byte order mark and CRLF are tolerated; a line of
+nothing but white space counts as empty.
+
+A file is divided into windows of `UNIT_BYTES`; unit k holds the documents that start in window k, so that a
+worker finds its unit without reading the file up to there. A document that fills a whole window is cut at the
+window's first line, so that memory stays bounded; a line that fills one is cut too. Consecutive small files
+share a unit.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from ambert_tf.corpus.sources import Readable, flag_of, is_stream, open_source, source_size
+from ambert_tf.errors import InputError
+from ambert_tf.files import open_input
+
+UNIT_BYTES = 1 << 20
+
+# White space as str.strip() has it, in UTF-8.
+_SPACE = (
+    rb"(?:[\t\x0b\x0c\r\x1c-\x1f ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]"
+    rb"|\xe2\x81\x9f|\xe3\x80\x80)"
+)
+_BLANK = re.compile(_SPACE + rb"+")
+_BLANK_LINES = re.compile(rb"\n(?:" + _SPACE + rb"*\n)+")
+# An empty line right before a window is looked for in this many bytes.
+_CONTEXT_BYTES = 4096
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A piece of a file.
+
+    Attributes:
+      name: the file.
+      offset: where the piece begins, in bytes of the (unpacked) file.
+      content: the piece.
+      within_document: it begins in the middle of a document, which was cut.
+    """
+
+    name: str
+    offset: int
+    content: bytes
+    within_document: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """A unit of work; (`file`, `window`) is its identity in a list of files.
+
+    Attributes:
+      file: the number of its (first) file.
+      window: the number of its window in the file.
+      names: its file; or several small files that belong to it as wholes.
+      size_bytes: how much of the input it stands for, for progress.
+      text: its text where that was read already (a stream can be read from its beginning only).
+    """
+
+    file: int
+    window: int
+    names: tuple[str, ...]
+    size_bytes: int
+    text: Text | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Documents:
+    """The documents of a unit.
+
+    Attributes:
+      sentences: the lines that are not empty, over all documents.
+      splits: [documents + 1]; document d holds sentences[splits[d]:splits[d + 1]].
+      texts: what they came from, to name a place.
+      lines_replaced: lines that were not UTF-8.
+      documents_cut: documents that begin in another unit.
+    """
+
+    sentences: list[bytes]
+    splits: list[int]
+    lines_replaced: int
+    documents_cut: int
+    size_bytes: int
+
+
+def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
+    """Yields the units of a list of files in order; streams are read meanwhile.
+
+    Raises:
+      InputError: a stream is damaged.
+    """
+    for unit in plan_without_reading(files, unit_bytes):
+        yield from divide(unit, unit_bytes)
+
+
+def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
+    """Yields the units of a list of files in order, where a stream is one unit, which `divide` divides."""
+    small: list[tuple[int, str, int]] = []
+
+    def take_small() -> Iterator[Unit]:
+        if small:
+            yield Unit(small[0][0], 0, tuple(name for _, name, _ in small), sum(size for _, _, size in small))
+            small.clear()
+
+    for number, name in enumerate(files):
+        size = source_size(name)
+        if is_stream(name):
+            yield from take_small()
+            yield Unit(number, 0, (name,), size)
+        elif size <= unit_bytes:
+            if sum(other for _, _, other in small) + size > unit_bytes:
+                yield from take_small()
+            small.append((number, name, size))
+        else:
+            yield from take_small()
+            for window in range(-(-size // unit_bytes)):
+                yield Unit(number, window, (name,), min(unit_bytes, size - window * unit_bytes))
+    yield from take_small()
+
+
+def divide(unit: Unit, unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
+    """Yields the units of a stream, which have their text then; another unit is yielded as it is.
+
+    Raises:
+      InputError: the stream is damaged.
+    """
+    if unit.text is None and is_stream(unit.names[0]):
+        yield from _stream_units(unit.file, unit.names[0], unit_bytes)
+    else:
+        yield unit
+
+
+def _stream_units(number: int, name: str, unit_bytes: int) -> Iterator[Unit]:
+    with open_source(name) as (stream, consumed):
+        before = 0
+        for window, text in _cut(name, _windows(stream, unit_bytes, 0), b"", unit_bytes):
+            yield Unit(number, window, (name,), consumed() - before, text)
+            before = consumed()
+
+
+def read_unit(unit: Unit, unit_bytes: int = UNIT_BYTES) -> list[Text]:
+    """Returns the texts of a unit; several where it holds several files."""
+    if unit.text is not None:
+        return [unit.text]
+    if len(unit.names) > 1:
+        return [_read_file(name) for name in unit.names]
+    name = unit.names[0]
+    with open_input(name) as stream:
+        start = unit.window * unit_bytes
+        stream.seek(max(0, start - _CONTEXT_BYTES))
+        context = stream.read(start - stream.tell())
+        windows = _windows(stream, unit_bytes, unit.window)
+        for window, text in _cut(name, windows, context, unit_bytes):
+            return [text] if window == unit.window else []
+    return []
+
+
+def _read_file(name: str) -> Text:
+    with open_input(name) as stream:
+        return Text(name, 0, stream.read())
+
+
+def _windows(stream: Readable, unit_bytes: int, first: int) -> Iterator[tuple[int, bytes]]:
+    window = first
+    while content := stream.read(unit_bytes):
+        yield window, content
+        window += 1
+
+
+def _cut(
+    name: str, windows: Iterable[tuple[int, bytes]], context: bytes, unit_bytes: int
+) -> Iterator[tuple[int, Text]]:
+    """Yields (window, text) for each window in which a unit begins."""
+    pieces: list[bytes] = []
+    begun: tuple[int, int, bool] | None = None
+    for window, content in windows:
+        start, within = (0, False) if window == 0 else _window_start(context, content, unit_bytes)
+        if start is not None:
+            if begun is not None:
+                yield begun[0], Text(name, begun[1], b"".join([*pieces, content[:start]]), begun[2])
+            begun = window, window * unit_bytes + start, within
+            pieces = [content[start:]]
+        else:
+            pieces.append(content)
+        context = content[-_CONTEXT_BYTES:]
+    if begun is not None:
+        yield begun[0], Text(name, begun[1], b"".join(pieces), begun[2])
+
+
+def _window_start(context: bytes, content: bytes, unit_bytes: int) -> tuple[int | None, bool]:
+    """Returns where in a window its unit begins, if one does, and whether that is within a document.
+
+    Args:
+      context: what stands before the window.
+      content: the window.
+      unit_bytes: the size of a full window.
+    """
+    data = context + content
+    inside = len(content) == unit_bytes
+    for match in _BLANK_LINES.finditer(data):
+        if len(context) <= match.end() < len(data):
+            return match.end() - len(context), False
+        inside = inside and match.end() < len(context)
+    if not inside:
+        return None, False
+    newline = data.find(b"\n", len(context) - 1, len(data) - 1)
+    if newline >= 0:
+        return newline + 1 - len(context), True
+    start = 0
+    while start < 3 and content[start] & 0xC0 == 0x80:  # within a character of UTF-8
+        start += 1
+    return start, True
+
+
+def split_documents(texts: Sequence[Text], errors: str = "strict") -> Documents:
+    """Splits the texts of a unit into documents of sentences.
+
+    Args:
+      texts: as `read_unit` gives them.
+      errors: "strict"; or "replace" to put U+FFFD where a line is not UTF-8, and count the line.
+
+    Raises:
+      InputError: a line is not UTF-8; names file and line.
+    """
+    sentences: list[bytes] = []
+    splits = [0]
+    replaced = cut = size = 0
+    for text in texts:
+        content = text.content
+        if text.offset == 0:
+            content = content.removeprefix(_BYTE_ORDER_MARK)
+        lines = content.split(b"\n")
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            if errors == "strict":
+                _raise_not_utf8(text)
+            lines, count = _replace_invalid(lines)
+            replaced += count
+        cut += text.within_document
+        size += len(text.content)
+        for line in lines:
+            line = line.strip()
+            if line and not _BLANK.fullmatch(line):
+                sentences.append(line)
+            elif len(sentences) > splits[-1]:
+                splits.append(len(sentences))
+        if len(sentences) > splits[-1]:
+            splits.append(len(sentences))
+    return Documents(sentences, splits, replaced, cut, size)
+
+
+def _replace_invalid(lines: list[bytes]) -> tuple[list[bytes], int]:
+    valid = []
+    count = 0
+    for line in lines:
+        text = line.decode(errors="replace").encode()
+        count += text != line
+        valid.append(text)
+    return valid, count
+
+
+def _raise_not_utf8(text: Text) -> None:
+    try:
+        text.content.decode()
+    except UnicodeDecodeError as error:
+        line = line_number(text.name, text.offset + error.start)
+        raise InputError(
+            f"{flag_of(text.name)}: line {line} is not UTF-8 (byte 0x{text.content[error.start]:02x}); "
+            "convert the file to UTF-8, or give --errors=replace"
+        ) from None
+
+
+def line_number(name: str, offset: int) -> int:
+    """Returns the number, from 1, of the line that holds the byte at `offset` of the (unpacked) file."""
+    line, left = 1, offset
+    with open_source(name) as (stream, _):
+        while left and (block := stream.read(min(left, 1 << 20))):
+            line += block.count(b"\n")
+            left -= len(block)
+    return line

@@ -1,0 +1,110 @@
+"""What a corpus is read from, by name: files, gzip or not, local or remote, and parts of TensorFlow Datasets.
+
+Some can be read from anywhere in them, others from their beginning only: those are *streams*.
+"""
+
+import dataclasses
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import file_size, file_version, input_files, open_input
+
+_TFDS = "tfds:"
+
+
+class Readable(Protocol):
+    """What is read like a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Returns the next `size` bytes; fewer at the end only."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusOptions:
+    """The flags that name a corpus; one of `input_file` and `input_tfds` is given.
+
+    Attributes:
+      input_file: names and patterns, see `input_files`.
+      input_tfds: a data set of TensorFlow Datasets, with configuration and version: `wikipedia/20230601.en:1.0.0`.
+      tfds_data_dir: where prepared data sets are; by default where TensorFlow Datasets puts them.
+      tfds_split: such as `train` or `train[:10%]`.
+      tfds_text_key: the feature that is the text.
+    """
+
+    input_file: str | None = None
+    input_tfds: str | None = None
+    tfds_data_dir: str | None = None
+    tfds_split: str = "train"
+    tfds_text_key: str = "text"
+
+    def source_names(self) -> list[str]:
+        """Returns the names of the sources.
+
+        Raises:
+          InputError: not just one of `input_file` and `input_tfds` is given, or what is given is wrong.
+        """
+        if (self.input_file is None) == (self.input_tfds is None):
+            raise InputError("--input_file: one of it and --input_tfds is needed, and not both")
+        if self.input_tfds is None:
+            return input_files(self.input_file or "", "input_file")
+        # Takes a second to import.
+        from ambert_tf.corpus import tfds_corpus
+
+        return tfds_corpus.part_names(self.input_tfds, self.tfds_data_dir, self.tfds_split, self.tfds_text_key)
+
+    @property
+    def corpus_flag(self) -> str:
+        """How messages name the corpus."""
+        return f"--input_file={self.input_file}" if self.input_tfds is None else f"--input_tfds={self.input_tfds}"
+
+
+def is_stream(name: str) -> bool:
+    """Whether a source can be read from its beginning only."""
+    return name.endswith(".gz") or name.startswith(_TFDS)
+
+
+def source_size(name: str) -> int:
+    """Returns the bytes of a source as it is stored."""
+    if name.startswith(_TFDS):
+        from ambert_tf.corpus import tfds_corpus
+
+        return tfds_corpus.size(name)
+    return file_size(name)
+
+
+def source_version(name: str) -> tuple[int, ...]:
+    """Returns what changes when a source does; a part of TensorFlow Datasets has its version in its name."""
+    return () if name.startswith(_TFDS) else file_version(name)
+
+
+def flag_of(name: str) -> str:
+    """Returns how messages name a source: with its flag."""
+    return f"--input_tfds={name.removeprefix(_TFDS)}" if name.startswith(_TFDS) else f"--input_file={name}"
+
+
+@contextmanager
+def open_source(name: str) -> Iterator[tuple[Readable, Callable[[], int]]]:
+    """Opens a source; gives its text as a file, and a function that tells how much of `source_size` has been read.
+
+    Raises:
+      InputError: while it is read: it is damaged.
+    """
+    if name.startswith(_TFDS):
+        from ambert_tf.corpus import tfds_corpus
+
+        stream = tfds_corpus.TextStream(name)
+        yield stream, stream.tell
+        return
+    with open_input(name) as file:
+        if not is_stream(name):
+            yield file, file.tell
+            return
+        try:
+            with gzip.open(file, "rb") as unpacked:
+                yield unpacked, file.tell
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise InputError(f"{flag_of(name)}: is no gzip file, or is damaged or cut off") from None

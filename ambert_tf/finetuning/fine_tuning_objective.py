@@ -1,0 +1,94 @@
+"""Eq. (2) as an objective of the training loop, for every form of task."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ambert_tf.models.classification_model import ClassificationModel
+from ambert_tf.models.flops import BACKWARD_FACTOR, model_flops
+from ambert_tf.models.losses import classification_loss, regression_loss, span_loss
+from ambert_tf.models.span_model import SpanModel
+from ambert_tf.tasks.declaration import REGRESSION, SPANS
+from ambert_tf.training.loop import Batch
+
+
+def fine_tuning_loss(
+    form: str, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor], **arguments: Any
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Returns eq. (2) and its parts; see `losses` for what its terms are in each form.
+
+    Args:
+      form: of the task.
+      logits: by head.
+      targets: `label`, or of spans `start` and `end`.
+      **arguments: `classification_loss`'s.
+    """
+    if form == SPANS:
+        return span_loss(logits, targets["start"], targets["end"], **arguments)
+    loss = regression_loss if form == REGRESSION else classification_loss
+    return loss(logits, targets["label"], **arguments)
+
+
+class FineTuningObjective:
+    """Eq. (2) over a part of a batch, as `training.loop.Objective`.
+
+    Args:
+      model: what is trained.
+      form: of the task.
+      agreement_weight: λ.
+      agreement_of: `probabilities` or `logits`; see `losses.agreement_loss`.
+      agreement_squared: the square of the distance instead.
+    """
+
+    def __init__(
+        self,
+        model: ClassificationModel | SpanModel,
+        form: str,
+        agreement_weight: float = 1.0,
+        agreement_of: str = "probabilities",
+        agreement_squared: bool = False,
+    ) -> None:
+        self.model = model
+        self.form = form
+        self.agreement: dict[str, Any] = {
+            "agreement_weight": agreement_weight,
+            "agreement_of": agreement_of,
+            "agreement_squared": agreement_squared,
+        }
+
+    @property
+    def trainable_variables(self) -> Sequence[keras.Variable]:
+        return self.model.trainable_variables
+
+    def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
+        return {"sequences": _examples(batch)}
+
+    def loss(
+        self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        logits = self.model(batch, training=True, seed=seed)
+        loss, metrics = fine_tuning_loss(self.form, logits, batch, **self.agreement, total=totals["sequences"])
+        if self.form not in (REGRESSION, SPANS):
+            right = tf.argmax(logits["joint"], axis=-1, output_type=tf.int32) == batch["label"]
+            metrics["accuracy"] = tf.reduce_sum(tf.cast(right, tf.float32)) / totals["sequences"]
+        metrics.update(amounts(self.model, batch))
+        return loss, metrics
+
+
+def _examples(batch: Batch) -> tf.Tensor:
+    return tf.cast(tf.shape(next(iter(batch.values())))[0], tf.float32)
+
+
+def amounts(model: ClassificationModel | SpanModel, batch: Batch) -> dict[str, tf.Tensor]:
+    """Returns the examples, real tokens and floating-point operations of a training step, for the rates."""
+    config = model.config
+    lengths = {
+        grain: tf.reduce_sum(tf.cast(batch[f"{grain}_input_ids"] != 0, tf.float32), axis=-1) for grain in config.grains
+    }
+    return {
+        "sequences": _examples(batch),
+        "tokens": tf.add_n([tf.reduce_sum(each) for each in lengths.values()]),
+        "model_flops": (1 + BACKWARD_FACTOR) * model_flops(config, lengths),
+    }

@@ -1,0 +1,44 @@
+"""The configuration and the tokenizer that training starts from."""
+
+
+from ambert_tf.conversion.initial import bert_model, is_bert, new_model_config
+from ambert_tf.errors import InputError
+from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import load_model_directory
+
+
+def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrainedTokenizer]:
+    """Returns the configuration and the tokenizer that fine-tuning starts from.
+
+    Raises:
+      InputError: they do not fit each other or the sequence length.
+    """
+    if settings.init_checkpoint and is_bert(settings.init_checkpoint):
+        config, tokenizer = bert_model(settings.init_checkpoint, settings.model_type, settings.tokenizer_dir)
+    elif settings.init_checkpoint:
+        directory = load_model_directory(settings.init_checkpoint)
+        config, tokenizer = directory.config, MultiGrainedTokenizer.load(directory.tokenizer_directory)
+        if settings.tokenizer_dir:
+            other = MultiGrainedTokenizer.load(settings.tokenizer_dir)
+            if other.fingerprint != tokenizer.fingerprint:
+                raise InputError(
+                    f"--tokenizer_dir={settings.tokenizer_dir}: is another tokenizer than the one that "
+                    f"--init_checkpoint={settings.init_checkpoint} was trained with; leave the flag out"
+                )
+        if settings.model_type not in (None, config.model_type):
+            raise InputError(
+                f"--model_type={settings.model_type}: --init_checkpoint={settings.init_checkpoint} is a "
+                f"{config.model_type}"
+            )
+    else:
+        assert settings.config is not None and settings.tokenizer_dir is not None  # validate() saw to it
+        tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
+        config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
+    if settings.max_seq_length > config.max_position_embeddings:
+        raise InputError(
+            f"--max_seq_length={settings.max_seq_length}: the model has positions for "
+            f"{config.max_position_embeddings} tokens only"
+        )
+    return config, tokenizer

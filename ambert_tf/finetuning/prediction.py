@@ -1,0 +1,62 @@
+"""Runs a fine-tuned model over tokenized examples."""
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.finetuning.tokenized import TokenizedExamples
+from ambert_tf.models.classification_model import ClassificationModel
+from ambert_tf.models.span_model import PADDING, SpanModel
+
+
+class Logits(NamedTuple):
+    """What the heads say of a data set.
+
+    Attributes:
+      by_head: by the head's name float32 [examples, classes], in multiple choice [examples, choices]; of spans
+        [windows, fine_length, 2], -1e9 behind a window's end.
+      examples_per_second: rate of the model alone; the first batch, which traces the graph, is left out where there
+        are others.
+      coarse_heads: the heads that read coarse tokens alone, and so say the same of all fine tokens inside one.
+    """
+
+    by_head: Mapping[str, np.ndarray]
+    examples_per_second: float
+    coarse_heads: frozenset[str] = frozenset()
+
+
+class Predictor:
+    """The graph of a model's prediction.
+
+    Args:
+      model: whose logits to compute, without dropout.
+    """
+
+    def __init__(self, model: ClassificationModel | SpanModel) -> None:
+        self._run = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, autograph=False)
+        coarse_only = model.config.grains == ("coarse",)
+        self._coarse_heads = frozenset(("coarse", "joint") if coarse_only else ("coarse",))
+
+    def __call__(self, examples: TokenizedExamples, batch_size: int) -> Logits:
+        """Returns the logits of all examples, in their order."""
+        by_head: dict[str, np.ndarray] = {}
+        timed, seconds, started = 0, 0.0, time.perf_counter()
+        for index, (rows, batch) in enumerate(examples.in_order_of_length(batch_size)):
+            for name, logits in self._run(batch).items():
+                values = logits.numpy()
+                if name not in by_head:
+                    shape = (examples.longest, *values.shape[2:]) if values.ndim == 3 else values.shape[1:]
+                    by_head[name] = np.full((len(examples), *shape), PADDING, np.float32)
+                if values.ndim == 3:
+                    length = min(values.shape[1], examples.longest)
+                    by_head[name][rows, :length] = values[:, :length]
+                else:
+                    by_head[name][rows] = values
+            now = time.perf_counter()
+            if index == 1:
+                timed, seconds = 0, 0.0
+            timed, seconds, started = timed + len(rows), seconds + now - started, now
+        return Logits(by_head, timed / max(seconds, 1e-9), self._coarse_heads)

@@ -1,0 +1,83 @@
+"""A table over tasks of what fine-tuning runs reached, beside the paper's figures.
+
+    python -m ambert_tf.finetuning.report output/*
+
+The arguments are --output_dir's of run_classifier.py and run_squad.py, evaluated with --do_eval. Published figures are
+marked as such: they are of larger models, much more pre-training and mostly the test sets, ours of development files.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.finetuning.result_files import EVAL_RESULTS
+from ambert_tf.tasks.published import PUBLISHED, PUBLISHED_MODELS
+from ambert_tf.tasks.registry import TASKS
+
+COLUMNS = ("task", "model", "inference", "metric", "ours (dev)", "mean ± deviation (runs)", "published: set")
+
+
+def read_results(directory: str) -> dict[str, Any]:
+    """Returns a run's evaluation results.
+
+    Raises:
+      InputError: the directory has none.
+    """
+    path = os.path.join(directory, f"{EVAL_RESULTS}.json")
+    if not os.path.isfile(path):
+        raise InputError(f"{directory}: has no {EVAL_RESULTS}.json; evaluate it with --do_eval")
+    try:
+        with open(path, encoding="utf-8") as file:
+            results = dict(json.load(file))
+        missing = {"task_name", "metric", "inference"} - set(results)
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON object ({error})") from None
+    if missing:
+        raise InputError(f"{path}: is no evaluation of fine-tuning: {', '.join(sorted(missing))} missing")
+    return results
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the lines of a Markdown table, a row a run, in the order of the tasks."""
+    order = {name: index for index, name in enumerate(TASKS)}
+    names = [*COLUMNS, *(f"published: {model}" for model in PUBLISHED_MODELS)]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for found in sorted(results, key=lambda row: order.get(row["task_name"], len(order))):
+        metrics = _metrics(found)
+        values = "/".join(_percent(found[name]) for name in metrics)
+        runs = found.get("runs")
+        spread = ""
+        if runs:
+            spread = f"{_percent(runs['mean'])} ± {_percent(runs['deviation'])} ({runs['count']})"
+        published_set, published = PUBLISHED.get(found["task_name"], ("-", ("-",) * len(PUBLISHED_MODELS)))
+        row = [found["task_name"], found.get("model_type", ""), found["inference"], "/".join(metrics), values, spread]
+        lines.append("| " + " | ".join([*row, published_set, *published]) + " |")
+    lines.append("")
+    lines.append("Columns that begin with *published* are the paper's figures, not ours.")
+    return lines
+
+
+def _metrics(results: Mapping[str, Any]) -> list[str]:
+    """Returns the task's metrics and those on further sets, as far as they were measured."""
+    task = TASKS.get(results["task_name"])
+    names = list(task.metrics) if task else [results["metric"]]
+    names += [f"{other}_{task.metrics[0]}" for other in task.also] if task else []
+    return [name for name in names if name in results]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the table."""
+    directories = argv[1:]
+    if not directories:
+        raise InputError("name one or more directories with results: python -m ambert_tf.finetuning.report DIR…")
+    print("\n".join(table([read_results(directory) for directory in directories])))
+
+
+if __name__ == "__main__":
+    run_main(main, takes_files=True)

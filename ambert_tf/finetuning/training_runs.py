@@ -1,0 +1,217 @@
+"""Training: one run, or several with other seeds, learning rates and batch sizes, of which the best is kept."""
+
+import dataclasses
+import functools
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from ambert_tf.conversion.initial import restore_initial
+from ambert_tf.errors import InputError
+from ambert_tf.finetuning.best_checkpoint import (
+    TRAINING_FILE,
+    BestCheckpoint,
+    check_same_training,
+    read_finished,
+)
+from ambert_tf.finetuning.classifiers import make_model
+from ambert_tf.finetuning.evaluation import evaluation_scores
+from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
+from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
+from ambert_tf.finetuning.form import Form, Split
+from ambert_tf.finetuning.prediction import Predictor
+from ambert_tf.finetuning.tokenized import training_plan
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import prepare_model_directory
+from ambert_tf.training.cluster import is_chief
+from ambert_tf.training.precision import POLICIES
+from ambert_tf.training.trainer import Trainer
+
+RUNS_DIRECTORY = "runs"
+# What of a run is kept in the place of all.
+KEPT = ("checkpoints", TRAINING_FILE, "metrics.jsonl")
+SETTINGS_OF_A_TRAINING = (
+    "learning_rate", "train_batch_size", "num_train_epochs", "random_seed", "agreement_weight", "init_checkpoint",
+    "train_file", "max_examples",
+)  # fmt: skip
+
+
+def train_runs(
+    settings: FineTuningSettings,
+    strategy: tf.distribute.Strategy,
+    config: ModelConfig,
+    tokenizer: MultiGrainedTokenizer,
+    form: Form,
+    train: Split,
+    dev: Split | None,
+) -> dict[str, Any]:
+    """Trains as often as the settings say; `output_dir` then holds the best run's model.
+
+    Args:
+      settings: of the program.
+      strategy: where to train.
+      config: of the model.
+      tokenizer: of the model.
+      form: of the task.
+      train: to train on.
+      dev: to evaluate at each checkpoint; None for no evaluation.
+
+    Returns:
+      What there is to say of several runs: `count`, the `metric` that decided, `settings` that were best, `mean`,
+      `deviation` (of the sample) and `values` of their runs, and `all` runs. Empty for one run.
+
+    Raises:
+      InputError: the directory holds another training, or a loss is not finite.
+    """
+    form.tokenize(train, tokenizer, settings.use_xla)
+    if dev is not None:
+        form.tokenize(dev, tokenizer)
+    if is_chief(strategy):
+        prepare_model_directory(settings.output_dir, config, tokenizer)
+        form.fine_tuned.write(settings.output_dir)
+    plans = run_settings(settings)
+    if len(plans) == 1:
+        train_once(settings, strategy, config, tokenizer, form, train, dev)
+        return {}
+    found = []
+    for number, plan in enumerate(plans, 1):
+        logging.info("run %d of %d: %s", number, len(plans), os.path.basename(plan.output_dir))
+        prepare_model_directory(plan.output_dir, config, tokenizer)
+        form.fine_tuned.write(plan.output_dir)
+        facts = train_once(plan, strategy, config, tokenizer, form, train, dev)
+        found.append({"directory": os.path.relpath(plan.output_dir, settings.output_dir), **facts})
+    return _keep_best(settings.output_dir, found)
+
+
+def run_settings(settings: FineTuningSettings) -> list[FineTuningSettings]:
+    """Returns the settings of each run: every learning rate with every batch size with every seed."""
+    plans = []
+    for rate in settings.learning_rates:
+        for size in settings.batch_sizes:
+            for seed in range(settings.random_seed, settings.random_seed + settings.num_runs):
+                name = f"learning_rate{rate:g}-batch{size}-seed{seed}"
+                directory = os.path.join(settings.output_dir, RUNS_DIRECTORY, name)
+                plans.append(dataclasses.replace(
+                    settings, learning_rate=rate, train_batch_size=size, random_seed=seed, output_dir=directory
+                ))  # fmt: skip
+    return [settings] if len(plans) == 1 else plans
+
+
+def train_once(
+    settings: FineTuningSettings,
+    strategy: tf.distribute.Strategy,
+    config: ModelConfig,
+    tokenizer: MultiGrainedTokenizer,
+    form: Form,
+    train: Split,
+    dev: Split | None,
+) -> dict[str, Any]:
+    """Trains with eq. (2), from the newest checkpoint of `output_dir` if there is one.
+
+    Checkpoints, by default one an epoch, go to `output_dir`; at each of them the development examples are evaluated,
+    the results go to `metrics.jsonl`, and the best checkpoint is the one that is left in the end. What is finished is
+    not trained again.
+
+    Returns:
+      What `training.json` says: the settings, the last and the best step, and the best value of the task's metric.
+    """
+    wanted = {name: getattr(settings, name) for name in SETTINGS_OF_A_TRAINING}
+    finished = read_finished(settings.output_dir)
+    if finished is not None:
+        check_same_training(settings.output_dir, finished, wanted)
+        logging.warning("%s: training is finished; nothing is trained", settings.output_dir)
+        return finished
+    assert train.data is not None
+    data = train.data
+    num_train_steps = settings.num_train_steps(len(data))
+    plan = training_plan(data.lengths, settings.train_batch_size, num_train_steps, settings.random_seed)
+    started = time.time()
+
+    def make_objective() -> FineTuningObjective:
+        model = make_model(
+            config, form.fine_tuned, settings.random_seed, POLICIES[settings.precision], settings.use_xla
+        )
+        return FineTuningObjective(model, form.fine_tuned.form, **settings.agreement)
+
+    trainer = Trainer(
+        settings,
+        strategy,
+        make_objective,
+        num_train_steps,
+        settings.num_warmup_steps(len(data)),
+        functools.partial(restore_initial, tokenizer=tokenizer),
+    )
+    model, metric = trainer.objective.model, form.task.metrics[0]
+    predictor = Predictor(model)
+    keeps_best = dev is not None and settings.keep_best and is_chief(strategy)
+    best = BestCheckpoint(settings.output_dir, model, metric, settings.early_stopping_patience) if keeps_best else None
+    if settings.early_stopping_patience and (best is None or strategy.cluster_resolver is not None):
+        raise InputError("--early_stopping_patience: needs --keep_best and one worker")
+    last: dict[str, float] = {}
+
+    def evaluate(step: int) -> Mapping[str, Any]:
+        if dev is None:
+            return {}
+        assert dev.data is not None
+        logits = predictor(dev.data, settings.eval_batch_size)
+        results = evaluation_scores(form, logits, dev, settings.agreement, ("joint",))
+        if best is not None:
+            best.add(step, results)
+        last.update(results)
+        return results
+
+    trainer.train(
+        lambda step, context: data.training_batches(plan, step, context),
+        evaluate,
+        describe_batch=lambda step: train.describe(plan[step]),
+        save_checkpoints_steps=settings.steps_per_epoch(len(data)),
+        should_stop=lambda: best is not None and best.stop,
+    )
+    if best is None and not last and is_chief(strategy):
+        evaluate(num_train_steps)  # a training that was found finished
+    facts = {
+        **wanted,
+        "num_train_steps": num_train_steps,
+        "last_step": int(trainer.optimizer.step.numpy()),
+        "seconds": time.time() - started,
+    }
+    if best is not None and best.value is not None:
+        facts.update(metric=metric, best_step=best.step, best=best.value)
+        best.finish(settings.output_dir, facts)
+    elif last:
+        facts.update(metric=metric, best_step=facts["last_step"], best=last[metric])
+    return facts
+
+
+def _keep_best(output_dir: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Copies the best run's model to `output_dir`; returns what there is to say of all."""
+    by_settings: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for run in runs:
+        by_settings.setdefault((run["learning_rate"], run["train_batch_size"]), []).append(run)
+    (rate, size), chosen = max(by_settings.items(), key=lambda item: float(np.mean([run["best"] for run in item[1]])))
+    best = max(chosen, key=lambda run: run["best"])
+    for name in KEPT:
+        source, target = os.path.join(output_dir, best["directory"], name), os.path.join(output_dir, name)
+        if os.path.isdir(source):
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target)
+        elif os.path.exists(source):
+            shutil.copyfile(source, target)
+    values = [run["best"] for run in chosen]
+    logging.info("%d runs; the best is %s", len(runs), best["directory"])
+    return {
+        "count": len(values),
+        "metric": best["metric"],
+        "settings": {"learning_rate": rate, "train_batch_size": size},
+        "mean": float(np.mean(values)),
+        "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        "values": values,
+        "all": list(runs),
+    }

@@ -1,0 +1,120 @@
+"""Prints what the five models cost, beside the paper's figures.
+
+    python -m ambert_tf.models.summary
+    python -m ambert_tf.models.summary --config=pretrained/config.json --max_coarse_seq_length=320
+
+Without --config: the paper's models, BERT-base with its English and its Chinese vocabularies (§4.1; the coarse
+vocabulary is the fine one followed by the words or phrases). The paper's complexities are for fine and coarse sequences
+of equal length; a text's coarse sequence is the shorter one, which --max_coarse_seq_length shows.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from absl import flags
+
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.models.config import PRESETS, ModelConfig
+
+MODELS = ("bert_fine", "bert_coarse", "ambert_combo", "ambert_hybrid", "ambert")
+# l layers, sequences of n tokens, representations of size d; tables 1 and 4.
+COMPLEXITY = {
+    "bert_fine": "O(l n² d)",
+    "bert_coarse": "O(l n² d)",
+    "ambert_combo": "O(2 l n² d)",
+    "ambert_hybrid": "O(4 l n² d)",
+    "ambert": "O(2 l n² d)",
+}
+
+
+class Language(NamedTuple):
+    """A language's vocabularies, and the paper's numbers of parameters by model, in millions."""
+
+    name: str
+    vocab_size: int
+    coarse_vocab_size: int
+    published_millions: dict[str, int]
+
+
+LANGUAGES = (
+    Language(
+        "English", 30522, 30522 + 77645,
+        {"bert_fine": 110, "bert_coarse": 170, "ambert_combo": 280, "ambert_hybrid": 194, "ambert": 194},
+    ),
+    Language(
+        "Chinese", 21128, 21128 + 72635,
+        {"bert_fine": 108, "bert_coarse": 165, "ambert_combo": 273, "ambert_hybrid": 176, "ambert": 176},
+    ),
+)  # fmt: skip
+
+
+def table(config: ModelConfig, fine_length: int, coarse_length: int, published: dict[str, int] | None) -> list[str]:
+    """Returns the lines of a table with one row for each of the five models.
+
+    Args:
+      config: the sizes; its `model_type` does not matter.
+      fine_length: tokens of a fine sequence.
+      coarse_length: tokens of a coarse sequence.
+      published: the paper's millions of parameters by model; None to leave that column out.
+    """
+    import tensorflow as tf
+
+    from ambert_tf.models.flops import model_flops, parameter_count
+
+    head = f"{'model':<14} {'parameters':>12} {'with heads':>12}"
+    head += f" {'paper':>6}" if published else ""
+    lines = [f"{head} {'GFLOP a sequence':>17} {'of bert_fine':>13}  complexity (paper)"]
+    lengths = {"fine": tf.constant([float(fine_length)]), "coarse": tf.constant([float(coarse_length)])}
+    single = float(model_flops(dataclasses.replace(config, model_type="bert_fine"), lengths))
+    for model_type in MODELS:
+        sizes = dataclasses.replace(config, model_type=model_type)
+        counts = [parameter_count(sizes, masked_lm_heads=heads) / 1e6 for heads in (False, True)]
+        flops = float(model_flops(sizes, lengths))
+        line = f"{model_type:<14} {counts[0]:>10.1f} M {counts[1]:>10.1f} M"
+        line += f" {published[model_type]:>4} M" if published else ""
+        lines.append(f"{line} {flops / 1e9:>17.1f} {flops / single:>12.2f}x  {COMPLEXITY[model_type]}")
+    return lines
+
+
+def summary(config: str | None, fine_length: int, coarse_length: int | None) -> list[str]:
+    """Returns the tables as lines; see the module's head.
+
+    Args:
+      config: a configuration file; None for the paper's models.
+      fine_length: tokens of a fine sequence.
+      coarse_length: tokens of a coarse sequence; as many as fine ones by default.
+
+    Raises:
+      InputError: the file is no configuration or has one vocabulary only, or a length is out of range.
+    """
+    coarse_length = fine_length if coarse_length is None else coarse_length
+    if not 1 <= coarse_length <= fine_length:
+        raise InputError(f"--max_coarse_seq_length={coarse_length}: must be from 1 to --max_seq_length, {fine_length}")
+    lengths = f"{fine_length} fine and {coarse_length} coarse tokens a sequence"
+    if config is not None:
+        sizes = ModelConfig.from_file(config)
+        if not sizes.coarse_vocab_size:
+            raise InputError(f"--config={config}: has no coarse_vocab_size; the models compared here read both grains")
+        shape = f"{sizes.num_hidden_layers} layers of {sizes.hidden_size}"
+        return [f"{config}: {shape}, {lengths}", *table(sizes, fine_length, coarse_length, None)]
+    lines = []
+    for language in LANGUAGES:
+        sizes = ModelConfig.preset("base", language.vocab_size, language.coarse_vocab_size)
+        vocabularies = f"vocabularies of {language.vocab_size:,} and {language.coarse_vocab_size:,}"
+        lines += [f"{language.name}, {vocabularies}, base ({PRESETS['base']['num_hidden_layers']} layers), {lengths}"]
+        lines += [*table(sizes, fine_length, coarse_length, language.published_millions), ""]
+    return lines[:-1]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the tables."""
+    del argv
+    print("\n".join(summary(flags.FLAGS.config, flags.FLAGS.max_seq_length, flags.FLAGS.max_coarse_seq_length)))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("config", None, "A config.json; by default the paper's sizes.")
+    flags.DEFINE_integer("max_seq_length", 512, "Fine tokens a sequence.")
+    flags.DEFINE_integer("max_coarse_seq_length", None, "Coarse tokens a sequence; by default as many.")
+    run_main(main)

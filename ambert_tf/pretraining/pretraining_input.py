@@ -1,0 +1,131 @@
+"""Pre-training's batches, as its settings and the records' `stats.json` ask for them."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
+from ambert_tf.pretraining_data.input import pretraining_dataset, record_places
+from ambert_tf.pretraining_data.masking import MaskingRule
+from ambert_tf.pretraining_data.stats import STATS_FILE
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+
+class PretrainingInput:
+    """The training and the held-out batches of a run.
+
+    Args:
+      settings: of the run.
+      tokenizer: that the records were made with.
+      stats: `read_stats` of them.
+    """
+
+    def __init__(
+        self,
+        settings: PretrainingSettings,
+        tokenizer: MultiGrainedTokenizer,
+        stats: Mapping[str, Any],
+    ) -> None:
+        self.settings = settings
+        self._context = tf.distribute.InputContext()
+        fine_length = settings.max_seq_length or stats.get("max_seq_length", 512)
+        coarse_length = settings.max_coarse_seq_length or stats.get("max_coarse_seq_length", fine_length)
+        rule = MaskingRule.for_tokenizer(
+            tokenizer,
+            max_seq_length=fine_length,
+            max_coarse_seq_length=coarse_length,
+            masked_lm_prob=settings.masked_lm_prob,
+            max_predictions_per_seq=settings.max_predictions_per_seq,
+        )
+        self.options: dict[str, Any] = {"masking": rule}  # for records without masks
+        if settings.use_xla:
+            self.options.update(
+                fine_length=fine_length,
+                coarse_length=coarse_length,
+                fine_predictions=rule.max_fine_predictions,
+                coarse_predictions=rule.max_coarse_predictions,
+                drop_remainder=True,
+            )
+
+    def training(self, files: Sequence[str], step: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        """Returns endless batches of a worker's replicas, one a replica, from a step on."""
+        self._context = context
+        return self._training(files, step, context)
+
+    def describe_batch(self, files: Sequence[str], step: int) -> str:
+        """Returns where the records of a step are, once `training` was called: the reading order, read again."""
+        context = self._context
+        batches = self._training(files, step, context, numbers_only=True).take(_batches_per_step(context))
+        return record_places(files, [number for batch in batches for number in batch.numpy().tolist()])
+
+    def _training(
+        self, files: Sequence[str], step: int, context: tf.distribute.InputContext, numbers_only: bool = False
+    ) -> tf.data.Dataset:
+        return pretraining_dataset(
+            files,
+            batch_size=context.get_per_replica_batch_size(self.settings.train_batch_size),
+            seed=self.settings.random_seed,
+            shuffle_buffer=self.settings.shuffle_buffer,
+            start_step=step * _batches_per_step(context),
+            group_by_length=self.settings.group_by_length,
+            input_context=context,
+            numbers_only=numbers_only,
+            **self.options,
+        )
+
+    def evaluation(self, files: Sequence[str]) -> tf.data.Dataset:
+        """Returns the batches of held-out records, each record once, in the order of the files."""
+        # The last batch counts too, whatever its size is.
+        return pretraining_dataset(
+            files,
+            batch_size=self.settings.eval_batch_size,
+            seed=self.settings.random_seed,
+            shuffle_buffer=0,
+            num_epochs=1,
+            **{**self.options, "drop_remainder": False},
+        )
+
+
+def _batches_per_step(context: tf.distribute.InputContext) -> int:
+    return context.num_replicas_in_sync // context.num_input_pipelines
+
+
+def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:
+    """Returns what `stats.json` beside some records says of them; of several, that of the longest sequences.
+
+    Raises:
+      InputError: the records were made with another tokenizer than the one with this fingerprint, or a file has
+        another size than it was written with.
+    """
+    longest: dict[str, Any] = {}
+    for directory in sorted({os.path.dirname(name) for name in files}):
+        path = os.path.join(directory, STATS_FILE)
+        if not os.path.exists(path):
+            continue
+        try:
+            with open(path, encoding="utf-8") as file:
+                stats = json.load(file)
+            found = stats.get("tokenizer_fingerprint")
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+            raise InputError(f"{path}: is no JSON object; make the records again") from None
+        if found and found != fingerprint:
+            raise InputError(
+                f"{path}: the records beside it were made with another tokenizer (fingerprint {found}) than "
+                f"--tokenizer_dir={tokenizer_dir} ({fingerprint})"
+            )
+        sizes = stats.get("files")
+        sizes = sizes if isinstance(sizes, dict) else {}
+        for name in files:
+            expected = sizes.get(os.path.basename(name)) if os.path.dirname(name) == directory else None
+            if expected is not None and os.path.getsize(name) != expected:
+                raise InputError(
+                    f"{name}: has {os.path.getsize(name)} bytes, but {STATS_FILE} beside it says {expected}; "
+                    "it was cut off or replaced, make the records again"
+                )
+        if stats.get("max_seq_length", 0) >= longest.get("max_seq_length", 0):
+            longest = stats
+    return longest

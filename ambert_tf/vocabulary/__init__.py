@@ -1,0 +1,1 @@
+"""Corpora to fine and coarse vocabularies: phrases by KenLM, words by jieba."""

@@ -1,0 +1,291 @@
+"""Finds a corpus' phrases: n-grams that are frequent, and whose last word depends on those before it (§4.1).
+
+KenLM counts the n-grams (`count_ngrams`) and estimates P(last word | words before) (`lmplz`). There is one model for
+each length of phrases: in a Kneser-Ney model only the n-grams of full length have probabilities after their counts;
+those of shorter ones tell in how many contexts they occur, which makes P(states | united) 0.18 instead of 0.66.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import kenlm
+import numpy as np
+from tqdm import tqdm
+
+from ambert_tf.corpus.documents import plan_units, read_unit, split_documents
+from ambert_tf.corpus.sources import CorpusOptions, source_size
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path
+from ambert_tf.tokenization.phrases import PhraseRow, phrases_content
+from ambert_tf.vocabulary.kenlm_programs import (
+    MAX_ORDER,
+    NUM_SPECIAL_WORDS,
+    KenlmPrograms,
+    NgramCounts,
+    read_vocabulary,
+)
+from ambert_tf.vocabulary.segments import segment_cutter
+
+_BLOCK_SENTENCES = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhraseOptions(CorpusOptions):
+    """The flags of `data/build_phrase_dictionary.py`, under their names."""
+
+    output_file: str
+    max_order: int = 4
+    min_count: int = 5
+    min_conditional_prob: float = 0.01
+    min_lift: float = 10.0
+    max_phrases: int | None = None
+    do_lower_case: bool = True
+    normalization: str = "bert"
+    errors: str = "strict"
+    lmplz: str | None = None
+    count_ngrams: str | None = None
+    memory: str = "1G"
+    temp_dir: str | None = None
+
+
+@dataclass
+class OrderReport:
+    """How many n-grams of one length there are, and how many are left by each condition on top of the ones before."""
+
+    order: int
+    distinct: int = 0
+    frequent: int = 0
+    probable: int = 0
+    dependent: int = 0
+
+
+@dataclass
+class PhraseReport:
+    """What was found.
+
+    Attributes:
+      words: of the corpus; what is no letter or digit is none.
+      distinct_words: of them.
+      orders: for each length of phrases.
+      phrases: written, the most frequent first.
+      lines_replaced: lines that were not UTF-8.
+    """
+
+    words: int = 0
+    distinct_words: int = 0
+    orders: list[OrderReport] = field(default_factory=list)
+    phrases: list[PhraseRow] = field(default_factory=list)
+    lines_replaced: int = 0
+
+    def lines(self, options: PhraseOptions, most: int = 50) -> list[str]:
+        """The report for people, with the `most` frequent phrases."""
+        lines = [f"{self.words:,} words, {self.distinct_words:,} of them distinct"]
+        if self.lines_replaced:
+            lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
+        lines.append("n-grams of    distinct     frequent     probable    dependent")
+        lines += [
+            f"{row.order} words  {row.distinct:>13,}{row.frequent:>13,}{row.probable:>13,}{row.dependent:>13,}"
+            for row in self.orders
+        ]
+        lines.append(
+            f"frequent: {options.min_count} times or more; probable: P(last word | words before) >= "
+            f"{options.min_conditional_prob:g}; dependent: that is >= {options.min_lift:g} P(last word)"
+        )
+        shown = self.phrases[:most]
+        lines.append(f"{len(self.phrases):,} phrases, of which the {len(shown)} most frequent are")
+        lines += [f"{row.count:>9,}  {10**row.log10_conditional_probability:.3f}  {row.phrase}" for row in shown]
+        return lines
+
+
+def build_phrases(options: PhraseOptions) -> PhraseReport:
+    """Makes the phrase file `options.output_file`: phrases by falling count, equal ones in the order of characters.
+
+    Raises:
+      InputError: an option or an input file is wrong, a program is missing or fails, or no phrase is left.
+    """
+    files = _check(options)
+    report = PhraseReport()
+    with (
+        atomic_path(options.output_file) as path,
+        # Opened first: that it cannot be written shows before the work.
+        open(path, "wb") as output,
+        _temporary_directory(options.temp_dir) as directory,
+    ):
+        programs = KenlmPrograms.find(options.lmplz, options.count_ngrams, options.memory, directory)
+        text = os.path.join(directory, "segments.txt")
+        _write_segments(files, options, text, report)
+        rows = _find_phrases(programs, options, text, directory, report)
+        if not rows:
+            raise InputError(_no_phrase(options, report))
+        report.phrases = sorted(rows, key=lambda row: (-row.count, row.phrase))[: options.max_phrases]
+        output.write(phrases_content(report.phrases))
+    return report
+
+
+def _check(options: PhraseOptions) -> list[str]:
+    if not 2 <= options.max_order <= MAX_ORDER:
+        raise InputError(
+            f"--max_order={options.max_order}: must lie between 2 and {MAX_ORDER}, the most that the kenlm module takes"
+        )
+    if options.min_count < 1:
+        raise InputError(f"--min_count={options.min_count}: must be at least 1")
+    if not 0 <= options.min_conditional_prob < 1:
+        raise InputError(
+            f"--min_conditional_prob={options.min_conditional_prob}: must be at least 0 and below 1, such as 0.01"
+        )
+    if options.min_lift < 0:
+        raise InputError(f"--min_lift={options.min_lift}: must be at least 0; 0 asks for none")
+    if options.max_phrases is not None and options.max_phrases < 1:
+        raise InputError(f"--max_phrases={options.max_phrases}: must be at least 1; leave it out for no limit")
+    if os.path.isdir(options.output_file):
+        raise InputError(f"--output_file={options.output_file}: is a directory; give the name of a file in it")
+    return options.source_names()
+
+
+def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
+    if parent is not None and not (os.path.isdir(parent) and os.access(parent, os.W_OK)):
+        raise InputError(f"--temp_dir={parent}: is no directory that can be written to")
+    return tempfile.TemporaryDirectory(prefix="phrases-", dir=parent)
+
+
+def _write_segments(files: list[str], options: PhraseOptions, path: str, report: PhraseReport) -> None:
+    total = sum(map(source_size, files))
+
+    def blocks() -> Iterator[list[bytes]]:
+        with tqdm(total=total, desc="Normalising", unit="B", unit_scale=True, disable=None) as progress:
+            for unit in plan_units(files):
+                documents = split_documents(read_unit(unit), options.errors)
+                report.lines_replaced += documents.lines_replaced
+                for first in range(0, len(documents.sentences), _BLOCK_SENTENCES):
+                    yield documents.sentences[first : first + _BLOCK_SENTENCES]
+                progress.update(unit.size_bytes)
+
+    cutter = segment_cutter(options.do_lower_case, options.normalization == "nfkc")
+    with open(path, "wb") as file:
+        for lines in cutter(blocks()):
+            file.write(lines)
+    if not os.path.getsize(path):
+        raise InputError(f"{options.corpus_flag}: holds no words")
+
+
+def _find_phrases(
+    programs: KenlmPrograms, options: PhraseOptions, text: str, directory: str, report: PhraseReport
+) -> list[PhraseRow]:
+    vocabulary_file, arpa = os.path.join(directory, "words"), os.path.join(directory, "model.arpa")
+    lengths = [NgramSelection(order, options.min_count) for order in range(2, options.max_order + 1)]
+    word_counts = np.zeros(0, np.int64)
+    for ngrams in programs.counts(text, options.max_order, vocabulary_file):
+        word_counts = _add(word_counts, np.bincount(ngrams.words[:, -1], ngrams.counts).astype(np.int64))
+        for selection in lengths:
+            selection.add(ngrams)
+    vocabulary = read_vocabulary(vocabulary_file)
+    report.words, report.distinct_words = (
+        int(word_counts[NUM_SPECIAL_WORDS:].sum()),
+        len(vocabulary) - NUM_SPECIAL_WORDS,
+    )
+    phrases: list[PhraseRow] = []
+    for selection in lengths:
+        ngrams = selection.finish()
+        row = OrderReport(selection.order, selection.distinct, len(ngrams.counts))
+        report.orders.append(row)
+        if row.frequent:
+            programs.estimate(text, selection.order, options.min_count, arpa)
+            phrases += _depending(ngrams, vocabulary, word_counts / report.words, arpa, options, row)
+    return phrases
+
+
+def _add(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Returns the sum of two arrays of counts, of which one may be shorter."""
+    longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
+    longer = longer.copy()
+    longer[: len(shorter)] += shorter
+    return longer
+
+
+class NgramSelection:
+    """Finds, in the counts of long n-grams, the frequent n-grams of `order` words that they end with.
+
+    Args:
+      order: words of an n-gram; at most as many as the counted ones have.
+      min_count: how often it occurs at least.
+    """
+
+    def __init__(self, order: int, min_count: int):
+        self.order = order
+        self.distinct = 0
+        self._min_count = min_count
+        self._last = NgramCounts(np.zeros((0, order), np.int64), np.zeros(0, np.int64))
+        self._kept: list[NgramCounts] = []
+
+    def add(self, ngrams: NgramCounts) -> None:
+        """Takes the next counts, as `KenlmPrograms.counts` orders them: those that end alike are neighbours."""
+        words = np.concatenate([self._last.words, ngrams.words[:, -self.order :]])
+        counts = np.concatenate([self._last.counts, ngrams.counts])
+        first = np.concatenate([[True], (words[1:] != words[:-1]).any(axis=1)])
+        words, counts = words[first], np.add.reduceat(counts, np.flatnonzero(first))
+        # The last one may go on in what comes next.
+        self._keep(words[:-1], counts[:-1])
+        self._last = NgramCounts(words[-1:], counts[-1:])
+
+    def finish(self) -> NgramCounts:
+        """Returns the frequent n-grams, when all counts have been added."""
+        self._keep(*self._last)
+        return NgramCounts(*(np.concatenate(parts) for parts in zip(*self._kept, strict=True)))
+
+    def _keep(self, words: np.ndarray, counts: np.ndarray) -> None:
+        within_segment = (words >= NUM_SPECIAL_WORDS).all(axis=1)
+        self.distinct += int(within_segment.sum())
+        frequent = within_segment & (counts >= self._min_count)
+        self._kept.append(NgramCounts(words[frequent], counts[frequent]))
+
+
+def _depending(
+    ngrams: NgramCounts,
+    vocabulary: list[str],
+    word_probabilities: np.ndarray,
+    arpa: str,
+    options: PhraseOptions,
+    row: OrderReport,
+) -> Iterator[PhraseRow]:
+    """Yields the n-grams whose last word depends on those before it; counts them in `row`."""
+    config = kenlm.Config()
+    config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    model = kenlm.Model(arpa, config)
+    os.remove(arpa)
+    state, following = kenlm.State(), kenlm.State()
+    for numbers, count in zip(ngrams.words.tolist(), ngrams.counts.tolist(), strict=True):
+        words = [vocabulary[number] for number in numbers]
+        log10_probability = 0.0
+        model.NullContextWrite(state)
+        for word in words:
+            log10_probability = model.BaseScore(state, word, following)
+            state, following = following, state
+        probability = 10**log10_probability
+        if probability >= options.min_conditional_prob:
+            row.probable += 1
+            if probability >= options.min_lift * word_probabilities[numbers[-1]]:
+                row.dependent += 1
+                yield PhraseRow(" ".join(words), count, log10_probability)
+
+
+def _no_phrase(options: PhraseOptions, report: PhraseReport) -> str:
+    distinct, frequent, probable = (
+        sum(getattr(row, name) for row in report.orders) for name in ("distinct", "frequent", "probable")
+    )
+    if not frequent:
+        return (
+            f"--min_count={options.min_count}: none of the corpus' {distinct:,} n-grams occurs so often; "
+            "give a smaller count or a larger corpus"
+        )
+    if not probable:
+        return (
+            f"--min_conditional_prob={options.min_conditional_prob:g}: none of the {frequent:,} frequent n-grams has "
+            "a last word so probable after the others; give a smaller probability"
+        )
+    return (
+        f"--min_lift={options.min_lift:g}: none of the {probable:,} frequent and probable n-grams has a last word that "
+        "depends so much on the others; give a smaller number"
+    )

@@ -1,0 +1,68 @@
+"""The page: what it computes; and, over HTTP or in a browser where there is one, what one sees."""
+
+import gradio_client
+import pytest
+
+import ambert_tf
+from ambert_tf.analysis.page import Page, build_page, launch
+from ambert_tf.errors import InputError
+from tests.serving.browser import find_browser, use_page
+from tests.serving.models import model_directory
+
+TEXT = "南京市长江大桥"
+
+
+@pytest.fixture(scope="module")
+def served():
+    model = ambert_tf.load(model_directory())
+    blocks = build_page(model, "test")
+    yield model, launch(blocks, "127.0.0.1", 0, wait=False)
+    blocks.close()
+
+
+def test_over_http(served):
+    model, address = served
+    client = gradio_client.Client(address, verbose=False)
+    answer, tokens, maps = client.predict(1, "mean", TEXT, api_name="/predict")
+    assert f'<span class="label">{model.predict([TEXT])[0]["label"]}</span>' in answer
+    assert '<td colspan="3">南京市</td><td colspan="4">长江大桥</td>' in tokens
+    assert maps.count("<table") == 2
+    assert client.predict(1, "2", TEXT, api_name="/attention") != maps
+
+
+# A machine without a browser has no such test; the one above asks for the same.
+if find_browser():
+
+    def test_in_a_browser(served):
+        model, address = served
+        seen = use_page(address, TEXT, layers=False)  # the model has one
+        assert seen["prediction"] == model.predict([TEXT])[0]["label"]
+        assert (seen["coarse"], seen["fine"]) == (["南京市", "长江大桥"], list(TEXT))
+        mean, head = seen["maps"]
+        weights = model.attention([TEXT])["fine"][0][0]
+        assert mean[1] == f"[CLS] → 南: {weights[:, 0, 1].mean():.3f}"
+        assert head[1] == f"[CLS] → 南: {weights[0, 0, 1]:.3f}"
+
+
+@pytest.mark.parametrize("form", ["choice", "spans"])
+def test_other_forms(form):
+    page = Page(ambert_tf.load(model_directory(form)))
+    values = [{"choices": "中国\n人民\n"}.get(name, TEXT) for name in page.input_names]
+    expected = {"choice": "choice", "spans": "answer"}
+    assert f"<b>{expected[form]}</b>" in page.answer(*values)
+    assert "长江大桥" in page.tokens(*values)
+    assert page.attention(1, "mean", *values).count("<table") == 2
+
+
+def test_hybrid_shows_one_map_and_long_pairs_say_why_there_is_none():
+    page = Page(ambert_tf.load(model_directory(model_type="ambert_hybrid")))
+    assert page.attention(1, "1", TEXT).count("<table") == 1
+    page = Page(ambert_tf.load(model_directory("pair")))
+    assert page.attention(1, "mean", TEXT, "").count("<table") == 2
+    assert "shorten it to see its attention" in page.attention(1, "mean", TEXT * 9, TEXT)
+
+
+def test_a_port_that_is_taken(served):
+    port = int(served[1].rstrip("/").rsplit(":", 1)[1])
+    with pytest.raises(InputError, match=f"--port={port}: "):
+        launch(build_page(served[0], "test"), "127.0.0.1", port, wait=False)

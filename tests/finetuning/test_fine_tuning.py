@@ -1,0 +1,275 @@
+"""Every form of task learns sixteen examples by heart, and leaves the files that it should."""
+
+import functools
+import json
+import os
+import tempfile
+
+import numpy as np
+import pytest
+
+from ambert_tf.errors import InputError
+from ambert_tf.finetuning.classification_settings import ClassificationSettings
+from ambert_tf.finetuning.fine_tuning import run_fine_tuning
+from ambert_tf.finetuning.span_settings import SpanSettings
+from tests.classifiers import RECORDS, fine_tune, write_json_lines, write_start
+
+SENTENCES = [record["sentence"] for record in RECORDS]
+CONTEXTS = ["南京市长江大桥好", "中国人民的生活", "商店里的乒乓球拍", "球拍卖完了"]
+SPANS = [("南京市", 0), ("长江大桥", 3), ("好", 7), ("南京", 0)], [("中国", 0), ("人民", 2), ("生活", 5), ("的", 4)], [
+    ("商店", 0), ("里", 2), ("乒乓球", 4), ("球拍", 6)], [("球拍", 0), ("卖完", 2), ("了", 4), ("球", 0)]  # fmt: skip
+QUESTIONS = ["a", "b", "c", "d"]
+
+
+def settings(directory, kind, model_type="ambert", **flags):
+    values = {
+        "data_dir": str(directory),
+        "output_dir": os.path.join(directory, "model"),
+        "do_train": True,
+        "do_eval": True,
+        "do_predict": True,
+        "max_seq_length": 16,
+        "train_batch_size": 16,
+        "num_train_epochs": 100,
+        "learning_rate": 0.005,
+        "save_checkpoints_steps": 1000,
+        "steps_per_loop": 25,
+        **write_start(directory, model_type),
+        **flags,
+    }
+    return kind(**values)
+
+
+def read(directory, name):
+    with open(os.path.join(directory, "model", name), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def write_splits(directory, records):
+    for split in ("train", "dev", "test"):
+        write_json_lines(os.path.join(directory, f"{split}.json"), records)
+
+
+def squad(impossible=False):
+    paragraphs = []
+    for index, (context, answers) in enumerate(zip(CONTEXTS, SPANS, strict=True)):
+        questions = [
+            {
+                "id": f"{index}{question}",
+                "question": question,
+                "answers": [] if impossible and question == "d" else [{"text": text, "answer_start": start}],
+                "is_impossible": impossible and question == "d",
+            }
+            for question, (text, start) in zip(QUESTIONS, answers, strict=True)
+        ]
+        paragraphs.append({"context": context * (1 if index else 2), "qas": questions})
+    return {"data": [{"paragraphs": paragraphs}]}
+
+
+@functools.cache
+def spans(task="squad1", model_type="ambert"):
+    """Returns the directory of a model that learnt the questions, and its results."""
+    holder = tempfile.TemporaryDirectory()
+    for split in ("train", "dev", "test"):
+        with open(os.path.join(holder.name, f"{split}.json"), "w", encoding="utf-8") as file:
+            json.dump(squad(impossible=task == "squad2"), file, ensure_ascii=False)
+    # Twice the first context and a question of one token do not fit into 16: there are windows.
+    flags = {"doc_stride": 4, "max_query_length": 4, "max_answer_length": 6, "num_train_epochs": 150}
+    results = run_fine_tuning(settings(holder.name, SpanSettings, model_type, task_name=task, **flags))
+    return holder, results
+
+
+def test_sentence_pairs(tmp_path):
+    labels = ["entailment", "neutral", "contradiction"]
+    records = [
+        {"sentence1": text, "sentence2": SENTENCES[-1 - i], "label": labels[i % 3]} for i, text in enumerate(SENTENCES)
+    ]
+    write_splits(tmp_path, records)
+    results = run_fine_tuning(
+        settings(tmp_path, ClassificationSettings, task_name="sentence_pair", max_seq_length=24, num_train_epochs=200)
+    )
+    assert results["accuracy"] > 0.99
+    assert [p["label"] for p in read(tmp_path, "predictions.json")] == [r["label"] for r in records]
+
+
+def test_marked_spans(tmp_path):
+    # The two examples of a text differ in the marks alone.
+    nouns = ["南京", "长江", "中国", "商店", "人民", "生活", "球拍", "大桥"]
+    records = []
+    for first, second in zip(nouns, reversed(nouns), strict=True):
+        text = f"{first}的{second}好"
+        for noun, label in ((first, "true"), (second, "false")):
+            target = {"span1_text": noun, "span1_index": text.index(noun), "span2_text": "好", "span2_index": 5}
+            records.append({"idx": len(records), "text": text, "target": target, "label": label})
+    write_splits(tmp_path, records)
+    flags = {"task_name": "cluewsc2020", "max_seq_length": 24, "num_train_epochs": 200}
+    results = run_fine_tuning(settings(tmp_path, ClassificationSettings, **flags))
+    assert results["accuracy"] > 0.99
+    with open(os.path.join(tmp_path, "model", "cluewsc_predict.json"), encoding="utf-8") as file:
+        assert [json.loads(line)["label"] for line in file] == [record["label"] for record in records]
+
+
+def test_regression(tmp_path):
+    records = [
+        {"sentence1": text, "sentence2": SENTENCES[-1 - i], "score": i % 6} for i, text in enumerate(SENTENCES)
+    ]  # fmt: skip
+    write_splits(tmp_path, records)
+    results = run_fine_tuning(
+        settings(tmp_path, ClassificationSettings, task_name="sentence_pair_score", num_train_epochs=200)
+    )
+    assert results["pearson"] > 0.99
+    assert results["spearman"] > 0.98
+    assert results["fine_pearson"] > 0.9 and results["coarse_pearson"] > 0.9
+    predictions = read(tmp_path, "predictions.json")
+    np.testing.assert_allclose([p["score"] for p in predictions], [r["score"] for r in records], atol=0.6)
+
+
+@pytest.mark.parametrize("model_type", ["ambert", "ambert_hybrid"])
+def test_multiple_choice(tmp_path, model_type):
+    records = [
+        {"context": text, "question": QUESTIONS[i % 4], "choices": SENTENCES[i % 13 : i % 13 + 2 + i % 3],
+         "answer": i % 2}
+        for i, text in enumerate(SENTENCES)
+    ]  # fmt: skip
+    write_splits(tmp_path, records)
+    flags = {"task_name": "choice", "max_seq_length": 24, "num_train_epochs": 250}
+    results = run_fine_tuning(settings(tmp_path, ClassificationSettings, model_type, **flags))
+    assert results["accuracy"] > 0.99
+    predictions = read(tmp_path, "predictions.json")
+    assert [p["choice"] for p in predictions] == [r["answer"] for r in records]
+    assert [len(p["probabilities"]) for p in predictions] == [len(r["choices"]) for r in records]
+
+
+def test_idioms_for_groups_of_blanks(tmp_path):
+    candidates = ["乒乓球拍", "长江大桥", "中国人民", "商店生活"]
+    lines = [
+        {"content": [f"#idiom{i:06}#{text}", f"{text}的#idiom{i + 100:06}#"], "candidates": candidates}
+        for i, text in enumerate(SENTENCES[:8])
+    ]
+    answers = {f"#idiom{i:06}#": i % 4 for i in range(8)} | {f"#idiom{i + 100:06}#": (i + 1) % 4 for i in range(8)}
+    for split in ("train", "dev", "test"):
+        write_json_lines(tmp_path / f"{split}.json", lines)
+        if split != "test":
+            (tmp_path / f"{split}_answer.json").write_text(json.dumps(answers))
+    flags = {"task_name": "chid", "max_seq_length": 24, "num_train_epochs": 200}
+    results = run_fine_tuning(settings(tmp_path, ClassificationSettings, **flags))
+    assert results["accuracy"] > 0.99
+    assert read(tmp_path, "chid_predict.json") == answers
+    assert read(tmp_path, "chid11_predict.json") == answers
+
+
+class TestSpans:
+    def test_answers(self):
+        holder, results = spans()
+        assert results["exact_match"] > 0.99
+        assert results["f1"] > 0.99
+        assert results["windows"] > 16
+        directory = holder.name
+        predictions = read(directory, "predictions.json")
+        assert predictions == {
+            f"{i}{question}": text
+            for i, answers in enumerate(SPANS)
+            for question, (text, _) in zip(QUESTIONS, answers, strict=True)
+        }
+        best = read(directory, "nbest_predictions.json")["1b"][0]
+        assert (best["text"], best["start_byte"], best["end_byte"]) == ("人民", 6, 12)
+        assert not os.path.exists(os.path.join(directory, "model", "null_odds.json"))
+
+    def test_no_answer(self):
+        holder, results = spans("squad2")
+        assert results["exact_match"] > 0.99
+        assert results["no_answer_questions"] == 4
+        assert results["no_answer_exact_match"] == 1
+        assert results["best_f1"] >= results["f1"]
+        predictions, odds = (read(holder.name, name) for name in ("predictions.json", "null_odds.json"))
+        assert [name for name, text in predictions.items() if not text] == ["0d", "1d", "2d", "3d"]
+        assert all((odds[name] > 0) == (text == "") for name, text in predictions.items())
+
+    @pytest.mark.parametrize("model_type", ["bert_fine", "ambert_hybrid", "ambert_combo"])
+    def test_the_other_models(self, model_type):
+        assert spans("squad1", model_type)[1]["exact_match"] > 0.99
+
+    def test_a_coarse_model_gives_whole_coarse_tokens(self):
+        results = spans("squad1", "bert_coarse")[1]
+        # 南京 lies inside the word 南京市, 球 inside 球拍: these two cannot be right.
+        assert results["exact_match"] >= 12 / 16
+        assert results["f1"] >= 12 / 16
+
+    @pytest.mark.parametrize("grain", ["fine", "coarse"])
+    def test_one_grain_alone(self, tmp_path, grain):
+        holder, results = spans()
+        single = run_fine_tuning(
+            SpanSettings(
+                task_name="squad1", data_dir=holder.name, init_checkpoint=os.path.join(holder.name, "model"),
+                output_dir=str(tmp_path), do_eval=True, inference=grain,
+            )
+        )  # fmt: skip
+        assert single["exact_match"] == results[f"{grain}_exact_match"]
+        assert single["loss"] == pytest.approx(results[f"{grain}_loss"], abs=1e-4)
+
+
+class TestRuns:
+    def test_several_seeds_and_learning_rates(self, tmp_path):
+        results = fine_tune(
+            tmp_path, num_runs=2, grid_learning_rates="0.005,1e-9", num_train_epochs=60, save_checkpoints_steps=60
+        )
+        runs = results["runs"]
+        assert runs["settings"] == {"learning_rate": 0.005, "train_batch_size": 16}
+        assert len(runs["all"]) == 4
+        assert len(runs["values"]) == 2
+        assert runs["mean"] == pytest.approx(np.mean(runs["values"]))
+        assert runs["deviation"] == pytest.approx(np.std(runs["values"], ddof=1))
+        assert results["accuracy"] == max(runs["values"]) > 0.9
+        assert {run["random_seed"] for run in runs["all"]} == {12345, 12346}
+
+    def test_a_loss_that_is_not_finite_names_the_examples(self, tmp_path):
+        records = [{"id": f"review {number}", **record} for number, record in enumerate(RECORDS)]
+        with pytest.raises(InputError, match=r"its batch: the examples with id review \d+, review .*train.json"):
+            fine_tune(tmp_path, records, learning_rate=1e30, warmup_proportion=0, num_train_epochs=5)
+
+    def test_the_best_checkpoint_is_kept_and_training_ends_early(self, tmp_path):
+        # Right on all after some of the evaluations, so nothing can be better.
+        results = fine_tune(tmp_path, num_train_epochs=400, save_checkpoints_steps=25, early_stopping_patience=2)
+        with open(tmp_path / "model" / "training.json", encoding="utf-8") as file:
+            training = json.load(file)
+        assert training["best"] == results["accuracy"] == 1
+        assert results["step"] == training["best_step"] == training["last_step"] - 50
+        assert training["last_step"] < training["num_train_steps"] == 400
+        assert not os.path.exists(tmp_path / "model" / "best")
+        with pytest.raises(InputError, match=r"holds a finished training with learning_rate=0.005, not 0.001"):
+            fine_tune(tmp_path, learning_rate=0.001, num_train_epochs=400)
+
+
+def test_a_task_name_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"--data_dir is needed: .*train.json.*CLUEbenchmark.*\./data has no such"):
+        run_fine_tuning(ClassificationSettings(task_name="tnews"))
+    (tmp_path / "data" / "tnews").mkdir(parents=True)
+    records = [{"sentence": text, "label": "100"} for text in SENTENCES]
+    write_json_lines(tmp_path / "data" / "tnews" / "train.json", records)
+    write_json_lines(tmp_path / "data" / "tnews" / "dev.json", records)
+    with pytest.raises(InputError, match=r"--init_checkpoint is needed, .*\(./pretrained is not there\)"):
+        run_fine_tuning(ClassificationSettings(task_name="tnews"))
+    start = write_start(str(tmp_path))
+    results = run_fine_tuning(
+        ClassificationSettings(task_name="tnews", max_seq_length=16, num_train_epochs=1, **start)
+    )  # fmt: skip
+    assert results["examples"] == 16
+    assert os.path.exists(tmp_path / "output" / "tnews" / "eval_results.json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "message"),
+    [
+        (ClassificationSettings, {"task_name": "squad1"}, "--task_name=squad1: is for run_squad.py"),
+        (SpanSettings, {"task_name": "rte"}, "--task_name=rte: is for run_classifier.py"),
+        (ClassificationSettings, {"task_name": "ax", "do_train": True}, "is evaluated with a model of mnli"),
+        (ClassificationSettings, {"task_name": "sentence", "num_runs": 2, "do_eval": False}, "need --do_train and"),
+        (ClassificationSettings, {"task_name": "sentence", "grid_batch_sizes": "16,x"}, "--grid_batch_sizes=16,x"),
+        (ClassificationSettings, {"task_name": "tnews", "data_source": "tfds"}, "TensorFlow Datasets does not have"),
+    ],
+)
+def test_flags_that_do_not_go_together(tmp_path, kind, flags, message):
+    write_splits(tmp_path, RECORDS)
+    with pytest.raises(InputError, match=message):
+        run_fine_tuning(settings(tmp_path, kind, **flags))

@@ -1,0 +1,279 @@
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ambert_tf.errors import InputError
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.pretraining.pretraining import run_pretraining
+from ambert_tf.pretraining.pretraining_objective import evaluation_results
+from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
+from ambert_tf.pretraining_data.examples import encode_examples
+from ambert_tf.training.checkpoints import load_model_directory
+from tests.small_models import small_config
+from tests.tokenizers import english_tokenizer
+
+
+def column(rows):
+    return np.concatenate(rows).astype(np.int64), np.cumsum([0, *map(len, rows)])
+
+
+def write_records(path, count, seed, vocabularies, next_sentence=False, masked=True):
+    """Writes sequences in which each token is the one before plus one, so that a masked one can be told."""
+    random = np.random.default_rng(seed)
+    batch = {name: [] for name in ("fine_to_coarse",)}
+    for grain, vocab in vocabularies.items():
+        rows, positions, ids = [], [], []
+        for _ in range(count):
+            length = int(random.integers(5, 9))
+            tokens = 5 + (random.integers(0, 10) + np.arange(length)) % 10
+            if grain == "coarse":
+                tokens = tokens + vocab - 20
+            row = np.array([2, *tokens, 3])
+            position = int(random.integers(1, length + 1))
+            positions.append(np.array([position]))
+            ids.append(row[[position]])
+            if masked:
+                row[position] = 4
+            rows.append(row)
+        batch[f"{grain}_input_ids"] = column(rows)
+        batch[f"{grain}_segment_ids"] = column([np.zeros(len(row)) for row in rows])
+        if masked:
+            batch[f"{grain}_masked_lm_positions"] = column(positions)
+            batch[f"{grain}_masked_lm_ids"] = column(ids)
+        if grain == "fine":
+            batch["fine_to_coarse"] = column([np.zeros(len(row)) for row in rows])
+    if next_sentence:
+        batch["next_sentence_label"] = column([np.array([number % 2]) for number in range(count)])
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in encode_examples(batch):
+            writer.write(record)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A tokenizer, records and a configuration for runs."""
+    directory = tmp_path_factory.mktemp("pretraining")
+    tokenizer = english_tokenizer()
+    tokenizer.save(str(directory / "tokenizer"))
+    sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size}
+    (directory / "records").mkdir()
+    for name, count, seed in (("train-0", 40, 0), ("train-1", 25, 1), ("dev", 21, 2)):
+        write_records(directory / "records" / name, count, seed, sizes)
+    stats = {"tokenizer_fingerprint": tokenizer.fingerprint, "max_seq_length": 12}
+    (directory / "records" / "stats.json").write_text(json.dumps(stats))
+    config = small_config(
+        vocab_size=sizes["fine"], coarse_vocab_size=sizes["coarse"], num_hidden_layers=1, hidden_dropout_prob=0.1
+    )
+    config.to_file(str(directory / "config.json"))
+    return directory
+
+
+def settings(made, output_dir, **changes):
+    values = {
+        "input_file": str(made / "records" / "train-*"),
+        "tokenizer_dir": str(made / "tokenizer"),
+        "config": str(made / "config.json"),
+        "output_dir": str(output_dir),
+        "train_batch_size": 16,
+        "eval_batch_size": 8,
+        "num_train_steps": 6,
+        "learning_rate": 1e-2,
+        "num_warmup_steps": 1,
+        "save_checkpoints_steps": 4,
+        "log_steps": 2,
+    }
+    return PretrainingSettings(**{**values, **changes})
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(made, tmp_path_factory):
+    """A run of 40 steps with its held-out results."""
+    directory = tmp_path_factory.mktemp("runs") / "trained"
+    changes = {"num_train_steps": 40, "save_checkpoints_steps": 30, "eval_input_file": str(made / "records" / "dev")}
+    return directory, run_pretraining(settings(made, directory, **changes))
+
+
+def test_a_run_leaves_a_model_directory(made, trained):
+    directory, _ = trained
+    loaded = load_model_directory(str(directory))
+    assert loaded.config == ModelConfig.from_file(str(made / "config.json"))
+    assert loaded.checkpoint.endswith("ckpt-40")
+    assert (directory / "tokenizer" / "tokenizer.json").exists()
+    assert list((directory / "tensorboard").iterdir())
+
+
+def test_metrics_have_losses_of_both_grains_and_speeds(trained):
+    training = [line for line in lines(trained[0]) if "loss" in line]
+    assert [line["step"] for line in training] == list(range(2, 41, 2))
+    assert set(training[-1]) == {
+        "step", "loss", "fine_masked_lm_loss", "coarse_masked_lm_loss", "fine_masked_lm_accuracy",
+        "coarse_masked_lm_accuracy", "learning_rate", "gradient_norm", "sequences_per_second", "tokens_per_second",
+        "model_flops_per_second", "peak_share",
+    }  # fmt: skip
+    assert training[-1]["loss"] < training[0]["loss"]
+
+
+def test_held_out_results_stand_in_files_and_metrics(trained):
+    directory, results = trained
+    written = json.loads((directory / "eval_results.json").read_text())
+    assert written == {"step": 40, **results}
+    assert written["sequences"] == 21
+    text = dict(line.split(" = ") for line in (directory / "eval_results.txt").read_text().splitlines())
+    assert float(text["coarse_masked_lm_loss"]) == written["coarse_masked_lm_loss"]
+    evaluated = [line for line in lines(directory) if "eval_loss" in line]
+    assert [line["step"] for line in evaluated] == [30, 40]
+    assert evaluated[-1]["eval_fine_masked_lm_accuracy"] == written["fine_masked_lm_accuracy"]
+
+
+def test_held_out_accuracy_stands_beside_that_of_the_most_frequent_token():
+    sums = {
+        "fine_loss": np.array(12.0), "fine_right": np.array(3.0), "fine_counts": np.array([0, 4, 2, 0]),
+        "sequences": np.array(2),
+    }  # fmt: skip
+    assert evaluation_results(sums, ("fine",)) == {
+        "fine_masked_lm_loss": 2.0, "fine_masked_lm_accuracy": 0.5, "fine_most_frequent_accuracy": 4 / 6,
+        "fine_predictions": 6, "loss": 2.0, "sequences": 2,
+    }  # fmt: skip
+
+
+def test_a_killed_run_goes_on_and_ends_where_the_undisturbed_one_ends(made, tmp_path):
+    def weights(directory):
+        reader = tf.train.load_checkpoint(load_model_directory(str(directory)).checkpoint)
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    whole = settings(made, tmp_path / "whole", num_train_steps=6, shuffle_buffer=7)
+    run_pretraining(whole)
+    # What a kill during step 6 leaves: the checkpoint of step 4, and lines of metrics beyond it.
+    killed = shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    for path in (killed / "checkpoints").glob("ckpt-6*"):
+        path.unlink()
+    state = killed / "checkpoints" / "checkpoint"
+    state.write_text('model_checkpoint_path: "ckpt-4"\nall_model_checkpoint_paths: "ckpt-4"\n')
+    run_pretraining(settings(made, killed, num_train_steps=6, shuffle_buffer=7))
+    expected, found = weights(tmp_path / "whole"), weights(killed)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert [(line["step"], line["loss"]) for line in lines(killed)] == [
+        (line["step"], line["loss"]) for line in lines(tmp_path / "whole")
+    ]
+
+
+def test_next_sentence_records_dynamic_masks_replicas_and_an_initial_checkpoint(made, trained, tmp_path):
+    tokenizer = english_tokenizer()
+    sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.fine_vocab_size}
+    records = tmp_path / "records"
+    write_records(records, 20, 0, sizes, next_sentence=True, masked=False)
+    run_pretraining(
+        settings(
+            made,
+            tmp_path / "run",
+            input_file=str(records),
+            eval_input_file=str(records),
+            init_checkpoint=str(trained[0]),
+            num_replicas=2,
+            max_seq_length=12,
+            num_train_steps=2,
+        )
+    )
+    (line,) = [line for line in lines(tmp_path / "run") if "loss" in line]
+    parts = line["fine_masked_lm_loss"] + line["coarse_masked_lm_loss"] + line["next_sentence_loss"]
+    assert line["loss"] == pytest.approx(parts)
+    results = json.loads((tmp_path / "run" / "eval_results.json").read_text())
+    assert 0 <= results["next_sentence_accuracy"] <= 1
+    assert results["sequences"] == 20
+
+
+def test_held_out_records_may_have_masks_of_their_own(made, tmp_path):
+    tokenizer = english_tokenizer()
+    sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size}
+    write_records(tmp_path / "unmasked", 20, 0, sizes, masked=False)
+    held_out = str(made / "records" / "dev")
+    changes = {"input_file": str(tmp_path / "unmasked"), "num_train_steps": 1, "max_seq_length": 12}
+    results = run_pretraining(settings(made, tmp_path / "run", eval_input_file=held_out, **changes))
+    assert results["fine_predictions"] == 21
+    write_records(tmp_path / "pairs", 20, 0, sizes, next_sentence=True)
+    with pytest.raises(InputError, match=r"--eval_input_file=.*pairs: next sentence labels have to be in"):
+        run_pretraining(settings(made, tmp_path / "run", eval_input_file=str(tmp_path / "pairs"), **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_file": ""}, "--input_file is needed"),
+        ({"input_file": "nowhere/*"}, r"--input_file=nowhere/\*: no file matches"),
+        ({"num_train_steps": 0}, "--num_train_steps=0: must be at least 1"),
+        ({"num_warmup_steps": 7}, "--num_warmup_steps=7: must be from 0 to --num_train_steps, 6"),
+        ({"learning_rate": 0.0}, r"--learning_rate=0\.0: must be above 0"),
+        ({"max_seq_length": 7}, "--max_seq_length=7: must be at least 8"),
+        ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15\.0: must lie between 0 and 1"),
+        ({"max_predictions_per_seq": 0}, "--max_predictions_per_seq=0: must be at least 1"),
+        ({"use_fp16": True, "use_bf16": True}, "--use_fp16 and --use_bf16"),
+        ({"train_batch_size": 15, "num_replicas": 2}, "--train_batch_size=15: must be a multiple of 2"),
+        ({"config": "huge"}, "--config=huge: is neither a file nor one of the presets tiny"),
+        ({"init_checkpoint": "nowhere"}, "--init_checkpoint=nowhere: no such checkpoint"),
+    ],
+)
+def test_bad_settings_are_named(made, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        run_pretraining(settings(made, tmp_path / "run", **changes))
+
+
+def test_a_configuration_for_another_vocabulary_is_refused(made, tmp_path):
+    path = tmp_path / "config.json"
+    small_config(vocab_size=60).to_file(str(path))
+    with pytest.raises(InputError, match=r"vocab_size is 60, but the fine vocabulary of --tokenizer_dir=.* has \d+"):
+        run_pretraining(settings(made, tmp_path / "run", config=str(path)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_records_of_another_tokenizer_are_refused(made, tmp_path):
+    shutil.copytree(made / "records", tmp_path / "records")
+    (tmp_path / "records" / "stats.json").write_text('{"tokenizer_fingerprint": "abc"}')
+    with pytest.raises(InputError, match="made with another tokenizer"):
+        run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
+
+
+def test_a_loss_that_is_not_finite_is_reported_with_its_records(made, tmp_path):
+    changes = {
+        "num_train_steps": 3,
+        "train_batch_size": 4,
+        "num_replicas": 2,
+        "shuffle_buffer": 0,
+        "group_by_length": 1,
+    }
+    with pytest.raises(InputError) as found:
+        run_pretraining(settings(made, tmp_path / "run", learning_rate=1e38, num_warmup_steps=0, **changes))
+    step = int(re.match(r"step (\d+): ", str(found.value)).group(1))
+    numbers = ", ".join(str(number) for number in range(4 * (step - 1), 4 * step))
+    assert f"not a finite number; its batch: {made}/records/train-0 records {numbers};" in str(found.value)
+
+
+def test_a_truncated_file_of_records_is_named(made, tmp_path):
+    content = (made / "records" / "train-0").read_bytes()
+    (tmp_path / "train").write_bytes(content[: len(content) - 10])
+    with pytest.raises(InputError, match=r"train: record 39 is damaged or cut off"):
+        run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train")))
+
+
+def test_a_file_cut_between_records_is_known_by_its_size(made, tmp_path):
+    shutil.copytree(made / "records", tmp_path / "records")
+    (tmp_path / "records" / "stats.json").write_text('{"files": {"train-0": 99}}')
+    with pytest.raises(InputError, match=r"train-0: has \d+ bytes, but stats.json beside it says 99"):
+        run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
+
+
+def test_ids_beyond_the_vocabulary_are_reported(made, tmp_path):
+    tokenizer = english_tokenizer()
+    sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size + 1000}
+    write_records(tmp_path / "train", 20, 0, sizes)
+    with pytest.raises(InputError, match="a record does not fit the model"):
+        run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train")))

@@ -1,0 +1,141 @@
+import gzip
+
+import pytest
+
+from ambert_tf.errors import InputError
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.vocabulary.build_vocab import (
+    VocabularyOptions,
+    build_tokenizer,
+    count_words,
+    learn_fine_vocabulary,
+)
+
+SENTENCES = ["我们在北京大学学习。", "北京大学在北京。", "我们的iphone8很好，ＷＴＯ也好。", "我们学习，我们生活。"]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(SENTENCES * 3) + "\n")
+    return str(path)
+
+
+def options(corpus, tmp_path, **changes):
+    return VocabularyOptions(**{"input_file": corpus, "language": "zh", "output_dir": str(tmp_path / "tok"), **changes})
+
+
+def test_words_are_counted_by_falling_count(corpus, tmp_path):
+    counts = count_words([corpus])
+    assert list(counts.values()) == sorted(counts.values(), reverse=True)
+    assert counts["我"] == 12 and counts["iphone8"] == 3 and counts["ｗｔｏ"] == 3
+    with gzip.open(tmp_path / "corpus.txt.gz", "wb") as file:
+        file.write("\n".join(SENTENCES * 3).encode())
+    assert count_words([str(tmp_path / "corpus.txt.gz")]) == counts
+
+
+def test_a_learnt_vocabulary_knows_every_character_and_has_no_useless_forms():
+    vocabulary = learn_fine_vocabulary({"我": 9, "们": 8, "，": 5, "hello": 4, "help": 4, "hell": 3, "a": 2}, 100)
+    assert vocabulary[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert {"我", "们", "，", "h", "##e", "##l"} <= set(vocabulary)
+    assert not {"##我", "##，"} & set(vocabulary)
+    assert len(set(vocabulary)) == len(vocabulary)
+    assert len(learn_fine_vocabulary({"我": 9, "们": 8, "的": 3}, 7)) == 7
+    with pytest.raises(InputError, match="--fine_vocab_size=5"):
+        learn_fine_vocabulary({"我": 9}, 5)
+
+
+def test_a_chinese_tokenizer_from_a_corpus(corpus, tmp_path):
+    report = build_tokenizer(options(corpus, tmp_path))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    entries = tokenizer.coarse_vocab[tokenizer.fine_vocab_size :]
+    # By falling count (12, 6, 6, then 3), then in the order of their characters.
+    assert entries[:3] == ["我们", "北京大学", "学习"]
+    assert {"北京", "生活"} <= set(entries)
+    assert report.coarse_vocab_size == tokenizer.coarse_vocab_size == report.fine_vocab_size + len(entries)
+    assert report.unknown == 0
+    assert report.coverage == 1
+    tokens = [t for s in SENTENCES for t in tokenizer([s]).fine_ids[0].numpy()]
+    assert report.fine_tokens == 3 * len(tokens)
+    assert report.coarse_tokens == 3 * sum(len(tokenizer([s]).coarse_ids[0]) for s in SENTENCES)
+
+
+def test_sizes_are_limits(corpus, tmp_path):
+    full = build_tokenizer(options(corpus, tmp_path))
+    small = build_tokenizer(options(corpus, tmp_path, coarse_vocab_size=full.fine_vocab_size + 2))
+    assert small.coarse_vocab_size == full.fine_vocab_size + 2
+    assert 0 < small.coverage < full.coverage
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert small.coarse_tokens == 3 * sum(len(tokenizer([s]).coarse_ids[0]) for s in SENTENCES)
+    assert build_tokenizer(options(corpus, tmp_path, min_count=1000)).coarse_vocab_size == full.fine_vocab_size
+
+
+def test_a_user_dictionary_adds_words(corpus, tmp_path):
+    dictionary = tmp_path / "user.txt"
+    dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\n")
+    report = build_tokenizer(options(corpus, tmp_path, user_dict=str(dictionary)))
+    assert report.user_words_left_out == 1
+    assert "1 words of the user's dictionary are left out" in "\n".join(report.lines())
+    entries = MultiGrainedTokenizer.load(str(tmp_path / "tok")).coarse_vocab
+    assert "我们学习" in entries and "很好" in entries
+
+
+def test_an_english_tokenizer_from_phrases(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("I like New York.\nThe new york times, new york.\nIce cream\n" * 2)
+    phrases = tmp_path / "phrases.tsv"
+    phrases.write_text("new york\t6\t-0.1\nnew york times\t2\t-0.3\ndog food\t9\t-0.2\n")
+    report = build_tokenizer(options(str(corpus), tmp_path, language="en", phrases_file=str(phrases)))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["new york", "new york times"]
+    assert (tmp_path / "tok" / "phrases.tsv").read_text() == "new york\t6\t-0.1000\nnew york times\t2\t-0.3000\n"
+    assert report.multiple == pytest.approx(6 / report.coarse_tokens)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"language": "fr"}, "--language=fr: must be one of zh, en"),
+        ({"language": "en"}, "--phrases_file: is needed for --language=en"),
+        ({"input_file": "nowhere.txt"}, "--input_file=nowhere.txt: no such file"),
+        ({"coarse_vocab_size": 6}, "--coarse_vocab_size=6: is under the"),
+        ({"fine_vocab_file": "x", "fine_vocab_size": 9}, "--fine_vocab_size: sets the size of a learnt vocabulary"),
+    ],
+)
+def test_bad_flags_are_named(corpus, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        build_tokenizer(options(corpus, tmp_path, **changes))
+    assert not (tmp_path / "tok").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("new york\t3", "has 2 fields"),
+        ("new  york\t3\t-1", "is not two or more words"),
+        ("york\t3\t-1", "is not two or more words"),
+        ("new york\tmany\t-1", "not a number"),
+    ],
+)
+def test_bad_phrases_are_named_with_their_line(corpus, tmp_path, line, message):
+    phrases = tmp_path / "phrases.tsv"
+    phrases.write_text(f"ice cream\t3\t-0.5\n{line}\n")
+    with pytest.raises(InputError, match=rf"phrases.tsv, line 2: .*{message}"):
+        build_tokenizer(options(corpus, tmp_path, language="en", phrases_file=str(phrases)))
+
+
+def test_a_corpus_that_is_not_utf8(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_bytes("我们\n".encode() + b"\xc4\xe3\n")
+    with pytest.raises(InputError, match=r"corpus.txt: line 2 is not UTF-8"):
+        build_tokenizer(options(str(corpus), tmp_path))
+    assert "1 lines were not UTF-8" in build_tokenizer(options(str(corpus), tmp_path, errors="replace")).lines()
+
+
+def test_other_files_in_the_output_directory_stay(corpus, tmp_path):
+    (tmp_path / "tok").mkdir()
+    (tmp_path / "tok" / "phrases.tsv").touch()
+    (tmp_path / "tok" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"--output_dir=.*tok: holds notes\.txt, which is no part of a tokenizer"):
+        build_tokenizer(options(corpus, tmp_path))
+    assert (tmp_path / "tok" / "notes.txt").exists()

@@ -1,0 +1,194 @@
+import gzip
+import math
+import os
+import stat
+
+import numpy as np
+import pytest
+
+from ambert_tf.errors import InputError
+from ambert_tf.tokenization.phrases import read_phrases
+from ambert_tf.vocabulary.kenlm_programs import NgramCounts
+from ambert_tf.vocabulary.phrase_dictionary import NgramSelection, PhraseOptions, build_phrases
+from ambert_tf.vocabulary.segments import segment_cutter
+
+# "ice cream" 6 times, "ice" before something else twice; "the" before many words.
+SENTENCES = [
+    "The ice cream melts, the sun sets.",
+    "Ice-cream? ICE CREAM!",
+    "I like ice cream in the park.",
+    "Ice  cream in the house",
+    "An ice cream in the sun.",
+    "We sell the ice cream.",
+    "The dog and the cat saw the ice.",
+    "The ice is thin here.",
+    "A house in the park, a dog in the house.",
+    "You like the park",
+]
+
+
+def options(tmp_path, **changes) -> PhraseOptions:
+    corpus = tmp_path / "corpus.txt"
+    if not corpus.exists():
+        corpus.write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
+    settings = {
+        "input_file": str(corpus),
+        "output_file": str(tmp_path / "phrases.tsv"),
+        "min_count": 2,
+        "min_conditional_prob": 0.3,
+        "min_lift": 0.0,
+        "memory": "300M",
+        "temp_dir": str(tmp_path),
+    }
+    return PhraseOptions(**{**settings, **changes})
+
+
+def found(tmp_path, **changes) -> dict[str, int]:
+    chosen = options(tmp_path, **changes)
+    build_phrases(chosen)
+    return {row.phrase: row.count for row in read_phrases(chosen.output_file)}
+
+
+def cut(*sentences: str, do_lower_case: bool = True, fold: bool = False) -> list[str]:
+    blocks = [[sentence.encode() for sentence in sentences]]
+    return b"".join(segment_cutter(do_lower_case, fold)(blocks)).decode().splitlines()
+
+
+def test_segments_end_at_sentences_punctuation_symbols_and_cjk():
+    assert cut("New York, Paris", "", "London", "!", "a 中文 b c") == ["new york", "paris", "london", "a", "b c"]
+    assert cut("5 € each", "rock'n'roll  all\tnight") == ["5", "each", "rock", "n", "roll all night"]
+
+
+def test_segments_hold_the_words_of_the_tokenizer():
+    assert cut("Café  RÉSUMÉ 1998", "ﬁne Ｗ") == ["cafe resume 1998", "ﬁne ｗ"]
+    assert cut("Café", do_lower_case=False) == ["Café"]
+    assert cut("ﬁne Ｗ", fold=True) == ["fine w"]
+    assert cut("", "…") == []
+
+
+def test_phrases_are_frequent_and_their_last_word_is_probable_after_those_before(tmp_path):
+    """ "the ice" occurs 4 times and "cream in" 3 times, but other words follow "the" and "cream" as often."""
+    assert found(tmp_path) == {
+        "ice cream": 6,
+        "in the": 5,
+        "cream in the": 3,
+        "ice cream in the": 3,
+        "the ice cream": 2,
+    }
+
+
+def test_a_phrase_has_at_most_max_order_words(tmp_path):
+    assert found(tmp_path, max_order=2) == {"ice cream": 6, "in the": 5}
+
+
+def test_the_lift_leaves_out_last_words_that_are_probable_anywhere(tmp_path):
+    """13 of the 61 words are "the" (0.21): after "in" (0.74) it is 3.5 times as probable, "cream" (0.11) 4.5 times."""
+    assert found(tmp_path, max_order=2, min_lift=3.0) == {"ice cream": 6, "in the": 5}
+    assert found(tmp_path, max_order=2, min_lift=4.0) == {"ice cream": 6}
+
+
+def test_max_phrases_keeps_the_most_frequent(tmp_path):
+    assert found(tmp_path, max_phrases=2) == {"ice cream": 6, "in the": 5}
+
+
+def test_probabilities_are_interpolated_kneser_ney(tmp_path):
+    """By hand, with KenLM's fallback discounts 0.5, 1, 1.5 for counts of 1, 2, more: P(b) = 0.5/5 + 0.5/5, of 5
+    continuations and 5 words with <unk>; P(b | a) = 4.5/8 + 2.5/8 P(b) = 0.625, P(c | a) = 1/8 + 2.5/8 P(c)."""
+    corpus = tmp_path / "pairs.txt"
+    corpus.write_text("a b\n" * 6 + "a c\n" * 2, encoding="utf-8")
+    chosen = options(tmp_path, input_file=str(corpus), max_order=2, min_count=1, min_conditional_prob=0.0)
+    build_phrases(chosen)
+    rows = {row.phrase: row.log10_conditional_probability for row in read_phrases(chosen.output_file)}
+    assert rows == pytest.approx({"a b": math.log10(0.625), "a c": math.log10(0.1875)}, abs=1e-4)
+
+
+def test_rows_come_by_falling_count_then_text_and_are_the_same_each_time(tmp_path):
+    first = options(tmp_path)
+    build_phrases(first)
+    rows = list(read_phrases(first.output_file))
+    assert rows == sorted(rows, key=lambda row: (-row.count, row.phrase))
+    again = options(tmp_path, output_file=str(tmp_path / "again.tsv"))
+    build_phrases(again)
+    with open(first.output_file, "rb") as one, open(again.output_file, "rb") as other:
+        assert one.read() == other.read()
+
+
+def test_the_report_counts_what_each_threshold_leaves(tmp_path):
+    chosen = options(tmp_path, max_order=3)
+    report = build_phrases(chosen)
+    assert (report.words, report.distinct_words) == (61, 23)
+    two, three = report.orders
+    assert (two.order, two.frequent, two.probable, two.dependent) == (2, 7, 2, 2)
+    assert (three.order, three.frequent, three.probable, three.dependent) == (3, 5, 2, 2)
+    assert "        6  0.511  ice cream" in report.lines(chosen)
+
+
+def test_compressed_files_count_too(tmp_path):
+    with gzip.open(tmp_path / "corpus.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(SENTENCES))
+    assert found(tmp_path, input_file=str(tmp_path / "corpus.*"))["ice cream"] == 12
+
+
+@pytest.mark.parametrize("block", [1, 2, 5])
+def test_ngrams_that_end_alike_are_summed_over_blocks(block):
+    """Four-grams as count_ngrams orders them: by the last word, then the one before; 1 is <s>, 2 </s>."""
+    words = np.array([[1, 1, 3, 2], [1, 1, 1, 3], [1, 1, 3, 4], [1, 5, 3, 4], [1, 3, 5, 4]])
+    counts = np.array([9, 8, 2, 3, 1])
+    selection = NgramSelection(2, 4)
+    for start in range(0, 5, block):
+        selection.add(NgramCounts(words[start : start + block], counts[start : start + block]))
+    kept = selection.finish()
+    assert (kept.words.tolist(), kept.counts.tolist(), selection.distinct) == ([[3, 4]], [5], 2)
+
+
+BAD = [
+    ({"max_order": 1}, "--max_order=1: must lie between 2 and 6"),
+    ({"min_count": 0}, "--min_count=0: must be at least 1"),
+    ({"min_conditional_prob": 1.0}, "--min_conditional_prob=1.0: must be at least 0 and below 1"),
+    ({"min_lift": -1.0}, "--min_lift=-1.0: must be at least 0"),
+    ({"max_phrases": 0}, "--max_phrases=0: must be at least 1"),
+    ({"min_count": 1000}, "--min_count=1000: none of the corpus' "),
+    ({"min_conditional_prob": 0.99}, "--min_conditional_prob=0.99: none of the 13 frequent n-grams"),
+    ({"min_lift": 1000.0}, "--min_lift=1000: none of the 5 frequent and probable n-grams"),
+    ({"memory": "lots"}, "KenLM's count_ngrams failed: .* --memory"),
+    ({"temp_dir": "/nowhere"}, "--temp_dir=/nowhere: is no directory"),
+    ({"lmplz": "/nowhere/lmplz"}, "--lmplz=/nowhere/lmplz: is no program"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD)
+def test_wrong_options_are_named_and_leave_nothing(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        build_phrases(options(tmp_path, **changes))
+    assert sorted(os.listdir(tmp_path)) == ["corpus.txt"]
+
+
+def test_wrong_corpora_are_named(tmp_path):
+    (tmp_path / "latin1.txt").write_bytes("fine\ncafé\n".encode("latin-1"))
+    (tmp_path / "symbols.txt").write_text("… !\n中文\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"latin1.txt: line 2 is not UTF-8"):
+        build_phrases(options(tmp_path, input_file=str(tmp_path / "latin1.txt")))
+    with pytest.raises(InputError, match=r"symbols.txt: holds no words"):
+        build_phrases(options(tmp_path, input_file=str(tmp_path / "symbols.txt")))
+    report = build_phrases(options(tmp_path, input_file=str(tmp_path / "*.txt"), errors="replace"))
+    assert report.lines_replaced == 1
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"corpus.txt: is a file where a directory is needed"):
+        build_phrases(options(tmp_path, output_file=str(tmp_path / "corpus.txt" / "phrases.tsv")))
+
+
+def test_missing_programs_come_with_how_to_build_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"--lmplz: KenLM's lmplz is neither .* `make setup` builds it"):
+        build_phrases(options(tmp_path))
+
+
+def test_programs_may_be_named(tmp_path):
+    script = tmp_path / "my_lmplz"
+    script.write_text("#!/bin/sh\necho 'what(): no such luck' >&2\nexit 3\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    with pytest.raises(InputError, match=r"KenLM's lmplz failed: what\(\): no such luck"):
+        build_phrases(options(tmp_path, lmplz=str(script)))
