@@ -29,7 +29,7 @@ flags.DEFINE_list("only", [], "Parts of the commands to run, such as analysis,ex
 COMMANDS = """
 data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --tokenizer_dir=DEMO/tokenizer --num_records=2 --notable
 -m ambert_tf.training.plot DEMO/pretrained --output=OUT/curves.png
--m ambert_tf.finetuning.report DEMO/classifier DEMO/classifier_from_scratch
+-m ambert_tf.tasks.report DEMO/classifier DEMO/classifier_from_scratch
 -m ambert_tf.models.summary
 -m ambert_tf.analysis.tokens --tokenizer_dir=DEMO/tokenizer --input_file=DEMO/corpus/held_out.txt
 -m ambert_tf.analysis.attention --model_dir=DEMO/pretrained,DEMO/classifier --text=商店里的乒乓球拍卖完了 --layer=2 \

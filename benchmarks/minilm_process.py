@@ -22,8 +22,9 @@ from ambert_tf.errors import run_main
 from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from ambert_tf.finetuning.tokenized import training_plan
 from ambert_tf.tasks import metrics
+from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import REGRESSION, Example, Task
-from ambert_tf.tasks.readers import file_records, read_examples, split_files
+from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.registry import TASKS
 
 FLAGS = flags.FLAGS

@@ -40,8 +40,8 @@ from ambert_tf.finetuning.span_form import SpanForm
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.serving.served_predictions import input_specs
+from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS
-from ambert_tf.tasks.readers import file_records, split_files
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory

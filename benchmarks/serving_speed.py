@@ -18,7 +18,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.finetuning.classifiers import make_model
 from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.serving.export import export_saved_model
-from ambert_tf.tasks.readers import file_records
+from ambert_tf.tasks.data_files import file_records
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_backbone

@@ -17,8 +17,8 @@ from ambert_tf.errors import InputError, run_main
 from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.sequence_form import SequenceForm
+from ambert_tf.tasks.data_files import file_records, find_data_dir, split_files
 from ambert_tf.tasks.declaration import REGRESSION, SPANS, SPLITS, Example
-from ambert_tf.tasks.readers import file_records, find_data_dir, split_files
 from ambert_tf.tasks.registry import find_task
 
 BATCH_SIZE = 32

@@ -19,9 +19,9 @@ from ambert_tf.finetuning.split_reader import SplitReader, settings_for_task
 from ambert_tf.finetuning.training_runs import train_runs
 from ambert_tf.models.classification_model import inference_config
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.tasks.data_files import find_files
 from ambert_tf.tasks.declaration import CLASSIFICATION, NO_AUGMENTATION, SPANS, Label, Task
 from ambert_tf.tasks.labels import find_labels
-from ambert_tf.tasks.readers import find_files
 from ambert_tf.tasks.registry import TASKS, find_task
 from ambert_tf.tasks.tfds_source import has_split
 from ambert_tf.tokenization.model_inputs import check_seq_lengths

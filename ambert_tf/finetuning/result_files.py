@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.files import atomic_path
+from ambert_tf.tasks.report import EVAL_RESULTS
 
-EVAL_RESULTS = "eval_results"
 PREDICTIONS_FILE = "predictions.json"
 # A wider table is no longer read.
 CONFUSION_LABELS = 40

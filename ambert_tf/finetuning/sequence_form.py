@@ -27,8 +27,8 @@ from ambert_tf.tasks.declaration import (
     Task,
 )
 from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.leaderboard import Prediction, write_leaderboard_files
-from ambert_tf.tasks.readers import read_examples
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 

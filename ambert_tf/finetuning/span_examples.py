@@ -13,7 +13,7 @@ from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.finetuning.tokenized import TokenizedExamples
 from ambert_tf.tasks.declaration import FILE_FLAGS
 from ambert_tf.tasks.json_lines import Record, shown
-from ambert_tf.tasks.span_files import NO_PLACE
+from ambert_tf.tasks.squad_files import NO_PLACE
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.tokenization.windows import build_windows
 
@@ -58,7 +58,7 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
     """Makes the questions of a split.
 
     Args:
-      records: see `span_files.span_records`.
+      records: see `squad_files.span_records`.
       split: `train` leaves out questions whose answer is not to be found; for errors.
       needs_labels: whether a question needs an answer.
       null_answers: whether a question may have none.

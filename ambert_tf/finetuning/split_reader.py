@@ -9,9 +9,9 @@ from absl import logging
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
 from ambert_tf.finetuning.form import Form, Split
+from ambert_tf.tasks.data_files import expected_files, file_records, find_data_dir, find_files, split_files
 from ambert_tf.tasks.declaration import SPLITS, Task
 from ambert_tf.tasks.json_lines import Record
-from ambert_tf.tasks.readers import expected_files, file_records, find_data_dir, find_files, split_files
 from ambert_tf.tasks.tfds_source import has_split, tfds_records
 
 

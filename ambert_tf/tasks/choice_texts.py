@@ -2,9 +2,9 @@
 
 import re
 
-from ambert_tf.tasks.choice_files import BLANK
 from ambert_tf.tasks.declaration import ReadOptions, Texts
 from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.multiple_choice_files import BLANK
 
 # RACE writes the place that a choice fills as one underscore or several, spaces between them or around.
 GAP = re.compile(r"\s*_(?:[\s_]*_)?\s*")

@@ -6,7 +6,6 @@ leaderboard files are those of its notes on submission.
 
 import dataclasses
 
-from ambert_tf.tasks.choice_files import c3_records, chid_records
 from ambert_tf.tasks.choice_texts import idioms_in_blank, question_and_choices
 from ambert_tf.tasks.declaration import (
     IDIOMS,
@@ -24,6 +23,7 @@ from ambert_tf.tasks.declaration import (
 )
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.marked_spans import PRONOUNS_OF_WOMEN, pronoun, text_with_marks
+from ambert_tf.tasks.multiple_choice_files import c3_records, chid_records
 
 CLUE_PAGE = "https://github.com/CLUEbenchmark/CLUE"
 CLUE_SOURCE = "CLUE's BERT baseline (CLUEbenchmark/CLUE, baselines/models_pytorch)"

@@ -5,12 +5,12 @@ import importlib.util
 import os
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.tasks import clue, fewclue, glue, own_data, reading
+from ambert_tf.tasks import clue, custom_data, fewclue, glue, reading_comprehension
 from ambert_tf.tasks.declaration import Task
 
 TASKS: dict[str, Task] = {
     task.name: task
-    for task in (*clue.TASKS, *fewclue.TASKS, *glue.TASKS, *reading.TASKS, *own_data.TASKS)
+    for task in (*clue.TASKS, *fewclue.TASKS, *glue.TASKS, *reading_comprehension.TASKS, *custom_data.TASKS)
 }  # fmt: skip
 
 # Other names that people write.

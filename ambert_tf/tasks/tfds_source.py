@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.tasks.choice_files import LETTERS
 from ambert_tf.tasks.declaration import CLASSIFICATION, MULTIPLE_CHOICE, SPANS, Task
 from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.multiple_choice_files import LETTERS
 
 
 def has_split(task: Task, split: str) -> bool:

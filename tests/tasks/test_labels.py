@@ -2,9 +2,9 @@ import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.tasks.clue import TNEWS
+from ambert_tf.tasks.custom_data import SENTENCE
 from ambert_tf.tasks.json_lines import read_json_lines
 from ambert_tf.tasks.labels import find_labels, read_labels
-from ambert_tf.tasks.own_data import SENTENCE
 from tests.classifiers import write_json_lines
 
 

@@ -4,8 +4,8 @@ from ambert_tf.errors import InputError
 from ambert_tf.tasks.clue import CLUEWSC2020
 from ambert_tf.tasks.declaration import ReadOptions, Texts
 from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.marked_spans import text_with_marks
-from ambert_tf.tasks.readers import read_examples
 
 
 def record(text="小明说小红喜欢她的猫", noun=("小红", 3), pronoun=("她", 7), **more):

@@ -5,8 +5,8 @@ from ambert_tf.errors import InputError
 from ambert_tf.finetuning.span_examples import read_questions
 from ambert_tf.tasks.clue import TNEWS
 from ambert_tf.tasks.glue import COLA, MNLI, STSB, WNLI
-from ambert_tf.tasks.readers import read_examples
-from ambert_tf.tasks.reading import RACE, SQUAD2
+from ambert_tf.tasks.labelled_examples import read_examples
+from ambert_tf.tasks.reading_comprehension import RACE, SQUAD2
 from ambert_tf.tasks.tfds_source import has_split, tfds_records
 
 

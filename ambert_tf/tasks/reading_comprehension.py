@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from ambert_tf.tasks.choice_files import race_records
 from ambert_tf.tasks.choice_texts import question_and_choices
 from ambert_tf.tasks.declaration import (
     MULTIPLE_CHOICE,
@@ -16,7 +15,8 @@ from ambert_tf.tasks.declaration import (
     files,
 )
 from ambert_tf.tasks.json_lines import Record
-from ambert_tf.tasks.span_files import span_records
+from ambert_tf.tasks.multiple_choice_files import race_records
+from ambert_tf.tasks.squad_files import span_records
 
 SQUAD_PAGE = "https://rajpurkar.github.io/SQuAD-explorer/"
 SQUAD_README = "google-research/bert, README: SQuAD"

@@ -4,7 +4,7 @@ import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.span_examples import read_questions
-from ambert_tf.tasks.span_files import span_records
+from ambert_tf.tasks.squad_files import span_records
 
 CONTEXT = "南京市长江大桥在南京"
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.choice_files import c3_records, chid_records, race_records
+from ambert_tf.tasks.multiple_choice_files import c3_records, chid_records, race_records
 from tests.classifiers import write_json_lines
 
 

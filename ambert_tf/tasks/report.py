@@ -1,6 +1,6 @@
 """A table over tasks of what fine-tuning runs reached, beside the paper's figures.
 
-    python -m ambert_tf.finetuning.report output/*
+    python -m ambert_tf.tasks.report output/*
 
 The arguments are --output_dir's of run_classifier.py and run_squad.py, evaluated with --do_eval. Published figures are
 marked as such: they are of larger models, much more pre-training and mostly the test sets, ours of development files.
@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.finetuning.result_files import EVAL_RESULTS
-from ambert_tf.tasks.published import PUBLISHED, PUBLISHED_MODELS
+from ambert_tf.tasks.published_results import PUBLISHED, PUBLISHED_MODELS
 from ambert_tf.tasks.registry import TASKS
 
+# The evaluation results that every program writes into its output directory, as .json and .txt.
+EVAL_RESULTS = "eval_results"
 COLUMNS = ("task", "model", "inference", "metric", "ours (dev)", "mean ± deviation (runs)", "published: set")
 
 
@@ -75,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
     """Prints the table."""
     directories = argv[1:]
     if not directories:
-        raise InputError("name one or more directories with results: python -m ambert_tf.finetuning.report DIR…")
+        raise InputError("name one or more directories with results: python -m ambert_tf.tasks.report DIR…")
     print("\n".join(table([read_results(directory) for directory in directories])))
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.report import main, read_results, table
+from ambert_tf.tasks.report import main, read_results, table
 
 RESULTS = {"task_name": "mrpc", "model_type": "ambert", "inference": "joint", "metric": "accuracy"}
 
