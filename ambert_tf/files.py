@@ -102,6 +102,24 @@ def open_input(name: str) -> BinaryIO:
     return tf.io.gfile.GFile(name, "rb")
 
 
+def exists(name: str) -> bool:
+    """Returns whether there is a file or a directory of this name, a remote one too."""
+    if not is_remote(name):
+        return os.path.exists(name)
+    import tensorflow as tf
+
+    return tf.io.gfile.exists(name)
+
+
+def is_directory(name: str) -> bool:
+    """Returns whether there is a directory of this name, a remote one too."""
+    if not is_remote(name):
+        return os.path.isdir(name)
+    import tensorflow as tf
+
+    return tf.io.gfile.isdir(name)
+
+
 def file_size(name: str) -> int:
     """Returns the size of a file in bytes, of a remote one too."""
     return file_version(name)[0]
@@ -164,13 +182,18 @@ def check_input_file(name: str, flag: str) -> str:
     Raises:
       InputError: it does not exist, is a directory, cannot be read or is empty.
     """
-    if os.path.isdir(name):
+    if is_directory(name):
         pattern = os.path.join(name, "*")
         raise InputError(f"--{flag}={name}: is a directory; name a file, or a pattern such as '{pattern}'")
-    if not os.path.exists(name):
+    if not exists(name):
         raise InputError(f"--{flag}={name}: no such file")
-    if not os.access(name, os.R_OK):
+    if is_remote(name):
+        empty = file_size(name) == 0
+    elif not os.access(name, os.R_OK):
         raise InputError(f"--{flag}={name}: cannot be read (permission denied)")
-    if os.path.isfile(name) and os.path.getsize(name) == 0:
+    else:
+        # A pipe has no size.
+        empty = os.path.isfile(name) and os.path.getsize(name) == 0
+    if empty:
         raise InputError(f"--{flag}={name}: is an empty file")
     return name
