@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     "errors",
     "files",
+    "flags",
     "tokenization",
     "corpus",
     "vocabulary",
@@ -27,6 +28,7 @@ LAYERS = [
     "finetuning",
     "serving",
     "analysis",
+    "commands",
 ]
 HEIGHT = {folder: height for height, folder in enumerate(LAYERS)}
 HEIGHT["__init__"] = len(LAYERS)  # the package's own functions, such as `ambert_tf.load`

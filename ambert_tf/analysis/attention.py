@@ -1,25 +1,17 @@
-"""Draws attention maps of models for given sentences.
-
-    python -m ambert_tf.analysis.attention --model_dir=pretrained --text=南京市长江大桥位于南京 --output=attention.png
-    python -m ambert_tf.analysis.attention --model_dir=bert_fine,bert_coarse,hybrid,ambert --layer=1 --head=3 \
-        --text=… --text=… --output=attention.html
-
-A picture (.png, .svg, .pdf) shows one layer, and one head or the mean of the heads; a page (.html) is one file that
-needs nothing else and shows any layer and head of all models. Models of all five types, pre-trained or fine-tuned.
-"""
+"""Draws attention maps of models for given sentences."""
 
 from collections.abc import Sequence
 
-from absl import flags
-
-from ambert_tf.analysis.attention_maps import MEAN, attention_maps, parse_head
+from ambert_tf.analysis.analysis_settings import AttentionSettings
+from ambert_tf.analysis.attention_maps import attention_maps, parse_head
 from ambert_tf.analysis.attention_page import attention_page
 from ambert_tf.analysis.attention_picture import MAX_PANELS, draw_attention
 from ambert_tf.analysis.encoders import load_encoders
 from ambert_tf.analysis.pictures import save_figure
-from ambert_tf.analysis.texts import define_text_flags, texts_from_flags
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.analysis.texts import given_texts
+from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
+from ambert_tf.flags import run_program
 
 
 def write_attention(
@@ -67,32 +59,21 @@ def write_attention(
     save_figure(draw_attention(maps, layer, head, font_file), output)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Writes what the command line names."""
-    del argv
-    values = flags.FLAGS
-    texts = texts_from_flags()
-    head = parse_head(values.head)
+def run_attention(settings: AttentionSettings) -> None:
+    """Writes the picture or page."""
+    settings.validate()
     write_attention(
-        values.model_dir,
-        texts,
-        values.output,
-        values.layer,
-        head,
-        values.names,
-        values.max_seq_length,
-        values.font_file,
+        settings.model_dir,
+        given_texts(settings),
+        settings.output,
+        settings.layer,
+        parse_head(settings.head),
+        settings.names,
+        settings.max_seq_length,
+        settings.font_file,
     )
-    print(values.output)
+    print(settings.output)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("model_dir", [], "Model directories, separated by commas.")
-    flags.DEFINE_list("names", [], "What to call them; by default model type and directory.")
-    define_text_flags(max_texts=3)
-    flags.DEFINE_integer("layer", 1, "The layer, from 1.")
-    flags.DEFINE_string("head", MEAN, "The head, from 1; or mean.")
-    flags.DEFINE_integer("max_seq_length", 64, "Fine tokens at most, [CLS] and [SEP] included.", lower_bound=8)
-    flags.DEFINE_string("font_file", "", "A font for the picture's tokens; by default an installed one is found.")
-    flags.DEFINE_string("output", "attention.png", "The picture (.png, .svg, .pdf) or the page (.html).")
-    run_main(main)
+    run_program(AttentionSettings, run_attention)

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ambert_tf.analysis.analysis_settings import MEAN
 from ambert_tf.analysis.encoders import NamedEncoder, TextTokens, limits, model_inputs, read_tokens
 from ambert_tf.errors import InputError
-
-MEAN = "mean"
 
 
 class AttentionMap(NamedTuple):

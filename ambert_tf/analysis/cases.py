@@ -1,24 +1,18 @@
-"""Shows where heads or models disagree on a development set, with both tokenizations (the paper's Table 13).
-
-    python -m ambert_tf.analysis.cases --model_dir=classifier --data_dir=DIR --output=cases.md
-    python -m ambert_tf.analysis.cases --model_dir=bert_fine,bert_coarse,ambert --data_dir=DIR --output=cases.html
-
-With one model directory the columns are its heads: fine, coarse and joint. With several, as in the paper, they are the
-models, fine-tuned on one task. The task's own reader makes the texts, so they are what the models read.
-"""
+"""Shows where heads or models disagree on a development set, with both tokenizations (the paper's Table 13)."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
 
+from ambert_tf.analysis.analysis_settings import CasesSettings
 from ambert_tf.analysis.case_table import Case, Segmented, segmented_texts, shown_cases, table_format, write_table
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.errors import InputError
 from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.sequence_form import SequenceForm
+from ambert_tf.flags import run_program
 from ambert_tf.tasks.data_files import file_records, find_data_dir, split_files
-from ambert_tf.tasks.declaration import REGRESSION, SPANS, SPLITS, Example
+from ambert_tf.tasks.declaration import REGRESSION, SPANS, Example
 from ambert_tf.tasks.registry import find_task
 
 BATCH_SIZE = 32
@@ -47,10 +41,7 @@ def find_cases(
     Raises:
       InputError: a model is none, has one head alone, or is of another kind of task; or a file is wrong.
     """
-    if not model_dirs:
-        raise InputError("--model_dir is needed: an --output_dir of run_classifier.py, or several separated by commas")
-    if names and len(names) != len(model_dirs):
-        raise InputError(f"--names: has {len(names)} names for {len(model_dirs)} directories of --model_dir")
+    CasesSettings(model_dir=tuple(model_dirs), names=tuple(names), split=split).validate()
     columns: dict[str, np.ndarray] = {}
     labels: tuple[str, ...] = ()
     for number, directory in enumerate(model_dirs):
@@ -100,34 +91,22 @@ def _name(index: int, labels: Sequence[str]) -> str:
     return labels[index] if labels else f"choice {index}"
 
 
-def main(argv: Sequence[str]) -> None:
+def run_cases(settings: CasesSettings) -> None:
     """Writes or prints the table."""
-    del argv
-    values = flags.FLAGS
-    form = table_format(values.output, values.format)
+    settings.validate()
+    form = table_format(settings.output, settings.format)
     cases, examples = find_cases(
-        values.model_dir,
-        values.data_dir,
-        values.input_file,
-        values.task_name,
-        values.task_file,
-        values.names,
-        values.split,
+        settings.model_dir,
+        settings.data_dir,
+        settings.input_file,
+        settings.task_name,
+        settings.task_file,
+        settings.names,
+        settings.split,
     )
-    shown = shown_cases(cases, values.max_cases, values.random_seed)
-    write_table(shown, len(cases), examples, form, values.output)
+    shown = shown_cases(cases, settings.max_cases, settings.random_seed)
+    write_table(shown, len(cases), examples, form, settings.output)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("model_dir", [], "Fine-tuned model directories, separated by commas; one for its heads.")
-    flags.DEFINE_list("names", [], "What to call several models; by default their directories' names.")
-    flags.DEFINE_string("task_name", "", "The task; by default the one that the model was fine-tuned on.")
-    flags.DEFINE_string("task_file", "", "A Python file with TASK, a task of your own.")
-    flags.DEFINE_string("data_dir", "", "The task's data.")
-    flags.DEFINE_string("input_file", "", "A file with labelled examples, instead of --data_dir.")
-    flags.DEFINE_enum("split", "dev", SPLITS, "Which split of --data_dir.")
-    flags.DEFINE_integer("max_cases", 20, "Cases shown; drawn where there are more.", lower_bound=1)
-    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
-    flags.DEFINE_string("format", "", "markdown, html or text; by default what --output ends in.")
-    flags.DEFINE_string("output", "", "Where to write the table (.md, .html, .txt); by default it is printed.")
-    run_main(main)
+    run_program(CasesSettings, run_cases)

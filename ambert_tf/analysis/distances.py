@@ -1,8 +1,5 @@
 """Measures how far apart the grains' [CLS] representations are over a data set (the paper's Figure 2).
 
-    python -m ambert_tf.analysis.distances --model_dir=ambert,combo --input_file=dev.json --text_field=sentence \
-        --output=distances.png
-
 For each text, r_x0 and r_z0 are the [CLS] vectors that the encoder gives at the fine and at the coarse grain, before
 the pooler. The distances are
 
@@ -21,13 +18,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
+from ambert_tf.analysis.analysis_settings import DistancesSettings
 from ambert_tf.analysis.encoders import NamedEncoder, limits, load_encoders, model_inputs
 from ambert_tf.analysis.pictures import font_families, new_figure, save_figure
-from ambert_tf.analysis.texts import define_text_flags, texts_from_flags
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.analysis.texts import given_texts
+from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
+from ambert_tf.flags import run_program
 
 COSINE = "cosine_dissimilarity"
 EUCLIDEAN = "normalized_euclidean"
@@ -148,23 +146,18 @@ def write_distances(
     return facts
 
 
-def main(argv: Sequence[str]) -> None:
-    """Writes what the command line names, and prints the numbers."""
-    del argv
-    values = flags.FLAGS
-    texts = texts_from_flags()
-    facts = write_distances(values.model_dir, texts, values.output, values.names, values.max_seq_length)
+def run_distances(settings: DistancesSettings) -> None:
+    """Writes the picture and the numbers, and prints the numbers."""
+    settings.validate()
+    facts = write_distances(
+        settings.model_dir, given_texts(settings), settings.output, settings.names, settings.max_seq_length
+    )
     print(f"{'model':40} {'distance':22} {'mean':>7} {'s.d.':>7} {'5 %':>7} {'50 %':>7} {'95 %':>7}")
     for name, found in facts["models"].items():
         for key, numbers in found.items():
             print(f"{name:40} {key:22} " + " ".join(f"{number:7.4f}" for number in numbers.values()))
-    print(f"{values.output}: {facts['texts']} texts")
+    print(f"{settings.output}: {facts['texts']} texts")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("model_dir", [], "Model directories, separated by commas.")
-    flags.DEFINE_list("names", [], "What to call them; by default model type and directory.")
-    define_text_flags(max_texts=1000)
-    flags.DEFINE_integer("max_seq_length", 128, "Fine tokens at most, [CLS] and [SEP] included.", lower_bound=8)
-    flags.DEFINE_string("output", "distances.png", "The picture (.png, .svg, .pdf); numbers go beside it, to .json.")
-    run_main(main)
+    run_program(DistancesSettings, run_distances)

@@ -1,22 +1,16 @@
-"""A page in the browser to try a model: text in; prediction, both tokenizations and attention out.
-
-    python -m ambert_tf.analysis.page --saved_model=exported        an export of export_saved_model.py
-    python -m ambert_tf.analysis.page --model_dir=classifier        a model directory
-
-Serves http://127.0.0.1:7860 until it is stopped. Needs Gradio: pip install gradio.
-"""
+"""A web page to try a model: text in; prediction, both tokenizations and attention out. Needs Gradio."""
 
 import functools
 import html
 from collections.abc import Sequence
 from typing import Any
 
-from absl import flags
-
 import ambert_tf
+from ambert_tf.analysis.analysis_settings import PageSettings
 from ambert_tf.analysis.attention_maps import MEAN, AttentionMap, parse_head
 from ambert_tf.analysis.attention_page import HEAT_STYLE, heat_table
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.errors import InputError
+from ambert_tf.flags import run_program
 from ambert_tf.serving.served_model import SERVING_DEFAULT
 from ambert_tf.serving.text_model import TextModel, Tokenization
 
@@ -226,22 +220,14 @@ def launch(blocks: Any, host: str, port: int, wait: bool = True) -> str:
     return address
 
 
-def main(argv: Sequence[str]) -> None:
+def run_page(settings: PageSettings) -> None:
     """Serves the page."""
-    del argv
-    values = flags.FLAGS
-    if bool(values.saved_model) == bool(values.model_dir):
-        raise InputError("give either --saved_model, an export, or --model_dir, an --output_dir of training")
-    path = values.saved_model or values.model_dir
-    blocks = build_page(ambert_tf.load(path), values.title or path)
-    print(f"http://{values.host}:{values.port}", flush=True)
-    launch(blocks, values.host, values.port)
+    settings.validate()
+    path = settings.saved_model or settings.model_dir
+    blocks = build_page(ambert_tf.load(path), settings.title or path)
+    print(f"http://{settings.host}:{settings.port}", flush=True)
+    launch(blocks, settings.host, settings.port)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("saved_model", "", "An export of export_saved_model.py.")
-    flags.DEFINE_string("model_dir", "", "A model directory, instead.")
-    flags.DEFINE_string("title", "", "The page's title; by default the directory.")
-    flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0 to be seen by other machines.")
-    flags.DEFINE_integer("port", 7860, "The port to listen at.", lower_bound=1, upper_bound=65535)
-    run_main(main)
+    run_program(PageSettings, run_page)

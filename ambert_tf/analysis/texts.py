@@ -9,49 +9,26 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from absl import flags
-
+from ambert_tf.analysis.analysis_settings import TextSettings
 from ambert_tf.errors import InputError
 from ambert_tf.files import input_files, open_input
 
 TABLES = {".tsv": "\t", ".csv": ","}
 
 
-def define_text_flags(max_texts: int) -> None:
-    """Defines the flags by which a command takes texts; `max_texts` is the default of that flag."""
-    flags.DEFINE_multi_string("text", [], "A text; give the flag once for each.")
-    flags.DEFINE_string("input_file", "", "Files with a text a line, .gz too, instead of --text.")
-    flags.DEFINE_string("text_field", "", "The key or column of --input_file with the text; for JSON lines and tables.")
-    flags.DEFINE_integer("max_texts", max_texts, "Texts drawn from --input_file.", lower_bound=1)
-    flags.DEFINE_integer("random_seed", 12345, "Seed of the draw.")
-
-
-def texts_from_flags() -> list[str]:
-    """Returns the texts that the flags of `define_text_flags` name; see `given_texts`."""
-    values = flags.FLAGS
-    return given_texts(values.text, values.input_file, values.text_field, values.max_texts, values.random_seed)
-
-
-def given_texts(texts: Sequence[str], pattern: str, field: str, count: int, seed: int) -> list[str]:
-    """Returns the texts of a command line: those given, or a sample of files.
-
-    Args:
-      texts: of `--text`.
-      pattern: of `--input_file`.
-      field: of `--text_field`.
-      count: how many to draw from the files; all of them where they have fewer.
-      seed: of the sample.
+def given_texts(settings: TextSettings) -> list[str]:
+    """Returns the texts that the settings name: those given, or a sample of files.
 
     Raises:
       InputError: neither or both are given, or a file is wrong.
     """
-    if bool(texts) == bool(pattern):
-        raise InputError("give either --text (once for each text) or --input_file")
-    if texts:
-        return list(texts)
-    found = sample(read_texts(input_files(pattern, "input_file"), field), count, seed)
+    settings.validate()
+    if settings.text:
+        return list(settings.text)
+    files = input_files(settings.input_file, "input_file")
+    found = sample(read_texts(files, settings.text_field), settings.max_texts, settings.random_seed)
     if not found:
-        raise InputError(f"--input_file={pattern}: holds no text")
+        raise InputError(f"--input_file={settings.input_file}: contains no text")
     return found
 
 

@@ -1,7 +1,5 @@
 """Counts the tokens of a corpus at both grains (the paper's Table 9).
 
-    python -m ambert_tf.analysis.tokens --tokenizer_dir=tokenizer --input_file='corpus/*.txt' [--output=tokens.json]
-
 Table 9 tokenizes 10,000 random sentences with the coarse tokenizer and gives the average proportion of words (Chinese)
 or phrases (English) among the tokens. Here a word is a coarse token of several characters, a phrase one of several
 words; the proportion is taken of each sentence and averaged, and over all tokens too.
@@ -13,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from ambert_tf.analysis.texts import define_text_flags, texts_from_flags
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.analysis.analysis_settings import TokensSettings
+from ambert_tf.analysis.texts import given_texts
+from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
+from ambert_tf.flags import run_program
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 BATCH_SIZE = 256
@@ -106,24 +105,17 @@ def describe_statistics(statistics: dict[str, Any]) -> str:
     return "\n".join([*lines, f"coarse tokens by their fine tokens  {', '.join(sizes)}"])
 
 
-def main(argv: Sequence[str]) -> None:
-    """Prints the statistics, and writes them where a file is named."""
-    del argv
-    values = flags.FLAGS
-    if not values.tokenizer_dir:
-        raise InputError("--tokenizer_dir is needed: what data/build_vocab.py made, or tokenizer/ of a model directory")
-    tokenizer = MultiGrainedTokenizer.load(values.tokenizer_dir)
-    texts = texts_from_flags()
-    statistics = token_statistics(tokenizer, texts)
+def run_tokens(settings: TokensSettings) -> None:
+    """Prints the statistics, and writes them to `output`."""
+    settings.validate()
+    tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
+    statistics = token_statistics(tokenizer, given_texts(settings))
     print(describe_statistics(statistics))
-    if values.output:
-        with atomic_path(values.output) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    if settings.output:
+        with atomic_path(settings.output) as temporary, open(temporary, "w", encoding="utf-8") as file:
             json.dump(statistics, file, indent=2)
             file.write("\n")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("tokenizer_dir", "", "The tokenizer.")
-    define_text_flags(max_texts=10000)
-    flags.DEFINE_string("output", "", "Where to write the statistics as JSON too.")
-    run_main(main)
+    run_program(TokensSettings, run_tokens)

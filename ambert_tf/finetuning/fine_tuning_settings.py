@@ -6,8 +6,9 @@ import os
 from typing import Any, TypeVar
 
 from ambert_tf.errors import InputError
+from ambert_tf.flags import above_zero, at_least, require, setting
 from ambert_tf.tasks.declaration import Task
-from ambert_tf.training.settings import TrainingSettings, above_zero, at_least, require, setting
+from ambert_tf.training.settings import TrainingSettings
 
 SettingsT = TypeVar("SettingsT", bound="FineTuningSettings")
 

@@ -3,12 +3,19 @@
 import dataclasses
 
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
-from ambert_tf.training.settings import at_least, setting
+from ambert_tf.flags import at_least, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpanSettings(FineTuningSettings):
-    """The flags of `run_squad.py`, under their names: BERT's."""
+    """Fine-tunes, evaluates and predicts for extractive question answering: SQuAD, CMRC2018, or your own data.
+
+        python run_squad.py --task_name=cmrc2018 --data_dir=cmrc2018 --init_checkpoint=pretrained \
+            --do_train --do_eval --do_predict --output_dir=reader
+
+    --task_name=spans reads SQuAD's JSON from train.json, dev.json and test.json. Flags that are not given take the
+    task's values.
+    """
 
     doc_stride: int = setting(None, "Fine tokens between the beginnings of two windows on a long context.")
     max_query_length: int = setting(None, "Fine tokens of a question at most; a longer one is cut.")

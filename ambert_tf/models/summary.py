@@ -1,20 +1,10 @@
-"""Prints what the five models cost, beside the paper's figures.
-
-    python -m ambert_tf.models.summary
-    python -m ambert_tf.models.summary --config=pretrained/config.json --max_coarse_seq_length=320
-
-Without --config: the paper's models, BERT-base with its English and its Chinese vocabularies (§4.1; the coarse
-vocabulary is the fine one followed by the words or phrases). The paper's complexities are for fine and coarse sequences
-of equal length; a text's coarse sequence is the shorter one, which --max_coarse_seq_length shows.
-"""
+"""Prints parameters and FLOPs of the five models, beside the paper's figures."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from absl import flags
-
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.errors import InputError
+from ambert_tf.flags import at_least, run_program, setting
 from ambert_tf.models.config import PRESETS, ModelConfig
 
 MODELS = ("bert_fine", "bert_coarse", "ambert_combo", "ambert_hybrid", "ambert")
@@ -26,6 +16,23 @@ COMPLEXITY = {
     "ambert_hybrid": "O(4 l n² d)",
     "ambert": "O(2 l n² d)",
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SummarySettings:
+    """Prints parameters and FLOPs of the five models, beside the paper's figures.
+
+        python -m ambert_tf.models.summary
+        python -m ambert_tf.models.summary --config=pretrained/config.json --max_coarse_seq_length=320
+
+    Without --config: the paper's models, BERT-base with its English and its Chinese vocabularies (§4.1; the coarse
+    vocabulary is the fine one followed by the words or phrases). The paper's complexities are for fine and coarse
+    sequences of equal length. A text has fewer coarse tokens than fine ones, which --max_coarse_seq_length shows.
+    """
+
+    config: str | None = setting(None, "A config.json. Default: the paper's sizes.")
+    max_seq_length: int = setting(512, "Fine tokens per sequence.")
+    max_coarse_seq_length: int | None = setting(None, "Coarse tokens per sequence. Default: --max_seq_length.")
 
 
 class Language(NamedTuple):
@@ -107,14 +114,11 @@ def summary(config: str | None, fine_length: int, coarse_length: int | None) -> 
     return lines[:-1]
 
 
-def main(argv: Sequence[str]) -> None:
+def run_summary(settings: SummarySettings) -> None:
     """Prints the tables."""
-    del argv
-    print("\n".join(summary(flags.FLAGS.config, flags.FLAGS.max_seq_length, flags.FLAGS.max_coarse_seq_length)))
+    at_least(settings, 1, "max_seq_length")
+    print("\n".join(summary(settings.config, settings.max_seq_length, settings.max_coarse_seq_length)))
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("config", None, "A config.json; by default the paper's sizes.")
-    flags.DEFINE_integer("max_seq_length", 512, "Fine tokens a sequence.")
-    flags.DEFINE_integer("max_coarse_seq_length", None, "Coarse tokens a sequence; by default as many.")
-    run_main(main)
+    run_program(SummarySettings, run_summary)

@@ -3,12 +3,19 @@
 import dataclasses
 
 from ambert_tf.errors import InputError
-from ambert_tf.training.settings import TrainingSettings, at_least, require, setting
+from ambert_tf.flags import at_least, require, setting
+from ambert_tf.training.settings import TrainingSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingSettings(TrainingSettings):
-    """The flags of `run_pretraining.py`, under their names."""
+    """Pre-trains AMBERT, or one of its alternatives, on records of data/create_pretraining_data.py.
+
+        python run_pretraining.py --input_file='train_records/part-*' --eval_input_file=dev_records/part \
+            --tokenizer_dir=tokenizer --config=mini --output_dir=pretrained
+
+    Run the same command again to resume from the newest checkpoint.
+    """
 
     input_file: str = setting("", "TFRecord files of masked examples: names or patterns, separated by commas.")
     eval_input_file: str | None = setting(None, "Held-out records, evaluated at each checkpoint.")

@@ -1,5 +1,6 @@
 """Exports a fine-tuned model as a SavedModel: what `export_saved_model.py` does."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -8,13 +9,17 @@ from absl import logging
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
 from ambert_tf.finetuning.classifiers import Classifier, load_classifier
-from ambert_tf.models.classification_model import INFERENCES
 from ambert_tf.serving.card import model_card, read_scores
 from ambert_tf.serving.check import Report, check_saved_model
 from ambert_tf.serving.check_inputs import RIGHT_ANSWERS, Requests, built_in, read_requests
+from ambert_tf.serving.export_settings import ExportSettings
 from ambert_tf.serving.layout import Facts, write_warmup_requests
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
-from ambert_tf.serving.weights import WEIGHTS_DTYPES
+
+
+def run_export(settings: ExportSettings) -> None:
+    """Exports what the flags say; see `export_saved_model`."""
+    export_saved_model(**dataclasses.asdict(settings))
 
 
 def export_saved_model(
@@ -47,14 +52,13 @@ def export_saved_model(
     Raises:
       InputError: the model directory is none or its model cannot run so, the export exists, or the check fails.
     """
-    for name, value in (("model_dir", model_dir), ("export_dir", export_dir)):
-        if not value:
-            raise InputError(f"--{name} is needed")
-    for name, value, values in (("inference", inference, INFERENCES), ("weights_dtype", weights_dtype, WEIGHTS_DTYPES)):
-        if value not in values:
-            raise InputError(f"--{name}={value}: must be one of {', '.join(values)}")
-    if version is not None and version < 1:
-        raise InputError(f"--version={version}: must be 1 or more")
+    ExportSettings(
+        model_dir=model_dir,
+        export_dir=export_dir,
+        inference=inference,
+        weights_dtype=weights_dtype,
+        version=version,
+    ).validate()
     if os.path.isfile(export_dir):
         raise InputError(f"--export_dir={export_dir}: is a file; a directory is to be written")
     target = export_dir if version is None else os.path.join(export_dir, str(version))

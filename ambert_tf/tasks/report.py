@@ -1,23 +1,33 @@
-"""A table over tasks of what fine-tuning runs reached, beside the paper's figures.
+"""A table over tasks of what fine-tuning runs reached, beside the paper's figures."""
 
-    python -m ambert_tf.tasks.report output/*
-
-The arguments are --output_dir's of run_classifier.py and run_squad.py, evaluated with --do_eval. Published figures are
-marked as such: they are of larger models, much more pre-training and mostly the test sets, ours of development files.
-"""
-
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.errors import InputError
+from ambert_tf.flags import run_program, setting
 from ambert_tf.tasks.published_results import PUBLISHED, PUBLISHED_MODELS
 from ambert_tf.tasks.registry import TASKS
 
 # The evaluation results that every program writes into its output directory, as .json and .txt.
 EVAL_RESULTS = "eval_results"
 COLUMNS = ("task", "model", "inference", "metric", "ours (dev)", "mean ± deviation (runs)", "published: set")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportSettings:
+    """Prints a table of the results of fine-tuning runs, one row per run, beside the paper's figures.
+
+        python -m ambert_tf.tasks.report output/*
+
+    The arguments are output directories of run_classifier.py and run_squad.py, evaluated with --do_eval. Published
+    figures are marked as such: they are of larger models with much more pre-training, mostly on test sets; ours are
+    on development sets.
+    """
+
+    run_dirs: tuple[str, ...] = setting((), "Output directories; --run_dirs= may be left out.", arguments=True)
 
 
 def read_results(directory: str) -> dict[str, Any]:
@@ -72,13 +82,12 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-def main(argv: Sequence[str]) -> None:
+def run_report(settings: ReportSettings) -> None:
     """Prints the table."""
-    directories = argv[1:]
-    if not directories:
+    if not settings.run_dirs:
         raise InputError("name one or more directories with results: python -m ambert_tf.tasks.report DIR…")
-    print("\n".join(table([read_results(directory) for directory in directories])))
+    print("\n".join(table([read_results(directory) for directory in settings.run_dirs])))
 
 
 if __name__ == "__main__":
-    run_main(main, takes_files=True)
+    run_program(ReportSettings, run_report)

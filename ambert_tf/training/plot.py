@@ -1,20 +1,14 @@
-"""Draws the curves of several runs in one picture.
+"""Draws the training curves of several runs in one picture."""
 
-    python -m ambert_tf.training.plot pretrained other_run --output=curves.png
-
-Reads `metrics.jsonl` of each run. A panel is a metric, a colour a run; a dashed line is the same metric on held-out
-data. Needs matplotlib.
-"""
-
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from absl import flags
-
-from ambert_tf.errors import InputError, run_main
+from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
+from ambert_tf.flags import run_program, setting
 
 METRICS_FILE = "metrics.jsonl"
 HELD_OUT = "eval_"
@@ -35,6 +29,23 @@ USUAL_METRICS = (
     "sequences_per_second",
 )
 PANELS_A_ROW = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlotSettings:
+    """Draws the training curves of several runs in one picture.
+
+        python -m ambert_tf.training.plot pretrained other_run --output=curves.png
+
+    Reads metrics.jsonl of each run. Each metric has a panel and each run a colour; a dashed line is the same metric on
+    held-out data. Needs matplotlib.
+    """
+
+    run_dirs: tuple[str, ...] = setting((), "Output directories; --run_dirs= may be left out.", arguments=True)
+    output: str = setting("curves.png", "The picture to write: .png, .svg or .pdf.")
+    metrics: tuple[str, ...] = setting(
+        (), "Metrics to draw. Default: losses, accuracies, learning rate and speed."
+    )
 
 
 class Run(NamedTuple):
@@ -142,13 +153,11 @@ def draw(directories: Sequence[str], output: str, metrics: Sequence[str] = ()) -
             raise InputError(f"--output={output}: {str(error).splitlines()[0]}") from None
 
 
-def main(argv: Sequence[str]) -> None:
-    """Draws what the command line names."""
-    draw(argv[1:], flags.FLAGS.output, flags.FLAGS.metrics)
-    print(flags.FLAGS.output)
+def run_plot(settings: PlotSettings) -> None:
+    """Draws the runs that the flags name."""
+    draw(settings.run_dirs, settings.output, settings.metrics)
+    print(settings.output)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("output", "curves.png", "The picture: .png, .svg or .pdf.")
-    flags.DEFINE_list("metrics", [], "Metrics to draw; by default the losses, accuracies, learning rate and speed.")
-    run_main(main, takes_files=True)
+    run_program(PlotSettings, run_plot)

@@ -1,29 +1,12 @@
-"""The settings that all training has in common; each is a flag and a field at once.
-
-A program's settings are a frozen dataclass whose fields are made by `setting`: name, type, default and help stand in
-one place. `ambert_tf.training.flags` makes the flags of them. This module imports no TensorFlow, so that `--help`
-is quick.
-"""
+"""The settings that all training programs share."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
 
 from ambert_tf.errors import InputError
+from ambert_tf.flags import above_zero, at_least, check_choices, require, setting
 from ambert_tf.models.config import MODEL_TYPES
 
 OPTIMIZERS = ("adamw", "lamb")
-
-
-def setting(default: Any, help_text: str, choices: Sequence[str] | None = None) -> Any:
-    """Returns a dataclass field that is a flag too.
-
-    Args:
-      default: the field's and the flag's default.
-      help_text: what `--help` says.
-      choices: the values that a string may have.
-    """
-    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,6 +62,7 @@ class TrainingSettings:
 
     def validate(self) -> None:
         """Raises an InputError if a value is out of range or flags do not go together."""
+        check_choices(self)
         require(self, "output_dir")
         at_least(self, 1, "train_batch_size", "eval_batch_size", "save_checkpoints_steps", "keep_checkpoints")
         at_least(self, 1, "log_steps", "steps_per_loop", "gradient_accumulation_steps", "num_replicas")
@@ -86,25 +70,3 @@ class TrainingSettings:
         above_zero(self, "learning_rate")
         if self.use_fp16 and self.use_bf16:
             raise InputError("--use_fp16 and --use_bf16 are both set; choose one")
-
-
-def require(settings: Any, *names: str) -> None:
-    """Raises an InputError for the first of some settings that was not given."""
-    for name in names:
-        if not getattr(settings, name):
-            raise InputError(f"--{name} is needed")
-
-
-def at_least(settings: Any, least: int, *names: str) -> None:
-    """Raises an InputError for the first of some settings, if given, that is below `least`."""
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value >= least:
-            raise InputError(f"--{name}={value}: must be at least {least}")
-
-
-def above_zero(settings: Any, *names: str) -> None:
-    """Raises an InputError for the first of some settings that is not above 0."""
-    for name in names:
-        if not getattr(settings, name) > 0:
-            raise InputError(f"--{name}={getattr(settings, name)}: must be above 0")

@@ -2,6 +2,7 @@ import gzip
 
 import pytest
 
+from ambert_tf.analysis.analysis_settings import TextSettings
 from ambert_tf.analysis.texts import given_texts, read_texts, sample
 from ambert_tf.errors import InputError
 
@@ -42,7 +43,7 @@ def test_a_sample_keeps_the_order_and_depends_on_the_seed():
 
 
 def test_texts_are_given_in_one_way():
-    assert given_texts(["好"], "", "", 3, 0) == ["好"]
+    assert given_texts(TextSettings(text=("好",))) == ["好"]
     for texts, pattern in (([], ""), (["好"], "x")):
         with pytest.raises(InputError, match="give either --text"):
-            given_texts(texts, pattern, "", 3, 0)
+            given_texts(TextSettings(text=tuple(texts), input_file=pattern))

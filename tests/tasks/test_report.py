@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.report import main, read_results, table
+from ambert_tf.tasks.report import ReportSettings, read_results, run_report, table
 
 RESULTS = {"task_name": "mrpc", "model_type": "ambert", "inference": "joint", "metric": "accuracy"}
 
@@ -26,13 +26,13 @@ def test_ours_stand_beside_the_published_figures():
 
 def test_directories(tmp_path, capsys):
     (tmp_path / "eval_results.json").write_text(json.dumps({**RESULTS, "accuracy": 0.75}))
-    main(["report", str(tmp_path)])
+    run_report(ReportSettings(run_dirs=(str(tmp_path),)))
     assert "| mrpc | ambert | joint | accuracy | 75.00 |" in capsys.readouterr().out
 
 
 def test_what_is_no_result(tmp_path):
     with pytest.raises(InputError, match="name one or more directories"):
-        main(["report"])
+        run_report(ReportSettings())
     with pytest.raises(InputError, match=r"has no eval_results.json; evaluate it with --do_eval"):
         read_results(str(tmp_path))
     (tmp_path / "eval_results.json").write_text('{"loss": 1}')

@@ -3,8 +3,7 @@ import dataclasses
 import pytest
 from absl import flags
 
-from ambert_tf.training.flags import define_flags, settings_from_flags
-from ambert_tf.training.settings import setting
+from ambert_tf.flags import define_flags, setting, settings_from_flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,27 +17,33 @@ class Settings(Base):
     test_rate: float = setting(0.25, "Another rate.")
     test_quick: bool = setting(False, "Quick.")
     test_grain: str = setting("fine", "A grain.", ("fine", "coarse"))
+    test_names: tuple[str, ...] = setting((), "Names.", arguments=True)
+    test_texts: tuple[str, ...] = setting((), "Texts.", repeated=True)
 
 
 @pytest.fixture
 def defined():
-    define_flags(Settings, test_quick="Quicker.")
+    define_flags(Settings)
     yield
     for field in dataclasses.fields(Settings):
         delattr(flags.FLAGS, field.name)
 
 
 def test_flags_give_settings(defined):
-    arguments = ["program", "--test_limit=3", "--test_quick", "--test_grain=coarse"]
-    flags.FLAGS(arguments)
-    expected = Settings(test_rate=0.25, test_limit=3, test_quick=True, test_grain="coarse")
+    flags.FLAGS(["program", "--test_limit=3", "--test_quick", "--test_grain=coarse", "--test_texts=a, b"])
+    expected = Settings(test_rate=0.25, test_limit=3, test_quick=True, test_grain="coarse", test_texts=("a, b",))
     assert settings_from_flags(Settings) == expected
+
+
+def test_arguments_are_values_of_the_field_that_takes_them(defined):
+    rest = flags.FLAGS(["program", "--test_names=a,b", "--test_texts=c", "d", "--test_texts=e"])
+    found = settings_from_flags(Settings, rest[1:])
+    assert (found.test_names, found.test_texts) == (("a", "b", "d"), ("c", "e"))
 
 
 def test_a_flag_has_the_subclass_default_and_help(defined):
     assert flags.FLAGS["test_rate"].default == 0.25
     assert flags.FLAGS["test_rate"].help == "Another rate."
-    assert flags.FLAGS["test_quick"].help == "Quicker."
 
 
 def test_a_value_that_is_no_choice_is_refused(defined):

@@ -1,0 +1,161 @@
+"""The settings of the commands in this folder; this module imports no TensorFlow."""
+
+import dataclasses
+
+from ambert_tf.errors import InputError
+from ambert_tf.flags import at_least, check_choices, require, setting
+from ambert_tf.tasks.declaration import SPLITS
+
+MEAN = "mean"
+MAX_PORT = 65535
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """The texts that a command looks at: those given, or a sample of files."""
+
+    text: tuple[str, ...] = setting((), "A text; repeat the flag for more.", repeated=True)
+    input_file: str = setting("", "Files with one text per line, .gz too, instead of --text.")
+    text_field: str = setting("", "Key or column of --input_file with the text, for JSON lines and tables.")
+    max_texts: int = setting(1000, "Number of texts to draw from --input_file.")
+    random_seed: int = setting(12345, "Random seed of the draw.")
+
+    def validate(self) -> None:
+        """Raises an InputError if a value is out of range or flags do not go together."""
+        if bool(self.text) == bool(self.input_file):
+            raise InputError("give either --text (once for each text) or --input_file")
+        at_least(self, 1, "max_texts")
+        at_least(self, 8, *(name for name in ("max_seq_length",) if hasattr(self, name)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionSettings(TextSettings):
+    """Draws attention maps of models for given sentences.
+
+        python -m ambert_tf.analysis.attention --model_dir=pretrained --text=南京市长江大桥位于南京
+        python -m ambert_tf.analysis.attention --model_dir=bert_fine,bert_coarse,hybrid,ambert --layer=1 --head=3 \\
+            --text=… --text=… --output=attention.html
+
+    A picture (.png, .svg, .pdf) shows one layer, and one head or the mean of the heads. A page (.html) is a single
+    self-contained file that shows any layer and head of all models. Works with all five model types, pre-trained or
+    fine-tuned.
+    """
+
+    model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
+    names: tuple[str, ...] = setting((), "Names of the models. Default: model type and directory.")
+    max_texts: int = setting(3, "Number of texts to draw from --input_file.")
+    layer: int = setting(1, "The layer, counted from 1.")
+    head: str = setting(MEAN, "The head, counted from 1, or mean.")
+    max_seq_length: int = setting(64, "Maximum fine sequence length.")
+    font_file: str = setting("", "Font for the tokens in a picture. Default: an installed one.")
+    output: str = setting("attention.png", "The picture (.png, .svg, .pdf) or page (.html) to write.")
+
+    def validate(self) -> None:
+        super().validate()
+        require(self, "model_dir", "output")
+        at_least(self, 1, "layer")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistancesSettings(TextSettings):
+    """Measures how far apart the grains' [CLS] representations are over a data set (the paper's Figure 2).
+
+        python -m ambert_tf.analysis.distances --model_dir=ambert,combo --input_file=dev.json --text_field=sentence \\
+            --output=distances.png
+
+    Prints cosine dissimilarity and normalized Euclidean distance for each model, draws their distributions, and writes
+    mean, standard deviation and percentiles to a .json file beside the picture.
+    """
+
+    model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
+    names: tuple[str, ...] = setting((), "Names of the models. Default: model type and directory.")
+    max_seq_length: int = setting(128, "Maximum fine sequence length.")
+    output: str = setting("distances.png", "The picture to write (.png, .svg, .pdf); a .json file goes beside it.")
+
+    def validate(self) -> None:
+        super().validate()
+        require(self, "model_dir", "output")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokensSettings(TextSettings):
+    """Counts the tokens of a corpus at both grains (the paper's Table 9).
+
+        python -m ambert_tf.analysis.tokens --tokenizer_dir=tokenizer --input_file='corpus/*.txt' [--output=tokens.json]
+
+    Table 9 gives the average proportion of words (Chinese) or phrases (English) among the coarse tokens of 10,000
+    random sentences. A word is a coarse token of several characters, a phrase one of several words. The proportion is
+    averaged over sentences, and given over all tokens too.
+    """
+
+    tokenizer_dir: str = setting("", "Tokenizer directory.")
+    max_texts: int = setting(10_000, "Number of texts to draw from --input_file.")
+    output: str = setting("", "JSON file to write the statistics to as well.")
+
+    def validate(self) -> None:
+        if not self.tokenizer_dir:
+            raise InputError(
+                "--tokenizer_dir is needed: what data/build_vocab.py made, or tokenizer/ of a model directory"
+            )
+        super().validate()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CasesSettings:
+    """Shows where heads or models disagree on a development set, with both tokenizations (the paper's Table 13).
+
+        python -m ambert_tf.analysis.cases --model_dir=classifier --data_dir=DIR --output=cases.md
+        python -m ambert_tf.analysis.cases --model_dir=bert_fine,bert_coarse,ambert --data_dir=DIR --output=cases.html
+
+    With one model directory the columns are its heads: fine, coarse and joint. With several, as in the paper, they are
+    the models, fine-tuned on one task. The texts are those that the models read.
+    """
+
+    model_dir: tuple[str, ...] = setting(
+        (), "Fine-tuned model directories, separated by commas. With one, its heads are compared."
+    )
+    names: tuple[str, ...] = setting((), "Names of the models, if there are several. Default: their directories'.")
+    task_name: str = setting("", "The task. Default: the one that the model was fine-tuned on.")
+    task_file: str = setting("", "Python file with TASK, your own task.")
+    data_dir: str = setting("", "Directory with the task's data.")
+    input_file: str = setting("", "File with labelled examples, instead of --data_dir.")
+    split: str = setting("dev", "Split of --data_dir to read.", SPLITS)
+    max_cases: int = setting(20, "Maximum number of cases to show; a random sample if there are more.")
+    random_seed: int = setting(12345, "Random seed of the sample.")
+    format: str = setting("", "markdown, html or text. Default: by the ending of --output.")
+    output: str = setting("", "File to write the table to (.md, .html, .txt). Default: standard output.")
+
+    def validate(self) -> None:
+        """Raises an InputError if a value is out of range or flags do not go together."""
+        check_choices(self)
+        at_least(self, 1, "max_cases")
+        if not self.model_dir:
+            raise InputError(
+                "--model_dir is needed: an --output_dir of run_classifier.py, or several separated by commas"
+            )
+        if self.names and len(self.names) != len(self.model_dir):
+            raise InputError(f"--names: {len(self.names)} names for {len(self.model_dir)} directories of --model_dir")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """Serves a web page to try a model: text in; prediction, both tokenizations and attention out.
+
+        python -m ambert_tf.analysis.page --saved_model=exported
+        python -m ambert_tf.analysis.page --model_dir=classifier
+
+    Serves http://127.0.0.1:7860 until it is stopped. Needs Gradio: pip install gradio.
+    """
+
+    saved_model: str = setting("", "An export of export_saved_model.py.")
+    model_dir: str = setting("", "A model directory, instead.")
+    title: str = setting("", "Title of the page. Default: the directory.")
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all interfaces.")
+    port: int = setting(7860, "Port to listen on.")
+
+    def validate(self) -> None:
+        """Raises an InputError if a value is out of range or flags do not go together."""
+        if bool(self.saved_model) == bool(self.model_dir):
+            raise InputError("give either --saved_model, an export, or --model_dir, an --output_dir of training")
+        if not 1 <= self.port <= MAX_PORT:
+            raise InputError(f"--port={self.port}: must be from 1 to {MAX_PORT}")

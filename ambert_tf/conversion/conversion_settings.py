@@ -1,0 +1,77 @@
+"""The settings of `convert_checkpoint.py`; this module imports no TensorFlow."""
+
+import dataclasses
+import os
+
+from ambert_tf.errors import InputError
+from ambert_tf.flags import check_choices, require, setting
+from ambert_tf.models.config import MODEL_TYPES
+
+GOOGLE, HUGGING_FACE, AMBERT = "google_bert", "huggingface", "ambert"
+FORMATS = (GOOGLE, HUGGING_FACE, AMBERT)
+_FORMATS = "google_bert (TensorFlow 1 checkpoint), huggingface (directory with safetensors) or ambert (model directory)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConversionSettings:
+    """Converts BERT checkpoints: Google's and Hugging Face's into model directories of this project, and back.
+
+        python convert_checkpoint.py --from_format=google_bert --input=chinese_L-12_H-768_A-12/bert_model.ckpt \
+            --to_format=ambert --model_type=ambert --tokenizer_dir=tokenizer --output=warm_started
+        python convert_checkpoint.py --from_format=ambert --input=pretrained --to_format=huggingface --output=single
+
+    The first command makes an AMBERT with the BERT's encoder, whose coarse embeddings are the means of their fine
+    pieces' (data/build_vocab.py --fine_vocab_file=… makes the tokenizer). The second extracts the fine half of an
+    AMBERT (AMBERT-Single), for `transformers.AutoModel`. Pooler and pre-training heads are converted too.
+    """
+
+    from_format: str = setting("", f"Format of --input: {_FORMATS}.", FORMATS)
+    to_format: str = setting("", f"Format of --output: {_FORMATS}.", FORMATS)
+    input: str = setting("", "The checkpoint: a directory, or the prefix of Google's, such as DIR/bert_model.ckpt.")
+    output: str = setting("", "Directory to write.")
+    model_type: str | None = setting(
+        None,
+        "To ambert: model type to make. ambert, ambert_combo, ambert_hybrid and bert_coarse need --tokenizer_dir. "
+        "Default: bert_fine.",
+        MODEL_TYPES,
+    )
+    tokenizer_dir: str | None = setting(
+        None, "To ambert: tokenizer directory whose fine vocabulary is the checkpoint's."
+    )
+    grain: str = setting(
+        "fine", "From ambert: the grain to convert, fine (AMBERT-Single) or coarse.", ("fine", "coarse")
+    )
+    bert_config_file: str | None = setting(
+        None, "From google_bert: configuration. Default: bert_config.json beside the checkpoint."
+    )
+    vocab_file: str | None = setting(None, "From google_bert: vocabulary. Default: vocab.txt beside the checkpoint.")
+    do_lower_case: bool | None = setting(
+        None, "Whether the model is uncased. Default: as the tokenizer's files or the vocabulary tell."
+    )
+
+    def validate(self) -> None:
+        """Raises an InputError if the flags do not fit each other."""
+        require(self, "from_format", "to_format", "input", "output")
+        check_choices(self)
+        if self.from_format == self.to_format and (self.from_format != AMBERT or self.model_type is None):
+            advice = "; give the --model_type to make of it" if self.from_format == AMBERT else ""
+            raise InputError(f"--to_format={self.to_format}: is the --from_format too, there is nothing to do{advice}")
+        for name in ("model_type", "tokenizer_dir"):
+            if getattr(self, name) is not None and self.to_format != AMBERT:
+                raise InputError(f"--{name}: is for --to_format={AMBERT} only")
+        for name in ("bert_config_file", "vocab_file"):
+            if getattr(self, name) is not None and self.from_format != GOOGLE:
+                raise InputError(f"--{name}: is for --from_format={GOOGLE} only")
+        if self.do_lower_case is not None and self.from_format == AMBERT:
+            raise InputError("--do_lower_case: is not for --from_format=ambert, whose tokenizer says it")
+        if self.grain != "fine" and self.from_format != AMBERT:
+            raise InputError(f"--grain={self.grain}: a BERT of --from_format={self.from_format} has no coarse grain")
+        if self.grain != "fine" and self.to_format == AMBERT:
+            raise InputError(f"--grain={self.grain}: only the fine grain can become an {AMBERT} model")
+        if self.model_type not in (None, "bert_fine") and self.tokenizer_dir is None:
+            raise InputError(
+                f"--tokenizer_dir is needed for --model_type={self.model_type}: it says which coarse tokens there are; "
+                "make it with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
+            )
+        if os.path.isfile(self.output) or (os.path.isdir(self.output) and os.listdir(self.output)):
+            raise InputError(f"--output={self.output}: exists already; name a directory that does not")

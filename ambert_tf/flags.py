@@ -1,0 +1,160 @@
+"""Programs and their flags: a program is a settings dataclass and a function that takes one.
+
+The fields of the dataclass are the flags: `setting` gives each its default, help text and choices. The docstring of the
+class is what `--help` prints first. This module imports no TensorFlow, and neither do the modules with settings, so
+that `--help` is quick.
+
+Example:
+  >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+  ... class CountSettings:
+  ...     '''Counts words: python count.py corpus.txt'''
+  ...     input_file: tuple[str, ...] = setting((), "Files to read.", arguments=True)
+  ...     max_words: int | None = setting(None, "Maximum number of words.")
+  >>> run_program(CountSettings, count_words)  # doctest: +SKIP
+"""
+
+import dataclasses
+import inspect
+import os
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from absl import flags
+
+from ambert_tf.errors import InputError, run_main
+
+flags.disclaim_key_flags()  # They are the calling program's, whose --help shows them.
+
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    tuple: flags.DEFINE_list,
+}
+_OWN_COMMAND = re.compile(r"python (?:-m [\w.]+|[\w/]+\.py)")
+SettingsT = TypeVar("SettingsT")
+
+
+def setting(
+    default: Any,
+    help_text: str,
+    choices: Sequence[str] | None = None,
+    *,
+    repeated: bool = False,
+    arguments: bool = False,
+) -> Any:
+    """Returns a dataclass field that is also a flag.
+
+    Args:
+      default: default of the field and the flag.
+      help_text: what `--help` says.
+      choices: allowed values of a string.
+      repeated: for a tuple: the flag is given once per value. Without it, commas separate the values.
+      arguments: arguments that are not flags are values of this field too.
+    """
+    metadata = {"help": help_text, "choices": choices, "repeated": repeated, "arguments": arguments}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def run_program(settings: type[SettingsT], call: Callable[[SettingsT], object]) -> None:
+    """Defines the flags of a program, parses the command line and calls the program.
+
+    An `InputError` or `OSError` ends the process with status 1 and one line on standard error.
+
+    Args:
+      settings: the dataclass; its docstring is the usage text.
+      call: the program.
+    """
+    define_flags(settings)
+    sys.modules["__main__"].__doc__ = _usage(settings)
+    takes_files = any(field.metadata["arguments"] for field in _fields(settings))
+    run_main(lambda argv: call(settings_from_flags(settings, argv[1:])), takes_files)
+
+
+def define_flags(settings: type) -> None:
+    """Defines a flag for each field of a settings dataclass.
+
+    The type of a field is `bool`, `int`, `float`, `str` or `tuple[str, ...]`, or one of them or None.
+    """
+    hints = typing.get_type_hints(settings)
+    for field in _fields(settings):
+        choices, plain = field.metadata["choices"], _plain(hints[field.name])
+        if choices:
+            flags.DEFINE_enum(field.name, field.default, choices, field.metadata["help"])
+        elif field.metadata["repeated"]:
+            flags.DEFINE_multi_string(field.name, list(field.default), field.metadata["help"])
+        else:
+            default = list(field.default) if plain is tuple else field.default
+            _DEFINE[plain](field.name, default, field.metadata["help"])
+
+
+def settings_from_flags(settings: type[SettingsT], arguments: Sequence[str] = ()) -> SettingsT:
+    """Returns the settings that a command line gives.
+
+    Args:
+      settings: the dataclass whose flags are defined.
+      arguments: what the command line has besides flags.
+    """
+    values: dict[str, Any] = {field.name: flags.FLAGS[field.name].value for field in _fields(settings)}
+    for field in _fields(settings):
+        if isinstance(field.default, tuple):
+            values[field.name] = tuple(values[field.name] or ())
+        if field.metadata["arguments"] and arguments:
+            values[field.name] += tuple(arguments)
+    return settings(**values)
+
+
+def require(settings: Any, *names: str) -> None:
+    """Raises an InputError for the first of some settings that was not given."""
+    for name in names:
+        if not getattr(settings, name):
+            raise InputError(f"--{name} is needed")
+
+
+def at_least(settings: Any, least: float, *names: str) -> None:
+    """Raises an InputError for the first of some settings that is given and is below `least`."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value >= least:
+            raise InputError(f"--{name}={value}: must be at least {least}")
+
+
+def above_zero(settings: Any, *names: str) -> None:
+    """Raises an InputError for the first of some settings that is not above 0."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise InputError(f"--{name}={getattr(settings, name)}: must be above 0")
+
+
+def check_choices(settings: Any) -> None:
+    """Raises an InputError for the first setting that is none of its choices; settings made of flags never raise."""
+    for field in _fields(type(settings)):
+        value, choices = getattr(settings, field.name), field.metadata["choices"]
+        if choices and value is not None and value not in choices:
+            raise InputError(f"--{field.name}={value}: must be one of {', '.join(choices)}")
+
+
+def _fields(settings: Any) -> tuple[dataclasses.Field, ...]:
+    """Returns the fields of a settings dataclass that are flags."""
+    return tuple(field for field in dataclasses.fields(settings) if "help" in field.metadata)
+
+
+def _plain(hint: Any) -> type:
+    """Returns `int` for `int | None` and `tuple` for `tuple[str, ...]`."""
+    if isinstance(hint, types.UnionType):
+        (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+    return typing.get_origin(hint) or hint
+
+
+def _usage(settings: type) -> str:
+    """Returns the usage text; where the program is a console script, its examples call it by that name."""
+    text = inspect.cleandoc(settings.__doc__ or "")
+    own = _OWN_COMMAND.search(text)
+    if own is not None and not sys.argv[0].endswith(".py"):
+        text = text.replace(own.group(), os.path.basename(sys.argv[0]))
+    return text.replace("%", "%%")  # absl formats it.
