@@ -16,7 +16,7 @@ _FORMATS = "google_bert (TensorFlow 1 checkpoint), huggingface (directory with s
 class ConversionSettings:
     """Converts BERT checkpoints: Google's and Hugging Face's into model directories of this project, and back.
 
-        python convert_checkpoint.py --from_format=google_bert --input=chinese_L-12_H-768_A-12/bert_model.ckpt \
+        python convert_checkpoint.py --from_format=google_bert --input=chinese_L-12_H-768_A-12/bert_model.ckpt \\
             --to_format=ambert --model_type=ambert --tokenizer_dir=tokenizer --output=warm_started
         python convert_checkpoint.py --from_format=ambert --input=pretrained --to_format=huggingface --output=single
 
@@ -25,8 +25,8 @@ class ConversionSettings:
     AMBERT (AMBERT-Single), for `transformers.AutoModel`. Pooler and pre-training heads are converted too.
     """
 
-    from_format: str = setting("", f"Format of --input: {_FORMATS}.", FORMATS)
-    to_format: str = setting("", f"Format of --output: {_FORMATS}.", FORMATS)
+    from_format: str = setting(None, f"Format of --input: {_FORMATS}.", FORMATS)
+    to_format: str = setting(None, f"Format of --output: {_FORMATS}.", FORMATS)
     input: str = setting("", "The checkpoint: a directory, or the prefix of Google's, such as DIR/bert_model.ckpt.")
     output: str = setting("", "Directory to write.")
     model_type: str | None = setting(

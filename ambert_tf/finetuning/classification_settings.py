@@ -9,7 +9,7 @@ from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
 class ClassificationSettings(FineTuningSettings):
     """Fine-tunes, evaluates and predicts with a classifier: CLUE's and GLUE's tasks, RACE, or your own data.
 
-        python run_classifier.py --task_name=tnews --data_dir=tnews --init_checkpoint=pretrained \
+        python run_classifier.py --task_name=tnews --data_dir=tnews --init_checkpoint=pretrained \\
             --do_train --do_eval --do_predict --output_dir=classifier
 
     Supports single sentences, pairs, regression and multiple choice; run_squad.py does span extraction. Your own data

@@ -10,7 +10,7 @@ from ambert_tf.flags import at_least, setting
 class SpanSettings(FineTuningSettings):
     """Fine-tunes, evaluates and predicts for extractive question answering: SQuAD, CMRC2018, or your own data.
 
-        python run_squad.py --task_name=cmrc2018 --data_dir=cmrc2018 --init_checkpoint=pretrained \
+        python run_squad.py --task_name=cmrc2018 --data_dir=cmrc2018 --init_checkpoint=pretrained \\
             --do_train --do_eval --do_predict --output_dir=reader
 
     --task_name=spans reads SQuAD's JSON from train.json, dev.json and test.json. Flags that are not given take the

@@ -11,7 +11,7 @@ from ambert_tf.training.settings import TrainingSettings
 class PretrainingSettings(TrainingSettings):
     """Pre-trains AMBERT, or one of its alternatives, on records of data/create_pretraining_data.py.
 
-        python run_pretraining.py --input_file='train_records/part-*' --eval_input_file=dev_records/part \
+        python run_pretraining.py --input_file='train_records/part-*' --eval_input_file=dev_records/part \\
             --tokenizer_dir=tokenizer --config=mini --output_dir=pretrained
 
     Run the same command again to resume from the newest checkpoint.
