@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from logging import INFO, LogRecord
+from logging import INFO, WARNING, Formatter, LogRecord
 
 from absl import app, flags, logging
 
@@ -67,7 +67,16 @@ def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False)
             sys.exit(1)
 
     logging.get_absl_handler().addFilter(_is_ours)
+    logging.get_absl_handler().setFormatter(_LogFormatter("%(asctime)s %(label)s%(message)s", "%Y-%m-%d %H:%M:%S"))
     app.run(guarded, flags_parser=parse)
+
+
+class _LogFormatter(Formatter):
+    """Formats a log line as time and message; absl's thread id and source line tell a user nothing."""
+
+    def format(self, record: LogRecord) -> str:
+        record.label = f"{record.levelname.lower()}: " if record.levelno >= WARNING else ""
+        return super().format(record)
 
 
 def _is_ours(record: LogRecord) -> bool:

@@ -1,6 +1,7 @@
 """What a user sees when something they gave is wrong: one line on standard error, and the exit status."""
 
 import errno
+import re
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,12 @@ def run_script(directory, body, *arguments):
         "def main(argv):\n" + textwrap.indent(textwrap.dedent(body), "    ") + "\nrun_main(main)\n"
     )
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_log_lines_have_time_and_message_only(tmp_path):
+    done = run_script(tmp_path, "from absl import logging\nlogging.info('step %d', 3)\nlogging.warning('slow')")
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(f"{time} step 3\n{time} warning: slow\n", done.stderr)
 
 
 def test_main_that_returns_ends_with_status_0(tmp_path):
