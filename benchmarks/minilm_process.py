@@ -21,9 +21,10 @@ from absl import flags, logging
 from ambert_tf.errors import run_main
 from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from ambert_tf.finetuning.tokenized import training_plan
+from ambert_tf.models.task_config import REGRESSION, TaskConfig
 from ambert_tf.tasks import metrics
 from ambert_tf.tasks.data_files import file_records, split_files
-from ambert_tf.tasks.declaration import REGRESSION, Example, Task
+from ambert_tf.tasks.declaration import Example, Task
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.registry import TASKS
 
@@ -91,7 +92,6 @@ class Ours:
         """Returns what trains an epoch, its graph made already."""
         from ambert_tf.conversion.initial import bert_model, restore_initial
         from ambert_tf.finetuning.classifiers import make_model
-        from ambert_tf.finetuning.fine_tuned import FineTunedTask
         from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
         from ambert_tf.finetuning.tokenized import tokenize_examples
         from ambert_tf.training.distribution import make_strategy
@@ -104,7 +104,7 @@ class Ours:
         data = tokenize_examples(tokenizer, examples_of(task, data_dir, "train"), lengths)
         steps = -(-len(data) // FLAGS.batch_size)
         labels = tuple(label.name for label in task.labels or ())
-        fine_tuned = FineTunedTask(
+        fine_tuned = TaskConfig(
             task_name=task.name, form=task.form, labels=labels, pair=task.pair, max_seq_length=lengths[0],
             max_coarse_seq_length=lengths[1],
         )  # fmt: skip

@@ -31,17 +31,16 @@ from common import machine
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.finetuning.classifiers import load_classifier, make_model
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.finetuning.form import Split
 from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.result_files import probabilities_of
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.span_form import SpanForm
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.serving.served_predictions import input_specs
 from ambert_tf.tasks.data_files import file_records, split_files
-from ambert_tf.tasks.declaration import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
@@ -63,7 +62,7 @@ Ask = Callable[..., dict[str, tf.Tensor]]
 Columns = dict[str, list[Any]]
 
 
-def new_model(directory: str, task: FineTunedTask, tokenizer_dir: str, **sizes: Any) -> str:
+def new_model(directory: str, task: TaskConfig, tokenizer_dir: str, **sizes: Any) -> str:
     """Writes the model directory of a model with new weights; agreement does not ask what they were trained on."""
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
     config = ModelConfig.preset(
@@ -76,10 +75,10 @@ def new_model(directory: str, task: FineTunedTask, tokenizer_dir: str, **sizes: 
     return directory
 
 
-def declared_task(place: task_benchmark.Place) -> FineTunedTask:
+def declared_task(place: task_benchmark.Place) -> TaskConfig:
     """Returns what fine-tuning on a task would write."""
     task, length = TASKS[place.task], place.max_seq_length
-    return FineTunedTask(
+    return TaskConfig(
         task_name=task.name, form=task.form, labels=tuple(label.name for label in task.labels or ()), pair=task.pair,
         max_seq_length=length, max_coarse_seq_length=length, choices=task.choices,
         doc_stride=64, max_query_length=32, null_answers=task.null_answers, score_range=task.score_range,
@@ -87,7 +86,7 @@ def declared_task(place: task_benchmark.Place) -> FineTunedTask:
     )  # fmt: skip
 
 
-def columns_of(task: FineTunedTask, records: Sequence[Any], split: Split) -> dict[str, list[Any]]:
+def columns_of(task: TaskConfig, records: Sequence[Any], split: Split) -> dict[str, list[Any]]:
     """Returns what a client would send for records, by the signature's input."""
     if task.form == SPANS:
         return {name: [getattr(example, name) for example in split.examples] for name in ("question", "context")}
@@ -107,7 +106,7 @@ def columns_of(task: FineTunedTask, records: Sequence[Any], split: Split) -> dic
     return {name: [getattr(row, name) for row in rows] for name in input_specs(task)}
 
 
-def ask_all(signature: Ask, task: FineTunedTask, columns: Columns, size: int = 32) -> dict[str, np.ndarray]:
+def ask_all(signature: Ask, task: TaskConfig, columns: Columns, size: int = 32) -> dict[str, np.ndarray]:
     """Returns a signature's outputs for all examples."""
     specs = input_specs(task)
     count = len(next(iter(columns.values())))
@@ -191,7 +190,7 @@ def hostile_request(specs: dict[str, tf.TensorSpec], random: np.random.Generator
     return request
 
 
-def fuzz(task: FineTunedTask, export_dir: str) -> None:
+def fuzz(task: TaskConfig, export_dir: str) -> None:
     """Prints what hostile strings do to a SavedModel."""
     random = np.random.default_rng(SEED)
     signature = tf.saved_model.load(export_dir).signatures["serving_default"]

@@ -16,7 +16,7 @@ from absl import flags
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.classifiers import make_model
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.tasks.data_files import file_records
 from ambert_tf.tasks.registry import TASKS
@@ -61,7 +61,7 @@ def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, s
             from_format="huggingface", to_format="ambert", input=source, output=converted, model_type=model_type,
             tokenizer_dir=tokenizer_dir,
         ))  # fmt: skip
-        task = FineTunedTask(task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128)
+        task = TaskConfig(task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128)
         parts = load_model_directory(converted)
         model = make_model(parts.config, task, SEED, "float32")
         restore_backbone(model, converted)

@@ -32,9 +32,10 @@ from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
 from ambert_tf.finetuning.span_settings import SpanSettings
+from ambert_tf.models.task_config import SPANS
 from ambert_tf.tasks import cmrc_metrics
 from ambert_tf.tasks.data_files import file_records, split_files
-from ambert_tf.tasks.declaration import SPANS, ReadOptions, Texts
+from ambert_tf.tasks.declaration import ReadOptions, Texts
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tasks.squad_files import span_records
 from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer

@@ -11,8 +11,9 @@ from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.flags import run_program
+from ambert_tf.models.task_config import REGRESSION, SPANS
 from ambert_tf.tasks.data_files import file_records, find_data_dir, split_files
-from ambert_tf.tasks.declaration import REGRESSION, SPANS, Example
+from ambert_tf.tasks.declaration import Example
 from ambert_tf.tasks.registry import find_task
 
 BATCH_SIZE = 32

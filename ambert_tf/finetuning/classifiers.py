@@ -2,26 +2,25 @@
 
 from typing import NamedTuple
 
-from ambert_tf.finetuning.fine_tuned import FineTunedTask, load_fine_tuned
 from ambert_tf.models.classification_model import ClassificationModel, inference_config, trained_path
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.span_model import SpanModel
-from ambert_tf.tasks.declaration import SPANS
+from ambert_tf.models.task_config import SPANS, TaskConfig
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import restore_variables
+from ambert_tf.training.checkpoints import load_model_directory, restore_variables
 
 
 class Classifier(NamedTuple):
     """A fine-tuned model with all that a prediction needs; the checkpoint says where it is from."""
 
-    task: FineTunedTask
+    task: TaskConfig
     tokenizer: MultiGrainedTokenizer
     model: ClassificationModel | SpanModel
     checkpoint: str
 
 
 def make_model(
-    config: ModelConfig, task: FineTunedTask, seed: int = 0, dtype: str | None = None, static_shapes: bool = False
+    config: ModelConfig, task: TaskConfig, seed: int = 0, dtype: str | None = None, static_shapes: bool = False
 ) -> ClassificationModel | SpanModel:
     """Returns the model with new weights that a task of this form takes.
 
@@ -51,7 +50,8 @@ def load_classifier(
     Raises:
       InputError: the directory is no fine-tuned classifier, or its model cannot run so.
     """
-    task, directory = load_fine_tuned(model_dir, flag)
+    directory = load_model_directory(model_dir, flag)
+    task = TaskConfig.read(model_dir, flag)
     config = inference_config(directory.config, inference)
     tokenizer = tokenizer or MultiGrainedTokenizer.load(directory.tokenizer_directory)
     model = make_model(config, task, dtype="float32")

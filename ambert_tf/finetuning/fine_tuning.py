@@ -8,7 +8,6 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import make_directory
 from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.evaluation import evaluate, predict
-from ambert_tf.finetuning.fine_tuned import FineTunedTask, is_fine_tuned, read_task
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
 from ambert_tf.finetuning.form import Form, Split
 from ambert_tf.finetuning.new_model import initial_model
@@ -19,8 +18,9 @@ from ambert_tf.finetuning.split_reader import SplitReader, settings_for_task
 from ambert_tf.finetuning.training_runs import train_runs
 from ambert_tf.models.classification_model import inference_config
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.task_config import CLASSIFICATION, NO_AUGMENTATION, SPANS, TaskConfig, is_fine_tuned
 from ambert_tf.tasks.data_files import find_files
-from ambert_tf.tasks.declaration import CLASSIFICATION, NO_AUGMENTATION, SPANS, Label, Task
+from ambert_tf.tasks.declaration import Label, Task
 from ambert_tf.tasks.labels import find_labels
 from ambert_tf.tasks.registry import TASKS, find_task
 from ambert_tf.tasks.tfds_source import has_split
@@ -75,7 +75,7 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
     return _evaluate_and_predict(settings, form, splits, loaded, runs)
 
 
-def make_form(task: Task, fine_tuned: FineTunedTask, settings: FineTuningSettings | None = None) -> Form:
+def make_form(task: Task, fine_tuned: TaskConfig, settings: FineTuningSettings | None = None) -> Form:
     """Returns what reads, scores and writes a task's examples."""
     if fine_tuned.form != SPANS:
         return SequenceForm(task, fine_tuned)
@@ -104,7 +104,7 @@ def _evaluate_and_predict(
 
 
 def _other_tasks(
-    settings: FineTuningSettings, form: Form, fine_tuned: FineTunedTask
+    settings: FineTuningSettings, form: Form, fine_tuned: TaskConfig
 ) -> list[tuple[Form, dict[str, Split]]]:
     """Returns the tasks that a model is evaluated on beside its own, with their examples, where these are there."""
     found = []
@@ -140,7 +140,7 @@ def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str
 
 def _fine_tuned_task(
     settings: FineTuningSettings, task: Task, reader: SplitReader, config: ModelConfig
-) -> FineTunedTask:
+) -> TaskConfig:
     labels: tuple[Label, ...] = ()
     if task.form == CLASSIFICATION:
         data_dir = "" if reader.from_tfds else settings.data_dir
@@ -153,7 +153,7 @@ def _fine_tuned_task(
         names = ("doc_stride", "max_query_length", "max_answer_length")
         spans = {name: getattr(settings, name) for name in names}
         spans["null_answers"] = task.null_answers
-    return FineTunedTask(
+    return TaskConfig(
         task_name=task.name,
         form=task.form,
         labels=tuple(label.name for label in labels),
@@ -169,9 +169,9 @@ def _fine_tuned_task(
     )
 
 
-def _trained_task(settings: FineTuningSettings, task: Task) -> FineTunedTask:
+def _trained_task(settings: FineTuningSettings, task: Task) -> TaskConfig:
     directory = _trained_directory(settings)
-    fine_tuned = read_task(directory, "output_dir")
+    fine_tuned = TaskConfig.read(directory, "output_dir")
     if fine_tuned.task_name not in (task.name, task.trained_as) and not _same_kind(fine_tuned, task):
         raise InputError(
             f"--task_name={settings.task_name}: the model in {directory} was fine-tuned on {fine_tuned.task_name}"
@@ -186,7 +186,7 @@ def _trained_task(settings: FineTuningSettings, task: Task) -> FineTunedTask:
     return fine_tuned
 
 
-def _same_kind(fine_tuned: FineTunedTask, task: Task) -> bool:
+def _same_kind(fine_tuned: TaskConfig, task: Task) -> bool:
     """Returns whether a model of another task gives what this one asks for: FewCLUE's tasks and CLUE's, SQuAD's two."""
     if fine_tuned.form != task.form:
         return False

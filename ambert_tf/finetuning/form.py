@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.finetuning.fine_tuning_objective import fine_tuning_loss
 from ambert_tf.finetuning.prediction import Logits
 from ambert_tf.finetuning.tokenized import TokenizedExamples
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -53,7 +53,7 @@ class Form(Protocol):
     """
 
     task: Task
-    fine_tuned: FineTunedTask
+    fine_tuned: TaskConfig
 
     def read(self, records: Iterable[Record], split: str, files: tuple[str, ...], needs_labels: bool) -> Split:
         """Reads a split; raises an InputError for a wrong record."""

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.finetuning.form import Split
 from ambert_tf.finetuning.prediction import Logits
 from ambert_tf.finetuning.result_files import (
@@ -16,16 +15,9 @@ from ambert_tf.finetuning.result_files import (
     write_json_list,
 )
 from ambert_tf.finetuning.tokenized import tokenize_examples
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, NO_AUGMENTATION, REGRESSION, TaskConfig
 from ambert_tf.tasks import metrics
-from ambert_tf.tasks.declaration import (
-    CLASSIFICATION,
-    MULTIPLE_CHOICE,
-    NO_AUGMENTATION,
-    REGRESSION,
-    Example,
-    ReadOptions,
-    Task,
-)
+from ambert_tf.tasks.declaration import Example, ReadOptions, Task
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.leaderboard import Prediction, write_leaderboard_files
@@ -40,7 +32,7 @@ class SequenceForm:
       fine_tuned: labels and lengths of the model.
     """
 
-    def __init__(self, task: Task, fine_tuned: FineTunedTask) -> None:
+    def __init__(self, task: Task, fine_tuned: TaskConfig) -> None:
         self.task = task
         self.fine_tuned = fine_tuned
 

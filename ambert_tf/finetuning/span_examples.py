@@ -9,8 +9,8 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.finetuning.tokenized import TokenizedExamples
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.tasks.declaration import FILE_FLAGS
 from ambert_tf.tasks.json_lines import Record, shown
 from ambert_tf.tasks.squad_files import NO_PLACE
@@ -139,7 +139,7 @@ class Windows:
         self,
         tokenizer: MultiGrainedTokenizer,
         examples: Sequence[SpanExample],
-        task: FineTunedTask,
+        task: TaskConfig,
         fixed_lengths: bool = False,
     ) -> None:
         limits = task.max_seq_length, task.max_coarse_seq_length

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.finetuning.form import Split
 from ambert_tf.finetuning.prediction import Logits
 from ambert_tf.finetuning.result_files import PREDICTIONS_FILE, write_json
 from ambert_tf.finetuning.span_examples import SpanExample, Windows, read_questions
 from ambert_tf.finetuning.span_prediction import Answers, find_answers, probabilities
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.tasks import cmrc_metrics, squad_metrics
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.tasks.json_lines import Record
@@ -36,7 +36,7 @@ class SpanForm:
     def __init__(
         self,
         task: Task,
-        fine_tuned: FineTunedTask,
+        fine_tuned: TaskConfig,
         n_best_size: int = 20,
         null_score_diff_threshold: float = 0.0,
     ) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
+from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.serving.check import Report
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import SERVING_DEFAULT
-from ambert_tf.tasks.declaration import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS
 
 OUTPUTS = {
     REGRESSION: "`score`, float32 [batch]",
@@ -84,7 +83,7 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _task(task: FineTunedTask) -> str:
+def _task(task: TaskConfig) -> str:
     lines = f"`{task.task_name}`, a task of {task.form.replace('_', ' ')}."
     if task.labels:
         described = task.label_descriptions or ("",) * len(task.labels)
@@ -107,7 +106,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
     return f"From `eval_results.json`, step {scores.get('step')}:\n\n| result | value |\n|---|---|\n{rows}"
 
 
-def _signatures(facts: Facts, task: FineTunedTask) -> str:
+def _signatures(facts: Facts, task: TaskConfig) -> str:
     rows = []
     for name, inputs in facts.signatures.items():
         outputs = {

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
+from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.serving.served_predictions import input_specs
-from ambert_tf.tasks.declaration import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS
 
 # The output of a form of tasks that a file may have the right values of.
 RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}
@@ -40,7 +39,7 @@ class Requests(NamedTuple):
     right: list[Any] | None = None
 
 
-def built_in(task: FineTunedTask) -> Requests:
+def built_in(task: TaskConfig) -> Requests:
     """Returns requests of all kinds of texts, empty ones and one that is too long among them."""
     count = len(TEXTS)
     turned = [TEXTS[(index + 3) % count] for index in range(count)]
@@ -61,7 +60,7 @@ def built_in(task: FineTunedTask) -> Requests:
     return Requests({name: values[name] for name in input_specs(task)})
 
 
-def read_requests(path: str, task: FineTunedTask) -> Requests:
+def read_requests(path: str, task: TaskConfig) -> Requests:
     """Reads requests from a file.
 
     Args:

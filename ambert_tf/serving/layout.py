@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
-from ambert_tf.finetuning.fine_tuned import FineTunedTask, task_from_dict
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.serving.served_model import SERVING_DEFAULT
 
 EXTRA_DIRECTORY = "assets.extra"
@@ -35,7 +35,7 @@ class Facts:
       signatures: names of the inputs by signature, in order.
     """
 
-    task: FineTunedTask | None
+    task: TaskConfig | None
     config: ModelConfig
     inference: str
     weights_dtype: str
@@ -62,7 +62,7 @@ class Facts:
             with open(path, encoding="utf-8") as file:
                 content = json.load(file)
             if content["task"] is not None:
-                content["task"] = task_from_dict(content["task"])
+                content["task"] = TaskConfig.from_dict(content["task"])
             content["config"] = ModelConfig.from_dict(content["config"], path)
             return cls(**content)
         except FileNotFoundError:

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.models.backbones import Backbone
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.serving.served_predictions import STRINGS, Outputs, Prediction, input_specs
 from ambert_tf.serving.weights import Weights
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
@@ -48,7 +48,7 @@ class ServedModel(tf.Module):
         self,
         tokenizer: MultiGrainedTokenizer,
         model: keras.Model,
-        task: FineTunedTask | None,
+        task: TaskConfig | None,
         max_seq_length: int = 512,
         max_coarse_seq_length: int = 512,
         weights_dtype: str = "float32",

@@ -6,13 +6,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.models.classification_model import EMPTY_CHOICE
+from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.serving import request_texts as texts
 from ambert_tf.serving.rows import run_rows
 from ambert_tf.serving.spans import Best, best_in_windows, best_of_questions
 from ambert_tf.serving.weights import Weights
-from ambert_tf.tasks.declaration import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS
 from ambert_tf.tokenization.model_inputs import build_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.tokenization.windows import build_windows
@@ -24,7 +23,7 @@ MODEL_INPUTS = ("fine_input_ids", "fine_segment_ids", "coarse_input_ids", "coars
 Outputs = dict[str, tf.Tensor]
 
 
-def input_specs(task: FineTunedTask) -> dict[str, tf.TensorSpec]:
+def input_specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
     """Returns the inputs of `serving_default`, by name and in order."""
     if task.form == SPANS:
         return {"question": STRINGS, "context": STRINGS}
@@ -57,7 +56,7 @@ class Prediction:
 
     def __init__(
         self,
-        task: FineTunedTask,
+        task: TaskConfig,
         tokenizer: MultiGrainedTokenizer,
         weights: Weights,
         whole_coarse: bool,

@@ -9,12 +9,11 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.classifiers import load_classifier
-from ambert_tf.finetuning.fine_tuned import is_fine_tuned
 from ambert_tf.models.backbones import build_model
 from ambert_tf.models.classification_model import inference_config
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS, is_fine_tuned
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
-from ambert_tf.tasks.declaration import MULTIPLE_CHOICE, REGRESSION, SPANS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import load_model_directory, restore_backbone
 

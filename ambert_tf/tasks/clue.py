@@ -6,11 +6,9 @@ leaderboard files are those of its notes on submission.
 
 import dataclasses
 
+from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE
 from ambert_tf.tasks.choice_texts import idioms_in_blank, question_and_choices
 from ambert_tf.tasks.declaration import (
-    IDIOMS,
-    MARKED_SPANS,
-    MULTIPLE_CHOICE,
     Label,
     Leaderboard,
     Preset,

@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Iterator
 
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION
 from ambert_tf.tasks.choice_texts import question_and_choices
-from ambert_tf.tasks.declaration import MULTIPLE_CHOICE, REGRESSION, Task, columns, files
+from ambert_tf.tasks.declaration import Task, columns, files
 from ambert_tf.tasks.json_lines import Record, read_json_lines
 from ambert_tf.tasks.tables import csv_table
 

@@ -4,17 +4,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from ambert_tf.models.task_config import CLASSIFICATION, PLAIN
 from ambert_tf.tasks.json_lines import Record, read_json_lines
-
-CLASSIFICATION = "classification"
-REGRESSION = "regression"
-MULTIPLE_CHOICE = "multiple_choice"
-SPANS = "spans"
-NO_AUGMENTATION = "none"
-# How the texts of an example become sequences, where that is more than one text or two side by side.
-PLAIN = "plain"
-MARKED_SPANS = "marked_spans"
-IDIOMS = "idioms"
 
 SPLITS = ("train", "dev", "test")
 # The flag that names another file for a split.
@@ -141,7 +132,7 @@ class Task:
       form: `classification`, `regression`, `multiple_choice` or `spans`.
       texts: makes the texts of a record: one `Texts`, or in multiple choice a tuple of them.
       pair: whether there are two texts.
-      inputs: how an export makes its texts, see `FineTunedTask`; `plain` for one whose caller does so.
+      inputs: how an export makes its texts, see `TaskConfig`; `plain` for one whose caller does so.
       records: reads a file; takes its path and the flag that named it.
       files: see `files`.
       companions: further files that `records` reads, beside a split's own.

@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator
 
 from ambert_tf.errors import InputError
+from ambert_tf.models.task_config import REGRESSION
 from ambert_tf.tasks.declaration import (
     FILE_FLAGS,
-    REGRESSION,
     Label,
     Leaderboard,
     Preset,

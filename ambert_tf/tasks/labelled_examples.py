@@ -5,15 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.tasks.declaration import (
-    FILE_FLAGS,
-    MULTIPLE_CHOICE,
-    REGRESSION,
-    Example,
-    ReadOptions,
-    Task,
-    Texts,
-)
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION
+from ambert_tf.tasks.declaration import FILE_FLAGS, Example, ReadOptions, Task, Texts
 from ambert_tf.tasks.json_lines import Record, shown
 
 SHOWN_LABELS = 20

@@ -2,18 +2,9 @@
 
 import dataclasses
 
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, SPANS
 from ambert_tf.tasks.choice_texts import question_and_choices
-from ambert_tf.tasks.declaration import (
-    MULTIPLE_CHOICE,
-    SPANS,
-    Leaderboard,
-    Preset,
-    ReadOptions,
-    Task,
-    Texts,
-    TfdsSource,
-    files,
-)
+from ambert_tf.tasks.declaration import Leaderboard, Preset, ReadOptions, Task, Texts, TfdsSource, files
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.multiple_choice_files import race_records
 from ambert_tf.tasks.squad_files import span_records

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.tasks.declaration import CLASSIFICATION, MULTIPLE_CHOICE, SPANS, Task
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, SPANS
+from ambert_tf.tasks.declaration import Task
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.multiple_choice_files import LETTERS
 

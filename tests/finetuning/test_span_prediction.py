@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
 from ambert_tf.finetuning.span_examples import SpanExample, Windows
 from ambert_tf.finetuning.span_prediction import find_answers, probabilities
+from ambert_tf.models.task_config import TaskConfig
 from tests.tokenizers import chinese_tokenizer
 
-TASK = FineTunedTask(
+TASK = TaskConfig(
     task_name="squad1", form="spans", max_seq_length=16, max_coarse_seq_length=16,
     doc_stride=4, max_query_length=4,
 )  # fmt: skip

@@ -7,25 +7,24 @@ import tempfile
 import tensorflow as tf
 
 from ambert_tf.finetuning.classifiers import make_model
-from ambert_tf.finetuning.fine_tuned import FineTunedTask
-from ambert_tf.tasks.declaration import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS, TaskConfig
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 
 COMMON = {"max_seq_length": 24, "max_coarse_seq_length": 20}
 TASKS = {
-    "sentence": FineTunedTask(task_name="sentence", labels=("a", "b", "c"), **COMMON),
-    "pair": FineTunedTask(task_name="sentence_pair", labels=("a", "b"), pair=True, **COMMON),
-    "score": FineTunedTask(
+    "sentence": TaskConfig(task_name="sentence", labels=("a", "b", "c"), **COMMON),
+    "pair": TaskConfig(task_name="sentence_pair", labels=("a", "b"), pair=True, **COMMON),
+    "score": TaskConfig(
         task_name="stsb", form=REGRESSION, pair=True, score_range=(0.0, 5.0), inputs=PLAIN, **COMMON
     ),
-    "choice": FineTunedTask(task_name="c3", form=MULTIPLE_CHOICE, pair=True, choices=4, **COMMON),
-    "idioms": FineTunedTask(
+    "choice": TaskConfig(task_name="c3", form=MULTIPLE_CHOICE, pair=True, choices=4, **COMMON),
+    "idioms": TaskConfig(
         task_name="chid", form=MULTIPLE_CHOICE, pair=True, choices=10, inputs="idioms", **COMMON
     ),
-    "marked": FineTunedTask(task_name="cluewsc2020", labels=("true", "false"), inputs="marked_spans", **COMMON),
-    "spans": FineTunedTask(
+    "marked": TaskConfig(task_name="cluewsc2020", labels=("true", "false"), inputs="marked_spans", **COMMON),
+    "spans": TaskConfig(
         task_name="squad2", form=SPANS, pair=True, doc_stride=8, max_query_length=6, max_answer_length=5,
         null_answers=True, **COMMON,
     ),

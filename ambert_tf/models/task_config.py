@@ -1,0 +1,139 @@
+"""`task.json`, the contract between fine-tuning and serving: what a model was fine-tuned to do."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path
+
+TASK_FILE = "task.json"
+FORMAT_VERSION = 1
+
+# Forms of tasks: what the model predicts.
+CLASSIFICATION = "classification"
+REGRESSION = "regression"
+MULTIPLE_CHOICE = "multiple_choice"
+SPANS = "spans"
+# Input kinds: how the strings of an example become sequences.
+PLAIN = "plain"
+MARKED_SPANS = "marked_spans"
+IDIOMS = "idioms"
+
+NO_AUGMENTATION = "none"
+# Fields that only decoding reads: a model can be evaluated again with other values.
+DECODING_FIELDS = ("n_best_size", "null_score_diff_threshold")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """The task that a model was fine-tuned on, as prediction and serving need it.
+
+    Attributes:
+      task_name: value of `--task_name`.
+      form: `classification`, `regression`, `multiple_choice` or `spans`.
+      inputs: `plain` texts; `marked_spans`, a text and two spans in it (CLUEWSC2020); `idioms`, a text with a blank and
+        candidates for it (ChID).
+      labels: classification only, in the order of the logits.
+      label_descriptions: one word per label, or empty.
+      pair: whether an example has two texts.
+      max_seq_length: maximum fine tokens, [CLS] and [SEP] included.
+      max_coarse_seq_length: maximum coarse tokens, likewise.
+      data_augmentation: name of the data augmentation used in training, or `none`.
+      choices: multiple choice only; maximum number of choices per example.
+      score_range: regression only; predicted scores are clipped to it. None for no range.
+      doc_stride: spans only, as all that follow; fine tokens between the starts of two windows on a context.
+      max_query_length: maximum fine tokens of a question.
+      max_answer_length: maximum fine tokens of an answer.
+      null_answers: whether a question may have no answer.
+      n_best_size: start and end positions that the search considers per window, and answers kept per question.
+      null_score_diff_threshold: no answer is predicted if its score exceeds the best answer's by more than this.
+    """
+
+    task_name: str
+    form: str = CLASSIFICATION
+    inputs: str = PLAIN
+    labels: tuple[str, ...] = ()
+    label_descriptions: tuple[str, ...] = ()
+    pair: bool = False
+    max_seq_length: int
+    max_coarse_seq_length: int
+    data_augmentation: str = NO_AUGMENTATION
+    choices: int = 0
+    score_range: tuple[float, float] | None = None
+    doc_stride: int = 128
+    max_query_length: int = 64
+    max_answer_length: int = 30
+    null_answers: bool = False
+    n_best_size: int = 20
+    null_score_diff_threshold: float = 0.0
+
+    @property
+    def num_outputs(self) -> int:
+        """Logits per sequence, or for spans per position."""
+        return {CLASSIFICATION: len(self.labels), SPANS: 2}.get(self.form, 1)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TaskConfig":
+        """Returns the configuration with the fields of a JSON object; a TypeError if it has unknown fields."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+
+    @classmethod
+    def read(cls, model_dir: str, flag: str = "model_dir") -> "TaskConfig":
+        """Reads `task.json`.
+
+        Args:
+          model_dir: the model directory.
+          flag: the flag that named it, for errors.
+
+        Raises:
+          InputError: there is no `task.json`, or it is invalid.
+        """
+        path = os.path.join(model_dir, TASK_FILE)
+        if not os.path.isfile(path):
+            raise InputError(
+                f"--{flag}={model_dir}: has no {TASK_FILE}, so it is not a fine-tuned model; run_classifier.py "
+                "--do_train makes one"
+            )
+        try:
+            with open(path, encoding="utf-8") as file:
+                content = json.load(file)
+            if content.pop("format_version") != FORMAT_VERSION:
+                raise InputError(f"{path}: format_version is not {FORMAT_VERSION}, the one that this version reads")
+            return cls.from_dict(content)
+        except InputError:
+            raise
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not a valid {TASK_FILE} ({error})") from None
+
+    def write(self, model_dir: str) -> None:
+        """Writes `task.json`.
+
+        Raises:
+          InputError: the directory holds a model of another task.
+        """
+        path = os.path.join(model_dir, TASK_FILE)
+        if os.path.exists(path):
+            found = TaskConfig.read(model_dir, "output_dir")
+            for field in dataclasses.fields(self):
+                ours, theirs = getattr(self, field.name), getattr(found, field.name)
+                if ours != theirs and field.name not in DECODING_FIELDS:
+                    raise InputError(
+                        f"--output_dir={model_dir}: contains a model whose {field.name} is {_short(theirs)}, not "
+                        f"{_short(ours)}; choose another directory"
+                    )
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            json.dump({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, file, indent=2)
+            file.write("\n")
+
+
+def is_fine_tuned(model_dir: str) -> bool:
+    """Returns whether a directory has a `task.json`."""
+    return os.path.isfile(os.path.join(model_dir, TASK_FILE))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
