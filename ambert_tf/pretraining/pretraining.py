@@ -11,7 +11,7 @@ from ambert_tf.conversion.initial import new_model_config, restore_initial
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import atomic_path, input_files
 from ambert_tf.models.pretraining_model import PretrainingModel
-from ambert_tf.pretraining.pretraining_input import PretrainingInput, read_stats
+from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.records import naming_damaged_files, record_facts
@@ -41,15 +41,16 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     files = input_files(settings.input_file, "input_file")
     eval_files = input_files(settings.eval_input_file, "eval_input_file") if settings.eval_input_file else []
     strategy = strategy_for(settings)
-    tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
-    stats = read_stats([*files, *eval_files], tokenizer.fingerprint, settings.tokenizer_dir)
+    tokenizer_dir = settings.tokenizer_dir or find_tokenizer(files)
+    tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
+    stats = read_stats([*files, *eval_files], tokenizer.fingerprint, tokenizer_dir)
     next_sentence = record_facts(files).next_sentence
     if eval_files and record_facts(eval_files).next_sentence != next_sentence:
         raise InputError(
             f"--eval_input_file={settings.eval_input_file}: next sentence labels have to be in the training and the "
             "held-out records, or in neither; make both with --do_nsp or both without"
         )
-    config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
+    config = new_model_config(settings.config, settings.model_type, tokenizer, tokenizer_dir)
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
     data = PretrainingInput(settings, tokenizer, stats)

@@ -8,11 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import exists, file_size, is_directory, open_input
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.input import pretraining_dataset, record_places
 from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.pretraining_data.stats import STATS_FILE
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.checkpoints import TOKENIZER_DIRECTORY
 
 
 class PretrainingInput:
@@ -94,6 +96,22 @@ def _batches_per_step(context: tf.distribute.InputContext) -> int:
     return context.num_replicas_in_sync // context.num_input_pipelines
 
 
+def find_tokenizer(files: Sequence[str]) -> str:
+    """Returns the copy of the tokenizer directory that data creation leaves beside its records.
+
+    Raises:
+      InputError: there is none.
+    """
+    for directory in sorted({os.path.dirname(name) for name in files}):
+        path = os.path.join(directory, TOKENIZER_DIRECTORY)
+        if is_directory(path):
+            return path
+    raise InputError(
+        f"--tokenizer_dir is needed: there is no {TOKENIZER_DIRECTORY}/ beside the records of --input_file, so they "
+        "were written by an older version"
+    )
+
+
 def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:
     """Returns what `stats.json` beside some records says of them; of several, that of the longest sequences.
 
@@ -104,27 +122,27 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
     longest: dict[str, Any] = {}
     for directory in sorted({os.path.dirname(name) for name in files}):
         path = os.path.join(directory, STATS_FILE)
-        if not os.path.exists(path):
+        if not exists(path):
             continue
         try:
-            with open(path, encoding="utf-8") as file:
-                stats = json.load(file)
+            with open_input(path) as file:
+                stats = json.loads(file.read())
             found = stats.get("tokenizer_fingerprint")
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
-            raise InputError(f"{path}: is no JSON object; make the records again") from None
+            raise InputError(f"{path}: not a JSON object; make the records again") from None
         if found and found != fingerprint:
             raise InputError(
-                f"{path}: the records beside it were made with another tokenizer (fingerprint {found}) than "
+                f"{path}: these records were made with another tokenizer (fingerprint {found}) than "
                 f"--tokenizer_dir={tokenizer_dir} ({fingerprint})"
             )
         sizes = stats.get("files")
         sizes = sizes if isinstance(sizes, dict) else {}
         for name in files:
             expected = sizes.get(os.path.basename(name)) if os.path.dirname(name) == directory else None
-            if expected is not None and os.path.getsize(name) != expected:
+            if expected is not None and (size := file_size(name)) != expected:
                 raise InputError(
-                    f"{name}: has {os.path.getsize(name)} bytes, but {STATS_FILE} beside it says {expected}; "
-                    "it was cut off or replaced, make the records again"
+                    f"{name}: has {size} bytes, but {STATS_FILE} in the same directory says {expected}; the file was "
+                    "truncated or replaced, make the records again"
                 )
         if stats.get("max_seq_length", 0) >= longest.get("max_seq_length", 0):
             longest = stats

@@ -17,42 +17,45 @@ class PretrainingSettings(TrainingSettings):
     Run the same command again to resume from the newest checkpoint.
     """
 
-    input_file: str = setting("", "TFRecord files of masked examples: names or patterns, separated by commas.")
-    eval_input_file: str | None = setting(None, "Held-out records, evaluated at each checkpoint.")
-    tokenizer_dir: str = setting("", "Tokenizer directory that the records were made with.")
-    config: str = setting("base", "A preset (tiny, mini, small, base), or a config.json or bert_config.json.")
-    max_eval_steps: int | None = setting(None, "Evaluation steps; by default all held-out records are read.")
-    num_train_steps: int = setting(100_000, "Number of updates.")
+    input_file: str = setting("", "Training TFRecord files: comma-separated names or patterns.")
+    eval_input_file: str | None = setting(None, "Held-out TFRecord files, evaluated at each checkpoint.")
+    output_dir: str = setting("pretrained", "Model directory: checkpoints, config.json, tokenizer, metrics, results.")
+    tokenizer_dir: str | None = setting(None, "Tokenizer directory. Defaults to tokenizer/ beside the records.")
+    config: str = setting("base", "Preset (tiny, mini, small, base), config.json or bert_config.json.")
+    max_eval_steps: int | None = setting(None, "Maximum number of evaluation steps. Defaults to all held-out records.")
+    num_train_steps: int = setting(100_000, "Number of training steps.")
     num_warmup_steps: int | None = setting(
-        None, "Updates over which the rate rises; by default 10000, at most a tenth."
+        None, "Number of warm-up steps. Defaults to 10000, or a tenth of --num_train_steps if that is less."
     )
     max_seq_length: int | None = setting(
-        None, "Longest fine sequence of the records; by default as in their stats.json."
+        None, "Maximum fine sequence length of the records. Defaults to the value in their stats.json."
     )
-    max_coarse_seq_length: int | None = setting(None, "Longest coarse sequence; likewise.")
-    max_predictions_per_seq: int | None = setting(None, "Most masked tokens a sequence; by default no limit bites.")
-    masked_lm_prob: float = setting(0.15, "Share of coarse tokens to mask in records without masks.")
-    shuffle_buffer: int = setting(10_000, "Records to shuffle among; 0 reads the files in order.")
+    max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Defaults likewise.")
+    max_predictions_per_seq: int | None = setting(
+        None, "Maximum masked tokens per sequence. Default: effectively unlimited."
+    )
+    masked_lm_prob: float = setting(0.15, "Masked LM probability, for records with dynamic masking.")
+    shuffle_buffer: int = setting(10_000, "Shuffle buffer size in records. 0 reads the files in order.")
     group_by_length: int = setting(
-        1, "Steps whose records are dealt into batches by length, which saves padding where documents are short."
+        1, "Sort the records of this many steps by length, to save padding. 1 keeps the shuffled order."
     )
 
     @property
     def warmup_steps(self) -> int:
-        """BERT's 10,000, but no more than a tenth of the run, where `num_warmup_steps` is not given."""
+        """`num_warmup_steps`, or BERT's 10,000 but at most a tenth of the run."""
         if self.num_warmup_steps is not None:
             return self.num_warmup_steps
         return min(10_000, self.num_train_steps // 10)
 
     def validate(self) -> None:
         """Raises an InputError if a value is out of range."""
-        require(self, "input_file", "output_dir", "tokenizer_dir")
+        require(self, "input_file")
         super().validate()
         at_least(self, 1, "num_train_steps", "max_eval_steps", "group_by_length")
         at_least(self, 8, "max_seq_length", "max_coarse_seq_length")
         at_least(self, 1, "max_predictions_per_seq")
         if not 0 < self.masked_lm_prob < 1:
-            raise InputError(f"--masked_lm_prob={self.masked_lm_prob}: must lie between 0 and 1, such as 0.15")
+            raise InputError(f"--masked_lm_prob={self.masked_lm_prob}: must be between 0 and 1, such as 0.15")
         at_least(self, 0, "shuffle_buffer")
         if not 0 <= self.warmup_steps <= self.num_train_steps:
             raise InputError(

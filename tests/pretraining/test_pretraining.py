@@ -58,9 +58,9 @@ def made(tmp_path_factory):
     """A tokenizer, records and a configuration for runs."""
     directory = tmp_path_factory.mktemp("pretraining")
     tokenizer = english_tokenizer()
-    tokenizer.save(str(directory / "tokenizer"))
     sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size}
     (directory / "records").mkdir()
+    tokenizer.save(str(directory / "records" / "tokenizer"))
     for name, count, seed in (("train-0", 40, 0), ("train-1", 25, 1), ("dev", 21, 2)):
         write_records(directory / "records" / name, count, seed, sizes)
     stats = {"tokenizer_fingerprint": tokenizer.fingerprint, "max_seq_length": 12}
@@ -75,7 +75,7 @@ def made(tmp_path_factory):
 def settings(made, output_dir, **changes):
     values = {
         "input_file": str(made / "records" / "train-*"),
-        "tokenizer_dir": str(made / "tokenizer"),
+        "tokenizer_dir": str(made / "records" / "tokenizer"),
         "config": str(made / "config.json"),
         "output_dir": str(output_dir),
         "train_batch_size": 16,
@@ -95,9 +95,14 @@ def lines(directory):
 
 @pytest.fixture(scope="module")
 def trained(made, tmp_path_factory):
-    """A run of 40 steps with its held-out results."""
+    """A run of 40 steps, with the tokenizer that is beside the records, and its held-out results."""
     directory = tmp_path_factory.mktemp("runs") / "trained"
-    changes = {"num_train_steps": 40, "save_checkpoints_steps": 30, "eval_input_file": str(made / "records" / "dev")}
+    changes = {
+        "tokenizer_dir": None,
+        "num_train_steps": 40,
+        "save_checkpoints_steps": 30,
+        "eval_input_file": str(made / "records" / "dev"),
+    }
     return directory, run_pretraining(settings(made, directory, **changes))
 
 
@@ -214,7 +219,7 @@ def test_held_out_records_may_have_masks_of_their_own(made, tmp_path):
         ({"num_warmup_steps": 7}, "--num_warmup_steps=7: must be from 0 to --num_train_steps, 6"),
         ({"learning_rate": 0.0}, r"--learning_rate=0\.0: must be above 0"),
         ({"max_seq_length": 7}, "--max_seq_length=7: must be at least 8"),
-        ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15\.0: must lie between 0 and 1"),
+        ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15\.0: must be between 0 and 1"),
         ({"max_predictions_per_seq": 0}, "--max_predictions_per_seq=0: must be at least 1"),
         ({"use_fp16": True, "use_bf16": True}, "--use_fp16 and --use_bf16"),
         ({"train_batch_size": 15, "num_replicas": 2}, "--train_batch_size=15: must be a multiple of 2"),
@@ -233,6 +238,17 @@ def test_a_configuration_for_another_vocabulary_is_refused(made, tmp_path):
     with pytest.raises(InputError, match=r"vocab_size is 60, but the fine vocabulary of --tokenizer_dir=.* has \d+"):
         run_pretraining(settings(made, tmp_path / "run", config=str(path)))
     assert not (tmp_path / "run").exists()
+
+
+def test_defaults_are_those_of_the_shortest_command():
+    defaults = PretrainingSettings(input_file="records/part-*")
+    assert (defaults.output_dir, defaults.config, defaults.tokenizer_dir) == ("pretrained", "base", None)
+
+
+def test_records_without_a_tokenizer_beside_them_need_the_flag(made, tmp_path):
+    shutil.copy(made / "records" / "train-0", tmp_path / "train")
+    with pytest.raises(InputError, match="--tokenizer_dir is needed: there is no tokenizer/ beside the records"):
+        run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train"), tokenizer_dir=None))
 
 
 def test_records_of_another_tokenizer_are_refused(made, tmp_path):
@@ -267,7 +283,7 @@ def test_a_truncated_file_of_records_is_named(made, tmp_path):
 def test_a_file_cut_between_records_is_known_by_its_size(made, tmp_path):
     shutil.copytree(made / "records", tmp_path / "records")
     (tmp_path / "records" / "stats.json").write_text('{"files": {"train-0": 99}}')
-    with pytest.raises(InputError, match=r"train-0: has \d+ bytes, but stats.json beside it says 99"):
+    with pytest.raises(InputError, match=r"train-0: has \d+ bytes, but stats.json in the same directory says 99"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
 
 
