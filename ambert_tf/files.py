@@ -1,59 +1,118 @@
-"""Reading and writing files so that nothing is lost or half-written."""
+"""Files and directories, local or remote (gs://), written whole or not at all."""
 
+import contextlib
 import errno
 import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import BinaryIO
 
-from ambert_tf.errors import InputError
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from ambert_tf.errors import InputError, one_line, write_problem
 
 
-@contextmanager
+@contextlib.contextmanager
 def atomic_path(path: str) -> Iterator[str]:
-    """Yields a temporary name beside `path`; renames it to `path` on success and removes it on failure.
+    """Yields a temporary local name; on success it becomes `path`, on failure it is removed.
 
-    The temporary name keeps the ending of `path`, so that libraries which look at it behave alike.
-    Works for a file and for a directory that the caller makes under the temporary name; an existing
-    directory at `path` is replaced.
+    The temporary name keeps the extension of `path`, because some libraries look at it. The caller creates a file
+    or a directory there. An existing file or directory at `path` is replaced. A remote `path` is uploaded on success.
 
     Raises:
-      InputError: the directory of `path` cannot be made, or a file was written where a directory stands, or
-        the other way round.
-      OSError: whatever the body raised, with `path` for the file's name where it was the temporary one.
+      InputError: `path` cannot be written: its directory cannot be created or is read-only, the disk is full, or
+        `path` is a directory and the caller wrote a file, or vice versa.
+      OSError: any other error of the body, with `path` in place of the temporary name.
     """
-    path = os.path.abspath(path)
+    remote = is_remote(path)
+    path = path.rstrip("/") if remote else os.path.abspath(path)
     directory, name = os.path.split(path)
-    make_directory(directory)
-    stem, ending = os.path.splitext(name)
-    temporary = os.path.join(directory, f".{stem}.tmp-{os.getpid()}{ending}")
+    if remote:
+        staging = tempfile.mkdtemp(prefix="ambert-")
+        temporary = os.path.join(staging, name)
+    else:
+        make_directory(directory)
+        check_writable(directory)
+        stem, extension = os.path.splitext(name)
+        temporary = os.path.join(directory, f".{stem}.tmp-{os.getpid()}{extension}")
     try:
         yield temporary
-        if os.path.isdir(temporary):
+        if remote:
+            _upload(temporary, path)
+        elif os.path.isdir(temporary):
             _replace_directory(temporary, path)
         elif os.path.isdir(path):
             raise InputError(f"{path}: is a directory where a file is to be written")
         else:
             os.replace(temporary, path)
-    except OSError as error:
-        # The user knows the name they gave, not the temporary one; a failed write carries no name at all.
-        if error.filename == temporary or (error.filename is None and error.errno in _DISK_FULL):
-            error.filename = path
+    except InputError:
+        raise
+    except Exception as error:
+        # Users know the name that they gave, not the temporary one.
+        problem = write_problem(error)
+        if problem is not None:
+            raise InputError(f"{path}: {problem}") from error
+        if isinstance(error, OSError):
+            if error.filename == temporary:
+                error.filename = path
+        elif os.strerror(errno.EACCES) in str(error) and temporary in str(error):
+            raise InputError(f"{path}: cannot be written ({os.strerror(errno.EACCES)})") from error
         raise
     finally:
-        if os.path.isdir(temporary):
+        if remote:
+            shutil.rmtree(staging, ignore_errors=True)
+        elif os.path.isdir(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
         elif os.path.lexists(temporary):
             os.remove(temporary)
 
 
+def _upload(source: str, path: str) -> None:
+    """Copies a local file or directory to a remote path; removes what was there, or what a failed copy leaves."""
+    import tensorflow as tf
+
+    gfile = tf.io.gfile
+    if not os.path.isdir(source):
+        if gfile.isdir(path):
+            raise InputError(f"{path}: is a directory where a file is to be written")
+        gfile.makedirs(os.path.dirname(path))
+        _upload_file(source, path)
+        return
+    if gfile.exists(path) and not gfile.isdir(path):
+        raise InputError(f"{path}: is a file where a directory is to be written")
+    old = {os.path.join(top, name) for top, _, names in gfile.walk(path) for name in names}
+    new = set()
+    try:
+        for top, _, names in os.walk(source):
+            target = os.path.join(path, os.path.relpath(top, source)).removesuffix("/.")
+            gfile.makedirs(target)
+            for name in sorted(names):
+                new.add(os.path.join(target, name))
+                _upload_file(os.path.join(top, name), os.path.join(target, name))
+    except Exception:
+        for name in filter(gfile.exists, new - old):
+            gfile.remove(name)
+        raise
+    for name in old - new:
+        gfile.remove(name)
+
+
+def _upload_file(source: str, path: str) -> None:
+    import tensorflow as tf
+
+    # Not every file system replaces a file in one step.
+    temporary = f"{path}.tmp-{os.getpid()}"
+    try:
+        tf.io.gfile.copy(source, temporary, overwrite=True)
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    except Exception:
+        with contextlib.suppress(tf.errors.OpError):
+            tf.io.gfile.remove(temporary)
+        raise
+
+
 def _replace_directory(new: str, path: str) -> None:
-    """Renames the directory `new` to `path`; one that is there goes away only after that."""
+    """Renames the directory `new` to `path`; an old one at `path` is deleted only after that."""
     if not os.path.lexists(path):
         os.rename(new, path)
         return
@@ -72,29 +131,58 @@ def _replace_directory(new: str, path: str) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Makes a directory with its parents; one that exists is fine.
+    """Creates a directory and its parents; an existing one is fine.
 
     Raises:
-      InputError: it cannot be made, or is a file.
+      InputError: it cannot be created, or is a file.
     """
+    if is_remote(path):
+        import tensorflow as tf
+
+        if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
+            raise InputError(f"{path}: is a file where a directory is needed")
+        tf.io.gfile.makedirs(path)
+        return
     try:
         os.makedirs(path, exist_ok=True)
     except FileExistsError:
         raise InputError(f"{path}: is a file where a directory is needed") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot make this directory ({os.strerror(error.errno or 0)})") from None
+        raise InputError(f"{path}: cannot create this directory ({os.strerror(error.errno or 0)})") from None
+
+
+def check_writable(path: str, flag: str | None = None) -> None:
+    """Checks that a directory, or its nearest existing parent, can be written, before hours of work go into it.
+
+    Args:
+      path: a directory; it need not exist. Remote ones are not checked.
+      flag: the flag that names it, for errors.
+
+    Raises:
+      InputError: it is a file, read-only, or belongs to somebody else.
+    """
+    if is_remote(path):
+        return
+    prefix = f"--{flag}={path}: " if flag else ""
+    existing = os.path.abspath(path)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing):
+        raise InputError(f"{prefix}{existing} is a file where a directory is needed")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{prefix}{existing} is not writable; choose another directory")
 
 
 def is_remote(name: str) -> bool:
-    """Whether a name is that of a file outside of this machine's file system, such as gs://bucket/corpus.txt.
+    """Returns whether a name is a URL such as gs://bucket/corpus.txt, which TensorFlow's file systems read and write.
 
-    TensorFlow reads and writes those of Google's storage; a plug-in such as tensorflow-io adds others.
+    TensorFlow itself knows gs://; plug-ins such as tensorflow-io add others.
     """
     return "://" in name
 
 
 def open_input(name: str) -> BinaryIO:
-    """Opens a file to read its bytes, a remote one too."""
+    """Opens a local or remote file for reading bytes."""
     if not is_remote(name):
         return open(name, "rb")
     import tensorflow as tf
@@ -102,31 +190,51 @@ def open_input(name: str) -> BinaryIO:
     return tf.io.gfile.GFile(name, "rb")
 
 
-def exists(name: str) -> bool:
-    """Returns whether there is a file or a directory of this name, a remote one too."""
-    if not is_remote(name):
-        return os.path.exists(name)
+def read_bytes(name: str) -> bytes:
+    """Returns the content of a local or remote file."""
+    with open_input(name) as file:
+        return file.read()
+
+
+def exists(path: str) -> bool:
+    """Returns whether a local or remote path exists."""
+    if not is_remote(path):
+        return os.path.exists(path)
     import tensorflow as tf
 
-    return tf.io.gfile.exists(name)
+    return tf.io.gfile.exists(path)
 
 
-def is_directory(name: str) -> bool:
-    """Returns whether there is a directory of this name, a remote one too."""
-    if not is_remote(name):
-        return os.path.isdir(name)
+def is_directory(path: str) -> bool:
+    """Returns whether a local or remote path is a directory."""
+    if not is_remote(path):
+        return os.path.isdir(path)
     import tensorflow as tf
 
-    return tf.io.gfile.isdir(name)
+    return tf.io.gfile.isdir(path)
+
+
+def is_file(path: str) -> bool:
+    """Returns whether a local or remote path is a file."""
+    return os.path.isfile(path) if not is_remote(path) else exists(path) and not is_directory(path)
+
+
+def list_directory(path: str) -> list[str]:
+    """Returns the sorted names in a local or remote directory."""
+    if not is_remote(path):
+        return sorted(os.listdir(path))
+    import tensorflow as tf
+
+    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(path))
 
 
 def file_size(name: str) -> int:
-    """Returns the size of a file in bytes, of a remote one too."""
+    """Returns the size of a local or remote file in bytes."""
     return file_version(name)[0]
 
 
 def file_version(name: str) -> tuple[int, int]:
-    """Returns the size of a file in bytes and the time of its last change in nanoseconds, of a remote one too."""
+    """Returns the size of a local or remote file in bytes and its modification time in nanoseconds."""
     if not is_remote(name):
         status = os.stat(name)
         return status.st_size, status.st_mtime_ns
@@ -137,63 +245,63 @@ def file_version(name: str) -> tuple[int, int]:
 
 
 def input_files(pattern: str, flag: str) -> list[str]:
-    """Returns the files that a comma-separated list of names and glob patterns stands for, sorted, each once.
+    """Returns the files that a comma-separated list of names and glob patterns matches, sorted, without repeats.
 
     Args:
       pattern: as given by the user, such as `corpus/*.txt,more.txt.gz`.
-      flag: the flag it came from, for the error.
+      flag: the flag it came from, for errors.
 
     Raises:
       InputError: a part matches no file, is a directory, cannot be read or is empty.
     """
     found: set[str] = set()
     for part in filter(None, (piece.strip() for piece in (pattern or "").split(","))):
-        if is_remote(part):
-            matches = _matching_remote_files(part, flag)
-        elif os.path.exists(part) or not glob.has_magic(part):
-            matches = [part]
-        else:
-            matches = [name for name in glob.glob(part, recursive=True) if not os.path.isdir(name)]
+        with _remote_errors(part, flag):
+            matches = _matching_files(part) if glob.has_magic(part) and not exists(part) else [part]
         if not matches:
             raise InputError(f"--{flag}={part}: no file matches this pattern")
-        found.update(name if is_remote(name) else check_input_file(name, flag) for name in matches)
+        found.update(check_input_file(name, flag) for name in matches)
     if not found:
-        raise InputError(f"--{flag}: no file is named; give a file name or a pattern such as 'corpus/*.txt'")
+        raise InputError(f"--{flag}: names no file; give a file name or a pattern such as 'corpus/*.txt'")
     return sorted(found)
 
 
-def _matching_remote_files(pattern: str, flag: str) -> list[str]:
-    """Returns the remote files, not empty, that match a pattern."""
-    import tensorflow as tf
+def _matching_files(pattern: str) -> list[str]:
+    if not is_remote(pattern):
+        names = glob.glob(pattern, recursive=True)
+    else:
+        import tensorflow as tf
 
-    try:
-        names = [name for name in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(name)]
-        empty = [name for name in names if not file_size(name)]
-    except tf.errors.OpError as error:
-        raise InputError(f"--{flag}={pattern}: cannot be read ({error.message})") from None
-    if empty:
-        raise InputError(f"--{flag}={empty[0]}: is an empty file")
-    return names
+        names = tf.io.gfile.glob(pattern)
+    return [name for name in names if not is_directory(name)]
 
 
 def check_input_file(name: str, flag: str) -> str:
-    """Returns `name` if it is a readable file with content.
+    """Returns `name` if it is a readable local or remote file with content.
 
     Raises:
       InputError: it does not exist, is a directory, cannot be read or is empty.
     """
-    if is_directory(name):
-        pattern = os.path.join(name, "*")
-        raise InputError(f"--{flag}={name}: is a directory; name a file, or a pattern such as '{pattern}'")
-    if not exists(name):
-        raise InputError(f"--{flag}={name}: no such file")
-    if is_remote(name):
-        empty = file_size(name) == 0
-    elif not os.access(name, os.R_OK):
-        raise InputError(f"--{flag}={name}: cannot be read (permission denied)")
-    else:
+    with _remote_errors(name, flag):
+        if is_directory(name):
+            pattern = os.path.join(name, "*")
+            raise InputError(f"--{flag}={name}: is a directory; name a file, or a pattern such as '{pattern}'")
+        if not exists(name):
+            raise InputError(f"--{flag}={name}: no such file")
+        if not is_remote(name) and not os.access(name, os.R_OK):
+            raise InputError(f"--{flag}={name}: cannot be read (permission denied)")
         # A pipe has no size.
-        empty = os.path.isfile(name) and os.path.getsize(name) == 0
-    if empty:
-        raise InputError(f"--{flag}={name}: is an empty file")
+        if (is_remote(name) or os.path.isfile(name)) and not file_size(name):
+            raise InputError(f"--{flag}={name}: is an empty file")
     return name
+
+
+@contextlib.contextmanager
+def _remote_errors(name: str, flag: str) -> Iterator[None]:
+    """Turns errors of TensorFlow's file systems into an InputError."""
+    try:
+        yield
+    except Exception as error:
+        if is_remote(name) and not isinstance(error, InputError):
+            raise InputError(f"--{flag}={name}: cannot be read ({one_line(error)})") from None
+        raise

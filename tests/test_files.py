@@ -1,6 +1,8 @@
 """Files are written whole or not at all, and inputs are checked before anything is done with them."""
 
+import errno
 import os
+import pathlib
 
 import pytest
 import tensorflow as tf
@@ -9,11 +11,17 @@ from ambert_tf.errors import InputError, describe_os_error
 from ambert_tf.files import (
     atomic_path,
     check_input_file,
+    check_writable,
+    exists,
     file_size,
     file_version,
     input_files,
+    is_directory,
+    is_file,
+    list_directory,
     make_directory,
     open_input,
+    read_bytes,
 )
 
 
@@ -93,9 +101,32 @@ class TestAtomicPath:
 
     def test_full_disk_names_the_file_that_was_asked_for(self, tmp_path):
         path = str(tmp_path / "data.txt")
-        with pytest.raises(OSError) as caught, atomic_path(path), open("/dev/full", "w") as device:
+        expected = pytest.raises(InputError, match=rf"^{path}: no space left on the device; free some, or choose")
+        with expected, atomic_path(path), open("/dev/full", "w") as device:
             device.write("text")
-        assert describe_os_error(caught.value).startswith(f"{path}: no space left on the device;")
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            # As tf.raw_ops.SaveV2 and safetensors.numpy.save_file raise them.
+            (tf.errors.ResourceExhaustedError(None, None, "x.data; No space left on device"), "no space left on the"),
+            (RuntimeError("Error while serializing: I/O error: File too large (os error 27)"), "the file is larger "),
+            (RuntimeError("I/O error: Read-only file system (os error 30)"), "the file system is read-only"),
+            (OSError(errno.EDQUOT, "x"), "disk quota exceeded"),
+        ],
+    )
+    def test_failed_writes_of_libraries_become_one_line(self, tmp_path, error, reason):
+        path = str(tmp_path / "model")
+        with pytest.raises(InputError, match=rf"^{path}: {reason}"), atomic_path(path) as temporary:
+            os.mkdir(temporary)
+            raise error
+        assert listing(tmp_path) == []
+
+    def test_error_of_a_library_about_the_temporary_name(self, tmp_path):
+        path = str(tmp_path / "model")
+        expected = pytest.raises(InputError, match=rf"^{path}: cannot be written \(Permission denied\)$")
+        with expected, atomic_path(path) as temporary:
+            raise tf.errors.PermissionDeniedError(None, None, f"{temporary}/x.index; Permission denied")
 
     def test_system_error_names_the_file_that_was_asked_for(self, tmp_path):
         path = str(tmp_path / "data.txt")
@@ -114,7 +145,7 @@ class TestMakeDirectory:
         name = write(tmp_path / "out")
         with pytest.raises(InputError, match="is a file where a directory is needed"):
             make_directory(name)
-        with pytest.raises(InputError, match=r"out/below: cannot make this directory \(Not a directory\)"):
+        with pytest.raises(InputError, match=r"out/below: cannot create this directory \(Not a directory\)"):
             make_directory(name + "/below")
 
 
@@ -137,7 +168,7 @@ class TestInputFiles:
 
     @pytest.mark.parametrize("pattern", ["", " , ", None])
     def test_nothing_named(self, pattern):
-        with pytest.raises(InputError, match=r"^--input_file: no file is named; give a file name"):
+        with pytest.raises(InputError, match=r"^--input_file: names no file; give a file name"):
             input_files(pattern, "input_file")
 
     def test_pattern_without_a_match(self, tmp_path):
@@ -171,17 +202,33 @@ class TestCheckInputFile:
             check_input_file(write(tmp_path / "a.txt", ""), "input_file")
 
 
+class TestCheckWritable:
+    def test_directory_that_does_not_exist_yet(self, tmp_path):
+        check_writable(str(tmp_path / "a" / "b"), "output_dir")
+        assert listing(tmp_path) == []
+
+    def test_file_in_its_place(self, tmp_path):
+        name = write(tmp_path / "out")
+        with pytest.raises(InputError, match=rf"^--output_dir={name}/a: {name} is a file where a directory is needed$"):
+            check_writable(f"{name}/a", "output_dir")
+
+    def test_read_only_file_system(self):
+        # Root may write to any directory of a disk, but nobody makes one in /proc.
+        with pytest.raises(InputError, match=r"^--output_dir=/proc/1/made: /proc/1 is not writable; choose another"):
+            check_writable("/proc/1/made", "output_dir")
+
+
 class TestRemoteFiles:
-    """TensorFlow's file system in memory stands for remote ones."""
+    """TensorFlow's in-memory file system stands in for remote ones."""
 
     @pytest.fixture
     def names(self):
         names = ["ram://remote/b.txt", "ram://remote/a.txt"]
+        tf.io.gfile.makedirs("ram://remote")
         for name in names:
             tf.io.gfile.GFile(name, "w").write(f"text of {name}")
         yield names
-        for name in tf.io.gfile.glob("ram://remote/*"):
-            tf.io.gfile.remove(name)
+        tf.io.gfile.rmtree("ram://remote")
 
     def test_are_found_sized_and_read(self, names):
         assert input_files("ram://remote/*.txt", "input_file") == names[::-1]
@@ -199,3 +246,41 @@ class TestRemoteFiles:
         tf.io.gfile.GFile("ram://remote/c.txt", "w").write("")
         with pytest.raises(InputError, match=r"--input_file=ram://remote/c\.txt: is an empty file"):
             input_files("ram://remote/*", "input_file")
+
+    def test_queries(self, names):
+        assert exists(names[0]) and is_file(names[0]) and not is_directory(names[0])
+        assert is_directory("ram://remote") and not is_file("ram://remote")
+        assert not exists("ram://remote/c.txt") and not is_file("ram://remote/c.txt")
+        assert list_directory("ram://remote") == ["a.txt", "b.txt"]
+        assert read_bytes(names[1]) == b"text of ram://remote/a.txt"
+
+    def test_file_is_replaced_on_success_only(self, names):
+        with pytest.raises(ZeroDivisionError), atomic_path(names[0]) as temporary:
+            with open(temporary, "w") as file:
+                file.write("half")
+            raise ZeroDivisionError
+        assert read_bytes(names[0]) == b"text of ram://remote/b.txt"
+        with atomic_path(names[0]) as temporary, open(temporary, "w") as file:
+            assert temporary.endswith("b.txt")
+            file.write("new")
+        assert read_bytes(names[0]) == b"new"
+        assert not os.path.exists(os.path.dirname(temporary))
+
+    def test_directory_replaces_the_one_that_is_there(self, names):
+        for names_made in (["deep/x", "y"], ["deep/x", "z"]):
+            with atomic_path("ram://remote/model/") as temporary:
+                for name in names_made:
+                    os.makedirs(os.path.dirname(os.path.join(temporary, name)), exist_ok=True)
+                    with open(os.path.join(temporary, name), "w") as file:
+                        file.write(f"{name} of {names_made}")
+        assert list_directory("ram://remote/model") == ["deep", "z"]
+        assert read_bytes("ram://remote/model/deep/x") == b"deep/x of ['deep/x', 'z']"
+
+    def test_file_and_directory_do_not_replace_each_other(self, names):
+        expected = pytest.raises(InputError, match=r"^ram://remote: is a directory where")
+        with expected, atomic_path("ram://remote") as name:
+            write(pathlib.Path(name))
+        with pytest.raises(InputError, match=r"^ram://remote/a.txt: is a file where"), atomic_path(names[1]) as name:
+            os.mkdir(name)
+        with pytest.raises(InputError, match=r"^ram://remote/a.txt: is a file where a directory is needed"):
+            make_directory(names[1])
