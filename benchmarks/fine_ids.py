@@ -58,12 +58,12 @@ def main(argv: Sequence[str]) -> None:
 
     import tensorflow as tf
 
-    from ambert_tf.tokenization import vocabulary
+    from ambert_tf.tokenization import vocab_file
     from ambert_tf.tokenization.normalizer import Normalizer, find_words
     from ambert_tf.tokenization.wordpiece import WordPiece
 
     print(machine())
-    vocab = vocabulary.read_vocabulary(FLAGS.vocab_file, "vocab_file")
+    vocab = vocab_file.read_vocabulary(FLAGS.vocab_file, "vocab_file")
     normalizer, wordpiece = Normalizer(FLAGS.do_lower_case, fold=False), WordPiece(vocab)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])

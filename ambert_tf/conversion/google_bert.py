@@ -11,7 +11,7 @@ from ambert_tf.conversion.bert import Bert, check_vocab, collect_weights, is_cas
 from ambert_tf.conversion.parameters import Parameter, bert_parameters
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.tokenization.vocabulary import read_vocabulary, write_vocabulary
+from ambert_tf.tokenization.vocab_file import read_vocabulary, write_vocabulary
 from ambert_tf.training.checkpoints import READ_ERRORS
 
 CHECKPOINT_NAME = "bert_model.ckpt"

@@ -17,7 +17,7 @@ from ambert_tf.conversion.parameters import MASKED_LM, NEXT_SENTENCE, POOLER, Pa
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import check_input_file
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.tokenization.vocabulary import SPECIAL_TOKENS, check_vocabulary, read_vocabulary, write_vocabulary
+from ambert_tf.tokenization.vocab_file import SPECIAL_TOKENS, check_vocabulary, read_vocabulary, write_vocabulary
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"

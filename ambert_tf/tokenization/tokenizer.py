@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
-from ambert_tf.tokenization import flat, vocabulary
+from ambert_tf.tokenization import flat, vocab_file
 from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words
 from ambert_tf.tokenization.phrases import PhraseMatcher
 from ambert_tf.tokenization.segmenter import Segmenter
@@ -101,14 +101,14 @@ class MultiGrainedTokenizer(tf.Module):
                 f"--tokenizer_dir={directory}: {COARSE_VOCAB_FILE} does not begin with the lines of {FINE_VOCAB_FILE}; "
                 "make both with data/build_vocab.py"
             )
-        vocabulary.check_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
+        vocab_file.check_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
         self.language = language
         self.do_lower_case = do_lower_case
         self.normalization = normalization
         self.fine_vocab_size = len(fine_vocab)
         self.coarse_vocab_size = len(coarse_vocab)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
-            fine_vocab.index(token) for token in vocabulary.SPECIAL_TOKENS
+            fine_vocab.index(token) for token in vocab_file.SPECIAL_TOKENS
         )
         # In a function, tf.Module does not track the vocabularies token by token.
         self._vocabularies = lambda: (fine_vocab, coarse_vocab)
@@ -144,8 +144,8 @@ class MultiGrainedTokenizer(tf.Module):
         language = settings["language"]
         return cls(
             language=language,
-            fine_vocab=vocabulary.read_vocabulary(os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir"),
-            coarse_vocab=vocabulary.read_vocabulary(os.path.join(directory, COARSE_VOCAB_FILE), "tokenizer_dir"),
+            fine_vocab=vocab_file.read_vocabulary(os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir"),
+            coarse_vocab=vocab_file.read_vocabulary(os.path.join(directory, COARSE_VOCAB_FILE), "tokenizer_dir"),
             language_file=_read(os.path.join(directory, LANGUAGE_FILES[language])),
             do_lower_case=settings["do_lower_case"],
             normalization=settings["normalization"],

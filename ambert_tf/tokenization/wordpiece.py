@@ -8,7 +8,7 @@ import tensorflow_text as tf_text
 
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.normalizer import INT, Words
-from ambert_tf.tokenization.vocabulary import UNK, WORDPIECE_PREFIX
+from ambert_tf.tokenization.vocab_file import UNK, WORDPIECE_PREFIX
 
 # Google's WordpieceTokenizer gives a longer word up as unknown.
 MAX_CHARACTERS_PER_WORD = 200

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ambert_tf.corpus.documents import Unit, plan_units, read_unit, split_documents
 from ambert_tf.corpus.sources import CorpusOptions, source_size
 from ambert_tf.errors import InputError
-from ambert_tf.tokenization import characters, segmenter, vocabulary
+from ambert_tf.tokenization import characters, segmenter, vocab_file
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
 from ambert_tf.tokenization.tokenizer import LANGUAGE_FILES, NORMALIZATIONS, TOKENIZER_FILES, MultiGrainedTokenizer
@@ -121,7 +121,7 @@ def build_tokenizer(options: VocabularyOptions) -> VocabularyReport:
         if not word_counts:
             raise InputError(f"{options.corpus_flag}: holds no words")
     if options.fine_vocab_file is not None:
-        fine_vocab = vocabulary.read_vocabulary(options.fine_vocab_file, "fine_vocab_file")
+        fine_vocab = vocab_file.read_vocabulary(options.fine_vocab_file, "fine_vocab_file")
     else:
         fine_vocab = learn_fine_vocabulary(word_counts, options.fine_vocab_size or FINE_VOCAB_SIZES[options.language])
     limit = options.coarse_vocab_size or len(fine_vocab) + NUM_COARSE_ENTRIES[options.language]
@@ -302,7 +302,7 @@ def learn_fine_vocabulary(word_counts: dict[str, int], size: int) -> list[str]:
     Raises:
       InputError: `size` does not hold the special tokens.
     """
-    special = [vocabulary.PAD, *(token for token in vocabulary.SPECIAL_TOKENS if token != vocabulary.PAD)]
+    special = [vocab_file.PAD, *(token for token in vocab_file.SPECIAL_TOKENS if token != vocab_file.PAD)]
     if size <= len(special):
         raise InputError(f"--fine_vocab_size={size}: holds no more than the {len(special)} special tokens")
     # Chinese characters and punctuation never go on with a word; the learner would give each a "##" form too.
@@ -310,7 +310,7 @@ def learn_fine_vocabulary(word_counts: dict[str, int], size: int) -> list[str]:
     words = {word: count for word, count in word_counts.items() if word not in set(alone)}
     alone = alone[: int((size - len(special)) * (_MAX_SHARE_ALONE if words else 1))]
     learnt = _learn_pieces(words, size - len(alone), special) if words else []
-    pieces = [piece for piece in learnt if piece not in special and piece != vocabulary.WORDPIECE_PREFIX]
+    pieces = [piece for piece in learnt if piece not in special and piece != vocab_file.WORDPIECE_PREFIX]
     return special + alone + pieces[: size - len(special) - len(alone)]
 
 
@@ -332,7 +332,7 @@ def _learn_pieces(words: dict[str, int], size: int, special: list[str]) -> list[
     order = {word: rank for rank, word in enumerate(words)}
 
     def rank(piece: str) -> tuple[int, int]:
-        letters = piece.removeprefix(vocabulary.WORDPIECE_PREFIX)
+        letters = piece.removeprefix(vocab_file.WORDPIECE_PREFIX)
         return (min(len(letters), 2), order.get(piece, 0))
 
     return sorted(learnt, key=rank)
