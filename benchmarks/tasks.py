@@ -156,10 +156,9 @@ def main(argv: Sequence[str]) -> None:
         check_cmrc(FLAGS.check_cmrc)
         return
     if not FLAGS.data_dir:
-        raise InputError("--data_dir is needed: the directory with the tasks' files, as PLACES says")
-    places = [
-        place for place in PLACES if (not FLAGS.only or place.task in FLAGS.only) and has_files(FLAGS.data_dir, place)
-    ]
+        raise InputError("--data_dir is needed: the tasks' files, in the layout of benchmarks/places.py")
+    every = [place for place in PLACES if has_files(FLAGS.data_dir, place)]
+    places = [place for place in every if not FLAGS.only or place.task in FLAGS.only]
     if not places:
         raise InputError(f"--data_dir={FLAGS.data_dir}: has none of the files listed in benchmarks/places.py")
     logging.set_verbosity(logging.WARNING)
