@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -15,13 +16,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def machine() -> str:
     """Returns one line: processor, usable cores, Python, TensorFlow."""
-    import tensorflow as tf
-
     name = platform.processor() or platform.machine()
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), name)
     cores = len(os.sched_getaffinity(0))
-    return f"{name}, {cores} cores, Python {platform.python_version()}, TensorFlow {tf.__version__}"
+    return f"{name}, {cores} cores, Python {platform.python_version()}, TensorFlow {version('tensorflow')}"
 
 
 def median_and_range(values: Sequence[float], unit: str = "") -> str:
@@ -62,7 +61,11 @@ def run_command(command: Sequence[str], checkout: str = ROOT) -> Usage:
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # such as an interrupt: a command does not outlive its benchmark
+            process.terminate()
+            raise
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

@@ -1,9 +1,9 @@
-"""Fine ids beside Google's own tokenization.py: how many lines get the same ids.
+"""Fine ids compared with those of Google's tokenization.py: the share of lines with equal ids.
 
     python benchmarks/fine_ids.py --google_bert=PATH --vocab_file=vocab.txt --corpora='corpus/*.txt'
 
-PATH is a checkout of github.com/google-research/bert. Every line that differs is printed, up to --show. Google's code
-reads about 0.3 MB/s on a core, so a corpus of 10 MB takes a minute or less on two.
+PATH is a checkout of github.com/google-research/bert. Up to --show lines that differ are printed. Google's code
+processes about 0.3 MB/s per core, so 10 MB take less than a minute on two cores.
 """
 
 import os
@@ -23,7 +23,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("google_bert", None, "Checkout of google-research/bert.", required=True)
 flags.DEFINE_string("vocab_file", None, "Vocabulary.", required=True)
 flags.DEFINE_string("corpora", None, "Text files.", required=True)
-flags.DEFINE_bool("do_lower_case", True, "As in uncased models.")
+flags.DEFINE_bool("do_lower_case", True, "Lower-case the text, as uncased models do.")
 flags.DEFINE_integer("show", 20, "Differences to print.")
 
 _google = None
@@ -79,7 +79,9 @@ def main(argv: Sequence[str]) -> None:
             ours = [vocab[index] for index in row]
             if ours != expected[start + offset]:
                 different.append((lines[start + offset].decode(errors="replace"), expected[start + offset], ours))
-    print(f"{len(lines):,} lines, {len(lines) - len(different):,} alike: {1 - len(different) / len(lines):.4%}")
+    print(
+        f"{len(lines):,} lines, {len(lines) - len(different):,} with equal ids: {1 - len(different) / len(lines):.4%}"
+    )
     for line, google, ours in different[: FLAGS.show]:
         place = next(
             (i for i, (a, b) in enumerate(zip(google, ours, strict=False)) if a != b), min(len(google), len(ours))

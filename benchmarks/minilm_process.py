@@ -1,7 +1,7 @@
-"""One side of benchmarks/minilm.py in a process of its own: this project, or transformers in PyTorch.
+"""One side of benchmarks/minilm.py as a separate process: this project, or transformers in PyTorch.
 
-It reads jobs, a line of JSON each, from its standard input and answers each with a line of JSON, so that the two sides
-can take turns: neither computes while the other one is timed.
+It reads jobs from its standard input, one JSON object per line, and answers each with a line of JSON. So the two sides
+can take turns: neither computes while the other is timed.
 """
 
 import os
@@ -31,21 +31,21 @@ from ambert_tf.tasks.registry import TASKS
 FLAGS = flags.FLAGS
 flags.DEFINE_string("side", None, "ours or transformers.", required=True)
 flags.DEFINE_string("model_dir", None, "The Hugging Face directory to start from.", required=True)
-flags.DEFINE_integer("batch_size", 32, "Examples an update.")
+flags.DEFINE_integer("batch_size", 32, "Global batch size.")
 flags.DEFINE_float("epochs", 3, "Epochs.")
-flags.DEFINE_float("learning_rate", 5e-5, "Highest learning rate.")
-flags.DEFINE_integer("max_seq_length", 128, "Longest sequence.")
-flags.DEFINE_integer("max_train", 0, "Examples of a split at most; 0 for all.")
-flags.DEFINE_integer("threads", 2, "Threads for one operation.")
+flags.DEFINE_float("learning_rate", 5e-5, "Peak learning rate.")
+flags.DEFINE_integer("max_seq_length", 128, "Maximum sequence length.")
+flags.DEFINE_integer("max_train", 0, "Maximum examples per split; 0 for all.")
+flags.DEFINE_integer("threads", 2, "Threads per operation.")
 
 WARMUP, WEIGHT_DECAY = 0.1, 0.01
 TIMED_SEED = 12345
-# Makes one epoch; returns its seconds.
+# Trains one epoch and returns its seconds.
 Epoch = Callable[[], float]
 
 
 def examples_of(task: Task, data_dir: str, split: str) -> list[Example]:
-    """Returns the examples of a split; both sides train on the same texts and labels."""
+    """Returns the examples of a split; both sides use the same texts and labels."""
     paths = split_files(task, data_dir, split, None)
     labels = [label.name for label in task.labels or ()]
     return read_examples(task, file_records(task, paths, split), split, labels).examples[: FLAGS.max_train or None]
@@ -63,7 +63,7 @@ def new_head(outputs: int, seed: int) -> np.ndarray:
 
 
 class Ours:
-    """This project: what `run_classifier.py --init_checkpoint=DIRECTORY` does."""
+    """This project, as `run_classifier.py --init_checkpoint=DIRECTORY` runs it."""
 
     def __init__(self) -> None:
         import tensorflow as tf
@@ -89,7 +89,7 @@ class Ours:
         return {name: results[name] for name in task.metrics}
 
     def epoch(self, task: Task, data_dir: str) -> Epoch:
-        """Returns what trains an epoch, its graph made already."""
+        """Returns a function that trains an epoch; its graph has been built."""
         from ambert_tf.conversion.initial import bert_model, restore_initial
         from ambert_tf.finetuning.classifiers import make_model
         from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
@@ -162,7 +162,7 @@ class Transformers:
         return self.tokenizer.pad(list(rows), return_tensors="pt")
 
     def make(self, task: Task, seed: int, num_steps: int, warmup: int) -> tuple[Any, Callable[[Any, Any], None]]:
-        """Returns a model and what updates it, given a batch and its labels."""
+        """Returns a model and a function that trains it on a batch and its labels."""
         torch = self.torch
         torch.manual_seed(seed)
         outputs = 1 if task.form == REGRESSION else len(task.labels or ())
@@ -227,7 +227,7 @@ class Transformers:
         return metrics.score(task.metrics, joined.argmax(axis=-1), right)
 
     def epoch(self, task: Task, data_dir: str, like_ours: bool = False) -> Epoch:
-        """Returns what trains an epoch; `like_ours` on batches of like lengths, chosen as ours are."""
+        """Returns a function that trains an epoch; with `like_ours`, batches are composed as ours are."""
         torch = self.torch
         train = examples_of(task, data_dir, "train")
         rows, labels = self.tokenized(train), self.labels(task, train)
@@ -257,7 +257,7 @@ class Transformers:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Does the jobs of the standard input."""
+    """Runs the jobs from standard input."""
     del argv
     logging.set_verbosity(logging.WARNING)
     side: Any = Ours() if FLAGS.side == "ours" else Transformers()

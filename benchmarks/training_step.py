@@ -1,4 +1,4 @@
-"""Seconds per pre-training step of AMBERT and of `bert_fine`, by size and precision, or beside another checkout.
+"""Seconds per pre-training step of AMBERT and of `bert_fine`, by size and precision, or compared with another checkout.
 
     python benchmarks/training_step.py --configs=tiny,mini --steps=20
     python benchmarks/training_step.py --configs=base --precisions=float32 --batch_size=8 --steps=3 --profile

@@ -1,12 +1,12 @@
-"""What a coarse grain adds to a BERT: MiniLM, and an AMBERT that starts from it, fine-tuned on tasks of GLUE.
+"""The effect of a coarse grain on a BERT: MiniLM and an AMBERT initialized from it, fine-tuned on GLUE tasks.
 
     python benchmarks/warm_start.py --data_dir=/data --english_corpora='/data/corpus_en/*.txt' [--tasks=rte,mrpc]
 
-Phrases come from the corpora (KenLM's programs), the fine vocabulary is MiniLM's, and a coarse embedding starts as the
-mean of its fine pieces' (docs/warm-start.md). Both models are pre-trained further on records of the corpora, for the
-same number of updates; the AMBERT sees either grain of a sequence in an update, the BERT the fine one. Then
-follow, with the settings of benchmarks/minilm.py: MiniLM as it is, MiniLM after the further pre-training, and the
-AMBERT, its joint prediction beside those of its fine head and its coarse head. All are the commands that a user types.
+Phrases are built from the corpora with KenLM, the fine vocabulary is MiniLM's, and each coarse embedding is initialized
+with the mean of its fine pieces' embeddings (docs/warm-start.md). Both models are pre-trained further on the corpora,
+for the same number of steps; AMBERT sees both grains of a sequence, BERT the fine one. Then the benchmark fine-tunes,
+with the settings of benchmarks/minilm.py: MiniLM as it is, MiniLM after further pre-training, and AMBERT, whose joint,
+fine and coarse heads are reported. Everything runs as the commands that users type.
 """
 
 import os
@@ -30,30 +30,30 @@ from ambert_tf.files import input_files
 from ambert_tf.tasks.registry import TASKS
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("english_corpora", None, "English text files: phrases, vocabulary and further pre-training.")
-flags.DEFINE_integer("pretraining_steps", 500, "Updates of the further pre-training.")
-flags.DEFINE_integer("pretraining_batch_size", 32, "Sequences an update of it.")
-flags.DEFINE_float("pretraining_rate", 2e-4, "Its highest learning rate; the masked-LM head is new.")
+flags.DEFINE_string("english_corpora", None, "English text files for phrases, vocabulary and further pre-training.")
+flags.DEFINE_integer("pretraining_steps", 500, "Steps of further pre-training.")
+flags.DEFINE_integer("pretraining_batch_size", 32, "Global batch size of further pre-training.")
+flags.DEFINE_float("pretraining_rate", 2e-4, "Peak learning rate of further pre-training.")
 flags.DEFINE_bool("use_bf16", False, "Pre-train in bfloat16.")
 
 GRAINS = ("joint", "fine", "coarse")
 
 
 def run(script: str, *arguments: str) -> None:
-    """Runs a command of the project and says how long it took."""
+    """Runs a command of the project and prints how long it took."""
     seconds = run_command([sys.executable, script, *arguments]).wall_seconds
-    shown = " ".join(argument for argument in arguments if "/" not in argument)  # without this machine's paths
+    shown = " ".join(argument for argument in arguments if "/" not in argument)  # without local paths
     print(f"  {script} {shown}: {seconds:.0f} s", flush=True)
 
 
 def read_json(directory: str, name: str) -> dict[str, Any]:
-    """Returns the content of a file of results."""
+    """Returns the content of a JSON file."""
     with open(os.path.join(directory, name), encoding="utf-8") as file:
         return json.load(file)
 
 
 def make_models(directory: str, weights: str) -> dict[str, str]:
-    """Makes tokenizer, records and further pre-trained models; returns what to fine-tune, by name."""
+    """Creates tokenizer, records and further pre-trained models; returns the directories to fine-tune, by name."""
     text = corpus_text(input_files(FLAGS.english_corpora, "english_corpora"))
     corpus = write(os.path.join(directory, "corpus.txt"), text)
     phrases, tokenizer, records = (os.path.join(directory, name) for name in ("phrases.tsv", "tokenizer", "records"))
@@ -64,7 +64,7 @@ def make_models(directory: str, weights: str) -> dict[str, str]:
         f"--output_file={records}/part", "--max_seq_length=128", "--masking=dynamic")  # fmt: skip
     stats = read_json(records, "stats.json")
     share = stats["share_of_coarse_tokens_of_several_fine"]
-    print(f"  {stats['sequences']:,} sequences; {share:.1%} of the coarse tokens hold several fine ones")
+    print(f"  {stats['sequences']:,} sequences; {share:.1%} of the coarse tokens have more than one fine token")
     models = {"MiniLM": weights}
     for model_type, name in (("bert_fine", "MiniLM, further pre-trained"), ("ambert", "AMBERT")):
         start, models[name] = (os.path.join(directory, f"{model_type}{end}") for end in ("_start", ""))
@@ -79,7 +79,7 @@ def make_models(directory: str, weights: str) -> dict[str, str]:
             lines = [json.loads(line) for line in file]
         for line in (lines[0], lines[-1]):
             values = ", ".join(f"{key} {line[key]:.3f}" for key in line if key.endswith(("_loss", "_accuracy")))
-            print(f"    update {line['step']}: {values}", flush=True)
+            print(f"    step {line['step']}: {values}", flush=True)
     return models
 
 
@@ -98,7 +98,7 @@ def fine_tune(task: str, model: str, seed: int, directory: str) -> dict[str, Any
 
 
 def compare(task: str, models: dict[str, str], directory: str) -> None:
-    """Prints a line for each model and prediction: the task's first metric in points, by seed."""
+    """Prints a line per model and head: the task's first metric in points, by seed."""
     metric = TASKS[task].metrics[0]
     plain = 0.0
     for name, model in models.items():
@@ -113,7 +113,7 @@ def compare(task: str, models: dict[str, str], directory: str) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints what was made and the table."""
+    """Prints the pre-training results and the table."""
     del argv
     for flag in ("data_dir", "english_corpora"):
         if not FLAGS[flag].value:
@@ -123,7 +123,7 @@ def main(argv: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         weights = minilm.with_dropout(minilm.model_directory(), FLAGS.dropout, directory)
         models = make_models(directory, weights)
-        print("| task | metric | model | seeds | mean | beside MiniLM | a run, s |", flush=True)
+        print("| task | metric | model | seeds | mean | minus MiniLM | seconds per run |", flush=True)
         print("|---|---|---|---|---|---|---|", flush=True)
         for task in FLAGS.tasks:
             compare(task, models, directory)
