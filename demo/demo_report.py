@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.files import atomic_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -112,12 +113,8 @@ def _read_metrics(output_dir: str, directory: str, name: str) -> tuple[list[int]
 
 
 def _draw_curves(output_dir: str) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure = new_figure(11, 4)
+    left, right = figure.subplots(1, 2)
     for grain, colour in (("fine", "tab:blue"), ("coarse", "tab:orange")):
         left.plot(
             *_read_metrics(output_dir, "pretrained", f"{grain}_masked_lm_loss"),
@@ -136,6 +133,4 @@ def _draw_curves(output_dir: str) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()
-    with atomic_path(os.path.join(output_dir, "loss_curves.png")) as temporary:
-        figure.savefig(temporary, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, os.path.join(output_dir, "loss_curves.png"), dpi=120)

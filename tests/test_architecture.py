@@ -16,6 +16,7 @@ LAYERS = [
     "errors",
     "files",
     "flags",
+    "figures",
     "tokenization",
     "corpus",
     "vocabulary",

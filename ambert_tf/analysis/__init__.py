@@ -1,1 +1,1 @@
-"""A look inside: attention maps, distances between the grains, token statistics, cases in which heads disagree."""
+"""Model analysis: attention maps, distances between the grains, token statistics, cases in which heads disagree."""

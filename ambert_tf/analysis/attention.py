@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from ambert_tf.analysis.analysis_settings import AttentionSettings
+from ambert_tf.analysis.attention_figure import MAX_PANELS, draw_attention
 from ambert_tf.analysis.attention_maps import attention_maps, parse_head
 from ambert_tf.analysis.attention_page import attention_page
-from ambert_tf.analysis.attention_picture import MAX_PANELS, draw_attention
 from ambert_tf.analysis.encoders import load_encoders
-from ambert_tf.analysis.pictures import save_figure
-from ambert_tf.analysis.texts import given_texts
+from ambert_tf.analysis.input_texts import given_texts
 from ambert_tf.errors import InputError
+from ambert_tf.figures import save_figure
 from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program
 
@@ -24,27 +24,27 @@ def write_attention(
     max_seq_length: int = 64,
     font_file: str = "",
 ) -> None:
-    """Writes the attention of some models over some texts as a picture or a page.
+    """Writes the attention of models over texts as a figure or an HTML page.
 
     Args:
       model_dirs: model directories.
-      texts: sentences.
-      output: a picture, or a page if it ends in `.html`.
-      layer: counted from 1; a page begins with it.
-      head: counted from 1, None for the mean of the heads; likewise.
-      names: what the picture calls the models.
-      max_seq_length: fine tokens at most, [CLS] and [SEP] included.
-      font_file: a font for the picture's tokens.
+      texts: the texts.
+      output: a figure, or a page if it ends in `.html`.
+      layer: counted from 1; a page shows it first.
+      head: counted from 1, or None for the mean of the heads; a page shows it first.
+      names: names of the models.
+      max_seq_length: maximum fine sequence length.
+      font_file: a font for the tokens in a figure.
 
     Raises:
-      InputError: a directory is no model's, there is no such layer or head, or the picture cannot be drawn.
+      InputError: a directory is not a model directory, there is no such layer or head, or the figure cannot be drawn.
     """
     encoders = load_encoders(model_dirs, names)
     maps = []
     for text in texts:
         of_text = [one for encoder in encoders for one in attention_maps(encoder, text, None, max_seq_length)[1]]
         for one in of_text:
-            one.matrix(layer, head)  # says so at once where there is no such layer or head
+            one.matrix(layer, head)  # fails now if there is no such layer or head
         maps.append(of_text)
     if output.endswith((".html", ".htm")):
         with atomic_path(output) as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -53,14 +53,14 @@ def write_attention(
     panels = sum(len(of_text) for of_text in maps)
     if panels > MAX_PANELS:
         raise InputError(
-            f"--output={output}: a picture of {panels} panels is too large (at most {MAX_PANELS}); draw fewer texts or "
+            f"--output={output}: a figure of {panels} panels is too large (maximum {MAX_PANELS}); draw fewer texts or "
             "models, or write an .html page"
         )
-    save_figure(draw_attention(maps, layer, head, font_file), output)
+    save_figure(draw_attention(maps, layer, head), output, font_file=font_file)
 
 
 def run_attention(settings: AttentionSettings) -> None:
-    """Writes the picture or page."""
+    """Writes the figure or page."""
     settings.validate()
     write_attention(
         settings.model_dir,

@@ -1,4 +1,4 @@
-"""Attention weights of a text with the tokens they belong to."""
+"""Attention weights of a text, with its tokens."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,9 +17,9 @@ class AttentionMap(NamedTuple):
       model: the model's name.
       grain: `fine`, `coarse`, or `fine + coarse` of an AMBERT-Hybrid.
       tokens: [length], [CLS] and [SEP] included.
-      fine_tokens: how many of them are fine; in an AMBERT-Hybrid the coarse tokens follow, and the blocks of the matrix
-        are fine to fine, fine to coarse (above right), coarse to fine (below left), coarse to coarse.
-      weights: float32 [layers, heads, length, length]; a row is the token that attends, and sums to 1.
+      fine_tokens: how many of them are fine. In an AMBERT-Hybrid the coarse tokens follow, and the blocks of the matrix
+        are fine to fine, fine to coarse (upper right), coarse to fine (lower left), coarse to coarse.
+      weights: float32 [layers, heads, length, length]; a row contains the weights of one attending token and sums to 1.
     """
 
     model: str
@@ -29,7 +29,7 @@ class AttentionMap(NamedTuple):
     weights: np.ndarray
 
     def matrix(self, layer: int, head: int | None) -> np.ndarray:
-        """Returns the weights of a layer and a head, both counted from 1, or of the mean of the heads (None).
+        """Returns the weights of a layer and a head, both counted from 1; None is the mean of the heads.
 
         Raises:
           InputError: the model has no such layer or head.
@@ -43,7 +43,7 @@ class AttentionMap(NamedTuple):
 
 
 def parse_head(value: str) -> int | None:
-    """Returns the head that a flag names, counted from 1; None for `mean`.
+    """Returns the value of `--head`: a number counted from 1, or None for `mean`.
 
     Raises:
       InputError: it is neither.
@@ -51,20 +51,20 @@ def parse_head(value: str) -> int | None:
     if value.strip().lower() == MEAN:
         return None
     if not value.strip().isdecimal():
-        raise InputError(f"--head={value}: must be a number from 1 on, or {MEAN} for the mean of all heads")
+        raise InputError(f"--head={value}: must be a number from 1, or {MEAN} for the mean of all heads")
     return int(value)
 
 
 def attention_maps(
     encoder: NamedEncoder, text: str, text_pair: str | None = None, max_seq_length: int = 64
 ) -> tuple[TextTokens, list[AttentionMap]]:
-    """Returns the tokens of a text and its maps: one of a BERT or an AMBERT-Hybrid, two of an AMBERT or AMBERT-Combo.
+    """Returns the tokens of a text and its maps: one for a BERT or an AMBERT-Hybrid, two for an AMBERT or AMBERT-Combo.
 
     Args:
       encoder: the model.
-      text: to encode.
-      text_pair: a second one.
-      max_seq_length: fine tokens at most, [CLS] and [SEP] included.
+      text: the text.
+      text_pair: a second text.
+      max_seq_length: maximum fine sequence length.
     """
     backbone = encoder.backbone
     pairs: Sequence[str] | None = None if text_pair is None else [text_pair]

@@ -1,4 +1,4 @@
-"""Attention maps as one self-contained HTML page, on which layer and head are chosen."""
+"""Attention maps as a self-contained HTML page on which layer and head can be selected."""
 
 import base64
 import html
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ambert_tf.analysis.attention_maps import AttentionMap
-from ambert_tf.analysis.pictures import stands
+from ambert_tf.figures import is_vertical
 
 TEMPLATE = pathlib.Path(__file__).with_name("attention_page.html")
-# Weights are written as whole numbers of 16 bits: 0 to 65535 for 0 to 1.
+# Weights from 0 to 1 are written as 16-bit integers.
 SCALE = 65535
 HEAT_STYLE = """
 .heat-maps { display: flex; flex-wrap: wrap; gap: 1.2em 2.5em; align-items: flex-start; }
@@ -23,7 +23,7 @@ HEAT_STYLE = """
 .heat tbody th { text-align: right; padding-right: .4em; white-space: nowrap; }
 .heat thead th { vertical-align: bottom; padding-bottom: .2em; }
 .heat thead th span { display: inline-block; line-height: 1.1; }
-.heat .turned { writing-mode: vertical-rl; white-space: nowrap; }
+.heat .rotated { writing-mode: vertical-rl; white-space: nowrap; }
 .heat td { width: 17px; min-width: 17px; height: 17px; padding: 0; border: 1px solid rgba(128,128,128,.2); }
 """
 
@@ -31,13 +31,13 @@ HEAT_STYLE = """
 def attention_page(
     texts: Sequence[str], maps: Sequence[Sequence[AttentionMap]], layer: int = 1, head: int | None = None
 ) -> str:
-    """Returns the page: no other file, no network; the browser's fonts draw the tokens.
+    """Returns the page. It needs no other file and no network, and uses the browser's fonts.
 
     Args:
-      texts: the sentences.
-      maps: for each of them its maps.
-      layer: counted from 1, shown first.
-      head: likewise; None for the mean of the heads.
+      texts: the texts.
+      maps: the maps of each text.
+      layer: the layer shown first, counted from 1.
+      head: the head shown first, counted from 1; None for the mean of the heads.
     """
     content = {
         "layer": layer,
@@ -46,7 +46,7 @@ def attention_page(
             {"text": text, "maps": [_packed(one) for one in of_text]} for text, of_text in zip(texts, maps, strict=True)
         ],
     }
-    # In a script element "</" would end it, and "<!--" change how it is read.
+    # In a script element, "</" would end it and "<!--" would change how it is parsed.
     data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
     return TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/", data)
 
@@ -58,7 +58,7 @@ def _packed(one: AttentionMap) -> dict[str, Any]:
         "model": one.model,
         "grain": one.grain,
         "tokens": one.tokens,
-        "stands": [stands(token) for token in one.tokens],
+        "vertical": [is_vertical(token) for token in one.tokens],
         "fine": one.fine_tokens if one.fine_tokens < length else 0,
         "layers": layers,
         "heads": heads,
@@ -67,12 +67,12 @@ def _packed(one: AttentionMap) -> dict[str, Any]:
 
 
 def heat_table(one: AttentionMap, layer: int, head: int | None) -> str:
-    """Returns one map as an HTML table without a script; a cell's title names both tokens and the weight.
+    """Returns a map as an HTML table without scripts; the title of a cell names both tokens and the weight.
 
     Args:
       one: the map.
       layer: counted from 1.
-      head: likewise; None for the mean of the heads.
+      head: counted from 1; None for the mean of the heads.
 
     Raises:
       InputError: the model has no such layer or head.
@@ -97,10 +97,10 @@ def heat_table(one: AttentionMap, layer: int, head: int | None) -> str:
 
 
 def _column_title(token: str) -> str:
-    """Returns a token written downwards: Chinese character under character, other words turned.
+    """Returns a token written vertically: Chinese character below character, other words rotated.
 
-    `writing-mode` would do for both, but some Chinese fonts come out displaced in it.
+    `writing-mode` would do both, but it displaces the characters of some Chinese fonts.
     """
-    if stands(token):
+    if is_vertical(token):
         return f"<span>{'<br>'.join(map(html.escape, token))}</span>"
-    return f'<span class="turned">{html.escape(token)}</span>'
+    return f'<span class="rotated">{html.escape(token)}</span>'

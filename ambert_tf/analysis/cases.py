@@ -67,7 +67,7 @@ def find_cases(
             name = (names[number] if names else directory.rstrip("/").rsplit("/", 1)[-1]) if len(heads) == 1 else head
             columns[name] = form.predicted(logits.by_head[head], found.examples)
     if len(columns) < max(len(model_dirs), 2):
-        raise InputError("--model_dir: two models go by one name; give them others by --names")
+        raise InputError("--model_dir: two models have the same name; give them different ones with --names")
     chosen = [
         row for row in range(len(found.examples)) if len({int(values[row]) for values in columns.values()}) > 1
     ]

@@ -1,14 +1,15 @@
-"""Measures how far apart the grains' [CLS] representations are over a data set (the paper's Figure 2).
+"""Measures the distance between the grains' [CLS] representations over a data set (the paper's Figure 2).
 
-For each text, r_x0 and r_z0 are the [CLS] vectors that the encoder gives at the fine and at the coarse grain, before
-the pooler. The distances are
+For each text, r_x0 and r_z0 are the encoder's [CLS] vectors of the fine and the coarse grain, before the pooler. The
+distances are
 
-- cosine dissimilarity, 1 - r_x0·r_z0 / (‖r_x0‖ ‖r_z0‖): 0 for one direction, 1 for a right angle, 2 for opposite ones;
-- normalized Euclidean distance, sqrt(½ Var(r_x0 - r_z0) / (Var(r_x0) + Var(r_z0))), Var the variance over a vector's
-  elements: 0 where both are the same up to a constant, 1/√2 for uncorrelated vectors, 1 for opposite ones. The paper
-  does not say how it normalizes; this is the root of the usual normalized squared Euclidean distance.
+- cosine dissimilarity, 1 - r_x0·r_z0 / (‖r_x0‖ ‖r_z0‖): 0 for the same direction, 1 for orthogonal vectors, 2 for
+  opposite ones;
+- normalized Euclidean distance, sqrt(½ Var(r_x0 - r_z0) / (Var(r_x0) + Var(r_z0))), where Var is the variance over the
+  elements of a vector: 0 if both are equal up to a constant, 1/√2 for uncorrelated vectors, 1 for opposite ones. The
+  paper does not define its normalization; this is the root of the usual normalized squared Euclidean distance.
 
-Beside the picture stands `OUTPUT.json` with mean, standard deviation and percentiles for each model.
+Mean, standard deviation and percentiles of each model go into a .json file beside the figure.
 """
 
 import json
@@ -21,9 +22,9 @@ import tensorflow as tf
 
 from ambert_tf.analysis.analysis_settings import DistancesSettings
 from ambert_tf.analysis.encoders import NamedEncoder, limits, load_encoders, model_inputs
-from ambert_tf.analysis.pictures import font_families, new_figure, save_figure
-from ambert_tf.analysis.texts import given_texts
+from ambert_tf.analysis.input_texts import given_texts
 from ambert_tf.errors import InputError
+from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program
 
@@ -34,35 +35,35 @@ PERCENTILES = (5, 50, 95)
 
 
 def cosine_dissimilarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns one minus the cosine similarity of vectors, [n, size] each; float64 [n]."""
+    """Returns one minus the cosine similarity of the rows of two arrays [n, size], float64 [n]."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     return 1.0 - (first * second).sum(axis=1) / np.maximum(norms, 1e-12)
 
 
 def normalized_euclidean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns sqrt(½ Var(first - second) / (Var(first) + Var(second))) of vectors, [n, size] each; float64 [n]."""
+    """Returns sqrt(½ Var(first - second) / (Var(first) + Var(second))) of two arrays' rows, float64 [n]."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     spread = first.var(axis=1) + second.var(axis=1)
     return np.sqrt(0.5 * (first - second).var(axis=1) / np.maximum(spread, 1e-12))
 
 
 def cls_vectors(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int) -> dict[str, np.ndarray]:
-    """Returns by grain the [CLS] vectors of texts, float32 [texts, hidden].
+    """Returns the [CLS] vectors of texts by grain, float32 [texts, hidden].
 
     Raises:
-      InputError: the model has one grain only.
+      InputError: the model has only one grain.
     """
     backbone = encoder.backbone
     if len(backbone.grains) < 2:
-        raise InputError(f"--model_dir: {encoder.name} has one grain; distances are between the two grains of a model")
+        raise InputError(f"--model_dir: {encoder.name} has only one grain; a model with two grains is needed")
     names = ("fine_input_ids", "fine_segment_ids", "coarse_input_ids", "coarse_segment_ids", "fine_to_coarse")
     run = tf.function(
         lambda inputs: backbone(inputs, training=False),
         input_signature=[{name: tf.TensorSpec([None, None], tf.int32) for name in names}],
         autograph=False,
     )
-    # Texts of like lengths together; a byte is measure enough.
+    # Batches of similar lengths need less padding; the length in bytes is precise enough.
     order = np.argsort([len(text.encode()) for text in texts], kind="stable")
     found = {grain: np.zeros((len(texts), backbone.config.hidden_size), np.float32) for grain in backbone.grains}
     for start in range(0, len(texts), BATCH_SIZE):
@@ -75,7 +76,7 @@ def cls_vectors(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int
 
 
 def grain_distances(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int = 128) -> dict[str, np.ndarray]:
-    """Returns both distances of each text, float64 [texts], by `cosine_dissimilarity` and `normalized_euclidean`."""
+    """Returns both distances of each text, float64 [texts], under `cosine_dissimilarity` and `normalized_euclidean`."""
     vectors = cls_vectors(encoder, texts, max_seq_length)
     fine, coarse = vectors["fine"], vectors["coarse"]
     return {COSINE: cosine_dissimilarity(fine, coarse), EUCLIDEAN: normalized_euclidean(fine, coarse)}
@@ -88,14 +89,15 @@ def summary(values: np.ndarray) -> dict[str, float]:
 
 
 def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
-    """Returns a figure with a panel a distance and a box a model; the box holds half of the texts, whiskers 90 %.
+    """Returns a figure with one panel per distance and one box per model.
+
+    A box covers the middle half of the texts, its whiskers the middle 90 %.
 
     Args:
-      distances: by the model's name what `grain_distances` returns.
+      distances: the results of `grain_distances` by name of the model.
     """
     names = list(distances)
     figure = new_figure(4.0 + 2.0 * len(names), 4.0)
-    family = font_families(names)
     for panel, (key, title) in zip(
         figure.subplots(1, 2), ((COSINE, "cosine dissimilarity"), (EUCLIDEAN, "normalized Euclidean distance")),
         strict=True,
@@ -103,32 +105,32 @@ def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
         values = [distances[name][key] for name in names]
         panel.boxplot(values, whis=(5, 95), showfliers=False, showmeans=True, widths=0.5)
         labels = [name.replace(" (", "\n(") for name in names]
-        panel.set_xticks(range(1, len(names) + 1), labels, family=family, fontsize=9)
+        panel.set_xticks(range(1, len(names) + 1), labels, fontsize=9)
         panel.set_title(title, fontsize=11)
         panel.set_ylim(bottom=0.0)
         panel.grid(axis="y", alpha=0.3)
-    figure.suptitle(f"[CLS] of the fine and of the coarse grain, {len(values[0])} texts", fontsize=11)
+    figure.suptitle(f"Distance between fine and coarse [CLS] vectors, {len(values[0])} texts", fontsize=11)
     return figure
 
 
 def write_distances(
     model_dirs: Sequence[str], texts: Sequence[str], output: str, names: Sequence[str] = (), max_seq_length: int = 128
 ) -> dict[str, Any]:
-    """Writes the picture, and its numbers to `OUTPUT.json`, whose content is returned.
+    """Writes the figure, and its numbers to a .json file beside it; returns the numbers.
 
     Args:
-      model_dirs: model directories of models with both grains.
+      model_dirs: directories of models with two grains.
       texts: the data set.
-      output: the picture.
-      names: what it calls the models.
-      max_seq_length: fine tokens at most.
+      output: the figure.
+      names: names of the models.
+      max_seq_length: maximum fine sequence length.
 
     Raises:
-      InputError: a directory is no model's or its model has one grain, or names are alike.
+      InputError: a directory is not a model directory, its model has only one grain, or two names are equal.
     """
     encoders = load_encoders(model_dirs, names)
     if len({encoder.name for encoder in encoders}) < len(encoders):
-        raise InputError("--model_dir: two models go by one name; give them others by --names")
+        raise InputError("--model_dir: two models have the same name; give them different ones with --names")
     distances = {encoder.name: grain_distances(encoder, texts, max_seq_length) for encoder in encoders}
     facts = {
         "texts": len(texts),
@@ -147,7 +149,7 @@ def write_distances(
 
 
 def run_distances(settings: DistancesSettings) -> None:
-    """Writes the picture and the numbers, and prints the numbers."""
+    """Writes the figure and the numbers, and prints the numbers."""
     settings.validate()
     facts = write_distances(
         settings.model_dir, given_texts(settings), settings.output, settings.names, settings.max_seq_length

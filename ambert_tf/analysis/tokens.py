@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.analysis.analysis_settings import TokensSettings
-from ambert_tf.analysis.texts import given_texts
+from ambert_tf.analysis.input_texts import given_texts
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.flags import run_program, setting
 
 METRICS_FILE = "metrics.jsonl"
@@ -111,18 +111,14 @@ def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
     Raises:
       InputError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("matplotlib is missing: pip install matplotlib") from None
     columns = min(PANELS_A_ROW, len(metrics))
     rows = -(-len(metrics) // columns)
-    figure = Figure(figsize=(5 * columns, 3.4 * rows + 0.4 + 0.2 * len(runs)), layout="constrained")
+    figure = new_figure(5 * columns, 3.4 * rows + 0.4 + 0.2 * len(runs))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     handles: dict[str, Any] = {}
     for panel, metric in zip(panels, metrics, strict=False):
         panel.set_title(metric.replace("_", " "))
-        panel.set_xlabel("step")
+        panel.set_xlabel("training step")
         panel.grid(alpha=0.3)
         for index, run in enumerate(runs):
             for name, style, label in ((metric, "-", run.name), (HELD_OUT + metric, "--", f"{run.name}, held out")):
@@ -145,12 +141,7 @@ def draw(directories: Sequence[str], output: str, metrics: Sequence[str] = ()) -
     if not directories:
         raise InputError("name the runs' directories: python -m ambert_tf.training.plot RUN_DIR... --output=curves.png")
     runs = read_runs(directories)
-    figure = make_figure(runs, chosen_metrics(runs, metrics))
-    with atomic_path(output) as temporary:
-        try:
-            figure.savefig(temporary, dpi=110)
-        except ValueError as error:
-            raise InputError(f"--output={output}: {str(error).splitlines()[0]}") from None
+    save_figure(make_figure(runs, chosen_metrics(runs, metrics)), output, dpi=110)
 
 
 def run_plot(settings: PlotSettings) -> None:

@@ -1,4 +1,4 @@
-"""Attention maps: the weights, the picture, the page."""
+"""Attention maps: the weights, the figure, the page."""
 
 import base64
 import json
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ambert_tf.analysis.attention import write_attention
+from ambert_tf.analysis.attention_figure import draw_attention
 from ambert_tf.analysis.attention_maps import AttentionMap, attention_maps, parse_head
 from ambert_tf.analysis.attention_page import attention_page, heat_table
-from ambert_tf.analysis.attention_picture import draw_attention
 from ambert_tf.analysis.encoders import load_encoder
 from ambert_tf.errors import InputError
 from tests.serving.models import model_directory
@@ -19,13 +19,13 @@ TEXT = "南京市长江大桥"
 
 
 def made_map(tokens=("[CLS]", "长江", "[SEP]"), **changes):
-    """Returns a map of one layer and two heads: one attends to itself, the other to all alike."""
+    """Returns a map of one layer and two heads: identity attention and uniform attention."""
     size = len(tokens)
     weights = np.stack([np.eye(size), np.full((size, size), 1 / size)])[np.newaxis].astype(np.float32)
     return AttentionMap("ambert", "coarse", list(tokens), 0, weights)._replace(**changes)
 
 
-def test_a_head_or_the_mean_of_the_heads():
+def test_matrix_of_a_head_and_mean_of_the_heads():
     one = made_map()
     assert one.matrix(1, 1).tolist() == np.eye(3).tolist()
     assert one.matrix(1, None)[0].tolist() == pytest.approx([2 / 3, 1 / 6, 1 / 6])
@@ -37,13 +37,13 @@ def test_a_head_or_the_mean_of_the_heads():
     [(2, None, r"--layer=2: ambert has layers 1 to 1"), (1, 3, r"--head=3: ambert has heads 1 to 2"),
      (0, 1, r"--layer=0: ambert has layers 1 to 1")],
 )  # fmt: skip
-def test_a_layer_or_head_that_is_not_there(layer, head, message):
+def test_missing_layer_or_head_is_an_error(layer, head, message):
     with pytest.raises(InputError, match=message):
         made_map().matrix(layer, head)
 
 
-def test_a_head_is_a_number_or_the_mean():
-    with pytest.raises(InputError, match="--head=all: must be a number from 1 on, or mean"):
+def test_head_flag_is_a_number_or_mean():
+    with pytest.raises(InputError, match="--head=all: must be a number from 1, or mean"):
         parse_head("all")
 
 
@@ -60,7 +60,7 @@ FINE, COARSE = ["[CLS]", *TEXT, "[SEP]"], ["[CLS]", "南京市", "长江大桥",
         ("ambert_hybrid", {"fine + coarse": FINE + COARSE}),
     ],
 )
-def test_maps_of_the_five_models(model_type, tokens):
+def test_maps_of_each_model_type(model_type, tokens):
     encoder = load_encoder(model_directory(model_type=model_type), "model")
     read, maps = attention_maps(encoder, TEXT)
     assert {one.grain: one.tokens for one in maps} == tokens
@@ -72,7 +72,7 @@ def test_maps_of_the_five_models(model_type, tokens):
         assert maps[0].fine_tokens == 9
 
 
-def test_the_picture_has_a_panel_a_map_and_a_colour_bar():
+def test_figure_has_one_panel_per_map_and_a_colour_bar():
     hybrid = made_map(("[CLS]", "长", "[SEP]", "[CLS]", "长江", "[SEP]"), fine_tokens=3)
     figure = draw_attention([[made_map(), hybrid]], 1, None)
     first, second, bar = figure.axes
@@ -83,7 +83,7 @@ def test_the_picture_has_a_panel_a_map_and_a_colour_bar():
     assert len(second.lines) == 2 and not first.lines  # lines between the grains of an AMBERT-Hybrid
 
 
-def test_the_page_holds_all_weights_and_nothing_from_elsewhere():
+def test_page_contains_all_weights_and_no_external_references():
     text = "<!-- </script><b>长江"
     page = attention_page([text], [[made_map()]], 1, 2)
     assert not re.search(r"https?://|src=|href=", page)
@@ -94,7 +94,7 @@ def test_the_page_holds_all_weights_and_nothing_from_elsewhere():
     np.testing.assert_allclose(values, made_map().weights, atol=1e-5)
 
 
-def test_a_heat_table_says_each_weight():
+def test_heat_table_titles_name_each_weight():
     table = heat_table(made_map(("[CLS]", "<b>", "长江")), 1, 1)
     assert 'title="长江 → 长江: 1.000"' in table and "&lt;b&gt;" in table and "<b>" not in table
     assert "<span>长<br>江</span>" in table

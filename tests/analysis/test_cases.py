@@ -11,37 +11,37 @@ from tests.tokenizers import chinese_tokenizer, english_tokenizer
 CASE = Case(7, [Segmented("长/江", "长江"), Segmented("好", "好")], "a", {"fine": "b", "joint": "a"})
 
 
-def test_both_tokenizations_as_the_paper_writes_them():
+def test_tokenizations_are_written_as_in_the_paper():
     assert segmented_texts(chinese_tokenizer(), ["南京市长江大桥"]) == [("南/京/市/长/江/大/桥", "南京市/长江大桥")]
     assert segmented_texts(english_tokenizer(), ["New York city"]) == [("New York city", "New_York city")]
 
 
-def test_text():
+def test_text_table():
     assert format_table([CASE], 3, 10, "text") == (
         "3 of 10 examples on which predictions differ; 1 of them\n\n[7] label a; fine ✗ b, joint a\n"
         "  fine:   长/江\n  coarse: 长江\n  fine:   好\n  coarse: 好\n"
     )
 
 
-def test_markdown_escapes():
+def test_markdown_table_escapes_special_characters():
     case = CASE._replace(texts=[Segmented("a|b_c", "<x>")])
     lines = format_table([case], 1, 10, "markdown").splitlines()
     assert lines[2] == "| id | fine tokens; coarse tokens | label | fine | joint |"
     assert lines[4] == r"| 7 | a\|b\_c<br>(\<x>) | a | ✗ b | a |"
 
 
-def test_html_marks_what_is_wrong():
+def test_html_table_marks_wrong_predictions():
     page = format_table([CASE._replace(texts=[Segmented("<b>", "x")])], 1, 1, "html")
     assert '<td class="wrong">✗ b</td><td class="right">a</td>' in page and "&lt;b&gt;" in page
 
 
-def test_the_ending_says_the_form():
+def test_file_ending_determines_the_format():
     assert [table_format(name, "") for name in ("a.md", "a.html", "a.txt", "")] == ["markdown", "html", "text", "text"]
     with pytest.raises(InputError, match="--format=pdf: must be one of markdown, html, text"):
         table_format("", "pdf")
 
 
-def test_cases_are_drawn_in_order():
+def test_sampled_cases_keep_their_order():
     cases = [CASE._replace(id=number) for number in range(9)]
     assert [case.id for case in shown_cases(cases, 20, 0)] == list(range(9))
     drawn = [case.id for case in shown_cases(cases, 4, 0)]
@@ -56,22 +56,22 @@ def data_dir(tmp_path):
     return str(tmp_path)
 
 
-def test_heads_of_a_model(data_dir):
+def test_cases_compare_the_heads_of_one_model(data_dir):
     cases, examples = find_cases([model_directory()], data_dir)
-    assert examples == 8 and cases  # a model of new weights: its heads seldom agree
+    assert examples == 8 and cases  # the heads of a randomly initialized model seldom agree
     for case in cases:
         assert list(case.predicted) == ["fine", "coarse", "joint"] and len(set(case.predicted.values())) > 1
         assert case.label == "abc"[int(case.id) % 3]
 
 
-def test_several_models(data_dir):
+def test_cases_compare_several_models(data_dir):
     directories = [model_directory(model_type=name) for name in ("ambert", "bert_fine", "bert_coarse")]
     cases, _ = find_cases(directories, data_dir, names=["AMBERT", "char", "word"])
     assert all(list(case.predicted) == ["AMBERT", "char", "word"] for case in cases)
-    with pytest.raises(InputError, match="two models go by one name"):
+    with pytest.raises(InputError, match="two models have the same name"):
         find_cases(directories, data_dir)
 
 
-def test_a_model_of_one_head_has_nothing_to_compare(data_dir):
+def test_model_with_one_head_is_an_error(data_dir):
     with pytest.raises(InputError, match="has one head alone"):
         find_cases([model_directory(model_type="bert_fine")], data_dir)

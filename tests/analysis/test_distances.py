@@ -16,7 +16,7 @@ def test_cosine_dissimilarity():
 
 
 def test_normalized_euclidean():
-    # ½ Var(-1, 1, 0) / (Var(1, -1, 0) + Var(2, -2, 0)) = ½ · 1 / (1 + 4); opposite; uncorrelated.
+    # ½ Var(-1, 1, 0) / (Var(1, -1, 0) + Var(2, -2, 0)) = ½ · 1 / (1 + 4); opposite vectors; uncorrelated vectors.
     found = normalized_euclidean(FIRST[:3], SECOND[:3])
     assert found == pytest.approx([0.1**0.5, 1.0, 0.5**0.5])
     assert normalized_euclidean(FIRST, FIRST) == pytest.approx([0.0] * 4)
@@ -34,6 +34,6 @@ def test_write_distances(tmp_path):
     assert (tmp_path / "distances.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_model_of_one_grain_has_no_distances(tmp_path):
-    with pytest.raises(InputError, match="has one grain"):
+def test_model_with_one_grain_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="has only one grain"):
         write_distances([model_directory(model_type="bert_fine")], ["好"], str(tmp_path / "x.png"))

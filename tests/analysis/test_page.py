@@ -1,4 +1,4 @@
-"""The page: what it computes; and, over HTTP or in a browser where there is one, what one sees."""
+"""The web page: its functions, its HTTP API and, if a browser is installed, what it shows."""
 
 import gradio_client
 import pytest
@@ -20,7 +20,7 @@ def served():
     blocks.close()
 
 
-def test_over_http(served):
+def test_http_api(served):
     model, address = served
     client = gradio_client.Client(address, verbose=False)
     answer, tokens, maps = client.predict(1, "mean", TEXT, api_name="/predict")
@@ -30,12 +30,12 @@ def test_over_http(served):
     assert client.predict(1, "2", TEXT, api_name="/attention") != maps
 
 
-# A machine without a browser has no such test; the one above asks for the same.
+# Without a browser, test_http_api covers the same functions.
 if find_browser():
 
     def test_in_a_browser(served):
         model, address = served
-        seen = use_page(address, TEXT, layers=False)  # the model has one
+        seen = use_page(address, TEXT, layers=False)  # the model has one layer
         assert seen["prediction"] == model.predict([TEXT])[0]["label"]
         assert (seen["coarse"], seen["fine"]) == (["南京市", "长江大桥"], list(TEXT))
         mean, head = seen["maps"]
@@ -45,7 +45,7 @@ if find_browser():
 
 
 @pytest.mark.parametrize("form", ["choice", "spans"])
-def test_other_forms(form):
+def test_other_task_forms(form):
     page = Page(ambert_tf.load(model_directory(form)))
     values = [{"choices": "中国\n人民\n"}.get(name, TEXT) for name in page.input_names]
     expected = {"choice": "choice", "spans": "answer"}
@@ -54,7 +54,7 @@ def test_other_forms(form):
     assert page.attention(1, "mean", *values).count("<table") == 2
 
 
-def test_hybrid_shows_one_map_and_long_pairs_say_why_there_is_none():
+def test_hybrid_has_one_map_and_overlong_pairs_a_message():
     page = Page(ambert_tf.load(model_directory(model_type="ambert_hybrid")))
     assert page.attention(1, "1", TEXT).count("<table") == 1
     page = Page(ambert_tf.load(model_directory("pair")))
@@ -62,7 +62,7 @@ def test_hybrid_shows_one_map_and_long_pairs_say_why_there_is_none():
     assert "shorten it to see its attention" in page.attention(1, "mean", TEXT * 9, TEXT)
 
 
-def test_a_port_that_is_taken(served):
+def test_occupied_port_is_an_error(served):
     port = int(served[1].rstrip("/").rsplit(":", 1)[1])
     with pytest.raises(InputError, match=f"--port={port}: "):
         launch(build_page(served[0], "test"), "127.0.0.1", port, wait=False)

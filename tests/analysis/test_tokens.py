@@ -5,8 +5,8 @@ from ambert_tf.errors import InputError
 from tests.tokenizers import chinese_tokenizer, english_tokenizer
 
 
-def test_chinese_words():
-    # 南京市 长江大桥 | 中国 人民 的 | nothing
+def test_statistics_of_chinese_words():
+    # 南京市 长江大桥 | 中国 人民 的 | no token
     found = token_statistics(chinese_tokenizer(), ["南京市长江大桥", "中国人民的", ""])
     assert (found["texts"], found["fine_tokens"], found["coarse_tokens"], found["words"]) == (2, 12, 5, 4)
     assert found["words_share"] == pytest.approx((1 + 2 / 3) / 2)
@@ -16,7 +16,7 @@ def test_chinese_words():
     assert "83.3 %, average over texts (Table 9)" in describe_statistics(found)
 
 
-def test_english_phrases():
+def test_statistics_of_english_phrases():
     # [new york times] [city] | [ice cream] [of] [unknown]
     found = token_statistics(english_tokenizer(), ["New York Times city", "ice cream of 北"])
     assert (found["fine_tokens"], found["coarse_tokens"], found["phrases"]) == (8, 5, 2)
@@ -24,6 +24,6 @@ def test_english_phrases():
     assert found["unknown_share"] == pytest.approx({"fine": 1 / 8, "coarse": 1 / 5})
 
 
-def test_texts_without_tokens():
+def test_texts_without_tokens_are_an_error():
     with pytest.raises(InputError, match="no text has a token"):
         token_statistics(chinese_tokenizer(), ["", " "])

@@ -1,38 +1,35 @@
-"""Attention maps side by side as one picture, as in the paper's Figures 3 to 5."""
+"""Attention maps side by side in one figure, as in the paper's Figures 3 to 5."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from ambert_tf.analysis.attention_maps import AttentionMap
-from ambert_tf.analysis.pictures import font_families, is_wide, new_figure, stands
+from ambert_tf.figures import is_vertical, is_wide, new_figure
 
 CELL_INCHES = 0.2
 LABEL_POINTS = 8
-PANELS_A_ROW = 5  # BERT twice, AMBERT-Hybrid, and both grains of AMBERT: Figure 3
+PANELS_PER_ROW = 5  # BERT twice, AMBERT-Hybrid, and both grains of AMBERT: Figure 3
 MAX_PANELS = 40
 
 
-def draw_attention(
-    texts: Sequence[Sequence[AttentionMap]], layer: int, head: int | None, font_file: str = ""
-) -> Any:
-    """Returns a matplotlib figure: a row of panels a text, a panel a map, darker where the weight is higher.
+def draw_attention(texts: Sequence[Sequence[AttentionMap]], layer: int, head: int | None) -> Any:
+    """Returns a matplotlib figure with one row of panels per text and one panel per map.
 
-    A panel's rows are the tokens that attend, its columns those attended to. All panels share one colour bar.
+    The rows of a panel are the attending tokens, its columns the tokens attended to. Darker means a higher weight. All
+    panels share one colour bar.
 
     Args:
-      texts: for each text its maps.
+      texts: the maps of each text.
       layer: counted from 1.
       head: counted from 1; None for the mean of the heads.
-      font_file: a font to draw the tokens with.
 
     Raises:
-      InputError: a model has no such layer or head, or no font draws the tokens.
+      InputError: a model has no such layer or head.
     """
     maps = [one for text in texts for one in text]
     matrices = [one.matrix(layer, head) for one in maps]
     figure = new_figure(1, 1)
-    family = font_families([*(token for one in maps for token in one.tokens), *(one.model for one in maps)], font_file)
-    columns = min(PANELS_A_ROW, max(len(text) for text in texts))
+    columns = min(PANELS_PER_ROW, max(len(text) for text in texts))
     rows = [text[start : start + columns] for text in texts for start in range(0, len(text), columns)]
     widths = [
         max([_side(row[column]) for row in rows if column < len(row)], default=1.0) for column in range(columns)
@@ -47,7 +44,7 @@ def draw_attention(
             panel = figure.add_subplot(grid[row, column])
             panel.set_anchor("N")
             image = panel.imshow(matrices[number], cmap="Blues", vmin=0.0, vmax=highest)
-            _label(panel, one, family)
+            _label(panel, one)
             panels.append(panel)
             number += 1
     what = "mean of the heads" if head is None else f"head {head}"
@@ -59,21 +56,21 @@ def draw_attention(
 
 
 def _side(one: AttentionMap) -> float:
-    """Returns the inches that a panel takes with its labels."""
+    """Returns the size of a panel with its labels, in inches."""
     longest = max(sum(2 if is_wide(character) else 1 for character in token) for token in one.tokens)
     return max(1.6, CELL_INCHES * len(one.tokens)) + 0.075 * longest + 0.25
 
 
-def _label(panel: Any, one: AttentionMap, family: Sequence[str]) -> None:
+def _label(panel: Any, one: AttentionMap) -> None:
     length = len(one.tokens)
-    panel.set_title(f"{one.model}\n{one.grain}", fontsize=LABEL_POINTS + 1, family=family)
+    panel.set_title(f"{one.model}\n{one.grain}", fontsize=LABEL_POINTS + 1)
     panel.xaxis.tick_top()
-    panel.set_xticks(range(length), [_upright(token) for token in one.tokens])
+    panel.set_xticks(range(length), [_column_title(token) for token in one.tokens])
     panel.set_yticks(range(length), one.tokens)
     for token, tick in zip(one.tokens, panel.get_xticklabels(), strict=True):
-        tick.set(rotation=0 if stands(token) else 90, family=family, fontsize=LABEL_POINTS, linespacing=1.0)
+        tick.set(rotation=0 if is_vertical(token) else 90, fontsize=LABEL_POINTS, linespacing=1.0)
     for tick in panel.get_yticklabels():
-        tick.set(family=family, fontsize=LABEL_POINTS)
+        tick.set(fontsize=LABEL_POINTS)
     panel.tick_params(length=0, pad=2)
     panel.set_xticks([place - 0.5 for place in range(1, length)], minor=True)
     panel.set_yticks([place - 0.5 for place in range(1, length)], minor=True)
@@ -84,5 +81,5 @@ def _label(panel: Any, one: AttentionMap, family: Sequence[str]) -> None:
         panel.axvline(one.fine_tokens - 0.5, color="tab:red", linewidth=0.9)
 
 
-def _upright(token: str) -> str:
-    return "\n".join(token) if stands(token) else token
+def _column_title(token: str) -> str:
+    return "\n".join(token) if is_vertical(token) else token

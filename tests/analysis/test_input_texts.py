@@ -3,11 +3,11 @@ import gzip
 import pytest
 
 from ambert_tf.analysis.analysis_settings import TextSettings
-from ambert_tf.analysis.texts import given_texts, read_texts, sample
+from ambert_tf.analysis.input_texts import given_texts, read_texts, sample
 from ambert_tf.errors import InputError
 
 
-def test_lines_fields_and_columns(tmp_path):
+def test_read_texts_from_lines_json_fields_and_table_columns(tmp_path):
     (tmp_path / "plain.txt").write_text("一\n\n 二 \r\n", encoding="utf-8")
     (tmp_path / "packed.txt.gz").write_bytes(gzip.compress("三\n".encode()))
     (tmp_path / "records.json").write_text('{"sentence": "四", "label": 1}\n', encoding="utf-8")
@@ -24,17 +24,17 @@ def test_lines_fields_and_columns(tmp_path):
         ("a.json", b'{"a": "b"}\n\n{"b": 1}\n', "a.json, line 1: has no string under 'sentence'; keys are a"),
         ("a.csv", b"x,y\n1,2\n", "--text_field=sentence: .*a.csv has no such column; there are x, y"),
         ("a.json.gz", b"no gzip", "is a damaged gzip file"),
-        # mtime=0: the test's name holds these bytes, and xdist wants the same names of all workers.
+        # mtime=0, because the test id contains these bytes and xdist needs the same ids in all workers.
         ("a.json.gz", gzip.compress(b'{"a": "b"}\n', mtime=0)[:10] + b"\xff" * 20, "is a damaged gzip file"),
     ],
 )
-def test_wrong_files(tmp_path, name, content, message):
+def test_invalid_files_are_errors(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(read_texts([str(tmp_path / name)], "sentence"))
 
 
-def test_a_sample_keeps_the_order_and_depends_on_the_seed():
+def test_sample_keeps_order_and_depends_on_the_seed():
     texts = [str(number) for number in range(100)]
     drawn = sample(iter(texts), 10, seed=1)
     assert len(drawn) == 10 and drawn == sorted(drawn, key=int) and drawn == sample(texts, 10, seed=1)
@@ -42,7 +42,7 @@ def test_a_sample_keeps_the_order_and_depends_on_the_seed():
     assert sample(texts, 200, seed=1) == texts
 
 
-def test_texts_are_given_in_one_way():
+def test_either_texts_or_files_are_given():
     assert given_texts(TextSettings(text=("好",))) == ["好"]
     for texts, pattern in (([], ""), (["好"], "x")):
         with pytest.raises(InputError, match="give either --text"):
