@@ -98,8 +98,8 @@ def _rows(tokenizer_dir: str, sentences: Sequence[str], answers: Sequence[dict[s
     for sentence, fine, coarse, answer in zip(
         sentences, tokens.fine_ids.to_list(), tokens.coarse_ids.to_list(), answers, strict=True
     ):
-        fine_text = " ".join(tokenizer.fine_vocab[index] for index in fine)
-        coarse_text = " ".join(tokenizer.coarse_vocab[index] for index in coarse)
+        fine_text = "/".join(tokenizer.fine_vocab[index] for index in fine)
+        coarse_text = "/".join(tokenizer.coarse_vocab[index] for index in coarse)
         texts = f"{sentence}<br>{fine_text}<br>{coarse_text}"
         rows.append(f"| {texts} | {answer['label']} | {answer['probability']:.3f} |")
     return rows

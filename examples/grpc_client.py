@@ -1,8 +1,8 @@
-"""Asks a model under TensorFlow Serving over gRPC.
+"""Queries a model in TensorFlow Serving over gRPC.
 
     python examples/grpc_client.py --server=localhost:8500 --model=sentence --text=服务很好
 
-Needs the packages tensorflow and tensorflow-serving-api; nothing of ambert-tf.
+Needs only the packages tensorflow and tensorflow-serving-api, not ambert-tf.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 
 def predict(server: str, model: str, inputs: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:
-    """Returns the outputs of `serving_default`, by name; `inputs` has a list of as many values for each input."""
+    """Returns the outputs of `serving_default` by name; `inputs` has lists of equal length by input name."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = "serving_default"
@@ -34,8 +34,8 @@ def main() -> None:
     parser.add_argument("--text", action="append", required=True)
     arguments = parser.parse_args()
     outputs = predict(arguments.server, arguments.model, {"text": arguments.text})
-    for text, label, shares in zip(arguments.text, outputs["label"], outputs["probabilities"], strict=True):
-        print(f"{text}\t{label.decode()}\t{shares.max():.3f}")
+    for text, label, probabilities in zip(arguments.text, outputs["label"], outputs["probabilities"], strict=True):
+        print(f"{text}\t{label.decode()}\t{probabilities.max():.3f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every command in the documentation is one that exists, with flags that it has."""
+"""Every command in the documentation exists and has the flags that the documentation gives it."""
 
 import glob
 import os
@@ -15,7 +15,7 @@ DOCUMENTS = sorted(
     for name in glob.glob(os.path.join(ROOT, pattern))
 )
 COMMAND = re.compile(r"python (-m [\w.]+|[\w/]+\.py)([^\n`|]*)")
-# What stands behind --beam_options is the pipeline's.
+# The value of --beam_options contains flags of the pipeline.
 BEAM_OPTIONS = re.compile(r"--beam_options=\S+")
 FLAG = re.compile(r"(?<![\w-])--(\w+)")
 LINK = re.compile(r"\]\(([\w./-]+)(?:#[\w-]*)?\)")
@@ -23,7 +23,7 @@ OWN_PACKAGE = "ambert_tf."
 
 
 def commands():
-    """Returns the flags that the documents give each program, with the documents they are in."""
+    """Returns the documented flags of each program, with the document that has each flag."""
     found = {}
     for document in DOCUMENTS:
         with open(os.path.join(ROOT, document), encoding="utf-8") as file:
@@ -41,8 +41,8 @@ PROGRAMS = commands()
 
 
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
-def test_a_command_has_the_flags_that_documents_give_it(program):
-    # absl's --help leaves out flags of other modules; examples use argparse, which only has --help.
+def test_documented_flags_exist(program):
+    # absl's --help omits flags of other modules. The examples use argparse, which has only --help.
     help_flag = "--help" if program.startswith("examples/") else "--helpfull"
     command = [sys.executable, *program.split(), help_flag]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def test_a_command_has_the_flags_that_documents_give_it(program):
     assert not unknown, run.stderr[-500:]
 
 
-def test_links_between_documents_lead_somewhere():
+def test_links_between_documents_work():
     broken = []
     for document in DOCUMENTS:
         with open(os.path.join(ROOT, document), encoding="utf-8") as file:

@@ -12,13 +12,13 @@ MAX_PORT = 65535
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """The texts that a command looks at: those given, or a sample of files."""
+    """The texts that a command analyses: those given, or a sample from files."""
 
     text: tuple[str, ...] = setting((), "A text; repeat the flag for more.", repeated=True)
     input_file: str = setting("", "Files with one text per line, .gz too, instead of --text.")
     text_field: str = setting("", "Key or column of --input_file with the text, for JSON lines and tables.")
-    max_texts: int = setting(1000, "Number of texts to draw from --input_file.")
-    random_seed: int = setting(12345, "Random seed of the draw.")
+    max_texts: int = setting(1000, "Number of texts to sample from --input_file.")
+    random_seed: int = setting(12345, "Random seed of the sample.")
 
     def validate(self) -> None:
         """Raises an InputError if a value is out of range or flags do not go together."""
@@ -36,19 +36,19 @@ class AttentionSettings(TextSettings):
         python -m ambert_tf.analysis.attention --model_dir=bert_fine,bert_coarse,hybrid,ambert --layer=1 --head=3 \\
             --text=… --text=… --output=attention.html
 
-    A picture (.png, .svg, .pdf) shows one layer, and one head or the mean of the heads. A page (.html) is a single
+    A figure (.png, .svg, .pdf) shows one layer, and one head or the mean of the heads. A page (.html) is a single
     self-contained file that shows any layer and head of all models. Works with all five model types, pre-trained or
     fine-tuned.
     """
 
     model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
     names: tuple[str, ...] = setting((), "Names of the models. Default: model type and directory.")
-    max_texts: int = setting(3, "Number of texts to draw from --input_file.")
+    max_texts: int = setting(3, "Number of texts to sample from --input_file.")
     layer: int = setting(1, "The layer, counted from 1.")
     head: str = setting(MEAN, "The head, counted from 1, or mean.")
     max_seq_length: int = setting(64, "Maximum fine sequence length.")
-    font_file: str = setting("", "Font for the tokens in a picture. Default: an installed one.")
-    output: str = setting("attention.png", "The picture (.png, .svg, .pdf) or page (.html) to write.")
+    font_file: str = setting("", "Font file for the tokens in a figure. Default: an installed font.")
+    output: str = setting("attention.png", "The figure (.png, .svg, .pdf) or page (.html) to write.")
 
     def validate(self) -> None:
         super().validate()
@@ -64,13 +64,13 @@ class DistancesSettings(TextSettings):
             --output=distances.png
 
     Prints cosine dissimilarity and normalized Euclidean distance for each model, draws their distributions, and writes
-    mean, standard deviation and percentiles to a .json file beside the picture.
+    mean, standard deviation and percentiles to a .json file beside the figure.
     """
 
     model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
     names: tuple[str, ...] = setting((), "Names of the models. Default: model type and directory.")
     max_seq_length: int = setting(128, "Maximum fine sequence length.")
-    output: str = setting("distances.png", "The picture to write (.png, .svg, .pdf); a .json file goes beside it.")
+    output: str = setting("distances.png", "The figure to write (.png, .svg, .pdf); a .json file is written beside it.")
 
     def validate(self) -> None:
         super().validate()
@@ -89,7 +89,7 @@ class TokensSettings(TextSettings):
     """
 
     tokenizer_dir: str = setting("", "Tokenizer directory.")
-    max_texts: int = setting(10_000, "Number of texts to draw from --input_file.")
+    max_texts: int = setting(10_000, "Number of texts to sample from --input_file.")
     output: str = setting("", "JSON file to write the statistics to as well.")
 
     def validate(self) -> None:

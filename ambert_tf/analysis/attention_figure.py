@@ -31,9 +31,7 @@ def draw_attention(texts: Sequence[Sequence[AttentionMap]], layer: int, head: in
     figure = new_figure(1, 1)
     columns = min(PANELS_PER_ROW, max(len(text) for text in texts))
     rows = [text[start : start + columns] for text in texts for start in range(0, len(text), columns)]
-    widths = [
-        max([_side(row[column]) for row in rows if column < len(row)], default=1.0) for column in range(columns)
-    ]
+    widths = [max([_side(row[column]) for row in rows if column < len(row)], default=1.0) for column in range(columns)]
     heights = [max(_side(one) for one in row) + 0.45 for row in rows]
     figure.set_size_inches(sum(widths) + 1.0, sum(heights) + 0.5)
     grid = figure.add_gridspec(len(rows), columns, width_ratios=widths, height_ratios=heights)

@@ -1,4 +1,4 @@
-"""Tables of cases in which predictions differ, with both tokenizations, in the form of the paper's Table 13."""
+"""Tables of examples on which predictions differ, with both tokenizations, like the paper's Table 13."""
 
 import html
 import random
@@ -16,10 +16,10 @@ FORMATS = {"markdown": (".md", ".markdown"), "html": (".html", ".htm"), "text": 
 
 
 class Segmented(NamedTuple):
-    """A text in both tokenizations, as it is written in the text.
+    """A text in both tokenizations, in its original spelling.
 
-    Chinese tokens are separated by `/`, as in Table 13. English tokens are separated by a space, and the words of one
-    phrase joined by `_`.
+    Chinese tokens are separated by `/`, as in Table 13. English tokens are separated by spaces, and the words of a
+    phrase are joined by `_`.
     """
 
     fine: str
@@ -30,10 +30,10 @@ class Case(NamedTuple):
     """An example on which predictions differ.
 
     Attributes:
-      id: the example's.
-      texts: the one or two that were classified, more in multiple choice.
-      label: the right answer.
-      predicted: what each head or model says, by its name.
+      id: id of the example.
+      texts: the one or two classified texts; more in multiple choice.
+      label: the correct label.
+      predicted: the prediction of each head or model, by name.
     """
 
     id: int | str
@@ -65,16 +65,16 @@ def _joined(tokens: Sequence[str], language: str) -> str:
 
 
 def shown_cases(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
-    """Returns `count` cases drawn evenly, in their order; all where there are no more."""
+    """Returns a random sample of `count` cases in their original order, or all cases if there are fewer."""
     chosen = sorted(random.Random(seed).sample(range(len(cases)), min(count, len(cases))))
     return [cases[index] for index in chosen]
 
 
 def table_format(output: str, wanted: str) -> str:
-    """Returns `markdown`, `html` or `text`: what is wanted, or what a file's ending says.
+    """Returns `markdown`, `html` or `text`: the given format, or else the one that the file ending implies.
 
     Raises:
-      InputError: it is another.
+      InputError: the format is unknown.
     """
     if not wanted:
         wanted = next((name for name, ends in FORMATS.items() if output.lower().endswith(ends)), "text")
@@ -84,16 +84,16 @@ def table_format(output: str, wanted: str) -> str:
 
 
 def format_table(cases: Sequence[Case], found: int, examples: int, form: str) -> str:
-    """Returns a table; a wrong prediction is marked.
+    """Returns a table in which wrong predictions are marked.
 
     Args:
-      cases: to show.
-      found: how many there are.
-      examples: how many examples were looked at.
+      cases: the cases to show.
+      found: number of all cases.
+      examples: number of examples compared.
       form: `markdown`, `html` or `text`.
     """
-    head = f"{found} of {examples} examples on which predictions differ" + (
-        f"; {len(cases)} of them" if len(cases) < found else ""
+    head = f"Predictions differ on {found} of {examples} examples" + (
+        f"; {len(cases)} are shown" if len(cases) < found else ""
     )
     names = list(cases[0].predicted) if cases else []
     return {"markdown": _markdown, "html": _html, "text": _text}[form](cases, names, head)
@@ -153,11 +153,11 @@ def _html(cases: Sequence[Case], names: Sequence[str], head: str) -> str:
 
 
 def write_table(cases: Sequence[Case], found: int, examples: int, form: str, output: str = "") -> None:
-    """Writes a table, or prints it where no file is named; see `format_table`."""
+    """Writes a table, or prints it if `output` is empty; see `format_table`."""
     table = format_table(cases, found, examples, form)
     if not output:
         sys.stdout.write(table)
         return
     with atomic_path(output) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(table)
-    print(f"{output}: {found} of {examples} examples")
+    print(f"{output}: predictions differ on {found} of {examples} examples")

@@ -28,19 +28,20 @@ def find_cases(
     names: Sequence[str] = (),
     split: str = "dev",
 ) -> tuple[list[Case], int]:
-    """Returns the examples on which the columns do not agree, and how many examples there are.
+    """Returns the examples on which heads or models disagree, and the number of examples.
 
     Args:
-      model_dirs: fine-tuned models; one for its heads, several for models.
-      data_dir: the task's data; by default where training finds them.
+      model_dirs: fine-tuned models; with one, its heads are compared.
+      data_dir: the task's data. Default: where training finds it.
       input_file: a file to read instead of the split's.
-      task_name: by default the one that the first model was fine-tuned on.
-      task_file: of a task of the user's own.
-      names: of the models.
-      split: which to read.
+      task_name: name of the task. Default: the task of the first model.
+      task_file: a Python file with the user's own task.
+      names: names of the models.
+      split: the split to read.
 
     Raises:
-      InputError: a model is none, has one head alone, or is of another kind of task; or a file is wrong.
+      InputError: a directory has no fine-tuned model, its model has only one head or another kind of task, or a file is
+        invalid.
     """
     CasesSettings(model_dir=tuple(model_dirs), names=tuple(names), split=split).validate()
     columns: dict[str, np.ndarray] = {}
@@ -83,7 +84,7 @@ def find_cases(
 
 
 def _texts(example: Example) -> list[str]:
-    """Returns an example's texts, each once; in multiple choice those of all choices."""
+    """Returns the distinct texts of an example; in multiple choice, those of all choices."""
     texts = [text for row in example.rows for text in (row.text, row.text_pair) if text is not None]
     return list(dict.fromkeys(texts))
 

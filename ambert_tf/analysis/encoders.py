@@ -1,4 +1,4 @@
-"""A model directory's encoder with its tokenizer, and the tokens of texts as words to read."""
+"""Encoders of model directories with their tokenizers, and the readable tokens of texts."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from ambert_tf.training.checkpoints import load_model_directory, restore_backbon
 
 
 class NamedEncoder(NamedTuple):
-    """A pre-trained or fine-tuned model without its heads; `name` is what pictures call it."""
+    """A pre-trained or fine-tuned model without its heads; `name` is its name in figures."""
 
     name: str
     backbone: Backbone
@@ -22,11 +22,11 @@ class NamedEncoder(NamedTuple):
 
 
 class TextTokens(NamedTuple):
-    """The tokens of one text or pair as the model reads them, [CLS] and [SEP] included.
+    """The tokens of a text or pair as the model reads them, including [CLS] and [SEP].
 
     Attributes:
-      fine, coarse: as the vocabularies write them.
-      fine_to_coarse: for each fine token the position of the coarse token that holds it.
+      fine, coarse: vocabulary entries.
+      fine_to_coarse: for each fine token, the position of the coarse token that contains it.
     """
 
     fine: list[str]
@@ -38,12 +38,12 @@ def load_encoder(model_dir: str, name: str = "", flag: str = "model_dir") -> Nam
     """Loads the encoder of a model directory in float32.
 
     Args:
-      model_dir: of a pre-trained or a fine-tuned model.
-      name: how to call it; by default its model type and its directory.
-      flag: the flag that names the directory, for errors.
+      model_dir: directory of a pre-trained or fine-tuned model.
+      name: name of the model. Default: its model type and directory.
+      flag: the flag that names the directory, for error messages.
 
     Raises:
-      InputError: it is no model directory.
+      InputError: it is not a model directory.
     """
     directory = load_model_directory(model_dir, flag)
     backbone = build_model(directory.config, dtype="float32")
@@ -56,7 +56,7 @@ def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: s
     """Loads several encoders; see `load_encoder`.
 
     Raises:
-      InputError: none is named, there are other than as many names, or one is no model directory.
+      InputError: there are no directories, the number of names differs, or one is not a model directory.
     """
     if not directories:
         raise InputError(f"--{flag} is needed: model directories, --output_dir of training, separated by commas")
@@ -69,25 +69,25 @@ def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: s
 
 
 def limits(backbone: Backbone, max_seq_length: int) -> int:
-    """Returns a limit of tokens that the model's positions allow."""
+    """Returns `max_seq_length`, or the number of the model's positions if that is smaller."""
     return min(max_seq_length, backbone.config.max_position_embeddings)
 
 
 def model_inputs(
     tokenizer: MultiGrainedTokenizer, texts: Sequence[str], pairs: Sequence[str] | None, max_seq_length: int
 ) -> dict[str, tf.Tensor]:
-    """Returns padded model inputs of texts, or of pairs of texts."""
+    """Returns padded model inputs for texts or pairs of texts."""
     columns = [tf.constant(list(column), tf.string) for column in (texts, pairs) if column is not None]
     return pad_model_inputs(build_model_inputs(tokenizer, *columns, max_seq_length=max_seq_length))
 
 
 def read_tokens(tokenizer: MultiGrainedTokenizer, inputs: Mapping[str, tf.Tensor], row: int) -> TextTokens:
-    """Returns what the tokens of one row of model inputs are.
+    """Returns the tokens of one row of model inputs.
 
     Args:
-      tokenizer: that made them.
+      tokenizer: the tokenizer of the inputs.
       inputs: int32 [batch, length] each, see `build_model_inputs`.
-      row: which of the batch.
+      row: the row of the batch.
     """
     vocabularies = {"fine": tokenizer.fine_vocab, "coarse": tokenizer.coarse_vocab}
     tokens = {}

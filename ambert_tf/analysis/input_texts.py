@@ -1,4 +1,4 @@
-"""Texts to look at: the lines of a file, or one field of its records."""
+"""The texts that a command analyses: the lines of a file, or one field of its records."""
 
 import csv
 import gzip
@@ -17,10 +17,10 @@ TABLES = {".tsv": "\t", ".csv": ","}
 
 
 def given_texts(settings: TextSettings) -> list[str]:
-    """Returns the texts that the settings name: those given, or a sample of files.
+    """Returns the texts given in the settings, or a sample from files.
 
     Raises:
-      InputError: neither or both are given, or a file is wrong.
+      InputError: neither or both are given, or a file is invalid.
     """
     settings.validate()
     if settings.text:
@@ -33,17 +33,17 @@ def given_texts(settings: TextSettings) -> list[str]:
 
 
 def read_texts(files: Sequence[str], field: str = "") -> Iterator[str]:
-    """Yields texts: each line that is not empty, or of records the value of a field.
+    """Yields each non-empty line, or the value of a field of each record.
 
-    A record is a JSON object in a line, or in `.tsv` and `.csv` files a row below a header. `.gz` is unpacked. Bytes
-    that are not UTF-8 become U+FFFD.
+    A record is one line with a JSON object, or a row of a `.tsv` or `.csv` file with a header. `.gz` is decompressed.
+    Invalid UTF-8 becomes U+FFFD.
 
     Args:
-      files: to read.
-      field: the key or the column; "" where lines are texts.
+      files: the files.
+      field: the key or the column; "" if each line is a text.
 
     Raises:
-      InputError: a line is no JSON object, a field is missing or no string, or a file is damaged.
+      InputError: a line is not a JSON object, a field is missing or not a string, or a file is damaged.
     """
     for name in files:
         with open_input(name) as raw:
@@ -52,7 +52,7 @@ def read_texts(files: Sequence[str], field: str = "") -> Iterator[str]:
             try:
                 yield from _texts_of(name, lines, field)
             except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-                raise InputError(f"{name}: is a damaged gzip file ({error})") from None
+                raise InputError(f"{name}: damaged gzip file ({error})") from None
 
 
 def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
@@ -60,12 +60,12 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
     if not field:
         yield from (line.strip() for line in lines if line.strip())
     elif delimiter:
-        # In GLUE's tables a quotation mark is a character like others.
+        # In GLUE's tables, quotation marks have no special meaning.
         quoting: Any = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
         for row in csv.DictReader(lines, delimiter=delimiter, quoting=quoting):
             if row.get(field) is None:
-                there = ", ".join(map(str, row))
-                raise InputError(f"--text_field={field}: {name} has no such column; there are {there}")
+                found = ", ".join(map(str, row))
+                raise InputError(f"--text_field={field}: {name} has no such column; it has {found}")
             yield row[field]
     else:
         for number, line in enumerate(lines, start=1):
@@ -76,19 +76,19 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
             except ValueError:
                 record = None
             if not isinstance(record, dict):
-                raise InputError(f"{name}, line {number}: is no JSON object, which --text_field={field} asks for")
+                raise InputError(f"{name}, line {number}: not a JSON object, which --text_field={field} requires")
             if not isinstance(record.get(field), str):
-                raise InputError(f"{name}, line {number}: has no string under {field!r}; keys are {', '.join(record)}")
+                raise InputError(f"{name}, line {number}: no string under {field!r}; the keys are {', '.join(record)}")
             yield record[field]
 
 
 def sample(texts: Iterable[str], count: int, seed: int) -> list[str]:
-    """Returns `count` texts drawn evenly from all, in their order; all of them where there are no more.
+    """Returns a uniform random sample of texts in their original order, or all texts if there are fewer.
 
     Args:
-      texts: read once; what is not drawn is not kept.
-      count: how many.
-      seed: of the draw.
+      texts: read once, without keeping all of them in memory.
+      count: size of the sample.
+      seed: random seed.
     """
     draw = random.Random(seed)
     kept: list[tuple[int, str]] = []

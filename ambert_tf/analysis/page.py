@@ -15,8 +15,8 @@ from ambert_tf.serving.served_model import SERVING_DEFAULT
 from ambert_tf.serving.text_model import TextModel, Tokenization
 
 CHOICES = "choices"
-# Tokens of a map that are shown: more are too small to read.
-SHOWN_TOKENS = 64
+# Larger maps are unreadable.
+MAX_SHOWN_TOKENS = 64
 STYLE = HEAT_STYLE + """
 .tokens { border-collapse: collapse; margin-bottom: .8em; }
 .tokens td { border: 1px solid #bbb; text-align: center; padding: .1em .5em; }
@@ -27,12 +27,12 @@ STYLE = HEAT_STYLE + """
 
 
 def token_table(tokens: Tokenization) -> str:
-    """Returns both tokenizations as an HTML table, each coarse token over the fine tokens it holds."""
-    held = [0] * len(tokens.coarse)
+    """Returns both tokenizations as an HTML table, each coarse token above the fine tokens that it contains."""
+    sizes = [0] * len(tokens.coarse)
     for coarse in tokens.fine_to_coarse:
-        held[coarse] += 1
+        sizes[coarse] += 1
     upper = "".join(
-        f'<td colspan="{count}">{html.escape(token)}</td>' for token, count in zip(tokens.coarse, held, strict=True)
+        f'<td colspan="{count}">{html.escape(token)}</td>' for token, count in zip(tokens.coarse, sizes, strict=True)
     )
     lower = "".join(f"<td>{html.escape(token)}</td>" for token in tokens.fine)
     return (
@@ -46,14 +46,14 @@ def text_maps(model: TextModel, texts: Sequence[str]) -> list[AttentionMap]:
 
     Args:
       model: the model.
-      texts: one or two.
+      texts: one or two texts.
 
     Raises:
-      InputError: the pair is longer than what the model reads, so that one cannot say which tokens were left out.
+      InputError: the pair is too long for the model, so it is unknown which tokens were truncated.
     """
     found = model.attention(*([text] for text in texts))
     first, *others = model.tokenize(texts)
-    parts = [first, *(other for other in others if other.fine)]  # an empty second text has no [SEP] of its own
+    parts = [first, *(other for other in others if other.fine)]  # an empty second text has no [SEP]
     framed, maps = {}, []
     for grain in model.grains:
         lengths = [getattr(part, grain) for part in parts]
@@ -70,18 +70,18 @@ def text_maps(model: TextModel, texts: Sequence[str]) -> list[AttentionMap]:
 
 def _cut(tokens: list[str], length: int, exact: bool) -> list[str]:
     if len(tokens) > length and exact:
-        raise InputError("the text is longer than what the model reads; shorten it to see its attention")
+        raise InputError("the text is too long for the model; shorten it to see its attention")
     return tokens if len(tokens) <= length else [*tokens[: length - 1], "[SEP]"]
 
 
 def _first_tokens(one: AttentionMap) -> AttentionMap:
     return one._replace(
-        tokens=one.tokens[:SHOWN_TOKENS], weights=one.weights[:, :, :SHOWN_TOKENS, :SHOWN_TOKENS]
+        tokens=one.tokens[:MAX_SHOWN_TOKENS], weights=one.weights[:, :, :MAX_SHOWN_TOKENS, :MAX_SHOWN_TOKENS]
     )
 
 
-def described(prediction: dict[str, Any]) -> str:
-    """Returns a prediction as HTML: the answer, and the probabilities as bars."""
+def prediction_html(prediction: dict[str, Any]) -> str:
+    """Returns a prediction as HTML, with the probabilities as bars."""
     shares = prediction.get("probabilities", {})
     if not isinstance(shares, dict):
         shares = {f"choice {index}": share for index, share in enumerate(shares)}
@@ -98,17 +98,17 @@ def described(prediction: dict[str, Any]) -> str:
 
 
 class Page:
-    """What the page computes, without the page.
+    """The functions of the page, without its layout.
 
     Args:
-      model: whose answers to show; one that was only pre-trained shows tokens and attention.
+      model: the model; if it was only pre-trained, the page shows tokens and attention.
     """
 
     def __init__(self, model: TextModel) -> None:
         self.model = model
         self.predicts = SERVING_DEFAULT in model.facts.signatures
         self.input_names: tuple[str, ...] = model.input_names if self.predicts else ("text",)
-        # The sequences are made of the first two texts; candidates and places of spans are no sequences of their own.
+        # The sequences consist of the first two texts; choices and marked spans are not sequences of their own.
         two = len(model.facts.signatures["attention"]) > 1
         texts = [name for name in self.input_names if name != CHOICES and not name.startswith("span")]
         self.text_names = tuple(texts[: 2 if two else 1])
@@ -119,23 +119,23 @@ class Page:
         return tuple(given[name] or "" for name in self.text_names)
 
     def answer(self, *values: Any) -> str:
-        """Returns the prediction as HTML; `values` are one for each of `input_names`, choices one a line."""
+        """Returns the prediction as HTML; `values` has one value per input in `input_names`, choices one per line."""
         if not self.predicts:
-            return "<p>This model was pre-trained only: it has no task to predict.</p>"
+            return "<p>This model is only pre-trained, so it has no task to predict.</p>"
         columns: list[list[Any]] = []
         for name, value in zip(self.input_names, values, strict=True):
             if name == CHOICES:
                 columns.append([[line for line in (value or "").split("\n") if line.strip()]])
             else:
                 columns.append([int(value or 0) if name.endswith("_index") else value or ""])
-        return described(self.model.predict(*columns)[0])
+        return prediction_html(self.model.predict(*columns)[0])
 
     def tokens(self, *values: Any) -> str:
         """Returns both tokenizations of each text as HTML."""
         return "".join(token_table(tokens) for tokens in self.model.tokenize(self._texts(values)))
 
     def attention(self, layer: int, head: str, *values: Any) -> str:
-        """Returns the maps of a layer and a head, or the mean of the heads, as HTML."""
+        """Returns the maps of a layer and a head, or of the mean of the heads, as HTML."""
         try:
             tables = [
                 heat_table(_first_tokens(one), int(layer), parse_head(head)) for one in self._maps(self._texts(values))
@@ -146,11 +146,11 @@ class Page:
 
 
 def build_page(model: TextModel, title: str) -> Any:
-    """Returns the page, a `gradio.Blocks`; its functions are also an API, `/predict` and `/attention`.
+    """Returns the page as `gradio.Blocks`; its functions are also available as the APIs `/predict` and `/attention`.
 
     Args:
       model: the model.
-      title: what it is called.
+      title: title of the page.
 
     Raises:
       InputError: Gradio is not installed.
@@ -163,14 +163,14 @@ def build_page(model: TextModel, title: str) -> Any:
     heads = [MEAN, *map(str, range(1, config.num_attention_heads + 1))]
     task = model.facts.task
     with gradio.Blocks(title=f"AMBERT: {title}", analytics_enabled=False) as blocks:
-        what = f"task {task.task_name}" if task else "pre-trained"
-        gradio.Markdown(f"# {title}\n{config.model_type}, {what}, {config.num_hidden_layers} layers")
+        kind = f"fine-tuned on {task.task_name}" if task else "pre-trained"
+        gradio.Markdown(f"# {title}\n{config.model_type}, {kind}, {config.num_hidden_layers} layers")
         boxes = [_box(gradio, name) for name in page.input_names]
         button = gradio.Button("Predict", variant="primary", elem_id="predict")
         answer = gradio.HTML(elem_id="prediction")
         gradio.Markdown("### Tokens")
         tokens = gradio.HTML(elem_id="tokens")
-        gradio.Markdown("### Attention\nA row is the token that attends, a column the token attended to.")
+        gradio.Markdown("### Attention\nEach row shows where one token attends.")
         with gradio.Row():
             layer = gradio.Dropdown(
                 list(range(1, config.num_hidden_layers + 1)), value=1, label="Layer", elem_id="layer", interactive=True
@@ -194,21 +194,21 @@ def _box(gradio: Any, name: str) -> Any:
     if name.endswith("_index"):
         return gradio.Textbox(label=name, value="0", lines=1, elem_id=name)
     lines = {CHOICES: 4, "context": 5}.get(name, 1)
-    label = f"{name}, one a line" if name == CHOICES else name
+    label = f"{name}, one per line" if name == CHOICES else name
     return gradio.Textbox(label=label, lines=lines, elem_id=name, max_lines=max(lines, 5) if lines > 1 else 1)
 
 
 def launch(blocks: Any, host: str, port: int, wait: bool = True) -> str:
-    """Serves the page; returns its address. `wait` until it is stopped.
+    """Serves the page and returns its address.
 
     Args:
-      blocks: of `build_page`.
-      host: the address to listen at; 0.0.0.0 for all.
-      port: to listen at; 0 for a free one.
-      wait: False to return at once.
+      blocks: the result of `build_page`.
+      host: address to listen on; 0.0.0.0 for all interfaces.
+      port: port to listen on; 0 for any free port.
+      wait: whether to wait until the server is stopped.
 
     Raises:
-      InputError: the port is taken.
+      InputError: the port is in use.
     """
     try:
         _, address, _ = blocks.launch(

@@ -24,16 +24,16 @@ WORDS = {"zh": "words", "en": "phrases"}
 
 
 def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> dict[str, Any]:
-    """Returns counts and shares of the tokens of texts.
+    """Returns counts and proportions of the tokens in texts.
 
-    `WORDS` below is `words` for a Chinese tokenizer and `phrases` for an English one.
+    Below, `WORDS` is `words` for a Chinese tokenizer and `phrases` for an English one.
 
     Returns:
-      `texts`, those without a token not counted; `fine_tokens`, `coarse_tokens`, and both a text; `WORDS`, how many
-      coarse tokens are one; `WORDS_share`, their proportion averaged over texts, as in Table 9, and
-      `WORDS_share_of_all`, over all coarse tokens; `fine_per_coarse`, the mean number of fine tokens in a coarse one;
-      `fine_per_WORDS`, that of words or phrases alone; `unknown_share` of both grains; `coarse_sizes`, the share of
-      coarse tokens that hold 1, 2, 3, … fine ones.
+      `texts`, the number of texts with tokens; `fine_tokens`, `coarse_tokens`, and their averages per text; `WORDS`,
+      the number of coarse tokens that are words or phrases; `WORDS_share`, their proportion averaged over texts as in
+      Table 9, and `WORDS_share_of_all`, over all coarse tokens; `fine_per_coarse`, the mean number of fine tokens per
+      coarse token; `fine_per_WORDS`, the same for words or phrases only; `unknown_share` of both grains;
+      `coarse_sizes`, the proportion of coarse tokens that contain 1, 2, 3, … fine tokens.
 
     Raises:
       InputError: no text has a token.
@@ -84,25 +84,25 @@ def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> 
 
 
 def describe_statistics(statistics: dict[str, Any]) -> str:
-    """Returns the statistics as lines to read."""
+    """Returns the statistics as lines of text."""
     kind = "words" if "words" in statistics else "phrases"
     lines = [
         f"texts                     {statistics['texts']:>12,}",
         *(
             f"{grain + ' tokens':25} {statistics[f'{grain}_tokens']:>12,}  "
-            f"{statistics[f'{grain}_tokens_per_text']:.2f} a text"
+            f"{statistics[f'{grain}_tokens_per_text']:.2f} per text"
             for grain in ("fine", "coarse")
         ),
         f"{kind:25} {statistics[kind]:>12,}",
         f"proportion of {kind:11} {100 * statistics[f'{kind}_share']:>11.1f} %, average over texts (Table 9)",
         f"                          {100 * statistics[f'{kind}_share_of_all']:>11.1f} % of all coarse tokens",
-        f"fine tokens in a coarse   {statistics['fine_per_coarse']:>12.2f}",
-        f"fine tokens in {kind:10} {statistics[f'fine_per_{kind}']:>12.2f}",
+        f"fine tokens per coarse    {statistics['fine_per_coarse']:>12.2f}",
+        f"fine tokens per {kind.removesuffix('s'):9} {statistics[f'fine_per_{kind}']:>12.2f}",
         f"unknown, fine             {100 * statistics['unknown_share']['fine']:>11.2f} %",
         f"unknown, coarse           {100 * statistics['unknown_share']['coarse']:>11.2f} %",
     ]
     sizes = [f"{size}: {100 * share:.1f} %" for size, share in list(statistics["coarse_sizes"].items())[:8]]
-    return "\n".join([*lines, f"coarse tokens by their fine tokens  {', '.join(sizes)}"])
+    return "\n".join([*lines, f"coarse tokens by number of fine tokens: {', '.join(sizes)}"])
 
 
 def run_tokens(settings: TokensSettings) -> None:

@@ -18,7 +18,7 @@ def test_tokenizations_are_written_as_in_the_paper():
 
 def test_text_table():
     assert format_table([CASE], 3, 10, "text") == (
-        "3 of 10 examples on which predictions differ; 1 of them\n\n[7] label a; fine ✗ b, joint a\n"
+        "Predictions differ on 3 of 10 examples; 1 are shown\n\n[7] label a; fine ✗ b, joint a\n"
         "  fine:   长/江\n  coarse: 长江\n  fine:   好\n  coarse: 好\n"
     )
 

@@ -20,12 +20,12 @@ def test_read_texts_from_lines_json_fields_and_table_columns(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", b"[1]\n", "a.json, line 1: is no JSON object"),
-        ("a.json", b'{"a": "b"}\n\n{"b": 1}\n', "a.json, line 1: has no string under 'sentence'; keys are a"),
-        ("a.csv", b"x,y\n1,2\n", "--text_field=sentence: .*a.csv has no such column; there are x, y"),
-        ("a.json.gz", b"no gzip", "is a damaged gzip file"),
+        ("a.json", b"[1]\n", "a.json, line 1: not a JSON object"),
+        ("a.json", b'{"a": "b"}\n\n{"b": 1}\n', "a.json, line 1: no string under 'sentence'; the keys are a"),
+        ("a.csv", b"x,y\n1,2\n", "--text_field=sentence: .*a.csv has no such column; it has x, y"),
+        ("a.json.gz", b"no gzip", "damaged gzip file"),
         # mtime=0, because the test id contains these bytes and xdist needs the same ids in all workers.
-        ("a.json.gz", gzip.compress(b'{"a": "b"}\n', mtime=0)[:10] + b"\xff" * 20, "is a damaged gzip file"),
+        ("a.json.gz", gzip.compress(b'{"a": "b"}\n', mtime=0)[:10] + b"\xff" * 20, "damaged gzip file"),
     ],
 )
 def test_invalid_files_are_errors(tmp_path, name, content, message):
