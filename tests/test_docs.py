@@ -1,5 +1,6 @@
 """Every command in the documentation exists and has the flags that the documentation gives it."""
 
+import ast
 import glob
 import os
 import re
@@ -18,16 +19,22 @@ COMMAND = re.compile(r"python (-m [\w.]+|[\w/]+\.py)([^\n`|]*)")
 # The value of --beam_options contains flags of the pipeline.
 BEAM_OPTIONS = re.compile(r"--beam_options=\S+")
 FLAG = re.compile(r"(?<![\w-])--(\w+)")
-LINK = re.compile(r"\]\(([\w./-]+)(?:#[\w-]*)?\)")
+LINK = re.compile(r"\]\(([\w./-]*)(?:#([\w-]+))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OWN_PACKAGE = "ambert_tf."
+
+
+def read(document):
+    with open(os.path.join(ROOT, document), encoding="utf-8") as file:
+        return file.read()
 
 
 def commands():
     """Returns the documented flags of each program, with the document that has each flag."""
     found = {}
     for document in DOCUMENTS:
-        with open(os.path.join(ROOT, document), encoding="utf-8") as file:
-            text = BEAM_OPTIONS.sub("--beam_options", file.read().replace("\\\n", " "))
+        text = BEAM_OPTIONS.sub("--beam_options", read(document).replace("\\\n", " "))
         for program, arguments in COMMAND.findall(text):
             if program.startswith("-m ") and not program.startswith("-m " + OWN_PACKAGE):
                 continue
@@ -52,10 +59,41 @@ def test_documented_flags_exist(program):
     assert not unknown, run.stderr[-500:]
 
 
+def anchors(document):
+    """Returns the anchors that GitHub gives the headings of a document."""
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(read(document))}
+
+
 def test_links_between_documents_work():
     broken = []
     for document in DOCUMENTS:
-        with open(os.path.join(ROOT, document), encoding="utf-8") as file:
-            targets = LINK.findall(file.read())
-        broken += [t for t in targets if not os.path.exists(os.path.join(ROOT, os.path.dirname(document), t))]
+        for path, anchor in LINK.findall(read(document)):
+            target = os.path.normpath(os.path.join(os.path.dirname(document), path)) if path else document
+            if not os.path.exists(os.path.join(ROOT, target)) or (anchor and anchor not in anchors(target)):
+                broken.append((document, path, anchor))
     assert not broken
+
+
+def top_level_names(module):
+    """Returns the names that a module of the package defines or imports, without importing it."""
+    path = os.path.join(ROOT, *module.split("."))
+    with open(path + ".py" if os.path.exists(path + ".py") else os.path.join(path, "__init__.py")) as file:
+        tree = ast.parse(file.read())
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names.update(target.id for target in targets if isinstance(target, ast.Name))
+    return names
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if PYTHON_BLOCK.search(read(name))])
+def test_python_examples_import_existing_names(document):
+    for block in PYTHON_BLOCK.findall(read(document)):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(OWN_PACKAGE):
+                assert {alias.name for alias in node.names} <= top_level_names(node.module)
