@@ -1,4 +1,4 @@
-"""The sizes of a model, as the file `config.json` states them."""
+"""The sizes of a model, as `config.json` has them."""
 
 import dataclasses
 import json
@@ -17,12 +17,30 @@ PRESETS: dict[str, dict[str, int]] = {
     "base": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12},
 }
 
+# The arguments of `AmbertBackbone`, which are named as KerasHub's `BertBackbone` names them.
+KERAS_NAMES = {
+    "vocab_size": "vocabulary_size",
+    "coarse_vocab_size": "coarse_vocabulary_size",
+    "model_type": "model_type",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "hidden_size": "hidden_dim",
+    "intermediate_size": "intermediate_dim",
+    "hidden_act": "activation",
+    "hidden_dropout_prob": "dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "max_position_embeddings": "max_sequence_length",
+    "type_vocab_size": "num_segments",
+    "initializer_range": "initializer_range",
+    "layer_norm_eps": "layer_norm_epsilon",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and rates of a model: the keys of BERT's `bert_config.json`, and two of AMBERT's.
+    """Sizes and rates of a model: the keys of BERT's `bert_config.json`, plus two of AMBERT's.
 
-    `vocab_size` is the fine vocabulary's size; `coarse_vocab_size` is 0 where no coarse grain is used. `hidden_act`
+    `vocab_size` is the fine vocabulary's size; `coarse_vocab_size` is 0 if the model has no coarse grain. `hidden_act`
     `gelu` is the exact function, by erf, and `gelu_new` its tanh form. `layer_norm_eps` is Hugging Face's key.
 
     Example:
@@ -53,7 +71,7 @@ class ModelConfig:
 
     @property
     def one_sequence(self) -> bool:
-        """Whether the model reads the grains as one sequence, so that none runs alone: AMBERT-Hybrid."""
+        """Whether the model reads the grains as one sequence, so that neither can run alone: AMBERT-Hybrid."""
         return self.model_type == "ambert_hybrid"
 
     def grain_vocab_size(self, grain: str) -> int:
@@ -65,10 +83,10 @@ class ModelConfig:
         """Returns one of the sizes `tiny`, `mini`, `small`, `base` for the given vocabularies.
 
         Raises:
-          InputError: there is no such preset, or the result is not consistent.
+          InputError: there is no such preset, or the result is inconsistent.
         """
         if name not in PRESETS:
-            raise InputError(f"config {name!r} is no preset; the presets are {', '.join(PRESETS)}")
+            raise InputError(f"config {name!r} is not a preset; the presets are {', '.join(PRESETS)}")
         sizes: dict[str, Any] = dict(PRESETS[name])
         sizes["intermediate_size"] = 4 * sizes["hidden_size"]
         sizes.update(changes, vocab_size=vocab_size, coarse_vocab_size=coarse_vocab_size)
@@ -76,7 +94,7 @@ class ModelConfig:
 
     @classmethod
     def from_file(cls, path: str, flag: str = "config", **changes: Any) -> "ModelConfig":
-        """Reads a `config.json` or a BERT `bert_config.json`; keys that BERT does not have are passed over.
+        """Reads a `config.json` or BERT's `bert_config.json`; other keys are ignored.
 
         A file without `model_type` describes an AMBERT if it has `coarse_vocab_size`, else a `bert_fine`.
 
@@ -86,17 +104,17 @@ class ModelConfig:
           **changes: values that replace the file's.
 
         Raises:
-          InputError: the file is missing, is no JSON object, or its values are not consistent.
+          InputError: the file is missing or is not a JSON object, or its values are inconsistent.
         """
         check_input_file(path, flag)
         try:
             with open(path, encoding="utf-8") as file:
                 content = json.load(file)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: is no JSON file ({error})") from None
+            raise InputError(f"{path}: is not a JSON file ({error})") from None
         if not isinstance(content, dict):
             raise InputError(
-                f'{path}: holds no JSON object; a BERT configuration such as {{"vocab_size": …}} is expected'
+                f'{path}: is not a JSON object; a BERT configuration such as {{"vocab_size": …}} is expected'
             )
         return cls.from_dict({**content, **changes}, path)
 
@@ -115,6 +133,10 @@ class ModelConfig:
         """Returns the configuration as a dictionary with BERT's keys."""
         return dataclasses.asdict(self)
 
+    def to_keras(self) -> dict[str, Any]:
+        """Returns the configuration as the arguments of `AmbertBackbone`."""
+        return {argument: getattr(self, name) for name, argument in KERAS_NAMES.items()}
+
     def to_file(self, path: str) -> None:
         """Writes `config.json`."""
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -122,10 +144,10 @@ class ModelConfig:
             file.write("\n")
 
     def validate(self, source: str = "config") -> "ModelConfig":
-        """Returns the configuration itself if its values fit together.
+        """Returns the configuration itself if its values are consistent.
 
         Raises:
-          InputError: a value has the wrong type, is out of range, or does not fit another one.
+          InputError: a value has the wrong type, is out of range, or contradicts another one.
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -146,7 +168,7 @@ class ModelConfig:
             raise InputError(f"{source}: hidden_act is {self.hidden_act!r}; it must be one of {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
-                f"{source}: hidden_size {self.hidden_size} is no multiple of num_attention_heads "
+                f"{source}: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
                 f"{self.num_attention_heads}"
             )
         if "coarse" in self.grains and not self.coarse_vocab_size:

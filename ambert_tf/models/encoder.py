@@ -8,18 +8,18 @@ import tensorflow as tf
 
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.layers import Dense, LayerNormalization, activation_function, dropout
-from ambert_tf.models.unpadding import PackedRows, PaddedRows, Rows
+from ambert_tf.models.unpadding import PaddedTokens, TokenMatrix, UnpaddedTokens
 
 MASKED_SCORE = -1e9  # added in float32 to the attention score of a padding position
 SITES_PER_LAYER = 3  # places with dropout
 
 
 class EncoderPart(keras.layers.Layer):
-    """What the parts of an encoder have in common: sizes, a seed, and layers to build, which are their `parts`.
+    """Base of the parts of an encoder: sizes, a seed, and sublayers to build, which are its `parts`.
 
     Args:
       config: the model's sizes.
-      seed: of the initial weights.
+      seed: seed of the initial weights.
     """
 
     parts: Sequence[keras.layers.Layer]
@@ -33,22 +33,23 @@ class EncoderPart(keras.layers.Layer):
         for part in self.parts:
             part.build()
 
-    def dense(self, inputs: int, outputs: int, name: str) -> Dense:
-        """Returns a matrix product and a bias."""
-        spread = self.config.initializer_range
-        return Dense(inputs, outputs, initializer_range=spread, seed=self.seed, name=name, dtype=self.dtype_policy)
+    def dense(self, input_dim: int, units: int, name: str) -> Dense:
+        """Returns a dense layer with the model's initializer."""
+        return Dense(
+            input_dim, units, self.config.initializer_range, self.seed, name=name, dtype=self.dtype_policy
+        )
 
     def layer_norm(self, name: str) -> LayerNormalization:
-        """Returns a layer normalisation of the hidden size."""
+        """Returns a layer normalization of the hidden size."""
         config = self.config
         return LayerNormalization(config.hidden_size, config.layer_norm_eps, name=name, dtype=self.dtype_policy)
 
 
 class SelfAttention(EncoderPart):
-    """Multi-head self-attention of tokens that belong to sequences of several batches.
+    """Multi-head self-attention inside each of the sequences of several batches.
 
-    The tokens of all batches stand in one matrix, so that the products with the weights, which all
-    tokens share, are one each; only scores and sums stay inside each sequence.
+    The tokens of all batches are rows of one matrix, so that each of the four projections is one matrix product. Only
+    scores and weighted sums are computed per batch.
     """
 
     def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
@@ -63,7 +64,7 @@ class SelfAttention(EncoderPart):
     def call(
         self,
         hidden: tf.Tensor,
-        rows: Rows,
+        tokens: TokenMatrix,
         seed: tf.Tensor | None,
         site: int,
         return_weights: bool = False,
@@ -72,13 +73,13 @@ class SelfAttention(EncoderPart):
 
         Args:
           hidden: [tokens, hidden], the batches one after the other.
-          rows: how the tokens stand there; nothing attends to padding.
-          seed: of the dropout; None for none.
+          tokens: how the sequences are laid out in `hidden`; nothing attends to padding.
+          seed: of the dropout; None for no dropout.
           site: the first number of a dropout place.
           return_weights: also return the attention weights.
 
         Returns:
-          [tokens, hidden], and for each batch the weights [batch, heads, length, length] (if asked for).
+          [tokens, hidden], and with `return_weights` the weights of each batch, [batch, heads, length, length].
         """
         heads = self.config.num_attention_heads
         head_size = self.config.hidden_size // heads
@@ -87,23 +88,23 @@ class SelfAttention(EncoderPart):
         def by_batch(x: tf.Tensor) -> list[tf.Tensor]:
             return [
                 tf.transpose(tf.reshape(part, [*shape, heads, head_size]), [0, 2, 1, 3])
-                for part, shape in zip(rows.separate(x), rows.shapes, strict=True)
+                for part, shape in zip(tokens.separate(x), tokens.shapes, strict=True)
             ]
 
         queries = by_batch(self.query(hidden) * tf.constant(head_size**-0.5, self.compute_dtype))
         keys, values = by_batch(self.key(hidden)), by_batch(self.value(hidden))
         contexts, weights = [], []
-        for index, positions in enumerate(rows.real):
-            bias = tf.where(positions, 0.0, MASKED_SCORE)[:, tf.newaxis, tf.newaxis, :]
+        for index, real in enumerate(tokens.real):
+            bias = tf.where(real, 0.0, MASKED_SCORE)[:, tf.newaxis, tf.newaxis, :]
             scores = tf.matmul(queries[index], keys[index], transpose_b=True)  # [batch, heads, length, length]
             probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
             probabilities = tf.cast(probabilities, self.compute_dtype)
             if return_weights:
                 weights.append(probabilities)
-            part_seed = seed if seed is None else tf.random.experimental.stateless_fold_in(seed, index)
-            context = tf.matmul(dropout(probabilities, rate, part_seed, site), values[index])
+            batch_seed = seed if seed is None else tf.random.experimental.stateless_fold_in(seed, index)
+            context = tf.matmul(dropout(probabilities, rate, batch_seed, site), values[index])
             contexts.append(tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, self.config.hidden_size]))
-        return self.output_dense(rows.join(contexts)), weights
+        return self.output_dense(tokens.join(contexts)), weights
 
 
 class EncoderLayer(EncoderPart):
@@ -125,31 +126,24 @@ class EncoderLayer(EncoderPart):
     def call(
         self,
         hidden: tf.Tensor,
-        rows: Rows,
+        tokens: TokenMatrix,
         seed: tf.Tensor | None,
         site: int,
         return_weights: bool = False,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Transforms [tokens, hidden]; arguments and results as `SelfAttention`'s."""
+        """Transforms [tokens, hidden]; arguments and results are those of `SelfAttention`."""
         rate = self.config.hidden_dropout_prob
-        attended, weights = self.attention(hidden, rows=rows, seed=seed, site=site, return_weights=return_weights)
+        attended, weights = self.attention(hidden, tokens=tokens, seed=seed, site=site, return_weights=return_weights)
         hidden = self.attention_layer_norm(hidden + dropout(attended, rate, seed, site + 1))
         output = self.output_dense(self.activation(self.intermediate(hidden)))
         return self.output_layer_norm(hidden + dropout(output, rate, seed, site + 2)), weights
 
 
 class Encoder(EncoderPart):
-    """The stack of Transformer layers.
+    """The stack of Transformer layers."""
 
-    Args:
-      config: the model's sizes.
-      seed: of the initial weights.
-      static_shapes: compute padding in training too, as XLA's fixed shapes need.
-    """
-
-    def __init__(self, config: ModelConfig, seed: int = 0, static_shapes: bool = False, **kwargs: Any) -> None:
+    def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(config, seed, **kwargs)
-        self.static_shapes = static_shapes
         self.parts = tuple(
             EncoderLayer(config, seed, name=f"layer_{index}", dtype=self.dtype_policy)
             for index in range(config.num_hidden_layers)
@@ -160,32 +154,33 @@ class Encoder(EncoderPart):
         sequences: Sequence[tf.Tensor],
         real: Sequence[tf.Tensor],
         seed: tf.Tensor | None = None,
+        static_shapes: bool = False,
         return_weights: bool = False,
     ) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
-        """Encodes batches of sequences; each batch has a length of its own, and pays for no other's.
+        """Encodes batches of sequences; each batch is padded to its own length only.
 
-        Training leaves padding out but for the attention. Prediction computes it as other BERTs do: hidden states and
-        attention weights can be compared with theirs at every position.
+        Training removes padding everywhere but in the attention. Prediction computes padding as other BERTs do, so
+        that hidden states and attention weights can be compared with theirs at every position.
 
         Args:
           sequences: each [batch, length, hidden].
           real: for each of them bool [batch, length], False at padding, which nothing attends to.
-          seed: of the dropout; None where nothing is trained.
+          seed: of the dropout; None outside training.
+          static_shapes: keep padding in training too, because XLA needs static shapes.
           return_weights: also return the attention weights.
 
         Returns:
-          The representations, each [batch, length, hidden], of no meaning at padding; and a list with the
-          attention weights of each layer, each a list with one [batch, heads, length, length] a batch of
-          sequences (if asked for).
+          The representations, each [batch, length, hidden], undefined at padding; and with `return_weights` for each
+          layer a list of attention weights, [batch, heads, length, length], one per batch of sequences.
         """
         size = self.config.hidden_size
-        rows = PaddedRows(real) if seed is None or self.static_shapes else PackedRows(real)
-        hidden = rows.join([tf.reshape(sequence, [-1, size]) for sequence in sequences])
+        tokens: TokenMatrix = PaddedTokens(real) if seed is None or static_shapes else UnpaddedTokens(real)
+        hidden = tokens.join([tf.reshape(sequence, [-1, size]) for sequence in sequences])
         weights = []
         for index, layer in enumerate(self.parts):
             hidden, layer_weights = layer(
-                hidden, rows=rows, seed=seed, site=1 + SITES_PER_LAYER * index, return_weights=return_weights
+                hidden, tokens=tokens, seed=seed, site=1 + SITES_PER_LAYER * index, return_weights=return_weights
             )
             weights.append(layer_weights)
-        outputs = zip(rows.separate(hidden), rows.shapes, strict=True)
+        outputs = zip(tokens.separate(hidden), tokens.shapes, strict=True)
         return [tf.reshape(part, [*shape, size]) for part, shape in outputs], weights

@@ -1,4 +1,4 @@
-"""The small layers that a BERT consists of: dense, layer normalisation, dropout, activation."""
+"""The small layers that a BERT consists of: dense, layer normalization, dropout, activation."""
 
 import math
 import zlib
@@ -10,48 +10,50 @@ import tensorflow as tf
 
 
 def variable_seed(seed: int, path: str) -> int:
-    """Returns the seed of one variable's initial values, by its name: the order of creation is free."""
+    """Returns the seed of one variable's initial values; it depends on the path, not on the order of creation."""
     return zlib.crc32(f"{seed}/{path}".encode())
 
 
-class SeededLayer(keras.layers.Layer):
-    """A layer whose variables start from BERT's truncated normal distribution, or from zeros or ones.
+def normal_initializer(stddev: float, seed: int, path: str) -> keras.initializers.Initializer:
+    """Returns BERT's truncated normal initializer for the variable at `path`."""
+    return keras.initializers.TruncatedNormal(stddev=stddev, seed=variable_seed(seed, path))
+
+
+class Dense(keras.layers.Dense):
+    """`keras.layers.Dense` on `[tokens, input_dim]`, with LoRA and int8 as there.
+
+    `call` uses `bias_add`, which TensorFlow fuses with the matrix product on a CPU; Keras adds the bias in an op of
+    its own.
 
     Args:
-      initializer_range: standard deviation of the initial values.
-      seed: seed of the initial values.
+      input_dim: size of the inputs.
+      units: size of the outputs.
+      initializer_range: standard deviation of the initial kernel.
+      seed: seed of the initial kernel.
     """
 
-    def __init__(self, initializer_range: float = 0.02, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, input_dim: int, units: int, initializer_range: float = 0.02, seed: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(units, **kwargs)
+        self.input_dim = input_dim
         self.initializer_range = initializer_range
         self.seed = seed
 
-    def add_normal_weight(self, name: str, shape: tuple[int, ...], autocast: bool = True) -> keras.Variable:
-        """Adds a variable of truncated normal values."""
-        seed = variable_seed(self.seed, f"{self.path}/{name}")
-        initializer = keras.initializers.TruncatedNormal(stddev=self.initializer_range, seed=seed)
-        return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=autocast)
-
-
-class Dense(SeededLayer):
-    """A matrix product and a bias on `[tokens, inputs]`."""
-
-    def __init__(self, inputs: int, outputs: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.inputs = inputs
-        self.outputs = outputs
-
     def build(self, input_shape: object = None) -> None:
-        self.kernel = self.add_normal_weight("kernel", (self.inputs, self.outputs))
-        self.bias = self.add_weight(name="bias", shape=(self.outputs,), initializer="zeros")
+        self.kernel_initializer = normal_initializer(self.initializer_range, self.seed, f"{self.path}/kernel")
+        super().build((None, self.input_dim))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias)
 
+    def quantize(self, mode: str, type_check: bool = True, config: Any = None) -> None:
+        del type_check  # Keras' own code fits: `call` computes the same
+        super().quantize(mode, type_check=False, config=config)
+
 
 class LayerNormalization(keras.layers.Layer):
-    """Layer normalisation over the last axis, computed in float32 whatever the precision is."""
+    """Layer normalization over the last axis, computed in float32 under any dtype policy."""
 
     def __init__(self, size: int, epsilon: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -75,19 +77,26 @@ def layer_normalization(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon
     return centred * (tf.math.rsqrt(variance + epsilon) * gamma) + beta
 
 
+def dropout_seed(training: bool, seed: tf.Tensor | None) -> tf.Tensor | None:
+    """Returns the seed of a call's dropout: None unless training, a random one if the caller gave none."""
+    if not training:
+        return None
+    return tf.random.uniform([2], minval=0, maxval=tf.int32.max, dtype=tf.int32) if seed is None else seed
+
+
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
-    """Sets a share `rate` of the elements to zero and scales the others up.
+    """Sets a fraction `rate` of the elements to zero and scales up the others.
 
     Args:
       x: any shape.
-      rate: the share; nothing happens at 0.
-      seed: int32 [2], or None for no dropout; the same seed and site give the same elements.
-      site: number of the place in the network, so that places differ.
+      rate: the fraction; at 0, `x` is returned as it is.
+      seed: int32 [2], or None for no dropout; the same seed and site drop the same elements.
+      site: number of the place in the network, so that each place drops other elements.
     """
     if seed is None or not rate:
         return x
     seed = tf.random.experimental.stateless_fold_in(seed, site)
-    # 16 random bits an element are enough for the rate, and take half the time of a float each.
+    # 16 random bits per element are enough for the rate, and take half the time of a float each.
     count = tf.size(x)
     words = tf.random.stateless_uniform([(count + 1) // 2], seed, None, None, tf.int32, alg="philox")
     bits = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:count]
@@ -97,8 +106,8 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.
 
 @tf.custom_gradient
 def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Returns `x * Φ(x)`, Φ the normal distribution's: `tf.nn.gelu(x)`, with half as many passes over the data."""
-    # In float32 also where x is bfloat16: a CPU computes these functions faster so.
+    """Returns `x * Φ(x)`, as `tf.nn.gelu(x)` does, with half as many passes over the data."""
+    # In float32 even if x is bfloat16: a CPU computes these functions faster that way.
     distribution = 0.5 + 0.5 * tf.math.erf(tf.cast(x, tf.float32) * (0.5**0.5))
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,8 @@
-"""How the tokens of several batches of sequences stand in the one matrix that the encoder's products take.
+"""The matrix of tokens that the encoder's products take, with padding or without.
 
-What a token goes through alone (products with weights, normalisation, activation) needs no padding; attention, inside
-a sequence, does. `PaddedRows` keeps padding everywhere and has static shapes, as XLA wants them; `PackedRows` has the
-real tokens alone.
+Products with weights, normalization and activations treat each token on its own and need no padding; attention, inside
+a sequence, does. `PaddedTokens` keeps padding everywhere and has static shapes, as XLA needs them; `UnpaddedTokens`
+contains the real tokens only.
 """
 
 from abc import abstractmethod
@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-# Matrices of few different sizes: oneDNN prepares each one anew (up to a millisecond a product), and what GPUs have for
-# half precision wants multiples of 8.
+# The number of rows is rounded up, so that few different sizes occur: oneDNN prepares each one anew (up to a
+# millisecond per product), and GPUs need multiples of 8 for their half-precision units.
 MULTIPLE = 16
 
 
-class Rows:
-    """The way from batches of sequences to one matrix, and back.
+class TokenMatrix:
+    """Converts batches of sequences to one matrix and back.
 
     Args:
       real: for each batch bool [batch, length], False at padding.
@@ -34,15 +34,15 @@ class Rows:
 
     @abstractmethod
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Returns [tokens, size] of one [batch * length, size] a batch."""
+        """Returns [tokens, size], given [batch * length, size] for each batch."""
 
     @abstractmethod
     def separate(self, tokens: tf.Tensor) -> list[tf.Tensor]:
-        """Returns for each batch [batch * length, size] of [tokens, size]; any finite values stand at padding."""
+        """Returns [batch * length, size] for each batch, given [tokens, size]; padding has any finite values."""
 
 
-class PaddedRows(Rows):
-    """The batches one after the other, padding and all."""
+class PaddedTokens(TokenMatrix):
+    """The batches one after the other, padding included."""
 
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.concat(parts, axis=0) if len(parts) > 1 else parts[0]
@@ -51,15 +51,15 @@ class PaddedRows(Rows):
         return tf.split(tokens, self.counts) if len(self.counts) > 1 else [tokens]
 
 
-class PackedRows(Rows):
-    """The real tokens alone, in the same order, and as much padding as fills up a multiple of `multiple`.
+class UnpaddedTokens(TokenMatrix):
+    """The real tokens in the same order, and only as much padding as rounds their number up to a multiple.
 
-    Both ways are gathers, and so are both gradients, which TensorFlow would take as sums over segments: nothing may
-    flow back from padding, and nothing does where padding is masked in the attention and weighs nothing in the loss.
+    Both directions are gathers. Their gradients are gathers too; TensorFlow's own would be sums over segments. That is
+    correct because no gradient comes back from padding: the attention masks it and its weight in the loss is zero.
 
     Args:
-      real: as above.
-      multiple: the number of rows is one of it, or all there are.
+      real: see `TokenMatrix`.
+      multiple: the number of rows is rounded up to a multiple of it, as far as there is padding.
     """
 
     def __init__(self, real: Sequence[tf.Tensor], multiple: int = MULTIPLE) -> None:
@@ -69,7 +69,7 @@ class PackedRows(Rows):
         # At least one: without any token there would be nothing to gather from.
         filling = (tf.maximum(count, 1) + multiple - 1) // multiple * multiple - count
         kept = everywhere | (tf.cumsum(tf.cast(~everywhere, tf.int32)) <= filling)
-        # For each row of a batch its token: at padding that is left out the one before it.
+        # For each row of a batch its token; for padding that is left out, the token before it.
         tokens = tf.maximum(tf.cumsum(tf.cast(kept, tf.int32)) - 1, 0)
         several = len(self.counts) > 1
         self.tokens = tf.split(tokens, self.counts) if several else [tokens]
@@ -81,25 +81,25 @@ class PackedRows(Rows):
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         @tf.custom_gradient
         def joined(*parts: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
-            return self._take(parts), lambda upstream: self._blank(self._give(upstream))
+            return self._remove(parts), lambda upstream: self._zero_padding(self._restore(upstream))
 
         return joined(*parts)
 
     def separate(self, tokens: tf.Tensor) -> list[tf.Tensor]:
         @tf.custom_gradient
         def separated(tokens: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tf.Tensor]]:
-            return self._give(tokens), lambda *upstream: self._take(upstream)
+            return self._restore(tokens), lambda *upstream: self._remove(upstream)
 
         return list(separated(tokens))
 
-    def _blank(self, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def _zero_padding(self, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         return [part * tf.cast(mask, part.dtype) for part, mask in zip(parts, self.masks, strict=True)]
 
-    def _take(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    def _remove(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         found = [tf.gather(part, rows) for part, rows in zip(parts, self.rows, strict=True)]
         return tf.concat(found, axis=0) if len(found) > 1 else found[0]
 
-    def _give(self, tokens: tf.Tensor) -> list[tf.Tensor]:
+    def _restore(self, tokens: tf.Tensor) -> list[tf.Tensor]:
         return [tf.gather(tokens, chosen) for chosen in self.tokens]
 
 

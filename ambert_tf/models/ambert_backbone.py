@@ -1,0 +1,251 @@
+"""`AmbertBackbone`: AMBERT, its variants Combo and Hybrid (§3.4 of the paper), and BERT on either grain."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import keras_hub
+import tensorflow as tf
+
+from ambert_tf.models.config import KERAS_NAMES, ModelConfig
+from ambert_tf.models.embeddings import TokenEmbedding
+from ambert_tf.models.grain_encoder import GrainEncoder, Weights
+from ambert_tf.models.layers import dropout_seed
+
+# The paths of a backbone's variables begin with it, whatever the model is called. Checkpoints rely on it.
+VARIABLE_SCOPE = "backbone"
+
+
+@keras.saving.register_keras_serializable(package="ambert_tf")
+class AmbertBackbone(keras_hub.models.Backbone):
+    """An AMBERT encoder network, one of its variants, or a BERT.
+
+    A text is given as two sequences of token ids, a fine-grained and a coarse-grained one. `model_type` says how they
+    are encoded:
+
+    - `"ambert"`: one Transformer encodes both sequences, separately; only the token embeddings differ.
+    - `"ambert_combo"`: two Transformers, which share nothing.
+    - `"ambert_hybrid"`: one Transformer encodes the concatenation of both sequences, eq. (3).
+    - `"bert_fine"`, `"bert_coarse"`: a BERT on one of the grains.
+
+    The arguments of KerasHub's `BertBackbone` have the same names here.
+
+    Args:
+      vocabulary_size: int. The size of the fine vocabulary.
+      coarse_vocabulary_size: int. The size of the coarse vocabulary; unused by `"bert_fine"`.
+      model_type: string. One of the five above.
+      num_layers: int. The number of Transformer layers.
+      num_heads: int. The number of attention heads per layer; it divides `hidden_dim`.
+      hidden_dim: int. The size of the Transformer layers and of the pooler.
+      intermediate_dim: int. The size of the first feed-forward layer.
+      activation: string. `"gelu"` (exact), `"gelu_new"` (its tanh form) or `"relu"`.
+      dropout: float. Dropout probability of embeddings and layers.
+      attention_dropout: float. Dropout probability of attention weights.
+      max_sequence_length: int. The number of position embeddings.
+      num_segments: int. The number of segment ids.
+      initializer_range: float. Standard deviation of the initial weights.
+      layer_norm_epsilon: float. Added to the variance in layer normalization.
+      seed: int. Seed of the initial weights.
+      static_shapes: bool. Keep padding in training, because XLA needs static shapes. Without it, training computes
+        real tokens only, so shapes change from batch to batch.
+      dtype: string or `keras.DTypePolicy`, such as `"mixed_bfloat16"`. Softmax, layer normalization and losses are
+        computed in float32 in any case.
+
+    Inputs are a dictionary with, for each grain g that the model reads, `g_input_ids` and `g_segment_ids`, int32
+    [batch, g_length]; id 0 is padding. Outputs are a dictionary with, for each grain, `g_sequence_output`, [batch,
+    g_length, hidden_dim], undefined at padding in training, and `g_pooled_output`, [batch, hidden_dim].
+
+    Attributes:
+      config: `ModelConfig`, the sizes.
+      grains: the grains that the model reads.
+      classification_grains: the grains whose `[CLS]` gets a classification head: both for `ambert` and `ambert_combo`;
+        AMBERT-Hybrid is fine-tuned as BERT is (§3.4), on the fine one.
+      static_shapes: as given; it may be set later.
+
+    Example:
+
+    ```python
+    input_data = {
+        "fine_input_ids": np.array([[2, 17, 21, 35, 3, 0]]),
+        "fine_segment_ids": np.zeros((1, 6), "int32"),
+        "coarse_input_ids": np.array([[2, 120, 35, 3]]),
+        "coarse_segment_ids": np.zeros((1, 4), "int32"),
+    }
+    backbone = ambert_tf.AmbertBackbone(
+        vocabulary_size=100,
+        coarse_vocabulary_size=150,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=128,
+        intermediate_dim=512,
+    )
+    backbone(input_data)["coarse_sequence_output"]  # [1, 4, 128]
+    backbone(input_data, grains=("fine",))["fine_pooled_output"]  # AMBERT-Single: BERT's cost
+
+    # Pre-trained weights.
+    backbone = ambert_tf.AmbertBackbone.from_preset("./my_preset")
+    ```
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        coarse_vocabulary_size: int = 0,
+        model_type: str = "ambert",
+        num_layers: int = 12,
+        num_heads: int = 12,
+        hidden_dim: int = 768,
+        intermediate_dim: int = 3072,
+        activation: str = "gelu",
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        max_sequence_length: int = 512,
+        num_segments: int = 2,
+        initializer_range: float = 0.02,
+        layer_norm_epsilon: float = 1e-12,
+        seed: int = 0,
+        static_shapes: bool = False,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        arguments = locals()
+        config = ModelConfig(**{name: arguments[argument] for name, argument in KERAS_NAMES.items()})
+        config.validate("AmbertBackbone")
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+
+        # === Layers ===
+        separate = config.model_type == "ambert_combo"
+        self.encoders: dict[str, GrainEncoder] = {}
+        with keras.name_scope(VARIABLE_SCOPE):
+            for grains in [(grain,) for grain in config.grains] if separate else [config.grains]:
+                name = f"{grains[0]}_bert" if separate else "bert"
+                encoder = GrainEncoder(config, grains, config.one_sequence, seed, name=name, dtype=policy)
+                if separate:
+                    with keras.name_scope(name):
+                        encoder.build_parts()
+                else:
+                    encoder.build_parts()
+                self.encoders |= dict.fromkeys(grains, encoder)
+
+        # === Functional Model ===
+        # Functional, although `call` is our own: KerasHub changes the base class of `Backbone` to Functional at the
+        # first functional backbone of a process, and no other kind works from then on.
+        self.config = config
+        self.grains = config.grains
+        self.static_shapes = static_shapes
+        inputs = {
+            f"{grain}_{name}": keras.Input((None,), dtype="int32", name=f"{grain}_{name}")
+            for grain in config.grains
+            for name in ("input_ids", "segment_ids")
+        }
+        super().__init__(inputs=inputs, outputs=self.call(inputs), dtype=policy, **kwargs)
+
+        # === Config ===
+        self.seed = seed
+        self.classification_grains = ("fine",) if config.one_sequence else config.grains
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.max_sequence_length = max_sequence_length
+
+    @classmethod
+    def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> "AmbertBackbone":
+        """Returns the backbone that a `config.json` describes.
+
+        Args:
+          config: sizes.
+          **kwargs: `seed`, `static_shapes`, `dtype` and `name`, as in the constructor.
+        """
+        return cls(**config.to_keras(), **kwargs)
+
+    def call(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        training: bool = False,
+        grains: Iterable[str] | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Encodes both grains, or only some: `grains=("fine",)` of an AMBERT is AMBERT-Single.
+
+        Args:
+          inputs: see the class; only those of the grains that are encoded are needed, and other keys are ignored.
+          training: whether dropout is on.
+          grains: the grains to return; defaults to all.
+          seed: of the dropout, int32 [2]; defaults to a random one. The same seed drops the same elements.
+
+        Returns:
+          The outputs, see the class.
+        """
+        return self._encode(inputs, tuple(grains or self.grains), dropout_seed(training, seed))[0]
+
+    def attention_weights(self, inputs: Mapping[str, tf.Tensor]) -> Weights:
+        """Returns for each grain the weights of each layer, [batch, heads, g_length, g_length].
+
+        AMBERT-Hybrid has one sequence, fine tokens first, and returns its weights under both names.
+        """
+        return self._encode(inputs, self.grains, None, return_weights=True)[1]
+
+    def _encode(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        grains: tuple[str, ...],
+        seed: tf.Tensor | None,
+        return_weights: bool = False,
+    ) -> tuple[dict[str, tf.Tensor], Weights]:
+        read = {
+            f"{grain}_{name}": inputs[f"{grain}_{name}"]
+            for grain in (self.grains if self.config.one_sequence else grains)
+            for name in ("input_ids", "segment_ids")
+        }
+        separate = self.config.model_type == "ambert_combo"
+        outputs: dict[str, tf.Tensor] = {}
+        weights: Weights = {}
+        for index, encoded in enumerate([(grain,) for grain in grains] if separate else [grains]):
+            fold = separate and seed is not None
+            result = self.encoders[encoded[0]](
+                read,
+                grains=encoded,
+                seed=tf.random.experimental.stateless_fold_in(seed, index) if fold else seed,
+                static_shapes=self.static_shapes,
+                return_weights=return_weights,
+            )
+            if return_weights:
+                weights |= result[1]
+                result = result[0]
+            outputs |= result
+        return outputs, weights
+
+    def compute_output_spec(
+        self, inputs: Mapping[str, keras.KerasTensor], grains: Iterable[str] | None = None, **kwargs: Any
+    ) -> dict[str, keras.KerasTensor]:
+        outputs: dict[str, keras.KerasTensor] = {}
+        for grain in grains or self.grains:
+            outputs |= self.encoders[grain].compute_output_spec(inputs, (grain,))
+        return outputs
+
+    @property
+    def input_spec(self) -> None:
+        """No fixed inputs: `call` reads those of the grains that it encodes."""
+        return None
+
+    def token_table(self, grain: str) -> keras.Variable:
+        """Returns a grain's token embeddings [vocab, hidden_dim], to which the masked-LM output is tied."""
+        return self.encoders[grain].embeddings.token_tables[grain]
+
+    @property
+    def token_embedding(self) -> TokenEmbedding:
+        """The layer that embeds token ids of the first grain: the fine one, if the model reads it."""
+        return self.grain_token_embedding(self.grains[0])
+
+    def grain_token_embedding(self, grain: str) -> TokenEmbedding:
+        """Returns the layer that embeds token ids of a grain."""
+        return TokenEmbedding(self.encoders[grain].embeddings, grain)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            **self.config.to_keras(),
+            "seed": self.seed,
+            "static_shapes": self.static_shapes,
+        }
+
