@@ -54,10 +54,12 @@ def examples_of(task: Task, data_dir: str, split: str) -> list[Example]:
 def new_head(outputs: int, seed: int) -> np.ndarray:
     """Returns the initial weights of this project's classification head, [hidden, outputs]."""
     from ambert_tf.conversion.initial import bert_model
-    from ambert_tf.models.heads import ClassificationHeads
+    from ambert_tf.models.ambert_backbone import AmbertBackbone
+    from ambert_tf.models.classification_heads import ClassificationHeads
 
     config, _ = bert_model(FLAGS.model_dir, None, None)
-    heads = ClassificationHeads(config, ("fine",), outputs, seed=seed, name="classification_heads")
+    backbone = AmbertBackbone.from_model_config(config, seed=seed)
+    heads = ClassificationHeads(backbone, outputs, name="classification_heads")
     heads.build()
     return heads.heads["fine"].kernel.numpy()
 
@@ -91,13 +93,13 @@ class Ours:
     def epoch(self, task: Task, data_dir: str) -> Epoch:
         """Returns a function that trains an epoch; its graph has been built."""
         from ambert_tf.conversion.initial import bert_model, restore_initial
-        from ambert_tf.finetuning.classifiers import make_model
         from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
         from ambert_tf.finetuning.tokenized import tokenize_examples
+        from ambert_tf.models.ambert_backbone import AmbertBackbone
+        from ambert_tf.models.task_models import make_model
         from ambert_tf.training.distribution import make_strategy
         from ambert_tf.training.loop import LoopSettings, TrainFunction
         from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
-        from ambert_tf.training.precision import POLICIES
 
         config, tokenizer = bert_model(FLAGS.model_dir, None, None)
         lengths = FLAGS.max_seq_length, FLAGS.max_seq_length
@@ -110,7 +112,7 @@ class Ours:
         )  # fmt: skip
         strategy = make_strategy(None)
         with strategy.scope():
-            model = make_model(config, fine_tuned, TIMED_SEED, POLICIES["float32"])
+            model = make_model(AmbertBackbone.from_model_config(config, seed=TIMED_SEED), fine_tuned)
             restore_initial(model, FLAGS.model_dir, tokenizer)
             objective = FineTuningObjective(model, task.form)
             rate = WarmupLinearDecay(FLAGS.learning_rate, steps * 1000, 1)

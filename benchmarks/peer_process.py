@@ -65,7 +65,8 @@ def ours(model_type: str) -> Run:
 
     from ambert_tf.conversion.initial import read_bert
     from ambert_tf.conversion.model_directories import start_variables
-    from ambert_tf.models.pretraining_model import PretrainingModel
+    from ambert_tf.models.ambert_backbone import AmbertBackbone
+    from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
     from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
     from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
     from ambert_tf.training.checkpoints import load_model_directory
@@ -82,7 +83,7 @@ def ours(model_type: str) -> Run:
     config = dataclasses.replace(directory.config, **changes)
     strategy = make_strategy(None)
     with strategy.scope():
-        model = PretrainingModel(config, dtype=POLICIES[FLAGS.precision])
+        model = AmbertMaskedLM(AmbertBackbone.from_model_config(config, dtype=POLICIES[FLAGS.precision]), compile=False)
         start_variables(model.variables, read_bert(os.path.join(FLAGS.weights, "hugging_face")), tokenizer)
         objective = PretrainingObjective(model)
         rate = WarmupLinearDecay(LEARNING_RATE, DECAY_STEPS, WARMUP)

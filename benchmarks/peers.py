@@ -147,8 +147,9 @@ class Data:
     def write_weights(self, config_name: str) -> str:
         """Writes initial weights as a model directory, with a Hugging Face directory in it."""
         from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
+        from ambert_tf.models.ambert_backbone import AmbertBackbone
+        from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
         from ambert_tf.models.config import ModelConfig
-        from ambert_tf.models.pretraining_model import PretrainingModel
         from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
         from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 
@@ -157,7 +158,8 @@ class Data:
         path = os.path.join(self.directory, f"weights_{config_name}")
         if not os.path.exists(path):
             prepare_model_directory(path, config, tokenizer)
-            Checkpoints(path, PretrainingModel(config, dtype="float32"), {}).save(0)
+            model = AmbertMaskedLM(AmbertBackbone.from_model_config(config, dtype="float32"), compile=False)
+            Checkpoints(path, model, {}).save(0)
             convert_checkpoint(
                 ConversionSettings(
                     from_format="ambert", to_format="huggingface", input=path, output=os.path.join(path, "hugging_face")

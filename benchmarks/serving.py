@@ -31,14 +31,16 @@ from common import machine
 from places import PLACES, Place, has_files
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.finetuning.classifiers import load_classifier, make_model
+from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.form import Split
 from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.result_files import probabilities_of
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.span_form import SpanForm
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_models import make_model
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.serving.served_predictions import input_specs
 from ambert_tf.tasks.data_files import file_records, split_files
@@ -72,7 +74,7 @@ def new_model(directory: str, task: TaskConfig, tokenizer_dir: str, **sizes: Any
     )  # fmt: skip
     prepare_model_directory(directory, config, tokenizer)
     task.write(directory)
-    Checkpoints(directory, make_model(config, task, SEED, "float32"), {}).save(0)
+    Checkpoints(directory, make_model(AmbertBackbone.from_model_config(config, seed=SEED), task), {}).save(0)
     return directory
 
 

@@ -15,8 +15,9 @@ from absl import flags
 
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.classifiers import make_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.task_config import TaskConfig
+from ambert_tf.models.task_models import make_model
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.tasks.data_files import file_records
 from ambert_tf.tasks.registry import TASKS
@@ -63,7 +64,7 @@ def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, s
         ))  # fmt: skip
         task = TaskConfig(task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128)
         parts = load_model_directory(converted)
-        model = make_model(parts.config, task, SEED, "float32")
+        model = make_model(AmbertBackbone.from_model_config(parts.config, seed=SEED), task)
         restore_backbone(model, converted)
         model.heads.heads["fine"].kernel.assign(with_head.classifier.weight.detach().numpy().T)
         model.heads.heads["fine"].bias.assign(with_head.classifier.bias.detach().numpy())

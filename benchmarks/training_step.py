@@ -37,8 +37,9 @@ from common import ROOT, baseline_checkout, machine, ratio_line, run_command
 from pretraining_runs import curve, first_difference, make_records
 
 from ambert_tf.errors import run_main
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.loop import LoopSettings, TrainFunction
@@ -82,7 +83,8 @@ def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
     strategy = make_strategy(None)
     with strategy.scope():
         config = ModelConfig.preset(name, _LENGTHS["fine"][2], _LENGTHS["coarse"][2], model_type=model_type)
-        objective = PretrainingObjective(PretrainingModel(config, dtype=POLICIES[precision]))
+        backbone = AmbertBackbone.from_model_config(config, dtype=POLICIES[precision])
+        objective = PretrainingObjective(AmbertMaskedLM(backbone, compile=False))
         optimizer = AdamW(objective.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
     batches = iter(
         strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(_batch(FLAGS.batch_size)).repeat())

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
 
 
@@ -20,6 +22,12 @@ def small_config(model_type="ambert", **changes):
         "attention_probs_dropout_prob": 0.0,
     }
     return ModelConfig(**{**sizes, **changes}, model_type=model_type).validate()
+
+
+def masked_lm(config, next_sentence=False, **backbone_arguments):
+    """Returns a model as pre-training makes it."""
+    backbone = AmbertBackbone.from_model_config(config, **backbone_arguments)
+    return AmbertMaskedLM(backbone, next_sentence, compile=False)
 
 
 def random_inputs(fine=((7, 5, 2), 7), coarse=((4, 3, 2), 5), seed=0):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.models.backbones import Backbone, build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.tokenization.model_inputs import GRAINS, build_model_inputs, pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import load_model_directory, restore_backbone
@@ -17,7 +17,7 @@ class NamedEncoder(NamedTuple):
     """A pre-trained or fine-tuned model without its heads; `name` is its name in figures."""
 
     name: str
-    backbone: Backbone
+    backbone: AmbertBackbone
     tokenizer: MultiGrainedTokenizer
 
 
@@ -46,7 +46,7 @@ def load_encoder(model_dir: str, name: str = "", flag: str = "model_dir") -> Nam
       InputError: it is not a model directory.
     """
     directory = load_model_directory(model_dir, flag)
-    backbone = build_model(directory.config, dtype="float32")
+    backbone = AmbertBackbone.from_model_config(directory.config, dtype="float32")
     restore_backbone(backbone, model_dir, flag)
     name = name or f"{directory.config.model_type} ({os.path.basename(os.path.abspath(model_dir))})"
     return NamedEncoder(name, backbone, MultiGrainedTokenizer.load(directory.tokenizer_directory))
@@ -68,7 +68,7 @@ def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: s
     ]
 
 
-def limits(backbone: Backbone, max_seq_length: int) -> int:
+def limits(backbone: AmbertBackbone, max_seq_length: int) -> int:
     """Returns `max_seq_length`, or the number of the model's positions if that is smaller."""
     return min(max_seq_length, backbone.config.max_position_embeddings)
 

@@ -10,8 +10,8 @@ from ambert_tf.conversion.google_bert import google_prefix, read_google_bert
 from ambert_tf.conversion.hugging_face import is_hugging_face, read_hugging_face
 from ambert_tf.conversion.model_directories import check_tokenizer, own_tokenizer, start_variables, started_config
 from ambert_tf.errors import InputError
+from ambert_tf.models.ambert_masked_lm import PRETRAINING_HEADS
 from ambert_tf.models.config import PRESETS, ModelConfig
-from ambert_tf.models.pretraining_model import PRETRAINING_HEADS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import restore_backbone, variable_reader
 

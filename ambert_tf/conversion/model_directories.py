@@ -12,9 +12,9 @@ from ambert_tf.conversion.bert import Bert, collect_weights
 from ambert_tf.conversion.parameters import MASKED_LM, NEXT_SENTENCE, POOLER, Parameter
 from ambert_tf.conversion.warm_start import Composition, composition
 from ambert_tf.errors import InputError
-from ambert_tf.models.backbones import build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.tokenization.phrases import phrases_content
 from ambert_tf.tokenization.segmenter import build_segmenter
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -137,12 +137,12 @@ def write_ambert(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer, 
     """
     config = started_config(bert, model_type, tokenizer)
     prepare_model_directory(directory, config, tokenizer)
+    backbone = AmbertBackbone.from_model_config(config, dtype="float32")
+    model: keras.Model = backbone
     if bert.has(MASKED_LM):
-        model: keras.Model = PretrainingModel(config, next_sentence=bert.has(NEXT_SENTENCE), dtype="float32")
-    else:
-        model = build_model(config, dtype="float32")
-        if bert.has(NEXT_SENTENCE):
-            logging.warning("%s: its next-sentence head is left out, for it has no masked-LM head", bert.source)
+        model = AmbertMaskedLM(backbone, bert.has(NEXT_SENTENCE), compile=False)
+    elif bert.has(NEXT_SENTENCE):
+        logging.warning("%s: its next-sentence head is left out, for it has no masked-LM head", bert.source)
     start_variables(model.variables, bert, tokenizer)
     Checkpoints(directory, model, {}).save(0)
 

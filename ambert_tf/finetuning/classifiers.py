@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from ambert_tf.models.classification_model import ClassificationModel, inference_config, trained_path
-from ambert_tf.models.config import ModelConfig
-from ambert_tf.models.span_model import SpanModel
-from ambert_tf.models.task_config import SPANS, TaskConfig
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.inference import inference_config, trained_path
+from ambert_tf.models.task_config import TaskConfig
+from ambert_tf.models.task_models import TaskModel, make_model
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import load_model_directory, restore_variables
 
@@ -15,25 +15,8 @@ class Classifier(NamedTuple):
 
     task: TaskConfig
     tokenizer: MultiGrainedTokenizer
-    model: ClassificationModel | SpanModel
+    model: TaskModel
     checkpoint: str
-
-
-def make_model(
-    config: ModelConfig, task: TaskConfig, seed: int = 0, dtype: str | None = None, static_shapes: bool = False
-) -> ClassificationModel | SpanModel:
-    """Returns the model with new weights that a task of this form takes.
-
-    Args:
-      config: sizes.
-      task: says the form and the labels.
-      seed: of the weights.
-      dtype: Keras' dtype policy.
-      static_shapes: compute padding in training too, as XLA's fixed shapes need.
-    """
-    if task.form == SPANS:
-        return SpanModel(config, seed, dtype, static_shapes)
-    return ClassificationModel(config, task.num_outputs, seed, dtype, static_shapes)
 
 
 def load_classifier(
@@ -54,6 +37,6 @@ def load_classifier(
     task = TaskConfig.read(model_dir, flag)
     config = inference_config(directory.config, inference)
     tokenizer = tokenizer or MultiGrainedTokenizer.load(directory.tokenizer_directory)
-    model = make_model(config, task, dtype="float32")
+    model = make_model(AmbertBackbone.from_model_config(config, dtype="float32"), task)
     restore_variables(model.variables, directory.checkpoint, lambda path: trained_path(directory.config, config, path))
     return Classifier(task, tokenizer, model, directory.checkpoint)

@@ -16,8 +16,8 @@ from ambert_tf.finetuning.span_form import SpanForm
 from ambert_tf.finetuning.span_settings import SpanSettings
 from ambert_tf.finetuning.split_reader import SplitReader, settings_for_task
 from ambert_tf.finetuning.training_runs import train_runs
-from ambert_tf.models.classification_model import inference_config
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.inference import inference_config
 from ambert_tf.models.task_config import CLASSIFICATION, NO_AUGMENTATION, SPANS, TaskConfig, is_fine_tuned
 from ambert_tf.tasks.data_files import find_files
 from ambert_tf.tasks.declaration import Label, Task

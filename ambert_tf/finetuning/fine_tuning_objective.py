@@ -6,11 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ambert_tf.models.classification_model import ClassificationModel
 from ambert_tf.models.flops import BACKWARD_FACTOR, model_flops
 from ambert_tf.models.losses import classification_loss, regression_loss, span_loss
-from ambert_tf.models.span_model import SpanModel
 from ambert_tf.models.task_config import REGRESSION, SPANS
+from ambert_tf.models.task_models import TaskModel
 from ambert_tf.training.loop import Batch
 
 
@@ -44,7 +43,7 @@ class FineTuningObjective:
 
     def __init__(
         self,
-        model: ClassificationModel | SpanModel,
+        model: TaskModel,
         form: str,
         agreement_weight: float = 1.0,
         agreement_of: str = "probabilities",
@@ -81,7 +80,7 @@ def _examples(batch: Batch) -> tf.Tensor:
     return tf.cast(tf.shape(next(iter(batch.values())))[0], tf.float32)
 
 
-def amounts(model: ClassificationModel | SpanModel, batch: Batch) -> dict[str, tf.Tensor]:
+def amounts(model: TaskModel, batch: Batch) -> dict[str, tf.Tensor]:
     """Returns the examples, real tokens and floating-point operations of a training step, for the rates."""
     config = model.config
     lengths = {

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.finetuning.tokenized import TokenizedExamples
-from ambert_tf.models.classification_model import ClassificationModel
-from ambert_tf.models.span_model import PADDING, SpanModel
+from ambert_tf.models.classification_heads import MASKED_LOGIT
+from ambert_tf.models.task_models import TaskModel
 
 
 class Logits(NamedTuple):
@@ -35,7 +35,7 @@ class Predictor:
       model: whose logits to compute, without dropout.
     """
 
-    def __init__(self, model: ClassificationModel | SpanModel) -> None:
+    def __init__(self, model: TaskModel) -> None:
         self._run = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, autograph=False)
         coarse_only = model.config.grains == ("coarse",)
         self._coarse_heads = frozenset(("coarse", "joint") if coarse_only else ("coarse",))
@@ -49,7 +49,7 @@ class Predictor:
                 values = logits.numpy()
                 if name not in by_head:
                     shape = (examples.longest, *values.shape[2:]) if values.ndim == 3 else values.shape[1:]
-                    by_head[name] = np.full((len(examples), *shape), PADDING, np.float32)
+                    by_head[name] = np.full((len(examples), *shape), MASKED_LOGIT, np.float32)
                 if values.ndim == 3:
                     length = min(values.shape[1], examples.longest)
                     by_head[name][rows, :length] = values[:, :length]

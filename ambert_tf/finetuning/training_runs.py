@@ -20,14 +20,15 @@ from ambert_tf.finetuning.best_checkpoint import (
     check_same_training,
     read_finished,
 )
-from ambert_tf.finetuning.classifiers import make_model
 from ambert_tf.finetuning.evaluation import evaluation_scores
 from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
 from ambert_tf.finetuning.form import Form, Split
 from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.tokenized import training_plan
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.task_models import make_model
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import prepare_model_directory
 from ambert_tf.training.cluster import is_chief
@@ -135,10 +136,10 @@ def train_once(
     started = time.time()
 
     def make_objective() -> FineTuningObjective:
-        model = make_model(
-            config, form.fine_tuned, settings.random_seed, POLICIES[settings.precision], settings.use_xla
+        backbone = AmbertBackbone.from_model_config(
+            config, seed=settings.random_seed, static_shapes=settings.use_xla, dtype=POLICIES[settings.precision]
         )
-        return FineTuningObjective(model, form.fine_tuned.form, **settings.agreement)
+        return FineTuningObjective(make_model(backbone, form.fine_tuned), form.fine_tuned.form, **settings.agreement)
 
     trainer = Trainer(
         settings,

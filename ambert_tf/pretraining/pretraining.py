@@ -10,7 +10,8 @@ import tensorflow as tf
 from ambert_tf.conversion.initial import new_model_config, restore_initial
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import atomic_path, input_files
-from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
@@ -56,10 +57,10 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     data = PretrainingInput(settings, tokenizer, stats)
 
     def make_objective() -> PretrainingObjective:
-        policy = POLICIES[settings.precision]
-        return PretrainingObjective(
-            PretrainingModel(config, next_sentence, settings.use_xla, settings.random_seed, dtype=policy)
+        backbone = AmbertBackbone.from_model_config(
+            config, seed=settings.random_seed, static_shapes=settings.use_xla, dtype=POLICIES[settings.precision]
         )
+        return PretrainingObjective(AmbertMaskedLM(backbone, next_sentence, compile=False))
 
     trainer = Trainer(
         settings,

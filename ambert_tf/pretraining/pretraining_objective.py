@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.flops import pretraining_flops
 from ambert_tf.models.losses import masked_lm_accuracy, masked_lm_loss, pretraining_loss
-from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.models.masked_lm_head import masked_lm_targets
 from ambert_tf.training.loop import Batch
 
 
@@ -19,7 +20,7 @@ class PretrainingObjective:
       model: what is trained.
     """
 
-    def __init__(self, model: PretrainingModel) -> None:
+    def __init__(self, model: AmbertMaskedLM) -> None:
         self.model = model
         self.grains = model.config.grains
 
@@ -38,16 +39,16 @@ class PretrainingObjective:
         outputs = self.model(batch, training=True, seed=seed)
         metrics: dict[str, tf.Tensor] = {}
         for grain in self.grains:
-            logits, ids, weights = outputs[grain]
-            metrics[f"{grain}_masked_lm_loss"] = masked_lm_loss(logits, ids, weights, totals[grain])
+            ids, weights = self._targets(batch, grain)
+            metrics[f"{grain}_masked_lm_loss"] = masked_lm_loss(outputs[grain], ids, weights, totals[grain])
         if "next_sentence" in outputs:
             labels = batch["next_sentence_label"]
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs["next_sentence"])
             metrics["next_sentence_loss"] = tf.reduce_sum(losses) / totals["sequences"]
         loss = pretraining_loss(metrics)
         for grain in self.grains:
-            logits, ids, weights = outputs[grain]
-            metrics[f"{grain}_masked_lm_accuracy"] = masked_lm_accuracy(logits, ids, weights, totals[grain])
+            ids, weights = self._targets(batch, grain)
+            metrics[f"{grain}_masked_lm_accuracy"] = masked_lm_accuracy(outputs[grain], ids, weights, totals[grain])
         real = {g: tf.cast(batch[f"{g}_input_ids"] != 0, tf.float32) for g in self.grains}
         lengths = {grain: tf.reduce_sum(values, axis=1) for grain, values in real.items()}
         predictions = {grain: tf.reduce_sum(batch[f"{grain}_masked_lm_weights"]) for grain in self.grains}
@@ -56,15 +57,18 @@ class PretrainingObjective:
         metrics["model_flops"] = pretraining_flops(self.model.config, lengths, predictions)
         return loss, metrics
 
+    def _targets(self, batch: Batch, grain: str) -> tuple[tf.Tensor, tf.Tensor]:
+        return masked_lm_targets(batch, grain, self.model.static_shapes)
+
     def evaluation_sums(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns the sums that `evaluation_results` takes, over one batch."""
         outputs = self.model(batch, training=False)
         one = tf.constant(1.0)
         sums: dict[str, tf.Tensor] = {}
         for grain in self.grains:
-            logits, ids, weights = outputs[grain]
-            sums[f"{grain}_loss"] = masked_lm_loss(logits, ids, weights, one)
-            sums[f"{grain}_right"] = masked_lm_accuracy(logits, ids, weights, one)
+            ids, weights = self._targets(batch, grain)
+            sums[f"{grain}_loss"] = masked_lm_loss(outputs[grain], ids, weights, one)
+            sums[f"{grain}_right"] = masked_lm_accuracy(outputs[grain], ids, weights, one)
             size = self.model.config.grain_vocab_size(grain)
             real = tf.boolean_mask(ids, weights > 0)
             sums[f"{grain}_counts"] = tf.math.bincount(real, minlength=size, maxlength=size)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ambert_tf.models.backbones import Backbone
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.serving.served_predictions import STRINGS, Outputs, Prediction, input_specs
 from ambert_tf.serving.weights import Weights
@@ -102,7 +102,9 @@ class ServedModel(tf.Module):
             return _backbone(model)(rows, training=False, grains=grains)
 
         outputs: Outputs = {}
-        for grain, sequence in self.weights.call(self.weights.matrices(), inputs, run).items():
+        found = self.weights.call(self.weights.matrices(), inputs, run)
+        for grain in grains:
+            sequence = found[f"{grain}_sequence_output"]
             outputs[f"{grain}_sequence"] = sequence
             # An empty batch has no first token.
             outputs[f"{grain}_cls"] = tf.reshape(sequence[:, :1], [-1, sequence.shape[-1]])
@@ -133,7 +135,7 @@ class ServedModel(tf.Module):
         tf.saved_model.save(self, directory, signatures=signatures)
 
 
-def _backbone(model: Any) -> Backbone:
+def _backbone(model: Any) -> AmbertBackbone:
     return getattr(model, "backbone", model)
 
 

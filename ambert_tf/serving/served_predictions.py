@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ambert_tf.models.classification_model import EMPTY_CHOICE
+from ambert_tf.models.classification_heads import MASKED_LOGIT
 from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.serving import request_texts as texts
 from ambert_tf.serving.rows import run_rows
@@ -120,9 +120,9 @@ class Prediction:
             rows = texts.idiom_rows(context, question, choices, self.task.max_seq_length)
         else:
             rows = texts.choice_rows(context, question, choices)
-        logits = tf.where(choices == "", EMPTY_CHOICE, tf.reshape(self._sequences(*rows), tf.shape(choices)))
+        logits = tf.where(choices == "", MASKED_LOGIT, tf.reshape(self._sequences(*rows), tf.shape(choices)))
         # Without any choice there is nothing to take the greatest of.
-        some = tf.concat([logits, tf.fill([tf.shape(choices)[0], 1], 2 * EMPTY_CHOICE)], 1)
+        some = tf.concat([logits, tf.fill([tf.shape(choices)[0], 1], 2 * MASKED_LOGIT)], 1)
         choice = tf.where(tf.reduce_any(choices != "", axis=1), tf.argmax(some, axis=1, output_type=tf.int32), -1)
         return {"probabilities": tf.nn.softmax(logits), "choice": choice}
 

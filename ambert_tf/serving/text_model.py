@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.classifiers import load_classifier
-from ambert_tf.models.backbones import build_model
-from ambert_tf.models.classification_model import inference_config
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.inference import inference_config
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS, is_fine_tuned
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
@@ -260,7 +260,7 @@ def load(path: str, inference: str = "joint") -> TextModel:
             inference_config(directory.config, inference)
             raise InputError(f"{path}: is a model without a task; it is loaded as a whole")
         task, tokenizer = None, MultiGrainedTokenizer.load(directory.tokenizer_directory)
-        model = build_model(directory.config, dtype="float32")
+        model = AmbertBackbone.from_model_config(directory.config, dtype="float32")
         restore_backbone(model, path, "model_dir")
         longest = directory.config.max_position_embeddings
         served = ServedModel(tokenizer, model, None, longest, longest)

@@ -10,12 +10,12 @@ from safetensors.numpy import load_file, save_file
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import MODEL_TYPES, ModelConfig
-from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.tokenization.phrases import phrases_content
 from ambert_tf.tokenization.segmenter import build_segmenter
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import load_model_directory, restore_variables
 from tests.conversion.google_checkpoint import CONFIG, VOCAB, read_all, values, write_google_checkpoint
+from tests.small_models import masked_lm
 
 COARSE = ["南京", "南京市"]
 
@@ -63,7 +63,7 @@ def trained_weights(directory, model_type, next_sentence=True):
     """Returns the weights of a model directory by path, as training would restore them."""
     config, _, checkpoint = load_model_directory(directory)
     assert config.model_type == model_type
-    model = PretrainingModel(config, next_sentence, seed=9)
+    model = masked_lm(config, next_sentence, seed=9)
     restore_variables(model.variables, checkpoint)
     return {variable.path: np.asarray(variable) for variable in model.variables}
 

@@ -8,10 +8,10 @@ from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.conversion.initial import bert_model, is_bert, restore_initial
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.tokenization.segmenter import build_segmenter
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from tests.conversion.google_checkpoint import CONFIG, VOCAB, values, write_google_checkpoint
+from tests.small_models import masked_lm
 
 AMBERT = ModelConfig(**CONFIG, coarse_vocab_size=12, model_type="ambert")
 
@@ -52,16 +52,16 @@ def test_berts_of_others_are_known(berts):
 @pytest.mark.parametrize("kind", ["prefix", "google", "huggingface", "ambert"])
 def test_an_ambert_starts_from_a_bert(berts, kind):
     model_type = "bert_fine" if kind == "ambert" else "ambert"
-    model = PretrainingModel(dataclasses.replace(AMBERT, model_type=model_type), seed=1)
+    model = masked_lm(dataclasses.replace(AMBERT, model_type=model_type), seed=1)
     restore_initial(model, berts[kind], tokenizer())
     tensors = values()
     table = tensors["bert/embeddings/word_embeddings"]
-    np.testing.assert_array_equal(model.backbone.token_embeddings("fine"), table)
+    np.testing.assert_array_equal(model.backbone.token_table("fine"), table)
     np.testing.assert_array_equal(model.backbone.pooler.kernel, tensors["bert/pooler/dense/kernel"])
     expected = tensors["cls/predictions/transform/dense/kernel"]
     np.testing.assert_array_equal(model.masked_lm_heads["fine"].transform.kernel, expected)
     if model_type == "ambert":
-        np.testing.assert_allclose(model.backbone.token_embeddings("coarse")[11], table[[5, 6]].mean(0), rtol=1e-6)
+        np.testing.assert_allclose(model.backbone.token_table("coarse")[11], table[[5, 6]].mean(0), rtol=1e-6)
 
 
 def test_models_and_tokenizers_that_do_not_fit(berts):
@@ -70,13 +70,13 @@ def test_models_and_tokenizers_that_do_not_fit(berts):
         ({"layer_norm_eps": 1e-5}, "its layer_norm_eps is 1e-12, not the model's 1e-05"),
         ({"max_position_embeddings": 20}, r"position_embeddings has shape \(16, 4\) there and \(20, 4\)"),
     ):
-        model = PretrainingModel(dataclasses.replace(AMBERT, **changes))
+        model = masked_lm(dataclasses.replace(AMBERT, **changes))
         with pytest.raises(InputError, match=match):
             restore_initial(model, berts["prefix"], tokenizer())
     with pytest.raises(InputError, match=r"the tokenizer: is cased, but .* is uncased"):
-        restore_initial(PretrainingModel(AMBERT), berts["prefix"], tokenizer(do_lower_case=False))
+        restore_initial(masked_lm(AMBERT), berts["prefix"], tokenizer(do_lower_case=False))
     with pytest.raises(InputError, match="no such checkpoint; name a model directory"):
-        restore_initial(PretrainingModel(AMBERT), berts["prefix"] + "x", tokenizer())
+        restore_initial(masked_lm(AMBERT), berts["prefix"] + "x", tokenizer())
 
 
 def test_the_model_of_a_bert(berts, tmp_path):

@@ -12,8 +12,7 @@ from safetensors.numpy import load_file
 
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.conversion.initial import restore_initial
-from ambert_tf.models.backbones import build_model
-from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -21,7 +20,7 @@ from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, pr
 from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.loop import LoopSettings, TrainFunction
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
-from tests.small_models import pretraining_inputs, random_inputs, small_config
+from tests.small_models import masked_lm, pretraining_inputs, random_inputs, small_config
 from tests.tokenizers import chinese_tokenizer, english_tokenizer
 
 TEXTS = ["The New Yorks' ice-cream, CAFÉ!", "南京市长江大桥 new", "qqq \t of"]
@@ -64,7 +63,7 @@ def theirs(model, inputs, **options):
 @pytest.mark.parametrize("changes", [{}, {"hidden_act": "gelu_new", "layer_norm_eps": 1e-3}, {"hidden_act": "relu"}])
 def test_hidden_states_are_those_of_bert_model(tmp_path, changes):
     tokenizer = chinese_tokenizer()
-    model = PretrainingModel(config_for(tokenizer, "ambert", **changes), next_sentence=True)
+    model = masked_lm(config_for(tokenizer, "ambert", **changes), next_sentence=True)
     output = convert(
         "ambert", "huggingface", model_directory(tmp_path / "model", model, tokenizer), tmp_path / "single"
     )
@@ -72,17 +71,18 @@ def test_hidden_states_are_those_of_bert_model(tmp_path, changes):
     assert type(bert).__name__ == "BertModel"
     inputs = random_inputs()
     expected = theirs(bert, inputs)
-    ours = model.backbone(inputs, grains=("fine",))["fine"]
+    ours = model.backbone(inputs, grains=("fine",))
     real = inputs["fine_input_ids"].numpy() != 0
     assert not real.all()
-    np.testing.assert_allclose(ours.numpy()[real], expected.last_hidden_state.numpy()[real], atol=1e-5)
-    np.testing.assert_allclose(model.backbone.pool("fine", ours), expected.pooler_output, atol=1e-5)
+    sequence_output = ours["fine_sequence_output"].numpy()
+    np.testing.assert_allclose(sequence_output[real], expected.last_hidden_state.numpy()[real], atol=1e-5)
+    np.testing.assert_allclose(ours["fine_pooled_output"], expected.pooler_output, atol=1e-5)
 
 
 @pytest.mark.parametrize("next_sentence", [True, False])
 def test_pretraining_heads_are_those_of_bert_for_pretraining(tmp_path, next_sentence):
     tokenizer = chinese_tokenizer()
-    model = PretrainingModel(config_for(tokenizer, "bert_fine"), next_sentence)
+    model = masked_lm(config_for(tokenizer, "bert_fine"), next_sentence)
     output = convert("ambert", "huggingface", model_directory(tmp_path / "model", model, tokenizer), tmp_path / "hf")
     inputs = {**pretraining_inputs(), "fine_input_ids": tf.constant(pretraining_inputs()["fine_input_ids"])}
     ours = model(inputs)
@@ -90,7 +90,7 @@ def test_pretraining_heads_are_those_of_bert_for_pretraining(tmp_path, next_sent
     rows = np.nonzero(weights)[0]
     positions = inputs["fine_masked_lm_positions"][weights]
     expected = theirs(transformers.AutoModelForMaskedLM.from_pretrained(output), inputs).logits.numpy()
-    np.testing.assert_allclose(ours["fine"].logits, expected[rows, positions], atol=1e-5)
+    np.testing.assert_allclose(ours["fine"], expected[rows, positions], atol=1e-5)
     if next_sentence:
         whole = transformers.AutoModelForPreTraining.from_pretrained(output)
         np.testing.assert_allclose(ours["next_sentence"], theirs(whole, inputs).seq_relationship_logits, atol=1e-5)
@@ -100,7 +100,7 @@ def test_pretraining_heads_are_those_of_bert_for_pretraining(tmp_path, next_sent
 @pytest.mark.parametrize("do_lower_case", [True, False])
 def test_the_tokenizer_gives_the_fine_ids(tmp_path, language, do_lower_case):
     tokenizer = (chinese_tokenizer if language == "zh" else english_tokenizer)(do_lower_case=do_lower_case)
-    model = build_model(config_for(tokenizer, "ambert"))
+    model = AmbertBackbone.from_model_config(config_for(tokenizer, "ambert"))
     output = convert("ambert", "huggingface", model_directory(tmp_path / "model", model, tokenizer), tmp_path / "hf")
     loaded = transformers.AutoTokenizer.from_pretrained(output)
     ours = build_model_inputs(tokenizer, tf.constant(TEXTS), max_seq_length=20)["fine_input_ids"]
@@ -127,27 +127,26 @@ def test_models_that_transformers_saved_are_read(tmp_path):
         bert.save_pretrained(saved, max_shard_size="10KB")
         assert os.path.exists(f"{saved}/model.safetensors.index.json")
         inputs = random_inputs()
-        model = build_model(
+        model = AmbertBackbone.from_model_config(
             small_config("bert_fine", vocab_size=config.vocab_size, hidden_act="gelu_new", layer_norm_eps=1e-5)
         )
         restore_initial(model, saved, tokenizer)
         expected = theirs(bert, inputs, output_hidden_states=True).hidden_states[-1].numpy()
         real = inputs["fine_input_ids"].numpy() != 0
-        np.testing.assert_allclose(model(inputs)["fine"].numpy()[real], expected[real], atol=1e-5)
+        np.testing.assert_allclose(model(inputs)["fine_sequence_output"].numpy()[real], expected[real], atol=1e-5)
 
 
 def test_half_precision_weights_are_read(tmp_path):
     tokenizer = chinese_tokenizer()
     config = config_for(tokenizer, "bert_fine")
-    saved = convert(
-        "ambert", "huggingface", model_directory(tmp_path / "model", build_model(config), tokenizer), tmp_path / "hf"
-    )
+    directory = model_directory(tmp_path / "model", AmbertBackbone.from_model_config(config), tokenizer)
+    saved = convert("ambert", "huggingface", directory, tmp_path / "hf")
     bert = transformers.AutoModel.from_pretrained(saved).to(torch.bfloat16)
     bert.save_pretrained(saved)
-    model = build_model(config)
+    model = AmbertBackbone.from_model_config(config)
     restore_initial(model, saved, tokenizer)
     expected = bert.pooler.dense.weight.to(torch.float32).detach().numpy().T
-    np.testing.assert_array_equal(model.pooler.kernel, expected)
+    np.testing.assert_array_equal(model.encoders["fine"].pooler.kernel, expected)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +165,7 @@ def test_minilm_comes_in_and_out_unchanged(minilm, tmp_path):
         assert found[name].tobytes() == value.tobytes(), name
 
     directory = load_model_directory(model_dir)
-    model = build_model(directory.config)
+    model = AmbertBackbone.from_model_config(directory.config)
     restore_variables(model.variables, directory.checkpoint)
     tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
     first, second = ["A man is eating food.", "Naïve café owners"], ["Someone eats!", "It rained in São Paulo all day"]
@@ -175,10 +174,11 @@ def test_minilm_comes_in_and_out_unchanged(minilm, tmp_path):
     np.testing.assert_array_equal(inputs["fine_input_ids"], encoded["input_ids"])
     with torch.no_grad():
         states = transformers.AutoModel.from_pretrained(output)(**encoded)
-    ours = model(inputs)["fine"]
+    ours = model(inputs)
     real = encoded["attention_mask"].numpy() > 0
-    np.testing.assert_allclose(ours.numpy()[real], states.last_hidden_state.numpy()[real], atol=1e-5)
-    np.testing.assert_allclose(model.pool("fine", ours), states.pooler_output, atol=1e-5)
+    sequence_output = ours["fine_sequence_output"].numpy()
+    np.testing.assert_allclose(sequence_output[real], states.last_hidden_state.numpy()[real], atol=1e-5)
+    np.testing.assert_allclose(ours["fine_pooled_output"], states.pooler_output, atol=1e-5)
 
 
 def test_losses_of_training_are_those_of_bert_for_masked_lm(tmp_path):
@@ -187,7 +187,7 @@ def test_losses_of_training_are_those_of_bert_for_masked_lm(tmp_path):
     tokenizer = chinese_tokenizer()
     strategy = make_strategy(None)
     with strategy.scope():
-        objective = PretrainingObjective(PretrainingModel(config_for(tokenizer, "bert_fine")))
+        objective = PretrainingObjective(masked_lm(config_for(tokenizer, "bert_fine")))
         saved = model_directory(tmp_path / "model", objective.model, tokenizer)
         optimizer = AdamW(objective.trainable_variables, rate, AdamWSettings(weight_decay=weight_decay))
     update = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=steps))

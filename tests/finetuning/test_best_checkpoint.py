@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ambert_tf.finetuning import best_checkpoint
 from ambert_tf.finetuning.best_checkpoint import BestCheckpoint, read_finished
-from ambert_tf.models.backbones import build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.training.checkpoints import Checkpoints
 from tests.small_models import small_config
 
@@ -17,7 +17,7 @@ class Model:
     """A model with one number."""
 
     def __init__(self):
-        self.variables = build_model(small_config("bert_fine", num_hidden_layers=1)).variables[:1]
+        self.variables = AmbertBackbone.from_model_config(small_config("bert_fine", num_hidden_layers=1)).variables[:1]
 
     def set(self, value):
         self.variables[0].assign(tf.fill(self.variables[0].shape, float(value)))

@@ -41,13 +41,13 @@ def test_google_and_hugging_face_configurations_are_read_as_bert_fine(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("not json", "is no JSON file"),
-        ("[1]", "holds no JSON object"),
+        ("not json", "is not a JSON file"),
+        ("[1]", "is not a JSON object"),
         ("{}", "vocab_size"),
         ('{"vocab_size": 0}', "vocab_size is 0; it must be a whole number of at least 1"),
         ('{"vocab_size": "9"}', "vocab_size is '9'; it must be a whole number"),
         ('{"vocab_size": 9, "hidden_dropout_prob": 1.5}', "hidden_dropout_prob is 1.5; it must be a number from 0"),
-        ('{"vocab_size": 9, "hidden_size": 10, "num_attention_heads": 3}', "10 is no multiple of num_attention_heads"),
+        ('{"vocab_size": 9, "hidden_size": 10, "num_attention_heads": 3}', "10 is not a multiple of num_attention_"),
         ('{"vocab_size": 9, "model_type": "gpt"}', "model_type is 'gpt'; it must be one of ambert, ambert_combo"),
         ('{"vocab_size": 9, "hidden_act": "swish"}', "hidden_act is 'swish'; it must be one of gelu"),
         ('{"vocab_size": 9, "model_type": "ambert"}', "model_type ambert needs coarse_vocab_size"),

@@ -9,8 +9,8 @@ IDS = np.array([[2, 7, 3, 0]])
 SEGMENTS = np.array([[0, 0, 1, 0]])
 
 
-def embeddings(grains=("fine", "coarse"), own_positions=False):
-    layer = Embeddings(small_config(), grains, own_positions, seed=3, name="embeddings")
+def embeddings(grains=("fine", "coarse"), position_table_per_grain=False):
+    layer = Embeddings(small_config(), grains, position_table_per_grain, seed=3, name="embeddings")
     layer.build()
     return layer
 
@@ -33,8 +33,8 @@ def test_grains_differ_in_their_token_tables_only():
     }  # fmt: skip
 
 
-def test_own_positions_are_a_table_a_grain():
-    layer = embeddings(own_positions=True)
+def test_position_table_per_grain_are_a_table_a_grain():
+    layer = embeddings(position_table_per_grain=True)
     assert {variable.name for variable in layer.weights if "position" in variable.name} == {
         "fine_position_embeddings", "coarse_position_embeddings",
     }  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ambert_tf.models.backbones import build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import MODEL_TYPES
 from ambert_tf.models.encoder import Encoder
 from tests.small_models import random_inputs, small_config
@@ -33,20 +33,24 @@ def layer_of_weights(x, attention, weights):
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_attention_weights_reproduce_the_outputs(model_type):
     config = small_config(model_type)
-    model = build_model(config)
+    model = AmbertBackbone.from_model_config(config)
     random = np.random.default_rng(1)
     for variable in model.weights:
         variable.assign(random.normal(size=variable.shape).astype(np.float32) * 0.3)
     inputs = random_inputs()
     attention, outputs = model.attention_weights(inputs), model(inputs)
-    single = {grain: model.berts[grain] if model_type == "ambert_combo" else model for grain in model.grains}
-    embedded = {grain: single[grain].embed(inputs, (grain,), None)[0][0].numpy() for grain in model.grains}
+    embedded = {
+        grain: model.encoders[grain].embeddings(
+            inputs[f"{grain}_input_ids"], inputs[f"{grain}_segment_ids"], grain=grain
+        ).numpy()
+        for grain in model.grains
+    }
     if model_type == "ambert_hybrid":
         embedded = dict.fromkeys(model.grains, np.concatenate([embedded["fine"], embedded["coarse"]], axis=1))
     for grain in model.grains:
         x = embedded[grain].astype(np.float64)
         for index in range(config.num_hidden_layers):
-            prefix = f"{single[grain].encoder.path}/layer_{index}/"
+            prefix = f"{model.encoders[grain].encoder.path}/layer_{index}/"
             weights = {
                 variable.path.removeprefix(prefix): np.asarray(variable, np.float64)
                 for variable in model.weights

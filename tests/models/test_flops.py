@@ -1,11 +1,10 @@
 import pytest
 import tensorflow as tf
 
-from ambert_tf.models.backbones import build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import MODEL_TYPES
 from ambert_tf.models.flops import encoder_flops, model_flops, parameter_count, pretraining_flops
-from ambert_tf.models.pretraining_model import PretrainingModel
-from tests.small_models import small_config
+from tests.small_models import masked_lm, small_config
 
 LENGTHS = {"fine": tf.constant([7.0, 3.0]), "coarse": tf.constant([4.0, 2.0])}
 
@@ -50,5 +49,5 @@ def test_pretraining_adds_the_heads_and_the_backward_pass():
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_parameters_are_counted_without_making_the_model(model_type):
     config = small_config(model_type)
-    assert parameter_count(config) == build_model(config).count_params()
-    assert parameter_count(config, masked_lm_heads=True) == PretrainingModel(config).count_params()
+    assert parameter_count(config) == AmbertBackbone.from_model_config(config).count_params()
+    assert parameter_count(config, masked_lm_heads=True) == masked_lm(config).count_params()

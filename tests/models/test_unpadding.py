@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ambert_tf.models.backbones import build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import MODEL_TYPES
-from ambert_tf.models.unpadding import PackedRows, PaddedRows
+from ambert_tf.models.unpadding import PaddedTokens, UnpaddedTokens
 from tests.small_models import random_inputs, small_config
 
 MASKS = [np.array([[1, 1, 0], [0, 0, 0], [1, 1, 1]], bool), np.array([[0, 1], [0, 0], [1, 0]], bool)]
@@ -16,7 +16,7 @@ def parts(masks, size=2):
 
 @pytest.mark.parametrize(("multiple", "count"), [(1, 7), (7, 7), (4, 8), (6, 12), (16, 15)])
 def test_real_tokens_go_there_and_back(multiple, count):
-    rows = PackedRows([tf.constant(mask) for mask in MASKS], multiple)
+    rows = UnpaddedTokens([tf.constant(mask) for mask in MASKS], multiple)
     values = parts(MASKS)
     tokens = rows.join(values)
     assert tokens.shape == (count, 2)  # 7 are real, 15 there are
@@ -33,7 +33,7 @@ def test_gradients_are_those_of_the_real_tokens(multiple):
     masks = [tf.constant(mask) for mask in MASKS]
     values = [tf.Variable(value) for value in parts(MASKS)]
     found = []
-    for rows in (PackedRows(masks, multiple), PaddedRows(masks)):
+    for rows in (UnpaddedTokens(masks, multiple), PaddedTokens(masks)):
         with tf.GradientTape() as tape:
             back = rows.separate(tf.square(rows.join([tf.convert_to_tensor(value) for value in values])))
             weights = [tf.reshape(tf.cast(mask, tf.float32), [-1, 1]) * 3 for mask in masks]
@@ -46,7 +46,7 @@ def test_gradients_are_those_of_the_real_tokens(multiple):
 
 @pytest.mark.parametrize(("rows", "multiple"), [(0, 1), (0, 16), (2, 1), (2, 16)])
 def test_nothing_real(rows, multiple):
-    packed = PackedRows([tf.zeros([rows, 3], tf.bool)], multiple)
+    packed = UnpaddedTokens([tf.zeros([rows, 3], tf.bool)], multiple)
     (back,) = packed.separate(packed.join([tf.ones([rows * 3, 4])]))
     assert back.shape == (rows * 3, 4)
 
@@ -58,7 +58,7 @@ def test_training_without_padding_is_training_with_it(model_type):
     random = np.random.default_rng(1)
     found = []
     for static_shapes in (False, True):
-        model = build_model(config, static_shapes=static_shapes)
+        model = AmbertBackbone.from_model_config(config, static_shapes=static_shapes)
         if not found:
             start = [random.normal(size=variable.shape).astype(np.float32) * 0.3 for variable in model.weights]
         for variable, value in zip(model.weights, start, strict=True):
@@ -66,7 +66,9 @@ def test_training_without_padding_is_training_with_it(model_type):
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=True, seed=tf.constant([1, 2]))
             real = {grain: inputs[f"{grain}_input_ids"] != 0 for grain in config.grains}
-            values = {grain: tf.boolean_mask(outputs[grain], real[grain]) for grain in config.grains}
+            values = {
+                grain: tf.boolean_mask(outputs[f"{grain}_sequence_output"], real[grain]) for grain in config.grains
+            }
             loss = tf.add_n([tf.reduce_sum(tf.sin(value)) for value in values.values()])
         gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
         found.append((values, [g if g is None else tf.convert_to_tensor(g) for g in gradients]))
@@ -81,11 +83,11 @@ def test_training_without_padding_is_training_with_it(model_type):
 
 
 def test_training_pays_for_real_tokens_alone():
-    model = build_model(small_config("bert_fine"))
+    model = AmbertBackbone.from_model_config(small_config("bert_fine"))
     ids = np.zeros([2, 20], np.int32)
     ids[0], ids[1, :2] = 2, 2
     counts = []
-    intermediate = model.encoder.parts[0].intermediate
+    intermediate = model.encoders["fine"].encoder.parts[0].intermediate
     call = intermediate.call
     intermediate.call = lambda x: counts.append(x.shape[0]) or call(x)
     model({"fine_input_ids": ids, "fine_segment_ids": 0 * ids}, training=True)

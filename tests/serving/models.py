@@ -6,8 +6,9 @@ import tempfile
 
 import tensorflow as tf
 
-from ambert_tf.finetuning.classifiers import make_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_models import make_model
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
@@ -53,6 +54,6 @@ def model_directory(form="sentence", model_type="ambert"):
     config, task = config_of(model_type), TASKS[form]
     prepare_model_directory(directory, config, chinese_tokenizer())
     task.write(directory)
-    model = make_model(config, task, seed=3)
+    model = make_model(AmbertBackbone.from_model_config(config, seed=3), task)
     Checkpoints(directory, model, {"step": tf.Variable(0, dtype=tf.int64)}).save(0)
     return directory

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import ambert_tf
 from ambert_tf.errors import InputError
-from ambert_tf.models.backbones import build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.serving.export import export_saved_model
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 from tests.serving.models import config_of, model_directory
@@ -99,7 +99,7 @@ def test_directory_and_export_say_the_same(tmp_path):
 def test_a_pre_trained_model_does_all_but_predict(tmp_path):
     config = config_of("ambert_hybrid")
     prepare_model_directory(str(tmp_path), config, chinese_tokenizer())
-    Checkpoints(str(tmp_path), _Holder(build_model(config)), {}).save(0)
+    Checkpoints(str(tmp_path), _Holder(AmbertBackbone.from_model_config(config)), {}).save(0)
     model = ambert_tf.load(str(tmp_path))
     assert model.encode(["中国人民"])["coarse"][0].cls.shape == (16,)
     assert model.attention(["中国人民"])["joint"][0].shape == (1, 2, 10, 10)

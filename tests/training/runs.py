@@ -3,7 +3,6 @@
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.checkpoints import Checkpoints
 from ambert_tf.training.cluster import is_chief
@@ -11,7 +10,7 @@ from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.loop import LoopSettings, train
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.precision import POLICIES, LossScale
-from tests.small_models import pretraining_inputs, small_config
+from tests.small_models import masked_lm, pretraining_inputs, small_config
 
 BATCH = 16
 CLIP_NORM = 0.5
@@ -39,7 +38,7 @@ class Run:
         )
         with self.strategy.scope():
             xla = self.settings.use_xla
-            self.model = PretrainingModel(config, static_shapes=xla, dtype=POLICIES[precision])
+            self.model = masked_lm(config, static_shapes=xla, dtype=POLICIES[precision])
             # A large epsilon: where a gradient is next to nothing, Adam's step would be next to random.
             self.optimizer = AdamW(
                 self.model.trainable_variables,

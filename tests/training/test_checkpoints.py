@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.models.backbones import build_model
-from ambert_tf.models.pretraining_model import PretrainingModel
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.training.checkpoints import (
     Checkpoints,
     checkpoint_prefix,
@@ -16,12 +15,12 @@ from ambert_tf.training.checkpoints import (
     restore_backbone,
     restore_variables,
 )
-from tests.small_models import small_config
+from tests.small_models import masked_lm, small_config
 from tests.tokenizers import english_tokenizer
 
 
 def pretraining_model(seed=0, model_type="ambert", **changes):
-    return PretrainingModel(small_config(model_type, **changes), seed=seed)
+    return masked_lm(small_config(model_type, **changes), seed=seed)
 
 
 def weights(model):
@@ -115,7 +114,7 @@ def test_the_backbone_is_restored_and_heads_are_left_alone(model_directory):
     assert restore_backbone(model, str(directory)) == str(directory / "checkpoints" / "ckpt-20")
     for path, value in weights(model).items():
         np.testing.assert_array_equal(value, (expected if path.startswith("backbone/") else before)[path])
-    older = build_model(small_config())
+    older = AmbertBackbone.from_model_config(small_config())
     restore_backbone(older, str(directory / "checkpoints" / "ckpt-10"))
     np.testing.assert_array_equal(older.pooler.bias, np.zeros(16))
 
@@ -123,10 +122,10 @@ def test_the_backbone_is_restored_and_heads_are_left_alone(model_directory):
 def test_berts_of_one_grain_start_from_an_ambert(model_directory):
     directory, expected = model_directory
     for grain in ("fine", "coarse"):
-        model = build_model(small_config(f"bert_{grain}"))
+        model = AmbertBackbone.from_model_config(small_config(f"bert_{grain}"))
         restore_backbone(model, str(directory))
         np.testing.assert_array_equal(
-            model.token_embeddings(grain), expected[f"backbone/embeddings/{grain}_token_embeddings"]
+            model.token_table(grain), expected[f"backbone/embeddings/{grain}_token_embeddings"]
         )
 
 
@@ -135,11 +134,11 @@ def test_sizes_that_do_not_fit_are_named_with_the_variable(model_directory):
     with pytest.raises(
         InputError, match=r"fine_token_embeddings has shape \(50, 16\) in the checkpoint and \(51, 16\)"
     ):
-        restore_backbone(build_model(small_config(vocab_size=51)), str(directory))
+        restore_backbone(AmbertBackbone.from_model_config(small_config(vocab_size=51)), str(directory))
     with pytest.raises(InputError, match="has no variable backbone/encoder/layer_2/"):
-        restore_backbone(build_model(small_config(num_hidden_layers=3)), str(directory))
+        restore_backbone(AmbertBackbone.from_model_config(small_config(num_hidden_layers=3)), str(directory))
     with pytest.raises(InputError, match="has no variable backbone/fine_bert/"):
-        restore_backbone(build_model(small_config("ambert_combo")), str(directory))
+        restore_backbone(AmbertBackbone.from_model_config(small_config("ambert_combo")), str(directory))
 
 
 def test_what_is_no_model_directory_is_told_what_is_expected(model_directory, tmp_path):

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
 from ambert_tf.training.precision import LossScale
-from tests.small_models import small_config
+from tests.small_models import masked_lm, small_config
 from tests.training.variables import variable
 
 
@@ -62,7 +61,7 @@ def test_learning_rate_rises_and_falls_as_berts():
 
 
 def test_layer_norms_and_biases_have_no_weight_decay():
-    model = PretrainingModel(small_config(num_hidden_layers=1))
+    model = masked_lm(small_config(num_hidden_layers=1))
     optimizer = AdamW(model.trainable_variables, WarmupLinearDecay(1.0, 1))
     decayed = {v.path for v in model.trainable_variables if optimizer.decays(v)}
     layer = "backbone/encoder/layer_0/"

@@ -4,13 +4,12 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.models.pretraining_model import PretrainingModel
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.lamb import Lamb
 from ambert_tf.training.optimizer import AdamW
 from ambert_tf.training.settings import TrainingSettings
 from ambert_tf.training.trainer import Trainer, strategy_for
-from tests.small_models import small_config
+from tests.small_models import masked_lm, small_config
 from tests.training.runs import BATCH, dataset
 
 
@@ -20,7 +19,7 @@ def trainer(directory, steps=2, **changes):
     return Trainer(
         settings,
         strategy_for(settings),
-        lambda: PretrainingObjective(PretrainingModel(config)),
+        lambda: PretrainingObjective(masked_lm(config)),
         steps,
         num_warmup_steps=0,
     )

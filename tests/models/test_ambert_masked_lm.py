@@ -1,24 +1,19 @@
 import numpy as np
 import pytest
 
-from ambert_tf.models.pretraining_model import PretrainingModel, masked_positions
-from tests.small_models import pretraining_inputs, small_config
+from ambert_tf.models.masked_lm_head import masked_lm_targets
+from tests.small_models import masked_lm, pretraining_inputs, small_config
 
 
-def test_positions_count_through_the_batch_and_leave_padding_out():
+def test_targets_leave_padding_out():
     inputs = {
-        "fine_masked_lm_positions": np.array([[1, 4], [3, 0]], np.int32),
         "fine_masked_lm_ids": np.array([[11, 12], [13, 0]], np.int32),
         "fine_masked_lm_weights": np.array([[1, 1], [1, 0]], np.float32),
     }
-    positions, ids, weights = masked_positions(inputs, "fine", 9)
-    assert [positions.numpy().tolist(), ids.numpy().tolist(), weights.numpy().tolist()] == [
-        [1, 4, 12], [11, 12, 13], [1, 1, 1],
-    ]  # fmt: skip
-    positions, ids, weights = masked_positions(inputs, "fine", 9, static_shapes=True)
-    assert [positions.numpy().tolist(), ids.numpy().tolist(), weights.numpy().tolist()] == [
-        [1, 4, 12, 9], [11, 12, 13, 0], [1, 1, 1, 0],
-    ]  # fmt: skip
+    ids, weights = masked_lm_targets(inputs, "fine")
+    assert [ids.numpy().tolist(), weights.numpy().tolist()] == [[11, 12, 13], [1, 1, 1]]
+    ids, weights = masked_lm_targets(inputs, "fine", static_shapes=True)
+    assert [ids.numpy().tolist(), weights.numpy().tolist()] == [[11, 12, 13, 0], [1, 1, 1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -32,25 +27,25 @@ def test_positions_count_through_the_batch_and_leave_padding_out():
     ],
 )
 def test_each_grain_is_predicted_over_its_own_vocabulary(model_type, sizes):
-    outputs = PretrainingModel(small_config(model_type))(pretraining_inputs())
+    outputs = masked_lm(small_config(model_type))(pretraining_inputs())
     # 6 rows of 3 masked tokens, one less in every second row.
-    assert {grain: prediction.logits.shape.as_list() for grain, prediction in outputs.items()} == {
+    assert {grain: logits.shape.as_list() for grain, logits in outputs.items()} == {
         grain: [15, size] for grain, size in sizes.items()
     }
 
 
 @pytest.mark.parametrize(("model_type", "transforms"), [("ambert", 1), ("ambert_hybrid", 1), ("ambert_combo", 2)])
 def test_grains_with_one_encoder_share_the_heads_transform(model_type, transforms):
-    model = PretrainingModel(small_config(model_type))
+    model = masked_lm(small_config(model_type))
     assert sum(variable.path.endswith("transform/kernel") for variable in model.weights) == transforms
     assert sum(variable.path.endswith("_output_bias") for variable in model.weights) == 2
 
 
 def test_next_sentences_are_told_from_the_first_grains_pooled_token():
-    model = PretrainingModel(small_config(), next_sentence=True)
+    model = masked_lm(small_config(), next_sentence=True)
     inputs = pretraining_inputs()
     outputs = model(inputs)
-    pooled = model.backbone.pool("fine", model.backbone(inputs)["fine"]).numpy()
+    pooled = model.backbone(inputs)["fine_pooled_output"].numpy()
     kernel, bias = np.asarray(model.next_sentence_head.kernel), np.asarray(model.next_sentence_head.bias)
     np.testing.assert_allclose(outputs["next_sentence"], pooled @ kernel + bias, atol=1e-6)
-    assert "next_sentence" not in PretrainingModel(small_config())(inputs)
+    assert "next_sentence" not in masked_lm(small_config())(inputs)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ambert_tf.models.backbones import build_model
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import MODEL_TYPES
 from tests.small_models import random_inputs, small_config
 
@@ -91,22 +91,23 @@ def keras_hub_outputs(bert, inputs, grain):
 )
 def test_each_grain_is_keras_hubs_bert_with_the_same_weights(model_type, prefixes, hidden_act):
     config = small_config(model_type, hidden_act=hidden_act)
-    model = build_model(config)
+    model = AmbertBackbone.from_model_config(config)
     randomize(model)
     inputs = random_inputs()
     outputs = model(inputs)
-    assert set(outputs) == set(prefixes)
+    assert set(outputs) == {f"{grain}_{name}_output" for grain in prefixes for name in ("sequence", "pooled")}
     for grain, prefix in prefixes.items():
         bert = keras_hub_bert(config, grain, values(model), prefix)
         expected = keras_hub_outputs(bert, inputs, grain)
         real = inputs[f"{grain}_input_ids"].numpy() != 0
-        np.testing.assert_allclose(outputs[grain].numpy()[real], expected["sequence_output"].numpy()[real], atol=1e-5)
-        np.testing.assert_allclose(model.pool(grain, outputs[grain]), expected["pooled_output"], atol=1e-5)
+        sequence_output = outputs[f"{grain}_sequence_output"].numpy()
+        np.testing.assert_allclose(sequence_output[real], expected["sequence_output"].numpy()[real], atol=1e-5)
+        np.testing.assert_allclose(outputs[f"{grain}_pooled_output"], expected["pooled_output"], atol=1e-5)
 
 
 def test_hybrid_is_one_bert_over_both_sequences():
     config = small_config("ambert_hybrid")
-    model = build_model(config)
+    model = AmbertBackbone.from_model_config(config)
     randomize(model)
     inputs = random_inputs(fine=((4, 4, 4), 4), coarse=((3, 3, 3), 3))
     weights = values(model)
@@ -128,28 +129,29 @@ def test_hybrid_is_one_bert_over_both_sequences():
     segments = tf.concat([inputs["fine_segment_ids"], inputs["coarse_segment_ids"]], 1)
     expected = keras_hub_outputs(bert, {"fine_input_ids": ids, "fine_segment_ids": segments}, "fine")["sequence_output"]
     outputs = model(inputs)
-    np.testing.assert_allclose(outputs["fine"], expected[:, :4], atol=1e-5)
-    np.testing.assert_allclose(outputs["coarse"], expected[:, 4:], atol=1e-5)
+    np.testing.assert_allclose(outputs["fine_sequence_output"], expected[:, :4], atol=1e-5)
+    np.testing.assert_allclose(outputs["coarse_sequence_output"], expected[:, 4:], atol=1e-5)
 
 
 def test_in_ambert_only_the_token_tables_differ_between_the_grains():
     config = small_config("ambert", coarse_vocab_size=50)
-    model = build_model(config)
+    model = AmbertBackbone.from_model_config(config)
     randomize(model)
     ids = random_inputs()["fine_input_ids"]
     inputs = {f"{g}_input_ids": ids for g in ("fine", "coarse")} | {
         f"{g}_segment_ids": tf.zeros_like(ids) for g in ("fine", "coarse")
     }
-    assert not np.allclose(model(inputs)["fine"], model(inputs)["coarse"])
-    model.token_embeddings("coarse").assign(model.token_embeddings("fine"))
-    np.testing.assert_allclose(model(inputs)["fine"], model(inputs)["coarse"], atol=1e-6)
+    assert not np.allclose(model(inputs)["fine_sequence_output"], model(inputs)["coarse_sequence_output"])
+    model.token_table("coarse").assign(model.token_table("fine"))
+    outputs = model(inputs)
+    np.testing.assert_allclose(outputs["fine_sequence_output"], outputs["coarse_sequence_output"], atol=1e-6)
 
 
 def test_in_combo_nothing_is_shared():
-    model = build_model(small_config("ambert_combo"))
+    model = AmbertBackbone.from_model_config(small_config("ambert_combo"))
     inputs = random_inputs()
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model.pool("fine", model(inputs)["fine"]))
+        loss = tf.reduce_sum(model(inputs)["fine_pooled_output"])
     gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
     used = {v.path.split("/")[1] for v, g in zip(model.trainable_variables, gradients, strict=True) if g is not None}
     assert used == {"fine_bert"}
@@ -157,7 +159,7 @@ def test_in_combo_nothing_is_shared():
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_padding_changes_nothing(model_type):
-    model = build_model(small_config(model_type))
+    model = AmbertBackbone.from_model_config(small_config(model_type))
     randomize(model)
     short = random_inputs()
     padded = {name: tf.pad(value, [[0, 0], [0, 6]]) for name, value in short.items()}
@@ -165,31 +167,35 @@ def test_padding_changes_nothing(model_type):
     for grain in model.grains:
         real = short[f"{grain}_input_ids"].numpy() != 0
         length = real.shape[1]
-        np.testing.assert_allclose(outputs[grain].numpy()[:, :length][real], expected[grain].numpy()[real], atol=1e-5)
+        name = f"{grain}_sequence_output"
+        np.testing.assert_allclose(
+            outputs[name].numpy()[:, :length][real], expected[name].numpy()[real], atol=1e-5
+        )
 
 
 def test_a_sequence_does_not_see_the_others_of_its_batch():
-    model = build_model(small_config())
+    model = AmbertBackbone.from_model_config(small_config())
     randomize(model)
     inputs = random_inputs()
     alone = model({name: value[1:2] for name, value in inputs.items()})
     for grain in ("fine", "coarse"):
         real = inputs[f"{grain}_input_ids"][1].numpy() != 0
-        np.testing.assert_allclose(model(inputs)[grain][1].numpy()[real], alone[grain][0].numpy()[real], atol=1e-5)
+        name = f"{grain}_sequence_output"
+        np.testing.assert_allclose(model(inputs)[name][1].numpy()[real], alone[name][0].numpy()[real], atol=1e-5)
 
 
 def test_ambert_single_runs_the_fine_encoder_only():
-    model = build_model(small_config())
+    model = AmbertBackbone.from_model_config(small_config())
     inputs = random_inputs()
     fine_inputs = {name: value for name, value in inputs.items() if name.startswith("fine")}
     outputs = model(fine_inputs, grains=("fine",))
-    assert list(outputs) == ["fine"]
-    np.testing.assert_allclose(outputs["fine"], model(inputs)["fine"], atol=1e-6)
+    assert list(outputs) == ["fine_sequence_output", "fine_pooled_output"]
+    np.testing.assert_allclose(outputs["fine_sequence_output"], model(inputs)["fine_sequence_output"], atol=1e-6)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_attention_weights_are_distributions_over_real_tokens(model_type):
-    model = build_model(small_config(model_type))
+    model = AmbertBackbone.from_model_config(small_config(model_type))
     inputs = random_inputs()
     weights = model.attention_weights(inputs)
     assert set(weights) == set(model.grains)
@@ -204,19 +210,23 @@ def test_attention_weights_are_distributions_over_real_tokens(model_type):
 
 
 def test_dropout_is_a_function_of_the_seed():
-    model = build_model(small_config(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5))
+    model = AmbertBackbone.from_model_config(small_config(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5))
     inputs = random_inputs()
-    one, again, other = (model(inputs, training=True, seed=tf.constant(s))["fine"] for s in ([1, 2], [1, 2], [1, 3]))
+    one, again, other = (
+        model(inputs, training=True, seed=tf.constant(seed))["fine_sequence_output"]
+        for seed in ([1, 2], [1, 2], [1, 3])
+    )
     np.testing.assert_array_equal(one, again)
     assert not np.allclose(one, other)
-    assert not np.allclose(one, model(inputs)["fine"])
+    assert not np.allclose(one, model(inputs)["fine_sequence_output"])
     # Without a seed each call draws its own.
-    assert not np.allclose(model(inputs, training=True)["fine"], model(inputs, training=True)["fine"])
+    first, second = (model(inputs, training=True)["fine_sequence_output"] for _ in range(2))
+    assert not np.allclose(first, second)
 
 
 def test_initial_weights_are_a_function_of_the_seed():
     config = small_config(hidden_size=64)
-    one, again, other = (values(build_model(config, seed=seed)) for seed in (1, 1, 2))
+    one, again, other = (values(AmbertBackbone.from_model_config(config, seed=seed)) for seed in (1, 1, 2))
     kernels = [name for name in one if name.endswith(("kernel", "embeddings"))]
     for name in kernels:
         np.testing.assert_array_equal(one[name], again[name])
@@ -230,15 +240,16 @@ def test_initial_weights_are_a_function_of_the_seed():
 @pytest.mark.parametrize(("policy", "dtype"), [("mixed_bfloat16", tf.bfloat16), ("mixed_float16", tf.float16)])
 def test_half_precision_is_close_to_float32(policy, dtype):
     config = small_config()
-    model, half = build_model(config), build_model(config, dtype=policy)
+    model, half = AmbertBackbone.from_model_config(config), AmbertBackbone.from_model_config(config, dtype=policy)
     outputs, half_outputs = model(random_inputs()), half(random_inputs())
-    assert half_outputs["coarse"].dtype == dtype
+    assert half_outputs["coarse_sequence_output"].dtype == dtype
     assert all(variable.dtype == "float32" for variable in half.weights)
     for grain in ("fine", "coarse"):
-        np.testing.assert_allclose(tf.cast(half_outputs[grain], tf.float32), outputs[grain], atol=0.06)
+        name = f"{grain}_sequence_output"
+        np.testing.assert_allclose(tf.cast(half_outputs[name], tf.float32), outputs[name], atol=0.06)
 
 
 def test_too_long_a_sequence_is_named():
     inputs = random_inputs(fine=((21, 3, 3), 21))
     with pytest.raises(Exception, match="longer than max_position_embeddings"):
-        build_model(small_config())(inputs)
+        AmbertBackbone.from_model_config(small_config())(inputs)

@@ -1,17 +1,15 @@
 import math
 
 import numpy as np
-import tensorflow as tf
 
-from ambert_tf.models.heads import ClassificationHeads
-from ambert_tf.models.pretraining_model import PretrainingModel
-from tests.small_models import pretraining_inputs, small_config
+from ambert_tf.models.masked_lm_head import masked_lm_targets
+from tests.small_models import masked_lm, pretraining_inputs, small_config
 
 
 def logits_everywhere(model, inputs, grain):
     """The masked-LM head at every position, in plain numpy."""
     weights = {variable.path: np.asarray(variable, np.float64) for variable in model.weights}
-    x = np.asarray(model.backbone(inputs)[grain], np.float64)
+    x = np.asarray(model.backbone(inputs)[f"{grain}_sequence_output"], np.float64)
     x = x @ weights["masked_lm_head/transform/kernel"] + weights["masked_lm_head/transform/bias"]
     x = x * 0.5 * (1 + np.vectorize(math.erf)(x / np.sqrt(2)))
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
@@ -22,12 +20,12 @@ def logits_everywhere(model, inputs, grain):
 
 def test_masked_lm_logits_are_those_of_the_whole_sequence_at_the_masked_positions():
     inputs = pretraining_inputs()
-    model = PretrainingModel(small_config())
+    model = masked_lm(small_config())
     random = np.random.default_rng(0)
     for variable in model.weights:
         variable.assign(random.normal(size=variable.shape).astype(np.float32) * 0.3)
     for static_shapes in (False, True):
-        model.static_shapes = static_shapes
+        model.backbone.static_shapes = static_shapes
         outputs = model(inputs)
         for grain in ("fine", "coarse"):
             everywhere = logits_everywhere(model, inputs, grain)
@@ -40,13 +38,13 @@ def test_masked_lm_logits_are_those_of_the_whole_sequence_at_the_masked_position
             else:
                 expected, ids = expected[real], inputs[f"{grain}_masked_lm_ids"][real]
                 assert len(ids) == 6 * 3 - 3  # every second row has one less
-            np.testing.assert_allclose(outputs[grain].logits, expected, atol=1e-4)
-            np.testing.assert_array_equal(outputs[grain].ids, ids)
+            np.testing.assert_allclose(outputs[grain], expected, atol=1e-4)
+            np.testing.assert_array_equal(masked_lm_targets(inputs, grain, static_shapes)[0], ids)
 
 
 def test_grains_of_one_encoder_share_the_transform_and_have_a_bias_each():
     def names(model_type):
-        model = PretrainingModel(small_config(model_type), next_sentence=True)
+        model = masked_lm(small_config(model_type), next_sentence=True)
         return {variable.path for variable in model.weights if not variable.path.startswith("backbone/")}
 
     transform = {"transform/kernel", "transform/bias", "layer_norm/gamma", "layer_norm/beta"}
@@ -60,24 +58,3 @@ def test_grains_of_one_encoder_share_the_transform_and_have_a_bias_each():
         for grain in ("fine", "coarse")
         for name in transform | {f"{grain}_output_bias"}
     }
-
-
-def test_classification_heads_stand_on_fine_coarse_and_both():
-    heads = ClassificationHeads(small_config(), ("fine", "coarse"), 3, name="heads")
-    heads.build()
-    pooled = {grain: tf.random.stateless_normal([4, 16], [seed, 0]) for grain, seed in (("fine", 1), ("coarse", 2))}
-    logits = heads(pooled)
-    weights = {variable.path: np.asarray(variable) for variable in heads.weights}
-    for name, x in (("fine", pooled["fine"]), ("joint", tf.concat([pooled["fine"], pooled["coarse"]], 1))):
-        np.testing.assert_allclose(logits[name], x @ weights[f"heads/{name}/kernel"], atol=1e-6)
-    assert weights["heads/joint/kernel"].shape == (32, 3)
-    # AMBERT-Single: without the coarse grain, only the fine head.
-    assert list(heads({"fine": pooled["fine"]})) == ["fine"]
-
-
-def test_one_grain_has_one_head():
-    heads = ClassificationHeads(small_config("bert_coarse"), ("coarse",), 2, name="heads")
-    heads.build()
-    logits = heads({"coarse": tf.ones([1, 16])})
-    np.testing.assert_array_equal(logits["joint"], logits["coarse"])
-    assert heads.count_params() == 16 * 2 + 2

@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.models.classification_model import ClassificationModel, inference_config, trained_path
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_text_classifier import AmbertTextClassifier
+from ambert_tf.models.inference import inference_config, trained_path
 from tests.small_models import random_inputs, small_config
+
+
+def classifier(config, num_classes, **backbone_arguments):
+    backbone = AmbertBackbone.from_model_config(config, **backbone_arguments)
+    return AmbertTextClassifier(backbone, num_classes, compile=False)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +24,7 @@ from tests.small_models import random_inputs, small_config
     ],
 )
 def test_each_model_has_the_heads_of_its_grains(model_type, heads):
-    model = ClassificationModel(small_config(model_type), num_classes=4)
+    model = classifier(small_config(model_type), num_classes=4)
     logits = model(random_inputs())
     assert set(logits) == heads
     assert all(value.shape == (3, 4) for value in logits.values())
@@ -25,8 +32,8 @@ def test_each_model_has_the_heads_of_its_grains(model_type, heads):
 
 def test_the_fine_grain_alone_says_what_it_says_in_the_whole_model():
     config = small_config()
-    whole = ClassificationModel(config, num_classes=4, seed=1)
-    alone = ClassificationModel(inference_config(config, "fine"), num_classes=4, seed=2)
+    whole = classifier(config, num_classes=4, seed=1)
+    alone = classifier(inference_config(config, "fine"), num_classes=4, seed=2)
     values = {variable.path: variable for variable in whole.weights}
     for variable in alone.weights:
         variable.assign(values[trained_path(config, alone.config, variable.path)])
