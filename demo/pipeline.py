@@ -167,7 +167,7 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
         "Pre-train", "2 layers, width 128", "run_pretraining.py",
         f"--input_file={path('train_records/train.tfrecord')}",
         f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
-        tokenizer, f"--config={config}", f"--output_dir={path('pretrained')}",
+        f"--config={config}", f"--output_dir={path('pretrained')}",
         "--train_batch_size=16", "--group_by_length=16", "--max_seq_length=128", "--learning_rate=1e-3",
         f"--num_train_steps={settings.num_train_steps}", f"--num_warmup_steps={settings.num_train_steps // 10}",
         f"--log_steps={max(settings.num_train_steps // 8, 1)}",
