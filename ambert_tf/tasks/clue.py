@@ -153,7 +153,8 @@ CHID = Task(
     pair=True,
     inputs=IDIOMS,
     records=chid_records,
-    files=files(test=TESTS),
+    # The competition's files end in .txt, their answers in .csv.
+    files=files("train.json|train.txt", "dev.json|dev.txt", f"{TESTS}|test.txt"),
     companions=("train_answer.json", "dev_answer.json"),
     directories=("chid", "chid_public"),
     label_key="answer",

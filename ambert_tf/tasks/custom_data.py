@@ -1,29 +1,52 @@
-"""Tasks for data of one's own: JSON lines, or tables with a header; a text or two and what to predict."""
+"""Tasks for users' own data: JSON lines or tables with one or two texts and a label, a score or choices."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from ambert_tf.files import check_input_file, open_input
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION
 from ambert_tf.tasks.choice_texts import question_and_choices
-from ambert_tf.tasks.declaration import Task, columns, files
+from ambert_tf.tasks.declaration import FILE_FLAGS, Task, columns, files
 from ambert_tf.tasks.json_lines import Record, read_json_lines
 from ambert_tf.tasks.tables import csv_table
 
-
-def own_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads a table from `.csv` and `.tsv`, and JSON lines from any other file."""
-    return csv_table(path, flag) if path.endswith((".csv", ".tsv")) else read_json_lines(path, flag)
+TABLE_ENDINGS = (".csv", ".tsv")
+JSON_ENDINGS = (".json", ".jsonl")
 
 
-ANY_FORMAT = files(*("|".join(f"{split}.{end}" for end in ("json", "jsonl", "csv", "tsv"))
+def custom_records(*names: str, label: str) -> Callable[[str, str], Iterator[Record]]:
+    """Returns a reader of JSON lines and tables, which are told apart by the file name's ending or by their start.
+
+    Args:
+      *names: columns with texts.
+      label: column with labels or scores, which a file to predict needs not have.
+    """
+
+    def read(path: str, flag: str) -> Iterator[Record]:
+        if not _is_table(path, flag):
+            return read_json_lines(path, flag)
+        return csv_table(path, flag, names if flag == FILE_FLAGS["test"] else (*names, label))
+
+    return read
+
+
+def _is_table(path: str, flag: str) -> bool:
+    ending = path.lower()
+    if ending.endswith(TABLE_ENDINGS + JSON_ENDINGS):
+        return ending.endswith(TABLE_ENDINGS)
+    check_input_file(path, flag)
+    with open_input(path) as file:
+        return not file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+
+
+ANY_FORMAT = files(*("|".join(f"{split}.{ending}" for ending in ("json", "jsonl", "csv", "tsv", "CSV", "TSV"))
                      for split in ("train", "dev", "test")))  # fmt: skip
-
 
 SENTENCE = Task(
     name="sentence",
     description="own data: JSON lines or a table with sentence and label",
     texts=columns("sentence"),
-    records=own_records,
+    records=custom_records("sentence", label="label"),
     files=ANY_FORMAT,
 )
 
@@ -32,7 +55,7 @@ SENTENCE_PAIR = Task(
     description="own data: JSON lines or a table with sentence1, sentence2 and label",
     texts=columns("sentence1", "sentence2"),
     pair=True,
-    records=own_records,
+    records=custom_records("sentence1", "sentence2", label="label"),
     files=ANY_FORMAT,
 )
 
@@ -42,7 +65,7 @@ SCORE = Task(
     form=REGRESSION,
     texts=columns("sentence1", "sentence2"),
     pair=True,
-    records=own_records,
+    records=custom_records("sentence1", "sentence2", label="score"),
     files=ANY_FORMAT,
     label_key="score",
     metrics=("pearson", "spearman"),
@@ -57,6 +80,6 @@ CHOICE = Task(
     label_key="answer",
 )
 
-REVIEWS = dataclasses.replace(SENTENCE, name="reviews", description="own data: reviews, as `sentence`")
+REVIEWS = dataclasses.replace(SENTENCE, name="reviews", description="own data: reviews, with the files of `sentence`")
 
 TASKS = (SENTENCE, SENTENCE_PAIR, SCORE, CHOICE, REVIEWS)

@@ -1,9 +1,11 @@
-"""Finds the files of a task's splits: in `--data_dir`, in the default place, or where a flag says."""
+"""Finds the files of a task's splits: in `--data_dir`, in the default data directory, or where a flag says."""
 
 import os
 from collections.abc import Iterator, Sequence
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import exists, is_directory
+from ambert_tf.models.task_config import SPANS
 from ambert_tf.tasks.declaration import FILE_FLAGS, SPLITS, Task
 from ambert_tf.tasks.json_lines import Record
 
@@ -12,12 +14,12 @@ COLLECTIONS = ("", "clue", "CLUE", "CLUEdataset", "CLUEdatasets", "glue", "GLUE"
 
 
 def data_root() -> str:
-    """Returns where downloads are looked for without --data_dir: `$AMBERT_DATA`, or `data` in the current directory."""
+    """Returns the default data directory: `$AMBERT_DATA`, or `data` in the current directory."""
     return os.environ.get("AMBERT_DATA") or "data"
 
 
 def find_data_dir(task: Task) -> str | None:
-    """Returns the first directory in the default place that has a file of the task; None if there is none."""
+    """Returns the first directory below the default data directory with a file of the task, or None."""
     for collection in COLLECTIONS:
         for name in (*task.directories, task.name):
             directory = os.path.join(data_root(), collection, name)
@@ -27,50 +29,50 @@ def find_data_dir(task: Task) -> str | None:
 
 
 def find_files(task: Task, data_dir: str, split: str) -> tuple[str, ...]:
-    """Returns the paths of a split's files in a directory, of the first choice that is there as a whole; else none."""
+    """Returns the paths of a split's files in a directory: the first alternative that is complete, or ()."""
     for names in task.files.get(split, ()):
         paths = tuple(os.path.join(data_dir, name) for name in names)
-        if all(os.path.exists(path) for path in paths):
+        if all(exists(path) for path in paths):
             return paths
     return ()
 
 
 def split_files(task: Task, data_dir: str, split: str, names: str | None = None) -> tuple[str, ...]:
-    """Returns the files of a split.
+    """Returns the paths of a split's files.
 
     Args:
-      task: its declaration.
-      data_dir: where its files are.
+      task: declaration of the task.
+      data_dir: directory of its files.
       split: `train`, `dev` or `test`.
-      names: other files, separated by commas, in `data_dir` or anywhere; the declared ones by default.
+      names: other files, separated by commas, in `data_dir` or anywhere. Defaults to the declared files.
 
     Raises:
-      InputError: there is no such file; the error says which files are expected and where to get them.
+      InputError: a file is missing. The error says which files are expected and where to get them.
     """
     flag = FILE_FLAGS[split]
     if names:
         return tuple(_named_file(name.strip(), data_dir, flag) for name in names.split(",") if name.strip())
     if not data_dir:
         raise InputError(f"--data_dir is needed: the directory with {expected_files(task)}")
-    if not os.path.isdir(data_dir):
+    if not is_directory(data_dir):
         raise InputError(f"--data_dir={data_dir}: no such directory; one with {expected_files(task)} is needed")
     if split not in task.files:
         raise InputError(
             f"--task_name={task.name}: has no {split} files"
-            + (f"; it is for models of {task.trained_as}" if task.trained_as else f"; name one by --{flag}")
+            + (f"; it is for models of {task.trained_as}" if task.trained_as else f"; name one with --{flag}")
         )
     paths = find_files(task, data_dir, split)
     if not paths:
         choices = " or ".join(" and ".join(names) for names in task.files[split])
         raise InputError(
-            f"--data_dir={data_dir}: has no {choices}; {expected_files(task)} are expected; another file is named "
-            f"by --{flag}"
+            f"--data_dir={data_dir}: has no {choices}; {expected_files(task)} are expected; name another file with "
+            f"--{flag}"
         )
     return paths
 
 
 def expected_files(task: Task) -> str:
-    """Returns in words which files a task has, and where they are to be had."""
+    """Returns a description of a task's files and where to download them, for errors."""
     first = [name for split in SPLITS for name in (task.files[split][0] if split in task.files else ())]
     first += task.companions
     where = f" (official download: {task.download_page})" if task.download_page else ""
@@ -79,14 +81,27 @@ def expected_files(task: Task) -> str:
 
 def _named_file(name: str, data_dir: str, flag: str) -> str:
     inside = os.path.join(data_dir, name)
-    if os.path.exists(inside) or not os.path.exists(name):
+    if exists(inside) or not exists(name):
         name = inside
-    if not os.path.exists(name):
+    if not exists(name):
         raise InputError(f"--{flag}={name}: no such file")
     return name
 
 
 def file_records(task: Task, paths: Sequence[str], split: str) -> Iterator[Record]:
-    """Yields the records of a split's files."""
+    """Yields the records of a split's files.
+
+    Raises:
+      InputError: a file is wrong; or two records to predict have one id, where predictions are written by id.
+    """
+    by_id = task.form == SPANS or (task.leaderboard is not None and task.leaderboard.format.endswith("_by_id"))
+    seen: dict[str, str] = {}
     for path in paths:
-        yield from task.records(path, FILE_FLAGS[split])
+        for record in task.records(path, FILE_FLAGS[split]):
+            if by_id and split != "train":
+                # In JSON, keys are strings: 1 and "1" are one id.
+                name = str(record.content["id"])
+                if name in seen:
+                    raise record.error(f"the id {name} is used twice, also in {seen[name]}; ids must be unique")
+                seen[name] = path
+            yield record

@@ -1,20 +1,27 @@
-"""Records: what the lines of a file hold, whatever its format is; and JSON lines, CLUE's format."""
+"""Records, which all readers of task files return, and readers of JSON lines and of a single JSON value."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file
+from ambert_tf.files import check_input_file, open_input, read_bytes
+
+# White space, zero-width space and byte-order mark at the ends of a label: nobody sees them in a table.
+_INVISIBLE_ENDS = re.compile(r"\A[\s\u200b\ufeff]+|[\s\u200b\ufeff]+\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SAVE_AS_UTF8 = "save it as UTF-8 (in Excel: CSV UTF-8)"
 
 
 class Record:
-    """One record of a file; what is wrong with it is an error that names file and line.
+    """One record of a file. Errors about it name the file and the line.
 
     Args:
-      path: the file.
-      line: the line's number, from 1; or a word for its place, such as `question 17`.
-      content: its values by key.
+      path: path of the file.
+      line: line number, from 1; or a description of the place, such as `question 17`.
+      content: values by key or column.
     """
 
     def __init__(self, path: str, line: int | str, content: Mapping[str, Any]) -> None:
@@ -27,67 +34,80 @@ class Record:
         place = f"line {self.line}" if isinstance(self.line, int) else self.line
         return InputError(f"{self.path}, {place}: {message}")
 
+    def missing(self, key: str) -> InputError:
+        """Returns the error for a missing key; it lists the keys of the record."""
+        return self.error(f"the key {key!r} is missing; there is {', '.join(map(repr, self.content)) or 'none'}")
+
     def value(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
-        """Returns what is under a key.
+        """Returns the value of a key.
 
         Raises:
-          InputError: it is missing or not of that kind; `expected` says in words what is.
+          InputError: the key is missing or its value is of another type; `expected` describes the right type.
         """
         if key not in self.content:
-            raise self.error(f"the key {key!r} is missing; there is {', '.join(map(repr, self.content)) or 'none'}")
+            raise self.missing(key)
         value = self.content[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
             raise self.error(f"{key!r} is {shown(value)}; it must be {expected}")
         return value
 
     def string(self, key: str, default: str | None = None) -> str:
-        """Returns the string under a key, `default` where there is none.
+        """Returns the string of a key, or `default` if there is none.
 
         Raises:
-          InputError: it is missing without a default, or is no string.
+          InputError: the key is missing and there is no default, or its value is not a string.
         """
         if default is not None and self.content.get(key) is None:
             return default
         return self.value(key, str, "a string")
 
     def strings(self, key: str) -> list[str]:
-        """Returns the list of strings under a key.
-
-        Raises:
-          InputError: it is missing, or is something else.
-        """
+        """Returns the list of strings of a key; raises an InputError if it is missing or something else."""
         values = self.value(key, list, "a list of strings")
         if not all(isinstance(value, str) for value in values):
             raise self.error(f"{key!r} is {shown(values)}; it must be a list of strings")
         return values
 
     def integer(self, key: str) -> int:
-        """Returns the whole number under a key; raises an InputError if there is none."""
-        return self.value(key, int, "a whole number")
+        """Returns the integer of a key; raises an InputError if it is missing or something else."""
+        return self.value(key, int, "an integer")
+
+    def identifier(self, key: str) -> int | str:
+        """Returns the id under a key; raises an InputError if it is missing or not a string or an integer."""
+        value = self.value(key, (int, str), "a string or an integer")
+        if isinstance(value, bool):
+            raise self.error(f"{key!r} is {shown(value)}; it must be a string or an integer")
+        return value
 
     def name(self, key: str) -> str | None:
-        """Returns a string or a whole number (FewCLUE writes labels so) as a string; None where there is none.
+        """Returns a label as a string without white space at its ends, or None if there is none.
+
+        FewCLUE writes labels as integers. pandas writes a column of integers with gaps as floats, so 1.0 is "1".
 
         Raises:
-          InputError: it is something else.
+          InputError: the value is something else.
         """
         value = self.content.get(key)
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, int):
-            return str(value).lower() if isinstance(value, bool) else str(value)
-        raise self.error(f"{key!r} is {shown(value)}; it must be a string or a whole number")
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return _INVISIBLE_ENDS.sub("", value)
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+            return str(int(value))
+        raise self.error(f"{key!r} is {shown(value)}; it must be a string or an integer")
 
 
 def read_json_lines(path: str, flag: str) -> Iterator[Record]:
-    """Reads a file line by line; empty lines are passed over.
+    """Reads a file of one JSON object per line and skips empty lines.
 
     Args:
-      path: the file.
+      path: path of the file.
       flag: the flag it came from, for errors.
 
     Raises:
-      InputError: there is no such file, or it is empty; a line is not UTF-8 or is no JSON object.
+      InputError: the file is missing or empty, or a line is not a JSON object in UTF-8.
     """
     for number, text in text_lines(path, flag):
         if text.strip():
@@ -95,62 +115,103 @@ def read_json_lines(path: str, flag: str) -> Iterator[Record]:
 
 
 def text_lines(path: str, flag: str) -> Iterator[tuple[int, str]]:
-    """Yields the lines of a text file with their numbers, without their ends and a byte-order mark.
+    """Yields the line numbers and lines of a text file, without line ends and byte-order mark.
+
+    Lines end in LF or CR LF; in a file whose first line ends in a lone CR, in CR too.
 
     Raises:
-      InputError: there is no such file, nothing but empty lines is in it, or a line is not UTF-8.
+      InputError: the file is missing, contains only empty lines, or is not UTF-8.
     """
     check_input_file(path, flag)
     found = False
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+    with open_input(path) as file:
+        for number, line in enumerate(_byte_lines(file), 1):
+            if number == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                raise InputError(f"{path}: is UTF-16, not UTF-8; {_SAVE_AS_UTF8}")
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
-                raise InputError(f"{path}, line {number}: is not UTF-8 (byte {error.start + 1} of the line)") from None
+                raise InputError(
+                    f"{path}, line {number}: is not UTF-8 (byte {error.start + 1} of the line); {_SAVE_AS_UTF8}"
+                ) from None
             found = found or bool(text.strip())
             yield number, text
     if not found:
         raise InputError(f"--{flag}: {path} has no records, only empty lines")
 
 
+def _byte_lines(file: Any) -> Iterator[bytes]:
+    """Yields the lines of a binary file."""
+    splits_at_cr = None
+    for line in file:
+        if splits_at_cr is None:
+            splits_at_cr = b"\r" in line.rstrip(b"\r\n")
+        if splits_at_cr:
+            yield from line.rstrip(b"\r\n").split(b"\r")
+        else:
+            yield line
+
+
 def read_json(path: str, flag: str, expected: str) -> Any:
-    """Reads a file that is one JSON value.
+    """Reads a file that contains one JSON value.
 
     Args:
-      path: the file.
+      path: path of the file.
       flag: the flag it came from, for errors.
-      expected: what it should be, for errors.
+      expected: description of the expected content, for errors.
 
     Raises:
-      InputError: there is no such file, or it is no JSON or not UTF-8.
+      InputError: the file is missing, or is not JSON in UTF-8.
     """
     check_input_file(path, flag)
+    data = read_bytes(path)
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return json.load(file)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line}: is not UTF-8; {expected} in UTF-8 is expected") from None
+    try:
+        return parse_json(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: is no JSON ({error.msg}); {expected} is expected") from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON in UTF-8 ({error}); {expected} is expected") from None
+        raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}); {expected} is expected") from None
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error}); {expected} is expected") from None
+
+
+def parse_json(text: str) -> Any:
+    """Parses JSON; raises a ValueError, also for what Python's parser accepts or reports in other ways.
+
+    Half of a surrogate pair, such as "\\ud83d", is not a character. Python parses it, and UTF-8 cannot encode it.
+    """
+    try:
+        value = json.loads(text)
+        if _SURROGATE_ESCAPE.search(text) and (half := _SURROGATE.search(json.dumps(value, ensure_ascii=False))):
+            raise ValueError(f"it contains \\u{ord(half[0]):x}, half of a surrogate pair, which is not a character")
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
 
 
 def _json_object(text: str, path: str, number: int) -> Mapping[str, Any]:
     try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         raise InputError(
-            f"{path}, line {number}: is no JSON ({error}); one JSON object a line is expected, such as "
+            f"{path}, line {number}: is not JSON ({error}); one JSON object per line is expected, such as "
             '{"sentence": "…", "label": "…"}'
         ) from None
     if not isinstance(content, dict):
         raise InputError(
-            f"{path}, line {number}: is {shown(content)}, not a JSON object; one object a line is expected"
+            f"{path}, line {number}: is {shown(content)}, not a JSON object; one object per line is expected"
         )
     return content
 
 
 def shown(value: Any) -> str:
-    """Returns a value as an error shows it."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "…"
+    """Returns a value as error messages show it."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError):
+        text = type(value).__name__
+    text = text if len(text) <= 60 else text[:57] + "…"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Makes labelled examples of a task's records."""
+"""Makes labelled examples of the records of a task."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +8,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION
 from ambert_tf.tasks.declaration import FILE_FLAGS, Example, ReadOptions, Task, Texts
 from ambert_tf.tasks.json_lines import Record, shown
+from ambert_tf.tasks.labels import label_indices, without_zero_decimals
 
 SHOWN_LABELS = 20
 
@@ -17,7 +18,7 @@ class Examples(NamedTuple):
 
     Attributes:
       examples: in the order of the files.
-      left_out: how many were left out because no label is right: the annotators did not agree.
+      left_out: number of examples without a gold label, on which the annotators did not agree. They are left out.
     """
 
     examples: list[Example]
@@ -35,18 +36,19 @@ def read_examples(
     """Makes the examples of a split.
 
     Args:
-      task: its declaration; of any form but spans.
+      task: declaration of the task; any form but span extraction.
       records: see `file_records`.
-      split: which they are read as: training examples may be taken several times, and for errors.
+      split: which split they are; `train` may repeat examples, and errors depend on it.
       labels: all labels, in the order of their indices.
       options: how texts are made.
-      needs_labels: whether an example without a label is an error; if not, labels are not looked at.
+      needs_labels: whether a missing label is an error. If false, labels are ignored.
 
     Raises:
-      InputError: with file and line: broken JSON, a missing key, an unknown or a missing label; or there are none.
+      InputError: names the file and the line of a missing key, or of a missing or unknown label; or there are no
+        examples.
     """
     options = options or ReadOptions()
-    indices = {name: index for index, name in enumerate(labels)}
+    indices = label_indices(labels)
     examples: list[Example] = []
     left_out = number = 0
     for record in records:
@@ -55,8 +57,7 @@ def read_examples(
         rows = (texts,) if isinstance(texts, Texts) else texts
         label = None
         if needs_labels:
-            value = record.content.get(task.label_key)
-            if isinstance(value, str) and value in task.no_gold_labels:
+            if task.no_gold_labels and record.name(task.label_key) in task.no_gold_labels:
                 left_out += 1
                 continue
             label = _label(task, record, split, indices, len(rows))
@@ -65,45 +66,48 @@ def read_examples(
         examples += [example] * (task.copies(record) if options.augment and split == "train" else 1)
         number += 1
     if not examples:
-        raise InputError(f"--{FILE_FLAGS[split]}: no examples are left to use of {left_out} records")
+        without = f" with a gold label; {left_out} have none" if left_out else ""
+        raise InputError(f"--{FILE_FLAGS[split]}: has no examples{without}")
     return Examples(examples, left_out)
 
 
 def _id(task: Task, record: Record, number: int) -> int | str:
-    value = next((record.content[key] for key in task.id_keys if key in record.content), number)
-    return value if isinstance(value, int | str) else number
+    key = next((key for key in task.id_keys if record.content.get(key) is not None), None)
+    return number if key is None else record.identifier(key)
 
 
 def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], rows: int) -> int | float:
-    if record.content.get(task.label_key) is None:
+    value = record.content.get(task.label_key)
+    if value is None or (isinstance(value, str) and not value.strip()):
         if name := record.content.get("answer_file"):
-            raise record.error(f"has no answer; answers are expected in {name}, beside the file")
+            raise record.error(f"has no answer; answers are expected in {name}, in the same directory")
+        lacking = f"the key {task.label_key!r} is missing" if value is None else f"{task.label_key!r} is empty"
         if split == "train":
-            raise record.error(f"the key {task.label_key!r} is missing; a training example needs a label")
+            raise record.error(f"{lacking}; a training example needs a label")
         raise record.error(
-            f"the key {task.label_key!r} is missing; --do_eval needs a file with labels (--eval_file), "
-            "--do_predict takes one without"
+            f"{lacking}; --do_eval needs a file with labels (--eval_file), --do_predict takes one without"
         )
     if task.form == REGRESSION:
         return _score(task, record)
     if task.form == MULTIPLE_CHOICE:
         answer = record.integer(task.label_key)
         if not 0 <= answer < rows:
-            raise record.error(f"{task.label_key!r} is {answer}; it must be from 0 to {rows - 1}")
+            raise record.error(f"{task.label_key!r} is {shown(answer)}; it must be from 0 to {rows - 1}")
         return answer
-    name = record.name(task.label_key)
-    if name not in indices:
+    name = record.name(task.label_key) or ""
+    index = indices.get(name, indices.get(without_zero_decimals(name)))
+    if index is None:
         known = list(indices)
         more = f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
         raise record.error(f"unknown label {name!r}; the labels are {', '.join(known[:SHOWN_LABELS])}{more}")
-    return indices[str(name)]
+    return index
 
 
 def _score(task: Task, record: Record) -> float:
     value = record.content[task.label_key]
     try:
-        score = float(value)
-    except (TypeError, ValueError):
+        score = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         score = math.nan
     low, high = task.score_range or (-math.inf, math.inf)
     if not (math.isfinite(score) and low <= score <= high):

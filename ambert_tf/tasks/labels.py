@@ -1,79 +1,118 @@
-"""Which labels a data set has."""
+"""The labels of a data set."""
 
+import collections
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file
+from ambert_tf.files import exists, read_bytes
 from ambert_tf.tasks.declaration import Label, Task
-from ambert_tf.tasks.json_lines import Record, read_json, read_json_lines
+from ambert_tf.tasks.json_lines import Record, read_json, read_json_lines, shown
 
 LABELS_FILE = "labels.json"
-# TNEWS and IFLYTEK write the word for a label under different keys.
+# TNEWS and IFLYTEK use different keys for the description of a label.
 DESCRIPTION_KEYS = ("label_desc", "label_des")
+_ZERO_DECIMALS = re.compile(r"([+-]?\d+)\.0+")
 
 
 def find_labels(task: Task, data_dir: str, training_records: Iterable[Record] | None) -> tuple[Label, ...]:
-    """Returns the labels: those of `labels.json` in the data directory, else the declared ones, else those in use.
+    """Returns the labels in `labels.json` in the data directory, else the declared ones, else those in the data.
 
     Args:
-      task: its declaration.
-      data_dir: the data directory.
-      training_records: where to collect labels from, sorted, if nothing else says which there are.
+      task: declaration of the task.
+      data_dir: data directory.
+      training_records: where to collect the labels, sorted, if they are not listed anywhere.
 
     Raises:
-      InputError: a file is wrong, or no label or only one is found.
+      InputError: a file is wrong, or there are fewer than two labels.
     """
     path = os.path.join(data_dir, LABELS_FILE)
-    if data_dir and os.path.exists(path):
+    if data_dir and exists(path):
         return read_labels(path)
     if task.labels is not None:
         return task.labels
     if training_records is None:
         raise InputError(
-            f"--data_dir={data_dir}: which labels {task.name} has is not known; put a {LABELS_FILE} there, or name "
-            "the training file by --train_file"
+            f"--data_dir={data_dir}: the labels of {task.name} are not known; put a {LABELS_FILE} there, or name "
+            "the training file with --train_file"
         )
-    found = set()
+    return _collected_labels(task, training_records)
+
+
+def _collected_labels(task: Task, records: Iterable[Record]) -> tuple[Label, ...]:
+    """Returns the labels of training records. `1.0` is the same label as `1` where both are used."""
+    counts: collections.Counter[str] = collections.Counter()
     where = "--train_file"
-    for record in training_records:
+    for record in records:
         where = record.path
         name = record.name(task.label_key)
-        if name is None:
-            raise record.error(f"the key {task.label_key!r} is missing; a training example needs a label")
-        found.add(name)
-    return _checked([Label(name) for name in sorted(found - task.no_gold_labels)], where)
+        if not name:
+            lacking = f"{task.label_key!r} is empty" if name == "" else f"the key {task.label_key!r} is missing"
+            raise record.error(f"{lacking}; a training example needs a label")
+        if name not in task.no_gold_labels:
+            counts[name] += 1
+    for name in list(counts):
+        whole = without_zero_decimals(name)
+        if whole != name and whole in counts:
+            counts[whole] += counts.pop(name)
+    logging.info("%s: labels %s", where, ", ".join(f"{name} ({counts[name]})" for name in sorted(counts)))
+    cases = collections.defaultdict(list)
+    for name in sorted(counts):
+        cases[name.casefold()].append(name)
+    for names in cases.values():
+        if len(names) > 1:
+            logging.warning("%s: the labels %s differ in letter case only; they are different labels", where,
+                            " and ".join(names))  # fmt: skip
+    return _checked([Label(name) for name in sorted(counts)], where)
+
+
+def without_zero_decimals(name: str) -> str:
+    """Returns `1` for `1.0`, as pandas and spreadsheets write integers, and other names unchanged."""
+    found = _ZERO_DECIMALS.fullmatch(name)
+    return found[1] if found else name
+
+
+def label_indices(labels: Sequence[str]) -> Mapping[str, int]:
+    """Returns the index of each label, also under its name without zero decimals."""
+    indices = {name: index for index, name in enumerate(labels)}
+    return indices | {
+        whole: index for name, index in indices.items() if (whole := without_zero_decimals(name)) not in indices
+    }
 
 
 def read_labels(path: str) -> tuple[Label, ...]:
     """Reads a file of labels: CLUE's JSON lines `{"label": …, "label_desc": …}`, or one JSON list of names.
 
     Raises:
-      InputError: it is neither, or names a label twice or fewer than two.
+      InputError: it is neither, or names a label twice, or fewer than two labels.
     """
-    check_input_file(path, "data_dir")
-    with open(path, "rb") as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if start == b"[":
+    if read_bytes(path)[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
         items = read_json(path, "data_dir", "a list of label names")
-        records = [Record(path, i + 1, item if isinstance(item, dict) else {"label": item})
-                   for i, item in enumerate(items)]  # fmt: skip
-        return _checked([_label(record) for record in records], path)
-    return _checked([_label(record) for record in read_json_lines(path, "data_dir")], path)
+        records: Iterable[Record] = [
+            Record(path, index + 1, item if isinstance(item, dict) else {"label": item})
+            for index, item in enumerate(items)
+        ]
+    else:
+        records = read_json_lines(path, "data_dir")
+    return _checked([_label(record) for record in records], path)
 
 
 def _label(record: Record) -> Label:
     name = record.name("label")
-    if name is None:
-        raise record.error('the key \'label\' is missing; {"label": "…", "label_desc": "…"} is expected')
+    if not name:
+        raise record.error(f'has no label; {{"label": "…", "label_desc": "…"}} is expected, not '
+                           f"{shown(dict(record.content))}")  # fmt: skip
     return Label(name, next((record.string(key) for key in DESCRIPTION_KEYS if record.content.get(key)), ""))
 
 
 def _checked(labels: Sequence[Label], path: str) -> tuple[Label, ...]:
-    names = [label.name for label in labels]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{path}: the label {twice[0]!r} is there twice")
-    if len(names) < 2:
-        raise InputError(f"{path}: has {len(names)} label ({', '.join(names)}); a task needs at least two")
+    counts = collections.Counter(label.name for label in labels)
+    name, count = counts.most_common(1)[0] if counts else ("", 0)
+    if count > 1:
+        raise InputError(f"{path}: contains the label {name!r} {count} times")
+    if len(counts) < 2:
+        raise InputError(f"{path}: has {len(counts)} label ({', '.join(counts)}); a task needs at least two")
     return tuple(labels)

@@ -1,46 +1,55 @@
-"""Files of multiple-choice tasks: C3, RACE and ChID, each as records with a context, a question and choices.
+"""Readers of multiple-choice files: C3, RACE and ChID, each as records with a context, a question and choices.
 
 A record has `id`, `context`, `question`, `choices` (strings) and, where it is known, `answer`, the index of the right
-choice. ChID's have `before` and `after`, the text on both sides of the blank, and `group`, the line's number.
+choice. ChID's have `before` and `after`, the text on both sides of the blank, and `group`: blanks of one group choose
+among the same candidates, each of which is right at most once.
 """
 
-import glob
+import ast
+import json
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ambert_tf.errors import InputError
-from ambert_tf.tasks.json_lines import Record, read_json, read_json_lines, shown
+from absl import logging
 
-# #idiom000123# in ChID; FewCLUE's has one blank a text and writes #idiom#.
+from ambert_tf.errors import InputError
+from ambert_tf.files import exists, is_directory, is_file, list_directory
+from ambert_tf.tasks.json_lines import Record, parse_json, read_json, shown, text_lines
+
+# #idiom000123# in ChID; FewCLUE's texts have one blank each, #idiom#.
 BLANK = re.compile(r"#idiom\d*#")
 LETTERS = "ABCDEFGH"
 
 
 def c3_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads C3 (Sun et al., 2020): a list of [lines of the document, questions, document's id].
+    """Reads C3 (Sun et al., 2020): a list of [lines of the document, questions, document id].
 
     Raises:
-      InputError: it is no such list, or an answer is not among its choices.
+      InputError: the file is something else, or an answer is not among its choices.
     """
     expected = 'a list of [["line", …], [{"question": …, "choice": […], "answer": …}, …], "id"]'
     number = 0
-    for index, document in enumerate(_list(read_json(path, flag, expected), path, expected)):
+    documents = read_json(path, flag, expected)
+    if not isinstance(documents, list):
+        raise InputError(f"{path}: is {shown(documents)}; {expected} is expected")
+    for index, document in enumerate(documents):
         place = f"document {index + 1}"
         if not isinstance(document, list) or len(document) < 2 or not isinstance(document[1], list):
             raise InputError(f"{path}, {place}: is {shown(document)}; {expected} is expected")
         lines = Record(path, place, {"lines": document[0]}).strings("lines")
         for question in document[1]:
             found = Record(path, f"{place}, question {number + 1}", _object(question, path, place))
-            choices = found.strings("choice")
+            choices = _choices(found, "choice")
             content: dict[str, Any] = {
                 "id": question.get("id", f"{os.path.splitext(os.path.basename(path))[0]}-{number}"),
                 "context": "\n".join(lines),
                 "question": found.string("question"),
                 "choices": choices,
             }
-            if question.get("answer"):  # a test file may have it empty
+            if question.get("answer"):  # It is empty in some test files.
                 answer = found.string("answer")
                 if answer not in choices:
                     raise found.error(f"the answer {shown(answer)} is not among the choices {shown(choices)}")
@@ -50,14 +59,14 @@ def c3_records(path: str, flag: str) -> Iterator[Record]:
 
 
 def race_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads RACE (Lai et al., 2017): a directory with `middle/` and `high/`, or one of them, of JSON files `*.txt`.
+    """Reads RACE (Lai et al., 2017): a directory of JSON files `*.txt`, such as `train` with `high/` and `middle/`.
 
     Raises:
       InputError: there are no such files, or one is wrong.
     """
-    names = [path] if os.path.isfile(path) else sorted(glob.glob(os.path.join(path, "**", "*.txt"), recursive=True))
+    names = [path] if is_file(path) else sorted(_text_files(path))
     if not names:
-        raise InputError(f"--{flag}={path}: holds no *.txt; RACE's {path}/middle/*.txt and high/*.txt are expected")
+        raise InputError(f"--{flag}={path}: has no *.txt; RACE's {path}/middle/*.txt and high/*.txt are expected")
     for name in names:
         document = read_json(name, flag, 'an object with "article", "questions", "options" and "answers"')
         record = Record(name, "document", _object(document, name, "document"))
@@ -66,88 +75,166 @@ def race_records(path: str, flag: str) -> Iterator[Record]:
         answers = record.strings("answers") if "answers" in document else [""] * len(questions)
         if not len(questions) == len(options) == len(answers):
             raise record.error(f"has {len(questions)} questions, {len(options)} options and {len(answers)} answers")
-        identity = str(document.get("id", os.path.basename(name)))
+        identity = str(record.identifier("id")) if "id" in document else os.path.basename(name)
         level = os.path.basename(os.path.dirname(name))
         stem = identity if identity.startswith(("middle", "high")) else f"{level}{identity}"
         for index, question in enumerate(questions):
             found = Record(name, f"question {index + 1}", {"options": options[index]})
-            choices = found.strings("options")
+            choices = _choices(found, "options")
             content: dict[str, Any] = {
                 "id": f"{stem}-{index}", "context": article, "question": question, "choices": choices
             }  # fmt: skip
             if answers[index]:
-                if answers[index] not in tuple(LETTERS[: len(choices)]):
-                    raise found.error(f"the answer is {shown(answers[index])}; it must be a letter up to "
-                                      f"{LETTERS[len(choices) - 1]}")  # fmt: skip
-                content["answer"] = LETTERS.index(answers[index])
+                letters = LETTERS[: len(choices)]
+                if answers[index] not in tuple(letters):
+                    raise found.error(f"the answer is {shown(answers[index])}; it must be a letter up to {letters[-1]}")
+                content["answer"] = letters.index(answers[index])
             yield Record(name, found.line, content)
 
 
-def chid_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads ChID (Zheng et al., 2019), one record a blank.
+def _text_files(directory: str) -> Iterator[str]:
+    for name in list_directory(directory):
+        path = os.path.join(directory, name)
+        if name.endswith(".txt"):
+            yield path
+        elif is_directory(path):
+            yield from _text_files(path)
 
-    CLUE's lines have `content`, a list of texts with blanks such as `#idiom000123#`, and ten `candidates` for all of
-    them; the answers stand in another file, `train_answer.json` for `train.json`, as one object of the blanks' names
-    and indices. FewCLUE's lines have one text as `content`, seven `candidates` and `answer`.
+
+def chid_records(path: str, flag: str) -> Iterator[Record]:
+    """Reads ChID (Zheng et al., 2019), one record per blank.
+
+    - CLUE's files and those of the ChID competition: lines with `content`, a list of texts with blanks such as
+      `#idiom000123#`, and ten `candidates` for all of them. The answers are in another file: `train_answer.json`,
+      one object with an index per blank, or `train_answer.csv`, lines such as `#idiom000123#,4`.
+    - FewCLUE's: lines with one text as `content`, seven `candidates` and `answer`.
+    - The paper's: lines with one text as `content`, a list of seven candidates per blank, and `groundTruth`, idioms.
+
+    The lines are JSON, or Python dictionaries as in the competition's files. A text without a blank is no question,
+    except in a file to predict with one text per line, where each line needs an answer: there the blank is at its end.
 
     Raises:
-      InputError: a line or an answer is wrong.
+      InputError: a line or an answer is wrong, or there is no blank at all.
     """
-    answers = _chid_answers(path)
-    answer_file = os.path.basename(_answer_file(path))
-    for line in read_json_lines(path, flag):
-        candidates = line.strings("candidates")
-        if not candidates:
-            raise line.error("has no candidates")
+    answer_file = _answer_file(path)
+    answers = _chid_answers(answer_file) if exists(answer_file) else None
+    without_blank = blanks = 0
+    for number, text in text_lines(path, flag):
+        if not text.strip():
+            continue
+        line = Record(path, number, _json_or_python(text, path, number))
         content = line.content.get("content")
         texts = [content] if isinstance(content, str) else line.strings("content")
-        # One text of several may be without a blank: it asks nothing.
         if not any(map(BLANK.search, texts)):
-            raise line.error(f"has no blank such as #idiom000123# in {shown(content)}")
-        for text in texts:
-            for blank in BLANK.finditer(text):
-                tag = blank.group()
-                record: dict[str, Any] = {
-                    "id": line.content.get("id", line.line) if tag == "#idiom#" else tag,
-                    "before": text[: blank.start()],
-                    "after": text[blank.end() :],
-                    "choices": candidates,
-                    "group": line.line,
-                }
-                answer = line.content.get("answer") if answers is None else answers.get(tag)
-                if answers is not None and answer is None:
-                    raise line.error(f"the blank {tag} has no answer in {_answer_file(path)}")
-                if answer is not None:
-                    if not isinstance(answer, int) or not 0 <= answer < len(candidates):
-                        raise line.error(
-                            f"the answer of {tag} is {shown(answer)}; it must be from 0 to {len(candidates) - 1}"
-                        )
-                    record["answer"] = answer
-                elif tag != "#idiom#":
-                    record["answer_file"] = answer_file  # for an error, where an answer is needed
-                yield Record(path, line.line, record)
+            if not isinstance(content, str) or flag != "predict_file":
+                without_blank += 1
+                continue
+            texts = [f"{content}#idiom#"]
+        for record in _line_records(line, texts, answers, answer_file):
+            blanks += 1
+            yield record
+    if not blanks:
+        raise InputError(f"{path}: has no blank such as #idiom000123#")
+    if without_blank:
+        logging.warning("%s: %d lines without a blank are skipped", path, without_blank)
+
+
+def _line_records(
+    line: Record, texts: list[str], answers: Mapping[str, Any] | None, answer_file: str
+) -> Iterator[Record]:
+    """Yields the record of each blank in a line of ChID."""
+    blanks = [(text, blank) for text in texts for blank in BLANK.finditer(text)]
+    given = line.value("candidates", list, "a list of strings")
+    per_blank = bool(given) and all(isinstance(candidates, list) for candidates in given)
+    if per_blank and len(given) != len(blanks):
+        raise line.error(f"has {len(blanks)} blanks and {len(given)} lists of candidates")
+    right = line.strings("groundTruth") if per_blank and "groundTruth" in line.content else []
+    if right and len(right) != len(blanks):
+        raise line.error(f"has {len(blanks)} blanks and {len(right)} idioms in 'groundTruth'")
+    for index, (text, blank) in enumerate(blanks):
+        tag = blank.group()
+        choices = _choices(Record(line.path, line.line, {"candidates": given[index]}) if per_blank else line,
+                           "candidates")  # fmt: skip
+        # Lines of several files have the same numbers.
+        group = f"{line.path}:{line.line}"
+        identity: int | str = tag
+        if tag == "#idiom#":
+            identity = line.identifier("id") if line.content.get("id") is not None else line.line
+            if per_blank:
+                identity = f"{identity}-{index}"
+        record: dict[str, Any] = {
+            "id": identity,
+            "before": text[: blank.start()],
+            "after": text[blank.end() :],
+            "choices": choices,
+            "group": f"{group}-{index}" if per_blank else group,
+        }
+        if right:
+            answer = choices.index(right[index]) if right[index] in choices else right[index]
+        else:
+            answer = line.content.get("answer") if answers is None else answers.get(tag)
+            if answers is not None and answer is None:
+                raise line.error(f"the blank {tag} has no answer in {answer_file}")
+        if answer is not None:
+            if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
+                raise line.error(f"the answer of {tag} is {shown(answer)}; it must be from 0 to {len(choices) - 1}")
+            record["answer"] = answer
+        elif tag != "#idiom#":
+            record["answer_file"] = os.path.basename(answer_file)  # for the error where an answer is needed
+        yield Record(line.path, line.line, record)
 
 
 def _answer_file(path: str) -> str:
+    """Returns the name of the file with the answers of a ChID file, one that exists if there is one."""
     stem, ending = os.path.splitext(path)
-    return f"{stem}_answer{ending}"
+    names = [f"{stem}_answer{other}" for other in dict.fromkeys((ending, ".json", ".csv"))]
+    default = f"{stem}_answer.csv" if ending == ".txt" else names[0]
+    return next(filter(exists, names), default)
 
 
-def _chid_answers(path: str) -> Mapping[str, Any] | None:
-    """Returns the answers beside a file of ChID, None where there are none."""
-    name = _answer_file(path)
-    if not os.path.exists(name):
-        return None
-    return _object(read_json(name, "data_dir", 'an object such as {"#idiom000123#": 4}'), name, "answers")
+def _chid_answers(path: str) -> Mapping[str, Any]:
+    if not path.lower().endswith(".csv"):
+        expected = 'an object such as {"#idiom000123#": 4}'
+        return _object(read_json(path, "data_dir", expected), path, "answers")
+    answers: dict[str, int] = {}
+    for number, line in text_lines(path, "data_dir"):
+        tag, _, answer = (part.strip(' "') for part in line.partition(","))
+        if BLANK.fullmatch(tag) and answer.isdecimal() and len(answer) < 10:
+            answers[tag] = int(answer)
+        elif line.strip() and (number > 1 or "#" in line):  # The first line may be a header.
+            raise InputError(f"{path}, line {number}: is {shown(line)}; a line such as #idiom000123#,4 is expected")
+    return answers
 
 
-def _list(value: Any, path: str, expected: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InputError(f"{path}: is {shown(value)}; {expected} is expected")
-    return value
+def _json_or_python(text: str, path: str, number: int) -> Mapping[str, Any]:
+    """Parses a line of ChID: JSON, or the dictionary that Python prints."""
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of unknown escapes
+                value = ast.literal_eval(text.strip())
+            # Half of a surrogate pair cannot be encoded.
+            json.dumps(value, ensure_ascii=False, default=str).encode()
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            raise InputError(
+                f"{path}, line {number}: is neither JSON ({error}) nor a Python dictionary; an object with content "
+                "and candidates is expected"
+            ) from None
+    return _object(value, path, f"line {number}")
+
+
+def _choices(record: Record, key: str) -> list[str]:
+    choices = record.strings(key)
+    if not choices:
+        raise record.error(f"has no {key if key.endswith('s') else key + 's'}")
+    if key == "options" and len(choices) > len(LETTERS):
+        raise record.error(f"has {len(choices)} options; at most {len(LETTERS)} are supported")
+    return choices
 
 
 def _object(value: Any, path: str, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise InputError(f"{path}, {place}: is {shown(value)}, not a JSON object")
     return value

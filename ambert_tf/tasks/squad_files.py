@@ -1,7 +1,8 @@
-"""Files of span extraction: SQuAD's JSON, which CLUE's CMRC2018 shares, and CMRC2018's own.
+"""Reader of span extraction files: SQuAD's JSON, which CLUE's CMRC2018 shares, and CMRC2018's own.
 
-A record has `id`, `question`, `context`, `answers` (a list of texts), `starts` (where each begins in the context, in
-characters; -1 where the file does not say) and `impossible`.
+A record has `id`, `question`, `context`, `answers` (a list of texts), `starts` (the character offset of each answer in
+the context, or -1 if the file has none), `impossible` (SQuAD 2.0: the question has no answer) and `labelled` (the file
+says what the answers are).
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ def span_records(path: str, flag: str) -> Iterator[Record]:
     """Reads SQuAD 1.1 or 2.0, or CMRC2018 in SQuAD's layout or in its own (`context_text`, `query_text`).
 
     Raises:
-      InputError: a key is missing or of another kind, two questions have one id, or an answer is outside its context.
+      InputError: a key is missing or has a value of another type, two questions have the same id, or an answer is
+        outside its context.
     """
     content = read_json(path, flag, EXPECTED)
     if isinstance(content, dict) and isinstance(content.get("data"), list):
@@ -28,11 +30,12 @@ def span_records(path: str, flag: str) -> Iterator[Record]:
         questions = _cmrc_questions(content, path)
     else:
         raise InputError(f"{path}: is {shown(content)}; {EXPECTED} is expected")
-    seen = set()
+    seen: set[str] = set()
     for record in questions:
-        name = record.content["id"]
+        # Predictions are written by id, and keys of JSON are strings: 1 and "1" are one id.
+        name = str(record.content["id"])
         if name in seen:
-            raise record.error("another question has the same id")
+            raise record.error("another question has the same id; ids must be unique")
         seen.add(name)
         yield record
     if not seen:
@@ -46,17 +49,22 @@ def _squad_questions(articles: list[Any], path: str) -> Iterator[Record]:
             context = part.string("context")
             for question in part.value("qas", list, "a list"):
                 found = _part(question, "id", path, f"article {number}")
-                found.line = f"question {found.content['id']}"
-                answers = found.content.get("answers") or []
+                name = found.identifier("id")
+                found.line = f"question {name}"
+                listed = found.content.get("answers")
+                answers = [] if listed is None else found.value("answers", list, "a list of objects")
                 parts = [_part(answer, "text", path, str(found.line)) for answer in answers]
+                impossible = found.content.get("is_impossible", False)
+                if impossible not in (False, True):  # 0 and 1 are equal to them.
+                    raise found.error(f"'is_impossible' is {shown(impossible)}; it must be true or false")
                 yield _question(
                     found,
-                    found.content["id"],
+                    name,
                     context,
                     found.string("question"),
                     [part.string("text") for part in parts],
                     [part.integer("answer_start") for part in parts],
-                    bool(found.content.get("is_impossible", False)),
+                    bool(impossible),
                     "answers" in found.content or "is_impossible" in found.content,
                 )
 
@@ -67,18 +75,19 @@ def _cmrc_questions(articles: list[Any], path: str) -> Iterator[Record]:
         context = part.string("context_text")
         for question in part.value("qas", list, "a list"):
             found = _part(question, "query_id", path, f"article {number}")
-            found.line = f"question {found.content['query_id']}"
-            answers = found.strings("answers") if found.content.get("answers") else []
+            name = found.identifier("query_id")
+            found.line = f"question {name}"
+            answers = found.strings("answers") if found.content.get("answers") is not None else []
             starts = [context.find(answer) for answer in answers]
             yield _question(
-                found, found.content["query_id"], context, found.string("query_text"), answers, starts,
+                found, name, context, found.string("query_text"), answers, starts,
                 labelled="answers" in found.content,
             )  # fmt: skip
 
 
 def _question(
     found: Record,
-    name: Any,
+    name: int | str,
     context: str,
     question: str,
     answers: list[str],
@@ -104,7 +113,7 @@ def _question(
 
 
 def _part(value: Any, key: str, path: str, place: str) -> Record:
-    """Returns a JSON object of the file as a record; raises an InputError if it is none or lacks a key."""
+    """Returns a JSON object of the file as a record; raises an InputError if it is something else or lacks the key."""
     if not isinstance(value, dict):
         raise InputError(f"{path}, {place}: is {shown(value)}, not a JSON object; {EXPECTED} is expected")
     record = Record(path, place, value)

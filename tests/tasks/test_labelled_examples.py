@@ -37,7 +37,7 @@ def test_pairs(tmp_path):
     assert read(tmp_path, records, SENTENCE_PAIR).examples == [Example(0, (Texts("a", "b"),), 0)]
 
 
-def test_examples_without_a_gold_label_are_left_out_and_counted(tmp_path):
+def test_examples_without_a_gold_label_are_counted_and_left_out(tmp_path):
     records = [
         {"sentence1": "a", "sentence2": "b", "label": label, "id": index}
         for index, label in enumerate(("neutral", "-", "entailment"))
@@ -46,8 +46,22 @@ def test_examples_without_a_gold_label_are_left_out_and_counted(tmp_path):
     found = read(tmp_path, records, OCNLI, "dev", labels)
     assert [(example.id, example.label) for example in found.examples] == [(0, 1), (2, 0)]
     assert found.left_out == 1
-    # Whoever predicts them writes a line for each.
+    # A leaderboard file has a line for each.
     assert len(read(tmp_path, records, OCNLI, "test", labels, needs_labels=False).examples) == 3
+
+
+def test_labels_match_without_white_space_and_zero_decimals(tmp_path):
+    records = [{"sentence": "a", "label": label} for label in ("100 ", "101.0", 101.0, 100)]
+    assert [example.label for example in read(tmp_path, records).examples] == [0, 1, 1, 0]
+    assert [example.label for example in read(tmp_path, records[:3], labels=("100", "101.0")).examples] == [0, 1, 1]
+
+
+def test_ids_are_strings_or_integers(tmp_path):
+    records = [{"sentence": "a", "id": value} for value in (7, "8", None)]
+    assert [example.id for example in read(tmp_path, records, needs_labels=False).examples] == [7, "8", 2]
+    for value in (["l"], {"a": 1}, 1.5, True):
+        with pytest.raises(InputError, match=r"line 1: 'id' is .*; it must be a string or an integer"):
+            read(tmp_path, [{"sentence": "a", "id": value}], needs_labels=False)
 
 
 def test_labels_of_another_kind_are_named(tmp_path):
@@ -56,13 +70,15 @@ def test_labels_of_another_kind_are_named(tmp_path):
             read(tmp_path, [{"sentence": "a", "label": label}])
 
 
-def test_answers_of_chid_are_expected_beside_its_file(tmp_path):
+def test_answers_of_chid_are_expected_in_the_same_directory(tmp_path):
     line = {"content": ["他#idiom000001#地走了"], "candidates": ["一", "二"]}
-    with pytest.raises(InputError, match=r"line 1: has no answer; answers are expected in file_answer\.json"):
+    with pytest.raises(
+        InputError, match=r"has no answer; answers are expected in file_answer\.json, in the same directory"
+    ):
         read(tmp_path, [line], CHID, "dev")
 
 
-def test_microsofts_pairs_are_parted_by_glues_ids(tmp_path):
+def test_microsofts_pairs_are_split_by_glues_ids(tmp_path):
     rows = [f"{index % 2}\t{index}\t{index + 100}\tone {index}\tother {index}\n" for index in range(4)]
     header = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
     (tmp_path / "msr_paraphrase_train.txt").write_text(header + "".join(rows), encoding="utf-8")
@@ -74,7 +90,7 @@ def test_microsofts_pairs_are_parted_by_glues_ids(tmp_path):
         assert [record.content["#1 String"] for record in records] == expected
 
 
-def test_the_diagnostic_set_with_labels_has_columns_of_its_own(tmp_path):
+def test_the_diagnostic_set_with_labels_has_other_columns(tmp_path):
     header = "Lexical Semantics\tPremise\tHypothesis\tLabel\n"
     (tmp_path / "diagnostic-full.tsv").write_text(header + "Lexical entailment\ta\tb\tneutral\n")
     records = file_records(AX, split_files(AX, str(tmp_path), "dev"), "dev")
@@ -82,7 +98,7 @@ def test_the_diagnostic_set_with_labels_has_columns_of_its_own(tmp_path):
     assert read_examples(AX, records, "dev", labels).examples == [Example(0, (Texts("a", "b"),), 1)]
 
 
-def test_prediction_needs_no_labels_and_looks_at_none(tmp_path):
+def test_prediction_ignores_labels(tmp_path):
     records = [{"sentence": "a", "label": "unheard of"}, {"sentence": "b"}]
     examples = read(tmp_path, records, SENTENCE, "test", needs_labels=False).examples
     assert [example.label for example in examples] == [None, None]
@@ -112,6 +128,7 @@ def test_the_index_of_a_choice_is_one_of_them(tmp_path):
         ({"sentence": None, "label": "100"}, "train", r"line 2: 'sentence' is null; it must be a string"),
         ({"sentence": "x"}, "train", r"line 2: the key 'label' is missing; a training example needs a label"),
         ({"sentence": "x"}, "dev", r"line 2: the key 'label' is missing; --do_eval needs a file with labels"),
+        ({"sentence": "x", "label": " "}, "train", r"line 2: 'label' is empty; a training example needs a label"),
         ({"sentence": "x", "label": "99"}, "dev", r"line 2: unknown label '99'; the labels are 100, 101"),
     ],
 )

@@ -46,7 +46,7 @@ def test_of_a_long_text_the_part_around_both_is_kept():
         ({"noun": ("小刚", 3)}, "train.json, line 1: span1_text .*小刚.* is not in the text"),
         ({"noun": ("", 3)}, "span1_text"),
         ({"pronoun": (5, 3)}, "'span2_text' is 5; it must be a string"),
-        ({"noun": ("小红", "3")}, "'span1_index' is .3.; it must be a whole number"),
+        ({"noun": ("小红", "3")}, "'span1_index' is .3.; it must be an integer"),
     ],
 )
 def test_wrong_spans(changes, message):

@@ -21,7 +21,7 @@ QUESTION = {"question": "谁？", "choice": ["他", "她"], "answer": "她"}
 
 
 class TestC3:
-    def test_a_record_a_question(self, tmp_path):
+    def test_one_record_per_question(self, tmp_path):
         other = {"question": "哪？", "choice": ["北", "南", "东"], "id": 9}
         path = write_json(tmp_path / "d-dev.json", [[["男：好", "女：不"], [QUESTION, other], "1-2"]])
         assert contents(c3_records(path, "eval_file")) == [
@@ -78,7 +78,7 @@ class TestRace:
             contents(race_records(str(tmp_path / "dev"), "eval_file"))
 
     def test_no_files(self, tmp_path):
-        with pytest.raises(InputError, match=r"holds no \*.txt"):
+        with pytest.raises(InputError, match=r"has no \*.txt"):
             contents(race_records(str(tmp_path), "eval_file"))
 
 
@@ -92,15 +92,15 @@ class TestChid:
             write_json(tmp_path / "train_answer.json", answers)
         return write_json_lines(tmp_path / "train.json", lines)
 
-    def test_a_record_a_blank_with_the_answers_from_beside(self, tmp_path):
+    def test_one_record_per_blank_with_the_answers_from_another_file(self, tmp_path):
         found = contents(chid_records(self.write(tmp_path, [LINE], ANSWERS), "train_file"))
         assert [record["id"] for record in found] == ["#idiom000001#", "#idiom000002#", "#idiom000003#"]
         assert found[2] == {
             "id": "#idiom000003#", "before": "a#idiom000002#b", "after": "c", "choices": ["一", "二", "三"],
-            "group": 1, "answer": 1,
+            "group": f"{tmp_path}/train.json:1", "answer": 1,
         }  # fmt: skip
 
-    def test_a_text_without_a_blank_asks_nothing(self, tmp_path):
+    def test_a_text_without_a_blank_is_no_question(self, tmp_path):
         line = {**LINE, "content": ["他#idiom000001#地走了", "无", "a#idiom000002#b"]}
         found = contents(chid_records(self.write(tmp_path, [line], ANSWERS), "train_file"))
         assert [record["id"] for record in found] == ["#idiom000001#", "#idiom000002#"]
@@ -115,6 +115,56 @@ class TestChid:
         assert found["id"] == 242
         assert (found["before"], found["after"], found["answer"]) == ("新", "海域", 1)
 
+    def competition_files(self, tmp_path, lines, answers):
+        (tmp_path / "train.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        (tmp_path / "train_answer.csv").write_text(answers, encoding="utf-8")
+        return contents(chid_records(str(tmp_path / "train.txt"), "train_file"))
+
+    @pytest.mark.parametrize("encode", [json.dumps, repr])
+    @pytest.mark.parametrize("header", ["", "\ufeffid,answer\r\n"])
+    def test_files_of_the_competition(self, tmp_path, encode, header):
+        lines = [encode(LINE), encode({**LINE, "content": ["这句话没有空。"]})]
+        answers = header + "".join(f"{tag},{index}\r\n" for tag, index in ANSWERS.items())
+        found = self.competition_files(tmp_path, lines, answers)
+        assert [(record["id"], record["answer"]) for record in found] == list(ANSWERS.items())
+        assert found[0]["before"] == "他" and found[0]["choices"] == ["一", "二", "三"]
+
+    def test_wrong_files_of_the_competition(self, tmp_path):
+        with pytest.raises(InputError, match=r"train_answer.csv, line 2: is .*#idiom000002#,二.*; a line such as"):
+            self.competition_files(tmp_path, [LINE], "#idiom000001#,2\n#idiom000002#,二\n")
+        with pytest.raises(InputError, match=r"train.txt, line 1: is neither JSON .* nor a Python dictionary"):
+            self.competition_files(tmp_path, ["{'content': [oops]}"], "#idiom000001#,2\n")
+
+    def test_the_papers_files_have_candidates_for_each_blank(self, tmp_path):
+        line = {
+            "content": "他#idiom#走，她#idiom#笑", "groundTruth": ["乙", "丁"],
+            "candidates": [["甲", "乙"], ["丙", "丁"]],
+        }  # fmt: skip
+        first, second = contents(chid_records(self.write(tmp_path, [line]), "train_file"))
+        assert (first["choices"], first["answer"], first["after"]) == (["甲", "乙"], 1, "走，她#idiom#笑")
+        assert (second["choices"], second["answer"]) == (["丙", "丁"], 1)
+        assert first["id"] != second["id"] and first["group"] != second["group"]
+        with pytest.raises(InputError, match="line 1: has 2 blanks and 1 lists of candidates"):
+            contents(chid_records(self.write(tmp_path, [{**line, "candidates": [["甲"]]}]), "train_file"))
+
+    def test_groups_of_several_files_differ(self, tmp_path):
+        groups = set()
+        for name, tag in (("a.json", "#idiom000001#"), ("b.json", "#idiom000002#")):
+            path = write_json_lines(tmp_path / name, [{"content": [f"他{tag}。"], "candidates": ["一", "二"]}])
+            groups |= {record["group"] for record in contents(chid_records(path, "predict_file"))}
+        assert len(groups) == 2
+
+    def test_every_line_of_fewclues_test_file_is_predicted(self, tmp_path):
+        lines = [
+            {"id": 1, "candidates": ["一", "二"], "content": "新#idiom#海域"},
+            {"id": 2, "candidates": ["一", "二"], "content": "没有空"},
+        ]
+        found = contents(chid_records(self.write(tmp_path, lines), "predict_file"))
+        assert [(record["id"], record["before"], record["after"]) for record in found] == [
+            (1, "新", "海域"), (2, "没有空", ""),
+        ]  # fmt: skip
+        assert len(contents(chid_records(self.write(tmp_path, lines), "train_file"))) == 1
+
     @pytest.mark.parametrize(
         ("line", "answers", "message"),
         [
@@ -122,7 +172,7 @@ class TestChid:
             (LINE, {**ANSWERS, "#idiom000001#": 3}, r"the answer of #idiom000001# is 3; it must be from 0 to 2"),
             ({"content": ["无"], "candidates": ["一"]}, None, "has no blank"),
             ({**LINE, "candidates": []}, None, "line 1: has no candidates"),
-            ({"content": ["无"]}, None, "line 1: the key 'candidates' is missing"),
+            ({"content": ["无#idiom1#"]}, None, "line 1: the key 'candidates' is missing"),
         ],
     )
     def test_wrong_files(self, tmp_path, line, answers, message):

@@ -80,8 +80,13 @@ def test_a_test_file_needs_no_answers(tmp_path):
     [
         (squad(question(answers=[("南京", 99)])), "question q: the answer .*南京.* begins at character 99, outside"),
         (squad(question(answers=[("南京", -7)])), "begins at character -7, outside the context of 10"),
-        (squad(question(answers=[("南京", "0")])), "'answer_start' is .0.; it must be a whole number"),
+        (squad(question(answers=[("南京", "0")])), "'answer_start' is .0.; it must be an integer"),
         (squad(question(), question()), "question q: another question has the same id"),
+        (squad(question(1), question("1")), "question 1: another question has the same id"),
+        (squad(question(["l"])), r"article 1: 'id' is \[.l.\]; it must be a string or an integer"),
+        (squad(question(None)), "article 1: 'id' is null; it must be a string or an integer"),
+        (squad({"id": "q", "question": "?", "answers": 5}), "question q: 'answers' is 5; it must be a list of objects"),
+        (squad(question(is_impossible="no")), "question q: 'is_impossible' is .no.; it must be true or false"),
         (squad({"id": "q", "answers": []}), "question q: the key 'question' is missing"),
         (squad({"question": "?"}), "article 1: the key 'id' is missing"),
         ({"data": []}, "has no questions"),
@@ -97,5 +102,5 @@ def test_wrong_files(tmp_path, content, message):
 def test_broken_json_names_the_line(tmp_path):
     path = tmp_path / "train.json"
     path.write_text('{"data": [\n  {"paragraphs": oops}\n]}')
-    with pytest.raises(InputError, match=r"train.json, line 2: is no JSON"):
+    with pytest.raises(InputError, match=r"train.json, line 2: is not JSON"):
         list(span_records(str(path), "train_file"))
