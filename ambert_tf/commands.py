@@ -39,7 +39,7 @@ build_phrase_dictionary = Program(
 )
 create_pretraining_data = Program(
     "ambert_tf.pretraining_data.creation_settings:CreationSettings",
-    "ambert_tf.pretraining_data.runners:run_create_pretraining_data",
+    "ambert_tf.pretraining_data.create:run_create_pretraining_data",
 )
 inspect_records = Program(
     "ambert_tf.pretraining_data.creation_settings:InspectionSettings",

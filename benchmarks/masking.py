@@ -27,9 +27,9 @@ from absl import flags
 from common import chinese_corpora, corpus_text, machine, make_tokenizer, run_command, write
 
 from ambert_tf.errors import run_main
+from ambert_tf.pretraining_data.dataset import pretraining_dataset
 from ambert_tf.pretraining_data.examples import INPUT_FEATURES, MASK_FEATURES, parse_examples
-from ambert_tf.pretraining_data.input import pretraining_dataset
-from ambert_tf.pretraining_data.masking import MaskingRule
+from ambert_tf.pretraining_data.masking import MaskingSettings
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 FLAGS = flags.FLAGS
@@ -141,7 +141,7 @@ def _records(file: str, features: Sequence[str]) -> Iterator[Batch]:
         yield batch
 
 
-def _masked_when_read(file: str, rule: MaskingRule) -> Iterator[Batch]:
+def _masked_when_read(file: str, rule: MaskingSettings) -> Iterator[Batch]:
     """Reads records as training does, but in file order, and removes the padding."""
     for dense in pretraining_dataset([file], batch_size=_BATCH, shuffle_buffer=0, num_epochs=1, masking=rule):
         batch = {}
@@ -177,7 +177,7 @@ def main(argv: Sequence[str]) -> None:
                  f"--dupe_factor={dupe_factor}", f"--masking={masking}"]
             )  # fmt: skip
         tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
-        rule = MaskingRule.for_tokenizer(tokenizer, max_seq_length=_LENGTH)
+        rule = MaskingSettings.for_tokenizer(tokenizer, max_seq_length=_LENGTH)
         for title, masked in (
             ("static", _records(files["static"], (*INPUT_FEATURES, *MASK_FEATURES))),
             ("dynamic", _masked_when_read(files["dynamic"], rule)),

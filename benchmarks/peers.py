@@ -111,7 +111,7 @@ class Data:
     def dataset(self, batch_size: int) -> Any:
         """Returns endless shuffled batches, as in training."""
         from ambert_tf.files import input_files
-        from ambert_tf.pretraining_data.input import pretraining_dataset
+        from ambert_tf.pretraining_data.dataset import pretraining_dataset
 
         files = input_files(f"{self.records}/part*", "records")
         return pretraining_dataset(

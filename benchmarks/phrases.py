@@ -25,8 +25,9 @@ from common import chinese_corpora, corpus_text, lines_of, machine, write
 from ambert_tf.errors import run_main
 from ambert_tf.files import input_files
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
-from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
+from ambert_tf.vocabulary.build_vocab import build_tokenizer
+from ambert_tf.vocabulary.phrase_dictionary import build_phrases
+from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings, VocabularySettings
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("english_corpora", None, "English text files. Default: Chinese only.")
@@ -63,9 +64,9 @@ def _show(language: str, files: Sequence[str], vocab_file: str | None) -> None:
         phrases_file = None
         if language == "en":
             phrases_file = os.path.join(directory, "phrases.tsv")
-            phrase_options = PhraseOptions(input_file=corpus, output_file=phrases_file)
+            phrase_options = PhraseSettings(input_file=corpus, output_file=phrases_file)
             print("\n".join(build_phrases(phrase_options).lines(phrase_options)), flush=True)
-        options = VocabularyOptions(
+        options = VocabularySettings(
             input_file=corpus,
             language=language,
             output_dir=os.path.join(directory, "tokenizer"),

@@ -23,8 +23,9 @@ from ambert_tf.tasks.data_files import file_records
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_backbone
-from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
-from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
+from ambert_tf.vocabulary.build_vocab import build_tokenizer
+from ambert_tf.vocabulary.phrase_dictionary import build_phrases
+from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings, VocabularySettings
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("sentences", 512, "Sentences of the speed measurement.")
@@ -46,8 +47,8 @@ def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, s
         file.writelines(sentence + "\n" for sentence in sentences)
     tokenizer_dir = os.path.join(directory, "tokenizer")
     phrases_file = os.path.join(directory, "phrases.tsv")
-    build_phrases(PhraseOptions(input_file=corpus, output_file=phrases_file, min_count=3))
-    build_tokenizer(VocabularyOptions(
+    build_phrases(PhraseSettings(input_file=corpus, output_file=phrases_file, min_count=3))
+    build_tokenizer(VocabularySettings(
         input_file=corpus, language="en", output_dir=tokenizer_dir, phrases_file=phrases_file,
         fine_vocab_file=os.path.join(source, "vocab.txt"), coarse_vocab_size=40_000,
     ))  # fmt: skip

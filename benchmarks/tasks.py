@@ -38,8 +38,9 @@ from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import ReadOptions, Texts
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tasks.squad_files import span_records
-from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
-from ambert_tf.vocabulary.phrase_dictionary import PhraseOptions, build_phrases
+from ambert_tf.vocabulary.build_vocab import build_tokenizer
+from ambert_tf.vocabulary.phrase_dictionary import build_phrases
+from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings, VocabularySettings
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Directory with the files, in the layout of benchmarks/places.py.")
@@ -82,8 +83,8 @@ def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> st
     phrases_file = None
     if language == "en":
         phrases_file = os.path.join(directory, "phrases.tsv")
-        build_phrases(PhraseOptions(input_file=corpus, output_file=phrases_file))
-    build_tokenizer(VocabularyOptions(
+        build_phrases(PhraseSettings(input_file=corpus, output_file=phrases_file))
+    build_tokenizer(VocabularySettings(
         input_file=corpus, language=language, output_dir=output, fine_vocab_size=6000, coarse_vocab_size=12000,
         phrases_file=phrases_file,
     ))  # fmt: skip

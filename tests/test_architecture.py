@@ -129,10 +129,10 @@ class TestModule:
 
         at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
         # Extras may be missing, so they are imported where they are used; so is the module that needs one as a whole.
-        beam = PACKAGE / "pretraining_data" / "beam.py"
+        beam = PACKAGE / "pretraining_data" / "beam_runner.py"
         assert distributions(at_the_top) <= declared("dependencies") | (declared("beam") if path == beam else set())
         top_names = {name for node in at_the_top for name in imported_names(path, node)}
-        assert not any(name.startswith("ambert_tf.pretraining_data.beam") for name in top_names)
+        assert not any(name.startswith("ambert_tf.pretraining_data.beam_runner") for name in top_names)
         extras = declared("beam") | declared("demo") | declared("interop") | declared("page") | declared("serving")
         assert distributions([tree]) <= declared("dependencies") | extras
 

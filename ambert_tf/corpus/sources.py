@@ -1,6 +1,6 @@
-"""What a corpus is read from, by name: files, gzip or not, local or remote, and parts of TensorFlow Datasets.
+"""Sources of a corpus, by name: files, gzip or not, local or remote, and parts of TensorFlow Datasets.
 
-Some can be read from anywhere in them, others from their beginning only: those are *streams*.
+A source that can only be read from its beginning is a *stream*.
 """
 
 import dataclasses
@@ -12,34 +12,40 @@ from typing import Protocol
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import file_size, file_version, input_files, open_input
+from ambert_tf.flags import setting
 
 _TFDS = "tfds:"
 
 
 class Readable(Protocol):
-    """What is read like a file."""
+    """Anything that is read like a file."""
 
     def read(self, size: int, /) -> bytes:
         """Returns the next `size` bytes; fewer at the end only."""
 
 
-@dataclasses.dataclass(frozen=True)
-class CorpusOptions:
-    """The flags that name a corpus; one of `input_file` and `input_tfds` is given.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorpusSettings:
+    """The corpus that a program reads; one of `input_file` and `input_tfds` is given."""
 
-    Attributes:
-      input_file: names and patterns, see `input_files`.
-      input_tfds: a data set of TensorFlow Datasets, with configuration and version: `wikipedia/20230601.en:1.0.0`.
-      tfds_data_dir: where prepared data sets are; by default where TensorFlow Datasets puts them.
-      tfds_split: such as `train` or `train[:10%]`.
-      tfds_text_key: the feature that is the text.
-    """
-
-    input_file: str | None = None
-    input_tfds: str | None = None
-    tfds_data_dir: str | None = None
-    tfds_split: str = "train"
-    tfds_text_key: str = "text"
+    input_file: str | None = setting(
+        None,
+        "Corpus: UTF-8, one sentence per line, an empty line between documents; .gz too. File names and patterns, "
+        "separated by commas.",
+    )
+    input_tfds: str | None = setting(
+        None,
+        "Instead: a data set of TensorFlow Datasets, such as wikipedia/20230601.en. Each example is a document, each "
+        "line of its text a sentence.",
+    )
+    tfds_data_dir: str | None = setting(None, "Directory of the prepared data set. Default: TensorFlow Datasets'.")
+    tfds_split: str = setting("train", "Split of the data set, such as train or train[:10%].")
+    tfds_text_key: str = setting("text", "Feature of the data set that is the text.")
+    errors: str = setting(
+        "strict",
+        "Lines that are not UTF-8: strict is an error; replace inserts U+FFFD and counts them.",
+        ("strict", "replace"),
+    )
 
     def source_names(self) -> list[str]:
         """Returns the names of the sources.
@@ -48,7 +54,7 @@ class CorpusOptions:
           InputError: not just one of `input_file` and `input_tfds` is given, or what is given is wrong.
         """
         if (self.input_file is None) == (self.input_tfds is None):
-            raise InputError("--input_file: one of it and --input_tfds is needed, and not both")
+            raise InputError("give either --input_file or --input_tfds")
         if self.input_tfds is None:
             return input_files(self.input_file or "", "input_file")
         # Takes a second to import.

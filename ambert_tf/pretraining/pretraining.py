@@ -15,7 +15,7 @@ from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
-from ambert_tf.pretraining_data.records import naming_damaged_files, record_facts
+from ambert_tf.pretraining_data.records import naming_damaged_files, record_kind
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import prepare_model_directory
 from ambert_tf.training.cluster import is_chief
@@ -45,8 +45,8 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     tokenizer_dir = settings.tokenizer_dir or find_tokenizer(files)
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
     stats = read_stats([*files, *eval_files], tokenizer.fingerprint, tokenizer_dir)
-    next_sentence = record_facts(files).next_sentence
-    if eval_files and record_facts(eval_files).next_sentence != next_sentence:
+    next_sentence = record_kind(files).next_sentence
+    if eval_files and record_kind(eval_files).next_sentence != next_sentence:
         raise InputError(
             f"--eval_input_file={settings.eval_input_file}: next sentence labels have to be in the training and the "
             "held-out records, or in neither; make both with --do_nsp or both without"

@@ -8,13 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import exists, file_size, is_directory, open_input
+from ambert_tf.files import exists, file_size, open_input
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
-from ambert_tf.pretraining_data.input import pretraining_dataset, record_places
-from ambert_tf.pretraining_data.masking import MaskingRule
+from ambert_tf.pretraining_data.dataset import pretraining_dataset, record_places
+from ambert_tf.pretraining_data.masking import MaskingSettings
 from ambert_tf.pretraining_data.stats import STATS_FILE
+from ambert_tf.pretraining_data.tokenizer_copy import TOKENIZER_DIRECTORY, find_copy
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import TOKENIZER_DIRECTORY
 
 
 class PretrainingInput:
@@ -36,7 +36,7 @@ class PretrainingInput:
         self._context = tf.distribute.InputContext()
         fine_length = settings.max_seq_length or stats.get("max_seq_length", 512)
         coarse_length = settings.max_coarse_seq_length or stats.get("max_coarse_seq_length", fine_length)
-        rule = MaskingRule.for_tokenizer(
+        rule = MaskingSettings.for_tokenizer(
             tokenizer,
             max_seq_length=fine_length,
             max_coarse_seq_length=coarse_length,
@@ -102,14 +102,13 @@ def find_tokenizer(files: Sequence[str]) -> str:
     Raises:
       InputError: there is none.
     """
-    for directory in sorted({os.path.dirname(name) for name in files}):
-        path = os.path.join(directory, TOKENIZER_DIRECTORY)
-        if is_directory(path):
-            return path
-    raise InputError(
-        f"--tokenizer_dir is needed: there is no {TOKENIZER_DIRECTORY}/ beside the records of --input_file, so they "
-        "were written by an older version"
-    )
+    found = find_copy(files)
+    if found is None:
+        raise InputError(
+            f"--tokenizer_dir is needed: there is no {TOKENIZER_DIRECTORY}/ beside the records of --input_file, so they "
+            "were written by an older version"
+        )
+    return found
 
 
 def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:

@@ -1,40 +1,38 @@
-"""Printing records, for a look at the data before training on it."""
+"""Prints records, to look at the data before training on it."""
 
 import json
 import os
-from collections.abc import Sequence
 
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import input_files, is_directory, open_input
+from ambert_tf.pretraining_data.creation_settings import InspectionSettings
 from ambert_tf.pretraining_data.display import describe_record, tabulate_record
 from ambert_tf.pretraining_data.examples import decode_example
-from ambert_tf.pretraining_data.records import compression_type, naming_damaged_files, record_facts
+from ambert_tf.pretraining_data.records import compression_type, naming_damaged_files, record_kind
 from ambert_tf.pretraining_data.stats import STATS_FILE
+from ambert_tf.pretraining_data.tokenizer_copy import TOKENIZER_DIRECTORY, find_copy
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 
-def print_records(files: Sequence[str], tokenizer_dir: str | None, first: int, count: int, table: bool) -> None:
-    """Prints `count` records of `files` from number `first` on.
-
-    Args:
-      files: TFRecord files of pre-training records.
-      tokenizer_dir: the tokenizer that they were made with; by default the one that `stats.json` beside them names.
-      first: how many records to pass over.
-      count: how many records to print at most.
-      table: a line for each coarse token; otherwise three lines for each record.
+def print_records(settings: InspectionSettings) -> None:
+    """Prints the records that the settings select.
 
     Raises:
-      InputError: a file is damaged or holds something else, or the tokenizer is another one.
+      InputError: a setting is wrong, a file is damaged or contains something else, or the tokenizer is not the one
+        that the records were made with.
     """
-    record_facts(files)
-    tokenizer = MultiGrainedTokenizer.load(tokenizer_dir or _tokenizer_of(files[0]))
-    show = tabulate_record if table else describe_record
-    number = 0
+    settings.validate()
+    files = input_files(",".join(settings.input_file), "input_file")
+    record_kind(files)
+    tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir or find_copy(files) or _tokenizer_of_stats(files[0]))
+    show = tabulate_record if settings.table else describe_record
+    first, number = settings.first_record, 0
     for name in files:
         with naming_damaged_files([name]):
             for index, serialized in enumerate(tf.data.TFRecordDataset(name, compression_type(name))):
-                if number >= first + count:
+                if number >= first + settings.num_records:
                     return
                 if number >= first:
                     record = decode_example(serialized.numpy())
@@ -45,14 +43,17 @@ def print_records(files: Sequence[str], tokenizer_dir: str | None, first: int, c
         raise InputError(f"--first_record={first}: there are only {number} records")
 
 
-def _tokenizer_of(name: str) -> str:
-    """Returns the tokenizer directory that `stats.json` beside a file names."""
+def _tokenizer_of_stats(name: str) -> str:
+    """Returns the tokenizer directory that `stats.json` names: older versions left no copy beside the records."""
     path = os.path.join(os.path.dirname(name), STATS_FILE)
     try:
-        with open(path, encoding="utf-8") as file:
-            directory = json.load(file)["arguments"]["tokenizer_dir"]
-    except (OSError, ValueError, LookupError, TypeError):
-        raise InputError(f"--tokenizer_dir is needed: there is no {path} that names the tokenizer") from None
-    if not os.path.isdir(directory):
-        raise InputError(f"--tokenizer_dir is needed: {path} names {directory}, which is not here")
+        with open_input(path) as file:
+            directory = json.loads(file.read())["arguments"]["tokenizer_dir"]
+    except (OSError, tf.errors.OpError, ValueError, LookupError, TypeError):
+        raise InputError(
+            f"--tokenizer_dir is needed: beside {name} there is no {TOKENIZER_DIRECTORY}/, and no {STATS_FILE} that "
+            "names the tokenizer"
+        ) from None
+    if not isinstance(directory, str) or not is_directory(directory):
+        raise InputError(f"--tokenizer_dir is needed: {path} names {directory}, which does not exist")
     return directory

@@ -35,7 +35,7 @@ _UNUSED = re.compile(r"\[unused\d+\]")
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskingRule:
+class MaskingSettings:
     """How sequences are masked.
 
     Attributes:
@@ -66,7 +66,7 @@ class MaskingRule:
         masked_lm_prob: float = 0.15,
         max_predictions_per_seq: int | None = None,
         max_coarse_predictions_per_seq: int | None = None,
-    ) -> "MaskingRule":
+    ) -> "MaskingSettings":
         """Returns the rule for a tokenizer's vocabularies.
 
         A limit that is not given is high enough not to cut what `masked_lm_prob` asks for. A limit given for
@@ -109,7 +109,7 @@ def replacement_ids(vocabulary: list[str], special_ids: set[int]) -> np.ndarray:
     return np.asarray(ids, np.int32)
 
 
-def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: MaskingRule) -> dict[str, Any]:
+def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: MaskingSettings) -> dict[str, Any]:
     """Masks a batch of sequences at both grains.
 
     Of each sequence, `masked_lm_prob` of the coarse tokens that are not `[CLS]` or `[SEP]`, rounded, at least
@@ -166,7 +166,7 @@ def _places(ragged: tf.RaggedTensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.T
     return rows, chosen - tf.gather(ragged.row_splits, rows)
 
 
-def _choose(coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, rule: MaskingRule) -> tf.Tensor:
+def _choose(coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, rule: MaskingSettings) -> tf.Tensor:
     """Returns the indices (int64, ascending) into `coarse.flat_values` of the chosen tokens."""
     ids = coarse.flat_values
     total = tf.shape(ids, tf.int64)[0]

@@ -59,7 +59,7 @@ class Sequences:
 
 
 @dataclasses.dataclass(frozen=True)
-class PackingRule:
+class PackingSettings:
     """How sentences are put into sequences.
 
     Attributes:
@@ -129,7 +129,7 @@ def _splits(lengths: np.ndarray) -> np.ndarray:
     return splits
 
 
-def pack(unit: TokenizedUnit, rule: PackingRule, seed: int) -> Sequences:
+def pack(unit: TokenizedUnit, rule: PackingSettings, seed: int) -> Sequences:
     """Packs the sentences of a unit into sequences.
 
     Raises:
@@ -148,7 +148,7 @@ def pack(unit: TokenizedUnit, rule: PackingRule, seed: int) -> Sequences:
     return _pack_sentences(unit, rule, randomness)
 
 
-def _pack_sentences(unit: TokenizedUnit, rule: PackingRule, randomness: random.Random) -> Sequences:
+def _pack_sentences(unit: TokenizedUnit, rule: PackingSettings, randomness: random.Random) -> Sequences:
     fine_splits = unit.fine_splits.tolist()
     # The start of each sentence, which is the end of the one before.
     sentence_starts = unit.sentence_splits.tolist()
@@ -180,7 +180,7 @@ def _pack_sentences(unit: TokenizedUnit, rule: PackingRule, randomness: random.R
 class _PairPacker:
     """Makes sequences of two segments, as BERT does."""
 
-    def __init__(self, unit: TokenizedUnit, rule: PackingRule, randomness: random.Random):
+    def __init__(self, unit: TokenizedUnit, rule: PackingSettings, randomness: random.Random):
         self._rule = rule
         self._random = randomness
         self._fine_splits = unit.fine_splits.tolist()

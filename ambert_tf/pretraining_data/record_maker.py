@@ -1,4 +1,4 @@
-"""A unit of a corpus to its records: one function of the unit and the options, whoever runs it."""
+"""Makes the records of a unit of the corpus: a function of the unit and the settings, the same for all runners."""
 
 import collections
 import dataclasses
@@ -8,18 +8,19 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.corpus.documents import Documents, Unit, read_unit, split_documents
+from ambert_tf.pretraining_data.creation_settings import CreationSettings
 from ambert_tf.pretraining_data.examples import NEXT_SENTENCE_FEATURE, Column, encode_examples
-from ambert_tf.pretraining_data.masking import MaskingRule, mask_sequences
-from ambert_tf.pretraining_data.packing import PackingRule, TokenizedUnit, keep_documents, pack
+from ambert_tf.pretraining_data.masking import MaskingSettings, mask_sequences
+from ambert_tf.pretraining_data.packing import PackingSettings, TokenizedUnit, keep_documents, pack
 from ambert_tf.pretraining_data.random_keys import fold, seed_key
 from ambert_tf.pretraining_data.sequences import assemble
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-# Sentences are tokenized and sequences masked in blocks of such sizes, which bound the memory that takes.
+# Block sizes of tokenizing and masking, which bound memory.
 _TOKENIZE_BYTES = 1 << 18
 _MASK_SEQUENCES = 1024
 
-# Numbers under which draws are folded into the key of a pass over a unit, or of a sequence.
+# Numbers that are folded into the key of a pass over a unit, or of a sequence, to get independent random draws.
 _PACKING_DRAWS, _SEQUENCES = 1, 2
 _MASK_DRAWS, _ORDER_DRAW = 1, 2
 
@@ -29,9 +30,9 @@ class UnitRecords:
     """The records of a unit.
 
     Attributes:
-      order: uint64 [records], random; the records of all units sorted by it are shuffled.
+      order: uint64 [records], random; sorting the records of all units by it shuffles them.
       records: serialized examples.
-      counts: what was counted meanwhile, to be summed over units.
+      counts: statistics, to be summed over units.
     """
 
     order: np.ndarray
@@ -43,19 +44,19 @@ class RecordMaker:
     """Makes the records of units.
 
     Args:
-      tokenizer: gives both grains.
-      packing: how sentences are put into sequences.
-      masking: how sequences are masked; None leaves them to be masked when they are read.
-      dupe_factor: how often each unit is packed and masked, differently each time.
-      seed: gives every draw, together with the unit's identity.
+      tokenizer: of both grains.
+      packing: how sentences are packed into sequences.
+      masking: how sequences are masked; None for dynamic masking at training time.
+      dupe_factor: number of times each unit is packed and masked, differently each time.
+      seed: random seed; every draw depends on it and on the unit's identity.
       errors: "strict" or "replace", for lines that are not UTF-8.
     """
 
     def __init__(
         self,
         tokenizer: MultiGrainedTokenizer,
-        packing: PackingRule,
-        masking: MaskingRule | None,
+        packing: PackingSettings,
+        masking: MaskingSettings | None,
         dupe_factor: int,
         seed: int,
         errors: str = "strict",
@@ -66,10 +67,31 @@ class RecordMaker:
         self._dupe_factor = dupe_factor
         self._seed = seed
         self._errors = errors
-        # There is no Python control flow for autograph to convert, which takes seconds in each process.
+        # Autograph would take seconds in each process, and there is no Python control flow to convert.
         text = tf.TensorSpec([None], tf.string)
         self._tokenize = tf.function(self._tokenize_graph, input_signature=[text], autograph=False)
         self._mask = tf.function(self._mask_graph, reduce_retracing=True, autograph=False)
+
+    @classmethod
+    def for_settings(cls, settings: CreationSettings, tokenizer: MultiGrainedTokenizer) -> "RecordMaker":
+        """Returns the record maker of a data creation run."""
+        packing = PackingSettings(
+            max_seq_length=settings.max_seq_length,
+            max_coarse_seq_length=settings.max_coarse_seq_length or settings.max_seq_length,
+            short_seq_prob=settings.short_seq_prob,
+            next_sentence=settings.do_nsp,
+        )
+        masking = None
+        if settings.masking == "static":
+            masking = MaskingSettings.for_tokenizer(
+                tokenizer,
+                max_seq_length=packing.max_seq_length,
+                max_coarse_seq_length=packing.max_coarse_seq_length,
+                masked_lm_prob=settings.masked_lm_prob,
+                max_predictions_per_seq=settings.max_predictions_per_seq,
+                max_coarse_predictions_per_seq=settings.max_coarse_predictions_per_seq,
+            )
+        return cls(tokenizer, packing, masking, settings.effective_dupe_factor, settings.random_seed, settings.errors)
 
     def __call__(self, unit: Unit) -> UnitRecords:
         """Returns the records of a unit.
@@ -98,7 +120,7 @@ class RecordMaker:
         return UnitRecords(np.concatenate(order) if order else np.zeros(0, np.uint64), records, dict(counts))
 
     def tokenize(self, documents: Documents) -> tuple[TokenizedUnit, int]:
-        """Tokenizes documents; returns those that can be used, and the number of those that are too short."""
+        """Tokenizes documents; returns those that are long enough, and the number of those that are too short."""
         fine_ids, coarse_ids, fine_counts, coarse_lengths = [], [], [], []
         for sentences in _blocks(documents.sentences, _TOKENIZE_BYTES):
             fine, coarse, counts, lengths = self._tokenize(tf.constant(sentences, tf.string))
@@ -115,7 +137,7 @@ class RecordMaker:
         )
 
     def _tokenize_graph(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns flat fine and coarse ids, fine tokens a coarse one, coarse tokens a sentence."""
+        """Returns flat fine and coarse ids, fine tokens per coarse token, coarse tokens per sentence."""
         fine_ids, coarse_ids, fine_counts = self._tokenizer.ids(sentences)
         return fine_ids.flat_values, coarse_ids.flat_values, fine_counts, coarse_ids.row_lengths()
 
@@ -151,8 +173,8 @@ class RecordMaker:
             counts[f"{grain}_tokens"] += len(batch[f"{grain}_input_ids"][0]) - specials
             if self._masking is not None:
                 counts[f"{grain}_masked_tokens"] += len(batch[f"{grain}_masked_lm_ids"][0])
-        # A fine token that follows another one in the same coarse token makes no new coarse token; the first
-        # one that does shows that the token is of several.
+        # Repeated positions in fine_to_coarse are fine tokens after the first of their coarse token; counting each
+        # run of repeats once counts the coarse tokens of several fine ones.
         holder = batch["fine_to_coarse"][0]
         repeats = np.diff(holder) == 0
         counts["coarse_tokens_of_several_fine"] += int(np.sum(repeats & ~np.concatenate(([False], repeats[:-1]))))

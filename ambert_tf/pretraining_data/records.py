@@ -25,7 +25,7 @@ _WHAT_WOULD_BE_RIGHT = "pre-training records as data/create_pretraining_data.py 
 
 
 @dataclasses.dataclass(frozen=True)
-class RecordFacts:
+class RecordKind:
     """What the records of a data set hold.
 
     Attributes:
@@ -37,14 +37,14 @@ class RecordFacts:
     next_sentence: bool
 
 
-def record_facts(files: Sequence[str]) -> RecordFacts:
+def record_kind(files: Sequence[str]) -> RecordKind:
     """Returns what the records of all of `files` hold, judged by the first one of each file.
 
     Raises:
       InputError: a file is damaged there, is empty, holds other records, or records of another kind than the
         rest.
     """
-    facts: RecordFacts | None = None
+    facts: RecordKind | None = None
     for name in files:
         found = _facts_of_file(name)
         if facts is not None and found != facts:
@@ -55,7 +55,7 @@ def record_facts(files: Sequence[str]) -> RecordFacts:
     return facts
 
 
-def _facts_of_file(name: str) -> RecordFacts:
+def _facts_of_file(name: str) -> RecordKind:
     with naming_damaged_files([name]):
         for serialized in tf.data.TFRecordDataset(name, compression_type(name)).take(1):
             try:
@@ -65,7 +65,7 @@ def _facts_of_file(name: str) -> RecordFacts:
             missing = sorted(set(examples.INPUT_FEATURES) - present)
             if missing:
                 raise InputError(f"{name}: record 0 has no {missing[0]!r}; {_WHAT_WOULD_BE_RIGHT}")
-            return RecordFacts(
+            return RecordKind(
                 masked=present.issuperset(examples.MASK_FEATURES),
                 next_sentence=examples.NEXT_SENTENCE_FEATURE in present,
             )

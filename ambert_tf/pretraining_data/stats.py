@@ -1,32 +1,42 @@
-"""`stats.json`: what stands beside the shards."""
+"""`stats.json` beside the shards, and what identifies a run of data creation."""
 
 import dataclasses
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ambert_tf.pretraining_data.options import CreateOptions
+from ambert_tf.corpus.sources import CorpusSettings, source_version
+from ambert_tf.pretraining_data.creation_settings import CreationSettings
 
 STATS_FILE = "stats.json"
 
+_CORPUS_FLAGS = {field.name for field in dataclasses.fields(CorpusSettings)} - {"errors"}
+_RUNNER_FLAGS = {"runner", "beam_options"}
+
 
 def make_stats(
-    options: CreateOptions, tokenizer_fingerprint: str, counts: Mapping[str, int], file_bytes: Mapping[str, int]
+    settings: CreationSettings,
+    input_files: Sequence[str],
+    tokenizer_fingerprint: str,
+    counts: Mapping[str, int],
+    file_bytes: Mapping[str, int],
 ) -> dict[str, Any]:
     """Returns the content of `stats.json`.
 
-    Tokens are those of the sequences, without [CLS] and [SEP]; with `dupe_factor` n, each part of the corpus
-    counts n times.
+    Tokens are those of the sequences, without [CLS] and [SEP]; with `dupe_factor` n, the corpus counts n times.
 
     Args:
-      options: the options of the run.
-      tokenizer_fingerprint: of the tokenizer that was used.
-      counts: as `RecordMaker` counts, over the whole corpus.
-      file_bytes: the size of each shard, by its path; a file that was cut off later is known by it.
+      settings: of data creation.
+      input_files: names of the sources.
+      tokenizer_fingerprint: fingerprint of the tokenizer.
+      counts: the counts of `RecordMaker`, summed over the corpus.
+      file_bytes: size of each shard by its path, by which a reader detects a truncated file.
     """
     coarse_tokens = counts.get("coarse_tokens", 0)
     stats: dict[str, Any] = {
-        "files": {name.rsplit("/", 1)[-1]: size for name, size in file_bytes.items()},
-        # One that was cut counts in each of its units.
+        "files": {os.path.basename(name): size for name, size in file_bytes.items()},
+        # A document that was cut counts in each of its units.
         "documents": counts.get("documents", 0) - counts.get("documents_cut", 0),
         "documents_too_short": counts.get("documents_too_short", 0),
         "documents_cut": counts.get("documents_cut", 0),
@@ -37,19 +47,37 @@ def make_stats(
         "coarse_tokens": coarse_tokens,
         "share_of_coarse_tokens_of_several_fine": counts.get("coarse_tokens_of_several_fine", 0)
         / max(1, coarse_tokens),
-        "masking": options.masking,
+        "masking": settings.masking,
     }
-    if options.masking == "static":
+    if settings.masking == "static":
         stats["fine_masked_tokens"] = counts.get("fine_masked_tokens", 0)
         stats["coarse_masked_tokens"] = counts.get("coarse_masked_tokens", 0)
-    stats["next_sentence"] = options.do_nsp
-    if options.do_nsp:
+    stats["next_sentence"] = settings.do_nsp
+    if settings.do_nsp:
         stats["random_next_sentences"] = counts.get("random_next_sentences", 0)
+    arguments = _arguments(settings)
     stats |= {
-        "max_seq_length": options.max_seq_length,
-        "max_coarse_seq_length": options.max_coarse_seq_length or options.max_seq_length,
-        "seed": options.random_seed,
+        "max_seq_length": settings.max_seq_length,
+        "max_coarse_seq_length": settings.max_coarse_seq_length or settings.max_seq_length,
+        "seed": settings.random_seed,
         "tokenizer_fingerprint": tokenizer_fingerprint,
-        "arguments": dataclasses.asdict(options),
+        "arguments": {"input_files": list(input_files), **arguments},
     }
     return stats
+
+
+def run_identity(settings: CreationSettings, input_files: Sequence[str], tokenizer_fingerprint: str) -> dict[str, Any]:
+    """Returns everything the records depend on, by which `--resume` recognizes an interrupted run."""
+    irrelevant = {"tokenizer_dir", "num_workers", "errors", "resume"}
+    identity = {key: value for key, value in _arguments(settings).items() if key not in irrelevant}
+    identity["dupe_factor"] = settings.effective_dupe_factor
+    identity["tokenizer"] = tokenizer_fingerprint
+    for name in input_files:
+        identity[f"input_file {name}"] = source_version(name)
+    # As it will look when it is read from the file.
+    return json.loads(json.dumps(identity))
+
+
+def _arguments(settings: CreationSettings) -> dict[str, Any]:
+    left_out = _CORPUS_FLAGS | _RUNNER_FLAGS
+    return {key: value for key, value in dataclasses.asdict(settings).items() if key not in left_out}

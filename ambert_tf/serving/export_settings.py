@@ -36,9 +36,7 @@ class ExportSettings:
         "known; or lines of text. Default: built-in texts.",
     )
     weights_dtype: str = setting("float32", "How weights are stored: smaller files, not faster.", WEIGHTS_DTYPES)
-    version: int | None = setting(
-        None, "Write to EXPORT_DIR/VERSION, with warm-up requests, for TensorFlow Serving."
-    )
+    version: int | None = setting(None, "Write to EXPORT_DIR/VERSION, with warm-up requests, for TensorFlow Serving.")
     null_score_diff_threshold: float = setting(
         0.0, "Predict no answer if its score exceeds the best answer's by more than this; squad2."
     )

@@ -12,8 +12,6 @@ import numpy as np
 
 from ambert_tf.errors import InputError
 
-# What the `kenlm` module is compiled for.
-MAX_ORDER = 6
 # KenLM's vocabulary begins with <unk>, <s> and </s>, of which no phrase can hold one.
 NUM_SPECIAL_WORDS = 3
 

@@ -15,39 +15,20 @@ import numpy as np
 from tqdm import tqdm
 
 from ambert_tf.corpus.documents import plan_units, read_unit, split_documents
-from ambert_tf.corpus.sources import CorpusOptions, source_size
+from ambert_tf.corpus.sources import source_size
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
 from ambert_tf.tokenization.phrases import PhraseRow, phrases_content
 from ambert_tf.vocabulary.kenlm_programs import (
-    MAX_ORDER,
     NUM_SPECIAL_WORDS,
     KenlmPrograms,
     NgramCounts,
     read_vocabulary,
 )
 from ambert_tf.vocabulary.segments import segment_cutter
+from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings
 
 _BLOCK_SENTENCES = 512
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhraseOptions(CorpusOptions):
-    """The flags of `data/build_phrase_dictionary.py`, under their names."""
-
-    output_file: str
-    max_order: int = 4
-    min_count: int = 5
-    min_conditional_prob: float = 0.01
-    min_lift: float = 10.0
-    max_phrases: int | None = None
-    do_lower_case: bool = True
-    normalization: str = "bert"
-    errors: str = "strict"
-    lmplz: str | None = None
-    count_ngrams: str | None = None
-    memory: str = "1G"
-    temp_dir: str | None = None
 
 
 @dataclass
@@ -79,7 +60,7 @@ class PhraseReport:
     phrases: list[PhraseRow] = field(default_factory=list)
     lines_replaced: int = 0
 
-    def lines(self, options: PhraseOptions, most: int = 50) -> list[str]:
+    def lines(self, settings: PhraseSettings, most: int = 50) -> list[str]:
         """The report for people, with the `most` frequent phrases."""
         lines = [f"{self.words:,} words, {self.distinct_words:,} of them distinct"]
         if self.lines_replaced:
@@ -90,8 +71,8 @@ class PhraseReport:
             for row in self.orders
         ]
         lines.append(
-            f"frequent: {options.min_count} times or more; probable: P(last word | words before) >= "
-            f"{options.min_conditional_prob:g}; dependent: that is >= {options.min_lift:g} P(last word)"
+            f"frequent: {settings.min_count} times or more; probable: P(last word | words before) >= "
+            f"{settings.min_conditional_prob:g}; dependent: that is >= {settings.min_lift:g} P(last word)"
         )
         shown = self.phrases[:most]
         lines.append(f"{len(self.phrases):,} phrases, of which the {len(shown)} most frequent are")
@@ -99,49 +80,35 @@ class PhraseReport:
         return lines
 
 
-def build_phrases(options: PhraseOptions) -> PhraseReport:
-    """Makes the phrase file `options.output_file`: phrases by falling count, equal ones in the order of characters.
+def run_build_phrase_dictionary(settings: PhraseSettings) -> None:
+    """Finds the phrases and prints how many each threshold leaves."""
+    print("\n".join(build_phrases(settings).lines(settings)))
+
+
+def build_phrases(settings: PhraseSettings) -> PhraseReport:
+    """Makes the phrase file `settings.output_file`: phrases by falling count, equal ones in the order of characters.
 
     Raises:
       InputError: an option or an input file is wrong, a program is missing or fails, or no phrase is left.
     """
-    files = _check(options)
+    settings.validate()
+    files = settings.source_names()
     report = PhraseReport()
     with (
-        atomic_path(options.output_file) as path,
+        atomic_path(settings.output_file) as path,
         # Opened first: that it cannot be written shows before the work.
         open(path, "wb") as output,
-        _temporary_directory(options.temp_dir) as directory,
+        _temporary_directory(settings.temp_dir) as directory,
     ):
-        programs = KenlmPrograms.find(options.lmplz, options.count_ngrams, options.memory, directory)
+        programs = KenlmPrograms.find(settings.lmplz, settings.count_ngrams, settings.memory, directory)
         text = os.path.join(directory, "segments.txt")
-        _write_segments(files, options, text, report)
-        rows = _find_phrases(programs, options, text, directory, report)
+        _write_segments(files, settings, text, report)
+        rows = _find_phrases(programs, settings, text, directory, report)
         if not rows:
-            raise InputError(_no_phrase(options, report))
-        report.phrases = sorted(rows, key=lambda row: (-row.count, row.phrase))[: options.max_phrases]
+            raise InputError(_no_phrase(settings, report))
+        report.phrases = sorted(rows, key=lambda row: (-row.count, row.phrase))[: settings.max_phrases]
         output.write(phrases_content(report.phrases))
     return report
-
-
-def _check(options: PhraseOptions) -> list[str]:
-    if not 2 <= options.max_order <= MAX_ORDER:
-        raise InputError(
-            f"--max_order={options.max_order}: must lie between 2 and {MAX_ORDER}, the most that the kenlm module takes"
-        )
-    if options.min_count < 1:
-        raise InputError(f"--min_count={options.min_count}: must be at least 1")
-    if not 0 <= options.min_conditional_prob < 1:
-        raise InputError(
-            f"--min_conditional_prob={options.min_conditional_prob}: must be at least 0 and below 1, such as 0.01"
-        )
-    if options.min_lift < 0:
-        raise InputError(f"--min_lift={options.min_lift}: must be at least 0; 0 asks for none")
-    if options.max_phrases is not None and options.max_phrases < 1:
-        raise InputError(f"--max_phrases={options.max_phrases}: must be at least 1; leave it out for no limit")
-    if os.path.isdir(options.output_file):
-        raise InputError(f"--output_file={options.output_file}: is a directory; give the name of a file in it")
-    return options.source_names()
 
 
 def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
@@ -150,33 +117,33 @@ def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory(prefix="phrases-", dir=parent)
 
 
-def _write_segments(files: list[str], options: PhraseOptions, path: str, report: PhraseReport) -> None:
+def _write_segments(files: list[str], settings: PhraseSettings, path: str, report: PhraseReport) -> None:
     total = sum(map(source_size, files))
 
     def blocks() -> Iterator[list[bytes]]:
         with tqdm(total=total, desc="Normalising", unit="B", unit_scale=True, disable=None) as progress:
             for unit in plan_units(files):
-                documents = split_documents(read_unit(unit), options.errors)
+                documents = split_documents(read_unit(unit), settings.errors)
                 report.lines_replaced += documents.lines_replaced
                 for first in range(0, len(documents.sentences), _BLOCK_SENTENCES):
                     yield documents.sentences[first : first + _BLOCK_SENTENCES]
                 progress.update(unit.size_bytes)
 
-    cutter = segment_cutter(options.do_lower_case, options.normalization == "nfkc")
+    cutter = segment_cutter(settings.do_lower_case, settings.normalization == "nfkc")
     with open(path, "wb") as file:
         for lines in cutter(blocks()):
             file.write(lines)
     if not os.path.getsize(path):
-        raise InputError(f"{options.corpus_flag}: holds no words")
+        raise InputError(f"{settings.corpus_flag}: holds no words")
 
 
 def _find_phrases(
-    programs: KenlmPrograms, options: PhraseOptions, text: str, directory: str, report: PhraseReport
+    programs: KenlmPrograms, settings: PhraseSettings, text: str, directory: str, report: PhraseReport
 ) -> list[PhraseRow]:
     vocabulary_file, arpa = os.path.join(directory, "words"), os.path.join(directory, "model.arpa")
-    lengths = [NgramSelection(order, options.min_count) for order in range(2, options.max_order + 1)]
+    lengths = [NgramSelection(order, settings.min_count) for order in range(2, settings.max_order + 1)]
     word_counts = np.zeros(0, np.int64)
-    for ngrams in programs.counts(text, options.max_order, vocabulary_file):
+    for ngrams in programs.counts(text, settings.max_order, vocabulary_file):
         word_counts = _add(word_counts, np.bincount(ngrams.words[:, -1], ngrams.counts).astype(np.int64))
         for selection in lengths:
             selection.add(ngrams)
@@ -191,8 +158,8 @@ def _find_phrases(
         row = OrderReport(selection.order, selection.distinct, len(ngrams.counts))
         report.orders.append(row)
         if row.frequent:
-            programs.estimate(text, selection.order, options.min_count, arpa)
-            phrases += _depending(ngrams, vocabulary, word_counts / report.words, arpa, options, row)
+            programs.estimate(text, selection.order, settings.min_count, arpa)
+            phrases += _depending(ngrams, vocabulary, word_counts / report.words, arpa, settings, row)
     return phrases
 
 
@@ -246,7 +213,7 @@ def _depending(
     vocabulary: list[str],
     word_probabilities: np.ndarray,
     arpa: str,
-    options: PhraseOptions,
+    settings: PhraseSettings,
     row: OrderReport,
 ) -> Iterator[PhraseRow]:
     """Yields the n-grams whose last word depends on those before it; counts them in `row`."""
@@ -264,28 +231,28 @@ def _depending(
             log10_probability = model.BaseScore(state, word, following)
             state, following = following, state
         probability = 10**log10_probability
-        if probability >= options.min_conditional_prob:
+        if probability >= settings.min_conditional_prob:
             row.probable += 1
-            if probability >= options.min_lift * word_probabilities[numbers[-1]]:
+            if probability >= settings.min_lift * word_probabilities[numbers[-1]]:
                 row.dependent += 1
                 yield PhraseRow(" ".join(words), count, log10_probability)
 
 
-def _no_phrase(options: PhraseOptions, report: PhraseReport) -> str:
+def _no_phrase(settings: PhraseSettings, report: PhraseReport) -> str:
     distinct, frequent, probable = (
         sum(getattr(row, name) for row in report.orders) for name in ("distinct", "frequent", "probable")
     )
     if not frequent:
         return (
-            f"--min_count={options.min_count}: none of the corpus' {distinct:,} n-grams occurs so often; "
+            f"--min_count={settings.min_count}: none of the corpus' {distinct:,} n-grams is so frequent; "
             "give a smaller count or a larger corpus"
         )
     if not probable:
         return (
-            f"--min_conditional_prob={options.min_conditional_prob:g}: none of the {frequent:,} frequent n-grams has "
-            "a last word so probable after the others; give a smaller probability"
+            f"--min_conditional_prob={settings.min_conditional_prob:g}: none of the {frequent:,} frequent n-grams has "
+            "a last word that probable after the others; give a smaller probability"
         )
     return (
-        f"--min_lift={options.min_lift:g}: none of the {probable:,} frequent and probable n-grams has a last word that "
-        "depends so much on the others; give a smaller number"
+        f"--min_lift={settings.min_lift:g}: none of the {probable:,} frequent and probable n-grams has a last word "
+        "that depends that much on the others; give a smaller number"
     )

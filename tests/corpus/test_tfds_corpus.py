@@ -5,12 +5,12 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from ambert_tf.corpus.documents import plan_units, read_unit, split_documents
-from ambert_tf.corpus.sources import CorpusOptions
+from ambert_tf.corpus.sources import CorpusSettings
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data.create import create_pretraining_data
-from ambert_tf.pretraining_data.options import CreateOptions
-from ambert_tf.pretraining_data.runners import run
-from ambert_tf.vocabulary.build_vocab import VocabularyOptions, build_tokenizer
+from ambert_tf.pretraining_data.creation_settings import CreationSettings
+from ambert_tf.vocabulary.build_vocab import build_tokenizer
+from ambert_tf.vocabulary.vocabulary_settings import VocabularySettings
 from tests.tokenizers import chinese_tokenizer
 
 ARTICLES = ["南京市长江大桥。\n\n商店里的乒乓球拍\r\n　\n卖完了。\n", " \n\t", "中国人民生活好。"]
@@ -26,7 +26,7 @@ def wikipedia():
         return tf.data.Dataset.from_tensor_slices({"title": ["a", "b", "c"], "text": ARTICLES})
 
     with tfds.testing.mock_data(num_examples=3, as_dataset_fn=articles):
-        yield CorpusOptions(input_tfds="wikipedia/20230601.en")
+        yield CorpusSettings(input_tfds="wikipedia/20230601.en")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_examples_are_documents_and_lines_sentences(wikipedia):
 
 def test_made_up_examples_are_read_too():
     with tfds.testing.mock_data(num_examples=7):
-        found = documents_in(CorpusOptions(input_tfds="wikipedia/20230601.en").source_names())
+        found = documents_in(CorpusSettings(input_tfds="wikipedia/20230601.en").source_names())
     assert len(found) == 7
 
 
@@ -76,9 +76,9 @@ def test_records_and_vocabularies_are_made_of_them(wikipedia, tmp_path):
     plain.write_text("\n\n".join("\n".join(document) for document in DOCUMENTS), encoding="utf-8")
     settings = {"tokenizer_dir": str(tmp_path / "tokenizer"), "num_workers": 1, "max_seq_length": 16}
     files = []
-    for output, names in (("a", wikipedia.source_names()), ("b", [str(plain)])):
+    for output, corpus in (("a", {"input_tfds": wikipedia.input_tfds}), ("b", {"input_file": str(plain)})):
         path = tmp_path / output / "records"
-        stats = create_pretraining_data(CreateOptions(input_files=tuple(names), output_file=str(path), **settings))
+        stats = create_pretraining_data(CreationSettings(output_file=str(path), **corpus, **settings))
         assert stats["documents"] == 2
         files.append(path.read_bytes())
     assert files[0] == files[1]
@@ -86,7 +86,7 @@ def test_records_and_vocabularies_are_made_of_them(wikipedia, tmp_path):
     phrases = tmp_path / "phrases.tsv"
     phrases.write_text("a b\t3\t-1\n")
     report = build_tokenizer(
-        VocabularyOptions(
+        VocabularySettings(
             input_tfds=wikipedia.input_tfds,
             language="en",
             phrases_file=str(phrases),
@@ -99,16 +99,18 @@ def test_records_and_vocabularies_are_made_of_them(wikipedia, tmp_path):
 
 def test_beam_makes_the_same_records_of_parts(numbers_dir, tmp_path):
     chinese_tokenizer().save(str(tmp_path / "tokenizer"))
-    corpus = CorpusOptions(input_tfds="numbers", tfds_data_dir=numbers_dir, tfds_text_key="body")
-    settings = {"input_files": tuple(corpus.source_names()), "tokenizer_dir": str(tmp_path / "tokenizer")}
-    for runner, beam_options in (("local", ()), ("beam", ["--runner=DirectRunner"])):
-        options = CreateOptions(output_file=str(tmp_path / runner / "records"), max_seq_length=16, **settings)
-        assert run(options, runner, beam_options)["documents"] == 60
+    corpus = {"input_tfds": "numbers", "tfds_data_dir": numbers_dir, "tfds_text_key": "body"}
+    for runner, beam_options in (("local", ()), ("beam", ("--runner=DirectRunner",))):
+        settings = CreationSettings(
+            **corpus, tokenizer_dir=str(tmp_path / "tokenizer"), output_file=str(tmp_path / runner / "records"),
+            max_seq_length=16, runner=runner, beam_options=beam_options,
+        )  # fmt: skip
+        assert create_pretraining_data(settings)["documents"] == 60
     assert (tmp_path / "local" / "records").read_bytes() == (tmp_path / "beam" / "records").read_bytes()
 
 
 def test_a_split_is_divided_into_as_many_parts_as_it_has_files(numbers_dir):
-    corpus = CorpusOptions(input_tfds="numbers", tfds_data_dir=numbers_dir, tfds_text_key="body")
+    corpus = CorpusSettings(input_tfds="numbers", tfds_data_dir=numbers_dir, tfds_text_key="body")
     names = corpus.source_names()
     assert len(names) == 3
     parts = [documents_in([name], 100) for name in names]
@@ -119,7 +121,7 @@ def test_a_split_is_divided_into_as_many_parts_as_it_has_files(numbers_dir):
 
 
 def test_parts_of_a_split_are_splits(numbers_dir):
-    corpus = CorpusOptions(
+    corpus = CorpusSettings(
         input_tfds="numbers", tfds_data_dir=numbers_dir, tfds_text_key="body", tfds_split="train[:10%]+test"
     )
     found = documents_in(corpus.source_names())
@@ -144,4 +146,4 @@ def test_wrong_flags_are_named(numbers_dir, changes, message):
     if str(settings["input_tfds"]).startswith("wikipedia"):
         settings["tfds_text_key"] = "text"
     with pytest.raises(InputError, match=message):
-        CorpusOptions(**settings).source_names()
+        CorpusSettings(**settings).source_names()

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambert_tf.pretraining_data.masking import MaskingRule, mask_sequences, replacement_ids
+from ambert_tf.pretraining_data.masking import MaskingSettings, mask_sequences, replacement_ids
 from ambert_tf.pretraining_data.random_keys import fold, seed_key
 
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -29,7 +29,7 @@ TOKENIZER = types.SimpleNamespace(
 
 
 def rule(**settings):
-    return MaskingRule.for_tokenizer(TOKENIZER, **{"max_seq_length": 512, **settings})
+    return MaskingSettings.for_tokenizer(TOKENIZER, **{"max_seq_length": 512, **settings})
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.packing import PackingRule, TokenizedUnit, keep_documents, pack
+from ambert_tf.pretraining_data.packing import PackingSettings, TokenizedUnit, keep_documents, pack
 from ambert_tf.pretraining_data.packing import _shares as shares
 
 # A document is a list of sentences, a sentence a list of coarse tokens, each given by its number of fine ones.
@@ -30,7 +30,7 @@ def make_unit(documents):
 
 
 def rule(**settings):
-    return PackingRule(
+    return PackingSettings(
         **{
             "max_seq_length": 16,
             "max_coarse_seq_length": 12,

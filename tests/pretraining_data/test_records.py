@@ -1,14 +1,14 @@
 import pytest
 
 from ambert_tf.errors import InputError
+from ambert_tf.pretraining_data.dataset import pretraining_dataset
 from ambert_tf.pretraining_data.examples import encode_examples
-from ambert_tf.pretraining_data.input import pretraining_dataset
 from ambert_tf.pretraining_data.records import (
-    RecordFacts,
+    RecordKind,
     count_records,
     find_damaged_record,
     naming_damaged_files,
-    record_facts,
+    record_kind,
 )
 from tests.pretraining_data.records_for_tests import column, make_records, write_records
 
@@ -17,26 +17,26 @@ from tests.pretraining_data.records_for_tests import column, make_records, write
 @pytest.mark.parametrize("next_sentence", [True, False])
 def test_facts_are_read_off_the_first_record(tmp_path, masked, next_sentence):
     name = write_records(tmp_path / "x", make_records(range(3), masked, next_sentence))
-    assert record_facts([name]) == RecordFacts(masked=masked, next_sentence=next_sentence)
+    assert record_kind([name]) == RecordKind(masked=masked, next_sentence=next_sentence)
 
 
 def test_files_of_two_kinds_do_not_go_together(tmp_path):
     names = [write_records(tmp_path / f"{masked}", make_records(range(3), masked)) for masked in (False, True)]
     with pytest.raises(InputError, match=r"True: its records are of another kind .* than .*False$"):
-        record_facts(names)
+        record_kind(names)
 
 
 def test_what_holds_no_pretraining_records_is_named(tmp_path):
     empty = write_records(tmp_path / "empty", [])
     with pytest.raises(InputError, match="empty: holds no record"):
-        record_facts([empty])
+        record_kind([empty])
     other = write_records(tmp_path / "other", encode_examples({"input_ids": column([[1]])}))
     with pytest.raises(InputError, match=r"other: record 0 has no 'coarse_input_ids'; .*create_pretraining_data\.py"):
-        record_facts([other])
+        record_kind([other])
     text = tmp_path / "text.txt"
     text.write_text("This is no TFRecord file, but a text that is long enough to look like one.\n" * 3)
     with pytest.raises(InputError, match=r"text\.txt: record 0 is damaged or cut off"):
-        record_facts([str(text)])
+        record_kind([str(text)])
 
 
 @pytest.mark.parametrize("compression", [None, "GZIP"])

@@ -4,12 +4,10 @@ import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.vocabulary.build_vocab import (
-    VocabularyOptions,
-    build_tokenizer,
-    count_words,
-    learn_fine_vocabulary,
-)
+from ambert_tf.vocabulary.build_vocab import build_tokenizer
+from ambert_tf.vocabulary.corpus_counts import count_words
+from ambert_tf.vocabulary.fine_vocabulary import learn_fine_vocabulary
+from ambert_tf.vocabulary.vocabulary_settings import VocabularySettings
 
 SENTENCES = ["我们在北京大学学习。", "北京大学在北京。", "我们的iphone8很好，ＷＴＯ也好。", "我们学习，我们生活。"]
 
@@ -21,8 +19,9 @@ def corpus(tmp_path):
     return str(path)
 
 
-def options(corpus, tmp_path, **changes):
-    return VocabularyOptions(**{"input_file": corpus, "language": "zh", "output_dir": str(tmp_path / "tok"), **changes})
+def settings(corpus, tmp_path, **changes):
+    given = {"input_file": corpus, "language": "zh", "output_dir": str(tmp_path / "tok")}
+    return VocabularySettings(**{**given, **changes})
 
 
 def test_words_are_counted_by_falling_count(corpus, tmp_path):
@@ -46,7 +45,7 @@ def test_a_learnt_vocabulary_knows_every_character_and_has_no_useless_forms():
 
 
 def test_a_chinese_tokenizer_from_a_corpus(corpus, tmp_path):
-    report = build_tokenizer(options(corpus, tmp_path))
+    report = build_tokenizer(settings(corpus, tmp_path))
     tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
     entries = tokenizer.coarse_vocab[tokenizer.fine_vocab_size :]
     # By falling count (12, 6, 6, then 3), then in the order of their characters.
@@ -61,19 +60,19 @@ def test_a_chinese_tokenizer_from_a_corpus(corpus, tmp_path):
 
 
 def test_sizes_are_limits(corpus, tmp_path):
-    full = build_tokenizer(options(corpus, tmp_path))
-    small = build_tokenizer(options(corpus, tmp_path, coarse_vocab_size=full.fine_vocab_size + 2))
+    full = build_tokenizer(settings(corpus, tmp_path))
+    small = build_tokenizer(settings(corpus, tmp_path, coarse_vocab_size=full.fine_vocab_size + 2))
     assert small.coarse_vocab_size == full.fine_vocab_size + 2
     assert 0 < small.coverage < full.coverage
     tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
     assert small.coarse_tokens == 3 * sum(len(tokenizer([s]).coarse_ids[0]) for s in SENTENCES)
-    assert build_tokenizer(options(corpus, tmp_path, min_count=1000)).coarse_vocab_size == full.fine_vocab_size
+    assert build_tokenizer(settings(corpus, tmp_path, min_count=1000)).coarse_vocab_size == full.fine_vocab_size
 
 
 def test_a_user_dictionary_adds_words(corpus, tmp_path):
     dictionary = tmp_path / "user.txt"
     dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\n")
-    report = build_tokenizer(options(corpus, tmp_path, user_dict=str(dictionary)))
+    report = build_tokenizer(settings(corpus, tmp_path, user_dict=str(dictionary)))
     assert report.user_words_left_out == 1
     assert "1 words of the user's dictionary are left out" in "\n".join(report.lines())
     entries = MultiGrainedTokenizer.load(str(tmp_path / "tok")).coarse_vocab
@@ -85,7 +84,7 @@ def test_an_english_tokenizer_from_phrases(tmp_path):
     corpus.write_text("I like New York.\nThe new york times, new york.\nIce cream\n" * 2)
     phrases = tmp_path / "phrases.tsv"
     phrases.write_text("new york\t6\t-0.1\nnew york times\t2\t-0.3\ndog food\t9\t-0.2\n")
-    report = build_tokenizer(options(str(corpus), tmp_path, language="en", phrases_file=str(phrases)))
+    report = build_tokenizer(settings(str(corpus), tmp_path, language="en", phrases_file=str(phrases)))
     tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
     assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["new york", "new york times"]
     assert (tmp_path / "tok" / "phrases.tsv").read_text() == "new york\t6\t-0.1000\nnew york times\t2\t-0.3000\n"
@@ -104,7 +103,7 @@ def test_an_english_tokenizer_from_phrases(tmp_path):
 )
 def test_bad_flags_are_named(corpus, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        build_tokenizer(options(corpus, tmp_path, **changes))
+        build_tokenizer(settings(corpus, tmp_path, **changes))
     assert not (tmp_path / "tok").exists()
 
 
@@ -121,15 +120,15 @@ def test_bad_phrases_are_named_with_their_line(corpus, tmp_path, line, message):
     phrases = tmp_path / "phrases.tsv"
     phrases.write_text(f"ice cream\t3\t-0.5\n{line}\n")
     with pytest.raises(InputError, match=rf"phrases.tsv, line 2: .*{message}"):
-        build_tokenizer(options(corpus, tmp_path, language="en", phrases_file=str(phrases)))
+        build_tokenizer(settings(corpus, tmp_path, language="en", phrases_file=str(phrases)))
 
 
 def test_a_corpus_that_is_not_utf8(tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes("我们\n".encode() + b"\xc4\xe3\n")
     with pytest.raises(InputError, match=r"corpus.txt: line 2 is not UTF-8"):
-        build_tokenizer(options(str(corpus), tmp_path))
-    assert "1 lines were not UTF-8" in build_tokenizer(options(str(corpus), tmp_path, errors="replace")).lines()
+        build_tokenizer(settings(str(corpus), tmp_path))
+    assert "1 lines were not UTF-8" in build_tokenizer(settings(str(corpus), tmp_path, errors="replace")).lines()
 
 
 def test_other_files_in_the_output_directory_stay(corpus, tmp_path):
@@ -137,5 +136,5 @@ def test_other_files_in_the_output_directory_stay(corpus, tmp_path):
     (tmp_path / "tok" / "phrases.tsv").touch()
     (tmp_path / "tok" / "notes.txt").touch()
     with pytest.raises(InputError, match=r"--output_dir=.*tok: holds notes\.txt, which is no part of a tokenizer"):
-        build_tokenizer(options(corpus, tmp_path))
+        build_tokenizer(settings(corpus, tmp_path))
     assert (tmp_path / "tok" / "notes.txt").exists()

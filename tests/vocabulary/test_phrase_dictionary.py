@@ -9,8 +9,9 @@ import pytest
 from ambert_tf.errors import InputError
 from ambert_tf.tokenization.phrases import read_phrases
 from ambert_tf.vocabulary.kenlm_programs import NgramCounts
-from ambert_tf.vocabulary.phrase_dictionary import NgramSelection, PhraseOptions, build_phrases
+from ambert_tf.vocabulary.phrase_dictionary import NgramSelection, build_phrases
 from ambert_tf.vocabulary.segments import segment_cutter
+from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings
 
 # "ice cream" 6 times, "ice" before something else twice; "the" before many words.
 SENTENCES = [
@@ -27,7 +28,7 @@ SENTENCES = [
 ]
 
 
-def options(tmp_path, **changes) -> PhraseOptions:
+def options(tmp_path, **changes) -> PhraseSettings:
     corpus = tmp_path / "corpus.txt"
     if not corpus.exists():
         corpus.write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
@@ -40,7 +41,7 @@ def options(tmp_path, **changes) -> PhraseOptions:
         "memory": "300M",
         "temp_dir": str(tmp_path),
     }
-    return PhraseOptions(**{**settings, **changes})
+    return PhraseSettings(**{**settings, **changes})
 
 
 def found(tmp_path, **changes) -> dict[str, int]:

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.input import pretraining_dataset
-from ambert_tf.pretraining_data.masking import MaskingRule
+from ambert_tf.pretraining_data.dataset import pretraining_dataset
+from ambert_tf.pretraining_data.masking import MaskingSettings
 from tests.pretraining_data.records_for_tests import CLS, MASK, SEP, make_records, numbers_of, write_records
 
-RULE = MaskingRule(
+RULE = MaskingSettings(
     mask_id=MASK,
     special_ids=(CLS, SEP),
     fine_replacement_ids=np.array([50, 51], np.int32),

@@ -1,16 +1,15 @@
-"""Creating pre-training data as an Apache Beam pipeline, on one machine or a cluster: the local runner's files.
+"""Creates pre-training data as an Apache Beam pipeline, on one machine or a cluster.
 
-Each unit of the corpus is made into records by the same function as there. A record's random number tells its place
-among all records: the numbers are divided into buckets, some of them to a shard; a bucket is sorted and written as a
-part, and a shard is its parts in order. So the shards hold the same bytes as those of the local runner, whatever
-Beam's workers do when.
+The records of a unit are made by the same function as in the local runner. A record's random number is its position
+among all records: the numbers are divided into parts, one or more per shard; each part is sorted and written to a file,
+and a shard is the concatenation of its parts. So the shards are byte for byte those of the local runner, in whatever
+order Beam's workers run.
 
-Input and output may lie on any file system that TensorFlow knows, so long as all workers see it. Everything unfinished,
-with a copy of the tokenizer, stands in a hidden directory beside the output; it is removed when the pipeline ends.
+Input and output may be on any file system that TensorFlow supports and all workers can access. Unfinished work and a
+copy of the tokenizer are kept in a hidden directory beside the output, which is removed when the pipeline ends.
 """
 
 import collections
-import dataclasses
 import json
 import logging
 import os
@@ -33,103 +32,101 @@ from ambert_tf.corpus.documents import Unit, divide, plan_without_reading
 from ambert_tf.corpus.sources import flag_of, source_size
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_remote, make_directory
-from ambert_tf.pretraining_data.options import CreateOptions
-from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards
+from ambert_tf.pretraining_data.creation_settings import CreationSettings
+from ambert_tf.pretraining_data.output import list_names, log_examples, refuse_other_shards, write_json
 from ambert_tf.pretraining_data.record_maker import RecordMaker, UnitRecords
 from ambert_tf.pretraining_data.spill import ALL_NUMBERS
 from ambert_tf.pretraining_data.stats import STATS_FILE, make_stats
+from ambert_tf.pretraining_data.tokenizer_copy import check_copy, write_copy
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-# A bucket is sorted in memory. How large it gets is estimated from the corpus: a pass makes about so many bytes of
-# records from one of text.
-_BUCKET_BYTES = 64 << 20
+# A part is sorted in memory. Its size is estimated from the corpus: each pass makes about this many bytes of records
+# from a byte of text.
+_PART_BYTES = 64 << 20
 _RECORD_BYTES_PER_TEXT_BYTE = 4
 
 _TOKENIZER = "tokenizer"
 
-# A unit's records of one bucket: the unit's file and window, and as bytes the records' numbers (uint64, ascending),
+# A unit's records of one part: the unit's file and window, and as bytes the records' numbers (uint64, ascending),
 # the offsets of their ends (uint64), and the records.
 Piece = tuple[int, int, bytes, bytes, bytes]
 
 
-def create_with_beam(options: CreateOptions, beam_options: Sequence[str]) -> dict[str, Any]:
-    """Makes the records of a corpus: shards, and `stats.json` beside them, as `create_pretraining_data` does.
+def create_with_beam(
+    settings: CreationSettings, input_files: Sequence[str], beam_options: Sequence[str]
+) -> dict[str, Any]:
+    """Writes the records of a corpus; see `create_pretraining_data`.
 
     Args:
-      options: the options of data creation; `num_workers` and `resume` are the local runner's.
-      beam_options: flags of the pipeline, such as `--runner=FlinkRunner`.
-
-    Returns:
-      The content of `stats.json`.
-
-    Raises:
-      InputError: an option, an input file or the tokenizer is wrong, or the corpus holds nothing to use.
+      settings: of data creation; `num_workers` and `resume` are the local runner's.
+      input_files: names of the sources.
+      beam_options: options of the pipeline, such as `--runner=FlinkRunner`.
     """
-    options.validate()
-    for flag, given in (("num_workers", options.num_workers is not None), ("resume", options.resume)):
-        if given:
-            raise InputError(f"--{flag}: is for --runner=local; Beam's own options go into --beam_options")
-    tokenizer = MultiGrainedTokenizer.load(options.tokenizer_dir)
-    directory, name = os.path.split(options.output_file)
-    refuse_other_shards(options, _names(directory or "."))
+    tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
+    directory, name = os.path.split(settings.output_file)
+    refuse_other_shards(settings, list_names(directory))
+    check_copy(settings.output_file, tokenizer)
     work = os.path.join(directory, f".{name}.unfinished-beam")
     with _directory(work):
-        _copy_files(options.tokenizer_dir, os.path.join(work, _TOKENIZER))
-        _run_pipeline(options, beam_options, work)
+        _copy_files(settings.tokenizer_dir, os.path.join(work, _TOKENIZER))
+        _run_pipeline(settings, input_files, beam_options, work)
         with tf.io.gfile.GFile(os.path.join(work, STATS_FILE)) as file:
             counts = json.load(file)
         if not counts.get("sequences"):
-            raise InputError(f"{flag_of(options.input_files[0])}: holds no document to use")
-        for shard, path in enumerate(options.shard_names()):
+            raise InputError(f"{flag_of(input_files[0])}: contains no usable document")
+        write_copy(settings.output_file, tokenizer)
+        for shard, path in enumerate(settings.shard_names()):
             tf.io.gfile.rename(_shard_path(work, shard), path, overwrite=True)
-        sizes = {path: tf.io.gfile.stat(path).length for path in options.shard_names()}
-        stats = make_stats(options, tokenizer.fingerprint, counts, sizes)
-        _write_json(stats, os.path.join(directory, STATS_FILE))
-    log_examples(options, tokenizer)
+        sizes = {path: tf.io.gfile.stat(path).length for path in settings.shard_names()}
+        stats = make_stats(settings, input_files, tokenizer.fingerprint, counts, sizes)
+        write_json(stats, os.path.join(directory, STATS_FILE))
+    log_examples(settings, tokenizer)
     return stats
 
 
-def _run_pipeline(options: CreateOptions, beam_options: Sequence[str], work: str) -> None:
+def _run_pipeline(
+    settings: CreationSettings, input_files: Sequence[str], beam_options: Sequence[str], work: str
+) -> None:
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(list(beam_options)))
     except (ValueError, ImportError) as error:
         raise InputError(f"--beam_options={','.join(beam_options)}: {error}") from None
-    # Beam would print what the user gave wrong with a traceback, besides raising it.
+    # Beam would log a user's error with a traceback, besides raising it.
     log = logging.getLogger("apache_beam.runners.common")
-    log.addFilter(_is_no_input_error)
+    log.addFilter(_is_not_input_error)
     try:
         with pipeline:
-            _build(pipeline, options, work)
+            _build(pipeline, settings, input_files, work)
     except Exception as error:
-        # A worker's error arrives as itself or as a text, with where it was raised before and what ran behind.
+        # A worker's error arrives as itself, or as text between a traceback and the name of the step.
         text = f"{InputError.__name__}: {error}" if isinstance(error, InputError) else f"{error!r}\n{error}"
         found = re.search(r"\bInputError: (.*?)(?: \[while running|\\n|\n|$)", text)
         if found is None:
             raise
         raise InputError(found[1]) from error
     finally:
-        log.removeFilter(_is_no_input_error)
+        log.removeFilter(_is_not_input_error)
 
 
-def _is_no_input_error(record: logging.LogRecord) -> bool:
+def _is_not_input_error(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], InputError)
 
 
-def _build(pipeline: beam.Pipeline, options: CreateOptions, work: str) -> None:
-    shards = options.num_shards
-    parts = shards * _parts_per_shard(options)
+def _build(pipeline: beam.Pipeline, settings: CreationSettings, input_files: Sequence[str], work: str) -> None:
+    shards = settings.num_shards
+    parts = shards * _parts_per_shard(settings, input_files)
     made = (
         pipeline
-        # As one element, and without reading: a description of a pipeline must stay small.
-        | "List files" >> beam.Create([options.input_files])
+        # As one element, and without reading: the description of a pipeline must stay small.
+        | "List files" >> beam.Create([tuple(input_files)])
         | "Plan units" >> beam.FlatMap(plan_without_reading)
         | "Spread files" >> beam.Reshuffle()
         | "Divide streams" >> beam.FlatMap(divide)
         | "Spread units" >> beam.Reshuffle()
         | "Make records"
-        >> beam.ParDo(_MakeRecords(options, parts, work)).with_outputs(_MakeRecords.COUNTS, main="pieces")
+        >> beam.ParDo(_MakeRecords(settings, parts, work)).with_outputs(_MakeRecords.COUNTS, main="pieces")
     )
-    # Each part is written, one without records too.
+    # Every part is written, also one without records.
     every_part = pipeline | "List parts" >> beam.Create([(part, None) for part in range(parts)])
     _ = (
         (made.pieces, every_part)
@@ -138,37 +135,37 @@ def _build(pipeline: beam.Pipeline, options: CreateOptions, work: str) -> None:
         | "Write parts" >> beam.Map(_write_part, work=work)
         | "With their shard" >> beam.Map(lambda part: (part * shards // parts, part))
         | "Group by shard" >> beam.GroupByKey()
-        | "Write shards" >> beam.Map(_write_shard, work=work, compression=options.compression)
+        | "Write shards" >> beam.Map(_write_shard, work=work, compression=settings.compression)
     )
     _ = (
         made[_MakeRecords.COUNTS]
         | "Add counts" >> beam.CombineGlobally(_add_counts)
-        | "Write counts" >> beam.Map(_write_json, path=os.path.join(work, STATS_FILE))
+        | "Write counts" >> beam.Map(write_json, path=os.path.join(work, STATS_FILE))
     )
 
 
-def _parts_per_shard(options: CreateOptions) -> int:
-    text = sum(map(source_size, options.input_files))
-    records = text * _RECORD_BYTES_PER_TEXT_BYTE * options.effective_dupe_factor
-    return max(1, -(-records // (_BUCKET_BYTES * options.num_shards)))
+def _parts_per_shard(settings: CreationSettings, input_files: Sequence[str]) -> int:
+    text = sum(map(source_size, input_files))
+    records = text * _RECORD_BYTES_PER_TEXT_BYTE * settings.effective_dupe_factor
+    return max(1, -(-records // (_PART_BYTES * settings.num_shards)))
 
 
 class _MakeRecords(beam.DoFn):
-    """Makes the records of a unit; emits (part, piece), and on the side what was counted.
+    """Makes the records of a unit; emits (part, piece), and the counts as a side output.
 
     Args:
-      options: of data creation.
-      parts: their number, over all shards.
-      work: where the tokenizer's copy is.
+      settings: of data creation.
+      parts: number of parts over all shards.
+      work: directory of the tokenizer's copy.
     """
 
     COUNTS = "counts"
 
-    def __init__(self, options: CreateOptions, parts: int, work: str):
-        self._options = dataclasses.replace(options, input_files=())
+    def __init__(self, settings: CreationSettings, parts: int, work: str):
+        self._settings = settings
         self._parts = parts
         self._work = work
-        # One in a process, whose threads share it.
+        # One per process, shared by its threads.
         self._shared = Shared()
 
     def setup(self):
@@ -177,7 +174,7 @@ class _MakeRecords(beam.DoFn):
     def _record_maker(self) -> RecordMaker:
         with tempfile.TemporaryDirectory() as directory:
             _copy_files(os.path.join(self._work, _TOKENIZER), directory)
-            return self._options.record_maker(MultiGrainedTokenizer.load(directory))
+            return RecordMaker.for_settings(self._settings, MultiGrainedTokenizer.load(directory))
 
     def process(self, unit: Unit):
         records = self._maker(unit)
@@ -186,7 +183,7 @@ class _MakeRecords(beam.DoFn):
 
 
 def _pieces(unit: Unit, records: UnitRecords, parts: int) -> Iterator[tuple[int, Piece]]:
-    """Divides the records of a unit into the parts that they go to."""
+    """Divides the records of a unit by the parts that they belong to."""
     permutation = np.argsort(records.order, kind="stable")
     order = records.order[permutation]
     bounds = np.array([ALL_NUMBERS * part // parts for part in range(1, parts)], np.uint64)
@@ -214,17 +211,17 @@ def _write_part(grouped: tuple[int, Iterable[Piece | None]], work: str) -> int:
 
 
 def _write_shard(grouped: tuple[int, Iterable[int]], work: str, compression: str) -> None:
-    """Writes a shard from its parts; these stay, for a worker that has to do it again."""
+    """Writes a shard from its parts, which are kept in case a worker has to repeat this."""
     shard, parts = grouped
-    options = "GZIP" if compression == "gzip" else None
-    with _written_as_a_whole(_shard_path(work, shard)) as path, tf.io.TFRecordWriter(path, options) as writer:
+    gzip = "GZIP" if compression == "gzip" else None
+    with _written_as_a_whole(_shard_path(work, shard)) as path, tf.io.TFRecordWriter(path, gzip) as writer:
         for part in sorted(parts):
             for record in _records(_part_path(work, part)):
                 writer.write(record)
 
 
 def _records(path: str) -> Iterator[bytes]:
-    """Yields the records of a part; `tf.data` takes longer by far for records one by one."""
+    """Yields the records of a part; `tf.data` is far slower for single records."""
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     start = 0
@@ -245,7 +242,7 @@ def _shard_path(work: str, shard: int) -> str:
 
 @contextmanager
 def _written_as_a_whole(path: str) -> Iterator[str]:
-    # Beam may do a task twice, even at once; what is written last is as good as what was written first.
+    # Beam may run a task twice, even concurrently; both write the same.
     temporary = f"{path}.{uuid.uuid4().hex}"
     yield temporary
     tf.io.gfile.rename(temporary, path, overwrite=True)
@@ -258,14 +255,9 @@ def _add_counts(counted: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(total)
 
 
-def _write_json(content: dict[str, Any], path: str) -> None:
-    with _written_as_a_whole(path) as temporary, tf.io.gfile.GFile(temporary, "w") as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
 @contextmanager
 def _directory(path: str) -> Iterator[None]:
-    """Makes a directory, empty at first, and removes it at the end."""
+    """Makes an empty directory and removes it at the end."""
     try:
         if tf.io.gfile.isdir(path):
             tf.io.gfile.rmtree(path)
@@ -277,10 +269,6 @@ def _directory(path: str) -> Iterator[None]:
     finally:
         if tf.io.gfile.isdir(path):
             tf.io.gfile.rmtree(path)
-
-
-def _names(directory: str) -> list[str]:
-    return tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else []
 
 
 def _copy_files(source: str, target: str) -> None:

@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data.create import create_pretraining_data
+from ambert_tf.pretraining_data.creation_settings import CreationSettings, InspectionSettings
+from ambert_tf.pretraining_data.dataset import pretraining_dataset
 from ambert_tf.pretraining_data.examples import decode_example
-from ambert_tf.pretraining_data.input import pretraining_dataset
 from ambert_tf.pretraining_data.inspect_records import print_records
-from ambert_tf.pretraining_data.masking import MaskingRule
-from ambert_tf.pretraining_data.options import CreateOptions
+from ambert_tf.pretraining_data.masking import MaskingSettings
 from tests.tokenizers import CHINESE_WORDS, chinese_tokenizer
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -56,9 +56,9 @@ def create_in(tokenizer_dir, corpus):
     """Returns the function that creates data from `corpus` in a directory, with settings of its own."""
 
     def run(directory, name="records", **settings):
-        options = CreateOptions(
+        options = CreationSettings(
             **{
-                "input_files": (corpus,),
+                "input_file": corpus,
                 "output_file": str(directory / name),
                 "tokenizer_dir": tokenizer_dir,
                 "max_seq_length": 32,
@@ -94,7 +94,9 @@ def read_records(*paths, compression=""):
 
 
 def contents(directory):
-    return {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.name != "stats.json"}
+    """Returns the shards in a directory, by name."""
+    others = ("stats.json", "tokenizer")
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.name not in others}
 
 
 def fine_text(record):
@@ -152,7 +154,7 @@ class TestRecords:
         ]  # fmt: skip
         assert [fine_text(record) for record in dynamic] == [fine_text(record) for record in static[2]]
 
-        masking = MaskingRule.for_tokenizer(chinese_tokenizer(), max_seq_length=32)
+        masking = MaskingSettings.for_tokenizer(chinese_tokenizer(), max_seq_length=32)
         dataset = pretraining_dataset(
             [str(tmp_path / "out" / "dynamic")], batch_size=1000, num_epochs=1, shuffle_buffer=0, masking=masking
         )
@@ -232,7 +234,7 @@ class TestFiles:
         packed = tmp_path / "corpus.gz"
         with open(corpus, "rb") as file:
             packed.write_bytes(gzip.compress(file.read()))
-        create(input_files=(str(packed),))
+        create(input_file=str(packed))
         assert contents(tmp_path / "out") == {"records": static[0].read_bytes()}
 
     def test_that_cannot_be_written_leave_nothing(self, create, tmp_path):
@@ -244,7 +246,7 @@ class TestFiles:
     def test_count_what_was_not_used(self, create, tmp_path):
         path = tmp_path / "corpus.txt"
         path.write_bytes("了\n\n商店里的乒乓球拍\n\n好\n\n中国人民\n".encode() + b"\xff\xe4\n")
-        stats = create(input_files=(str(path),), errors="replace")
+        stats = create(input_file=str(path), errors="replace")
         assert (stats["documents"], stats["documents_too_short"], stats["lines_replaced"]) == (4, 2, 1)
         assert stats["sequences"] == 2
 
@@ -285,10 +287,10 @@ class TestErrors:
         path.write_bytes(make_corpus(5) + b"caf\xe9\n")
         lines = path.read_bytes().count(b"\n")
         with pytest.raises(InputError, match=rf"corpus\.txt: line {lines} is not UTF-8"):
-            create(input_files=(str(path),))
+            create(input_file=str(path))
         path.write_bytes("了\n".encode())
-        with pytest.raises(InputError, match=r"corpus\.txt: holds no document to use"):
-            create(input_files=(str(path),))
+        with pytest.raises(InputError, match=r"corpus\.txt: contains no usable document"):
+            create(input_file=str(path))
         assert list((tmp_path / "out").iterdir()) == []
 
     def test_a_coarse_token_that_does_not_fit(self, create):
@@ -320,12 +322,12 @@ def test_a_killed_run_goes_on_with_other_workers_and_makes_the_same_files(create
     paths = [tmp_path / f"corpus-{part:02d}.gz" for part in range(24)]
     for seed, path in enumerate(paths):
         path.write_bytes(gzip.compress(make_corpus(200, seed)))
-    settings = {"input_files": tuple(map(str, paths)), "num_shards": 2, "short_seq_prob": 0.3}
+    settings = {"input_file": ",".join(map(str, paths)), "num_shards": 2, "short_seq_prob": 0.3}
     create("undisturbed", **settings)
 
     work = tmp_path / "out" / ".killed.unfinished"
     flags = {
-        "input_file": ",".join(settings["input_files"]), "output_file": tmp_path / "out" / "killed",
+        "input_file": settings["input_file"], "output_file": tmp_path / "out" / "killed",
         "tokenizer_dir": tokenizer_dir, "num_shards": 2, "short_seq_prob": 0.3, "max_seq_length": 32,
         "dupe_factor": 1, "num_workers": 1,
     }  # fmt: skip
@@ -356,7 +358,7 @@ def test_the_first_examples_are_shown(create, capsys):
 
 def test_records_are_printed_with_both_grains_aligned(static, tokenizer_dir, capsys):
     path = str(static[0])
-    print_records([path], None, 1, 2, table=True)  # stats.json beside the file names the tokenizer
+    print_records(InspectionSettings(input_file=(path,), first_record=1, num_records=2))
     shown = capsys.readouterr().out
     assert f"{path} record 1: " in shown and f"{path} record 2: " in shown and "record 3" not in shown
     record = static[2][1]
@@ -364,7 +366,7 @@ def test_records_are_printed_with_both_grains_aligned(static, tokenizer_dir, cap
     assert len(lines) == 1 + len(record["coarse_input_ids"])
     assert lines[1].split() == ["0", "A", "[CLS]", "[CLS]"]
     with pytest.raises(InputError, match=r"--first_record=1000000: there are only \d+ records"):
-        print_records([path], tokenizer_dir, 10**6, 1, table=False)
+        print_records(InspectionSettings(input_file=(path,), first_record=10**6, table=False))
 
 
 def test_the_program_prints_records_and_names_what_is_wrong(static, tokenizer_dir, tmp_path):

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data import beam
-from ambert_tf.pretraining_data.options import CreateOptions
-from ambert_tf.pretraining_data.runners import run
+from ambert_tf.pretraining_data import beam_runner
+from ambert_tf.pretraining_data.create import create_pretraining_data
+from ambert_tf.pretraining_data.creation_settings import CreationSettings
 from tests.tokenizers import chinese_tokenizer
 
 IN_PROCESS = ("--runner=DirectRunner",)
@@ -27,7 +27,7 @@ def settings(tmp_path_factory):
         with open(name, "wb") as file:
             file.write(gzip.compress(content) if part else content)
     return {
-        "input_files": tuple(names),
+        "input_file": ",".join(names),
         "tokenizer_dir": str(directory / "tokenizer"),
         "max_seq_length": 32,
         "dupe_factor": 2,
@@ -41,8 +41,10 @@ def create(tmp_path, settings):
 
     def call(runner, beam_options=(), **changes):
         directory = tmp_path / runner
-        stats = run(CreateOptions(**{**settings, "output_file": str(directory / "x"), **changes}), runner, beam_options)
-        shards = {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.name != "stats.json"}
+        given = {**settings, "output_file": str(directory / "x"), "runner": runner, "beam_options": beam_options}
+        stats = create_pretraining_data(CreationSettings(**{**given, **changes}))
+        shards = {path.name: path.read_bytes() for path in sorted(directory.glob("x*"))}
+        assert sorted(path.name for path in directory.iterdir()) == ["stats.json", "tokenizer", *shards]
         del stats["arguments"]
         return shards, stats
 
@@ -55,7 +57,7 @@ def create(tmp_path, settings):
 )
 def test_the_files_are_those_of_the_local_runner(create, monkeypatch, changes):
     # So that a shard has several parts.
-    monkeypatch.setattr(beam, "_BUCKET_BYTES", 2000)
+    monkeypatch.setattr(beam_runner, "_PART_BYTES", 2000)
     expected = create("local", num_workers=1, **changes)
     assert create("beam", IN_PROCESS, **changes) == expected
     assert sum(map(len, expected[0].values())) > 5_000
@@ -69,7 +71,7 @@ def test_several_worker_processes_make_the_same_files(create, monkeypatch):
 def test_shards_without_records_are_there_too(create, tmp_path):
     path = tmp_path / "corpus.txt"
     path.write_text("中国人民\n", encoding="utf-8")
-    shards, stats = create("beam", IN_PROCESS, input_files=(str(path),), num_shards=4, dupe_factor=1)
+    shards, stats = create("beam", IN_PROCESS, input_file=str(path), num_shards=4, dupe_factor=1)
     assert stats["sequences"] == 1
     assert sorted(map(bool, shards.values())) == [False, False, False, True]
 
@@ -78,9 +80,10 @@ def test_remote_files_are_read_and_written(settings, monkeypatch):
     """TensorFlow's file system in memory stands for a remote one."""
     with tf.io.gfile.GFile("ram://beam/in/corpus.txt", "w") as file:
         file.write("中国人民\n")
-    options = {**settings, "input_files": ("ram://beam/in/corpus.txt",), "output_file": "ram://beam/out/x"}
-    assert run(CreateOptions(**options), "beam", IN_PROCESS)["sequences"] == 2
-    assert sorted(tf.io.gfile.listdir("ram://beam/out")) == ["stats.json", "x"]
+    remote = {"input_file": "ram://beam/in/corpus.txt", "output_file": "ram://beam/out/x"}
+    chosen = CreationSettings(**{**settings, **remote, "runner": "beam", "beam_options": IN_PROCESS})
+    assert create_pretraining_data(chosen)["sequences"] == 2
+    assert sorted(tf.io.gfile.listdir("ram://beam/out")) == ["stats.json", "tokenizer", "x"]
 
 
 def test_errors_of_workers_and_flags_are_one_line_and_leave_nothing(create, tmp_path):
@@ -88,10 +91,10 @@ def test_errors_of_workers_and_flags_are_one_line_and_leave_nothing(create, tmp_
     path.write_bytes("中国人民\n".encode() + b"caf\xe9\n")
     fail = functools.partial(create, "beam", IN_PROCESS)
     with pytest.raises(InputError, match=r"^--input_file=.*corpus\.txt: line 2 is not UTF-8 \(.*--errors=replace$"):
-        fail(input_files=(str(path),))
+        fail(input_file=str(path))
     path.write_text("了\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"corpus\.txt: holds no document to use"):
-        fail(input_files=(str(path),))
+    with pytest.raises(InputError, match=r"corpus\.txt: contains no usable document"):
+        fail(input_file=str(path))
     with pytest.raises(InputError, match=r"--beam_options=--runner=Foo: .*Foo"):
         create("beam", ["--runner=Foo"])
     assert os.listdir(tmp_path / "beam") == []

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data import examples
-from ambert_tf.pretraining_data.masking import GRAINS, MaskingRule, mask_sequences
+from ambert_tf.pretraining_data.masking import GRAINS, MaskingSettings, mask_sequences
 from ambert_tf.pretraining_data.random_keys import seed_key, tf_fold
-from ambert_tf.pretraining_data.records import RecordFacts, compression_type, count_records, record_facts
+from ambert_tf.pretraining_data.records import RecordKind, compression_type, count_records, record_kind
 
 _READ_BUFFER_BYTES = 4 << 20
 
@@ -34,7 +34,7 @@ def pretraining_dataset(
     shuffle_buffer: int = 10_000,
     num_epochs: int | None = None,
     start_step: int = 0,
-    masking: MaskingRule | None = None,
+    masking: MaskingSettings | None = None,
     fine_length: int | None = None,
     coarse_length: int | None = None,
     fine_predictions: int | None = None,
@@ -50,7 +50,7 @@ def pretraining_dataset(
     `create_pretraining_data` writes are shuffled already. Batches run on from one epoch into the next.
 
     Args:
-      files: TFRecord files, plain or gzip; all of one kind (see `record_facts`).
+      files: TFRecord files, plain or gzip; all of one kind (see `record_kind`).
       batch_size: sequences in a batch of this pipeline (with `input_context`: the worker's part).
       seed: gives the order, and the masks of dynamic records.
       shuffle_buffer: number of records to shuffle among; 0 reads everything in the order of the files.
@@ -81,7 +81,7 @@ def pretraining_dataset(
         too.
     """
     files = sorted(files)
-    facts = record_facts(files)
+    facts = record_kind(files)
     if not facts.masked and masking is None:
         raise InputError(f"{files[0]}: its records have no masks (--masking=dynamic), and no masking rule is given")
     identities = list(range(len(files)))
@@ -190,8 +190,8 @@ def _argsort(keys: tf.Tensor) -> tf.Tensor:
 def _model_inputs(
     serialized: tf.Tensor,
     keys: tf.Tensor,
-    facts: RecordFacts,
-    masking: MaskingRule | None,
+    facts: RecordKind,
+    masking: MaskingSettings | None,
     lengths: dict[str, int | None],
 ) -> dict[str, tf.Tensor]:
     features = list(examples.INPUT_FEATURES)

@@ -1,0 +1,114 @@
+"""Counts the words of a corpus, and the tokens that a tokenizer makes of it."""
+
+import collections
+import concurrent.futures
+import heapq
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from ambert_tf.corpus.documents import Unit, plan_units, read_unit, split_documents
+from ambert_tf.corpus.sources import source_size
+from ambert_tf.tokenization.normalizer import Normalizer, find_words
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+_UNIT_BYTES = 1 << 18
+# Beyond this many distinct words the rarest are dropped, so that memory stays bounded.
+_MAX_COUNTED_WORDS = 5_000_000
+
+
+class TokenCounts:
+    """Token counts of a corpus.
+
+    Attributes:
+      fine, coarse: int64 [fine_vocab_size] and [coarse_vocab_size].
+      lines_replaced: number of lines that were not UTF-8.
+    """
+
+    def __init__(self, tokenizer: MultiGrainedTokenizer):
+        self.fine = np.zeros(tokenizer.fine_vocab_size, np.int64)
+        self.coarse = np.zeros(tokenizer.coarse_vocab_size, np.int64)
+        self.lines_replaced = 0
+
+
+def count_words(
+    files: list[str], do_lower_case: bool = True, normalization: str = "bert", errors: str = "strict"
+) -> dict[str, int]:
+    """Counts the words of a corpus, in BERT's sense of a word.
+
+    Args:
+      files: text files, `.gz` too.
+      do_lower_case, normalization: as for the tokenizer.
+      errors: "strict" or "replace", for lines that are not UTF-8.
+
+    Returns:
+      Words by falling count, equal ones in the order of their characters.
+    """
+    normalizer = Normalizer(do_lower_case, normalization == "nfkc")
+
+    def unique_words(lines: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        words = find_words(normalizer(lines))
+        rows = tf.RaggedTensor.from_row_lengths(words.codes, words.lengths, validate=False)
+        unique, _, counts = tf.unique_with_counts(tf.strings.unicode_encode(rows, "UTF-8"))
+        return unique, counts
+
+    counter: collections.Counter[bytes] = collections.Counter()
+    for (words, counts), _ in _over_corpus(unique_words, files, errors, "Counting words"):
+        for word, count in zip(words.tolist(), counts.tolist(), strict=True):
+            counter[word] += count
+        if len(counter) > _MAX_COUNTED_WORDS:
+            kept = heapq.nlargest(_MAX_COUNTED_WORDS // 2, counter.items(), key=lambda item: (item[1], item[0]))
+            counter = collections.Counter(dict(kept))
+    return {word.decode(): count for word, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))}
+
+
+def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer, errors: str = "strict") -> TokenCounts:
+    """Counts the tokens of both grains in a corpus."""
+
+    def count(lines: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        tokens = tokenizer(lines)
+        return tokens.fine_ids.flat_values, tokens.coarse_ids.flat_values
+
+    counts = TokenCounts(tokenizer)
+    for (fine, coarse), lines_replaced in _over_corpus(count, files, errors, "Counting tokens"):
+        counts.lines_replaced += lines_replaced
+        counts.fine += np.bincount(fine, minlength=tokenizer.fine_vocab_size)
+        counts.coarse += np.bincount(coarse, minlength=tokenizer.coarse_vocab_size)
+    return counts
+
+
+def _over_corpus(
+    function: Callable[[tf.Tensor], tuple[tf.Tensor, ...]], files: list[str], errors: str, title: str
+) -> Iterator[tuple[tuple[np.ndarray, ...], int]]:
+    """Yields what a graph function of sentences, string [batch], returns over a corpus, in order, and lines replaced.
+
+    A thread a core runs it. A `tf.data` pipeline would do the same, but hide an `InputError` of the reader.
+    """
+    graph = tf.function(function, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+
+    def run(unit: Unit) -> tuple[tuple[np.ndarray, ...], int]:
+        documents = split_documents(read_unit(unit, _UNIT_BYTES), errors)
+        found = graph(tf.constant(documents.sentences, tf.string))
+        return tuple(value.numpy() for value in found), documents.lines_replaced
+
+    threads = os.cpu_count() or 1
+    total = sum(map(source_size, files))
+    with (
+        concurrent.futures.ThreadPoolExecutor(threads) as pool,
+        tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as progress,
+    ):
+        waiting: collections.deque[tuple[Unit, concurrent.futures.Future[tuple[tuple[np.ndarray, ...], int]]]]
+        waiting = collections.deque()
+        units = plan_units(files, _UNIT_BYTES)
+        while True:
+            for unit in itertools.islice(units, 2 * threads - len(waiting)):
+                waiting.append((unit, pool.submit(run, unit)))
+            if not waiting:
+                return
+            unit, result = waiting.popleft()
+            yield result.result()
+            progress.update(unit.size_bytes)

@@ -1,0 +1,122 @@
+"""The settings of `data/build_vocab.py` and `data/build_phrase_dictionary.py`; this module imports no TensorFlow."""
+
+import dataclasses
+
+from ambert_tf.corpus.sources import CorpusSettings
+from ambert_tf.errors import InputError
+from ambert_tf.files import is_directory
+from ambert_tf.flags import at_least, check_choices, require, setting
+
+LANGUAGES = ("zh", "en")
+NORMALIZATIONS = ("bert", "nfkc")
+# The kenlm module is compiled for this order.
+MAX_ORDER = 6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NormalizationSettings:
+    """How text is normalized before it is cut into words."""
+
+    do_lower_case: bool = setting(True, "Lowercase and strip accents, as in BERT's uncased models.")
+    normalization: str = setting("bert", "nfkc also folds full-width forms, ligatures and the like.", NORMALIZATIONS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VocabularySettings(NormalizationSettings, CorpusSettings):
+    """Builds a tokenizer directory from a corpus: fine and coarse vocabularies, segmenter or phrases.
+
+        python data/build_vocab.py --input_file='corpus/*.txt' --language=zh --output_dir=tokenizer
+        python data/build_vocab.py --input_file='corpus/*.txt' --language=en --phrases_file=phrases.tsv \\
+            --output_dir=tokenizer
+
+    Prints vocabulary sizes, the share of unknown fine tokens and the share of coarse tokens of several fine tokens.
+    """
+
+    language: str | None = setting(None, "Coarse tokens: Chinese words (zh) or English phrases (en).", LANGUAGES)
+    output_dir: str = setting("", "Tokenizer directory to write.")
+    fine_vocab_file: str | None = setting(
+        None, "Fine vocabulary to use, such as Google's vocab.txt. Default: learn one from the corpus."
+    )
+    fine_vocab_size: int | None = setting(
+        None, "Maximum size of a learned fine vocabulary. Default: the paper's, 21,128 (zh) or 30,522 (en)."
+    )
+    coarse_vocab_size: int | None = setting(
+        None,
+        "Maximum size of the coarse vocabulary, including the fine one. Default: the fine vocabulary and the paper's "
+        "72,635 words (zh) or 77,645 phrases (en).",
+    )
+    phrases_file: str | None = setting(None, "For --language=en: phrases.tsv of data/build_phrase_dictionary.py.")
+    user_dict: str | None = setting(
+        None, "For --language=zh: more words, in jieba's format: word [count] [part of speech]."
+    )
+    min_count: int = setting(2, "Minimum count of a word or phrase in the coarse vocabulary.")
+
+    def validate(self) -> None:
+        """Raises an InputError if a value is out of range or flags do not go together."""
+        require(self, "language", "output_dir")
+        check_choices(self)
+        at_least(self, 1, "min_count")
+        at_least(self, 6, "fine_vocab_size", "coarse_vocab_size")
+        if self.fine_vocab_file and self.fine_vocab_size:
+            raise InputError(
+                "--fine_vocab_size: is the size of a learned vocabulary; leave it out with --fine_vocab_file"
+            )
+        if self.language == "en" and not self.phrases_file:
+            raise InputError("--phrases_file: is needed for --language=en; data/build_phrase_dictionary.py makes it")
+        if self.language == "zh" and self.phrases_file:
+            raise InputError(
+                "--phrases_file: is for --language=en; Chinese words come from jieba's dictionary and --user_dict"
+            )
+        if self.language == "en" and self.user_dict:
+            raise InputError("--user_dict: is for --language=zh; English phrases come from --phrases_file")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhraseSettings(NormalizationSettings, CorpusSettings):
+    """Finds the phrases of an English corpus: frequent n-grams whose last word depends on the words before it.
+
+        python data/build_phrase_dictionary.py --input_file='corpus/*.txt' --output_file=phrases.tsv
+
+    Prints how many n-grams each threshold leaves, and the most frequent phrases. Needs KenLM's programs lmplz and
+    count_ngrams, which `make setup` builds.
+    """
+
+    output_file: str = setting("", "File to write: phrase, count, log10 P(last word | words before).")
+    max_order: int = setting(4, f"Maximum number of words in a phrase, at most {MAX_ORDER}.")
+    min_count: int = setting(
+        5,
+        "Minimum count of a phrase. Raise it with the corpus, to some hundreds for tens of gigabytes: n-grams that "
+        "occur this often are held in memory.",
+    )
+    min_conditional_prob: float = setting(
+        0.01, "Minimum P(last word | words before). Raise it for fewer and more cohesive phrases."
+    )
+    min_lift: float = setting(
+        10.0,
+        "Minimum ratio of that probability to P(last word). It filters out 'of the', because 'the' is probable "
+        "anywhere. 0 disables it.",
+    )
+    max_phrases: int | None = setting(None, "Maximum number of phrases; the most frequent are kept.")
+    lmplz: str | None = setting(None, "KenLM's lmplz. Default: the one beside the running Python, or on PATH.")
+    count_ngrams: str | None = setting(None, "KenLM's count_ngrams; likewise.")
+    memory: str = setting("1G", "Memory of KenLM's programs, which run one at a time, such as 4G or 50%.")
+    temp_dir: str | None = setting(
+        None,
+        "Directory for the normalized text and KenLM's temporary files, many times the size of the corpus. Default: "
+        "TMPDIR.",
+    )
+
+    def validate(self) -> None:
+        """Raises an InputError if a value is out of range."""
+        require(self, "output_file")
+        check_choices(self)
+        if not 2 <= self.max_order <= MAX_ORDER:
+            raise InputError(f"--max_order={self.max_order}: must be from 2 to {MAX_ORDER}")
+        at_least(self, 1, "min_count", "max_phrases")
+        at_least(self, 0, "min_lift")
+        if not 0 <= self.min_conditional_prob < 1:
+            raise InputError(
+                f"--min_conditional_prob={self.min_conditional_prob}: must be at least 0 and below 1, such as 0.01"
+            )
+        if is_directory(self.output_file):
+            raise InputError(f"--output_file={self.output_file}: is a directory; give the name of a file in it")
