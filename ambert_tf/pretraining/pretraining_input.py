@@ -105,8 +105,8 @@ def find_tokenizer(files: Sequence[str]) -> str:
     found = find_copy(files)
     if found is None:
         raise InputError(
-            f"--tokenizer_dir is needed: there is no {TOKENIZER_DIRECTORY}/ beside the records of --input_file, so they "
-            "were written by an older version"
+            f"--tokenizer_dir is needed: there is no {TOKENIZER_DIRECTORY}/ beside the records of --input_file, so "
+            "they were written by an older version"
         )
     return found
 

@@ -31,9 +31,9 @@ from apache_beam.utils.shared import Shared
 from ambert_tf.corpus.documents import Unit, divide, plan_without_reading
 from ambert_tf.corpus.sources import flag_of, source_size
 from ambert_tf.errors import InputError
-from ambert_tf.files import is_remote, make_directory
+from ambert_tf.files import check_writable, make_directory
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
-from ambert_tf.pretraining_data.output import list_names, log_examples, refuse_other_shards, write_json
+from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards, write_json
 from ambert_tf.pretraining_data.record_maker import RecordMaker, UnitRecords
 from ambert_tf.pretraining_data.spill import ALL_NUMBERS
 from ambert_tf.pretraining_data.stats import STATS_FILE, make_stats
@@ -64,7 +64,8 @@ def create_with_beam(
     """
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
     directory, name = os.path.split(settings.output_file)
-    refuse_other_shards(settings, list_names(directory))
+    check_writable(directory, "output_file")
+    refuse_other_shards(settings)
     check_copy(settings.output_file, tokenizer)
     work = os.path.join(directory, f".{name}.unfinished-beam")
     with _directory(work):
@@ -261,10 +262,7 @@ def _directory(path: str) -> Iterator[None]:
     try:
         if tf.io.gfile.isdir(path):
             tf.io.gfile.rmtree(path)
-        if is_remote(path):
-            tf.io.gfile.makedirs(path)
-        else:
-            make_directory(path)
+        make_directory(path)
         yield
     finally:
         if tf.io.gfile.isdir(path):

@@ -24,9 +24,9 @@ from tqdm import tqdm
 from ambert_tf.corpus.documents import Unit, plan_units
 from ambert_tf.corpus.sources import flag_of, source_size
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_remote, make_directory
+from ambert_tf.files import atomic_path, check_writable, is_remote, make_directory
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
-from ambert_tf.pretraining_data.output import list_names, log_examples, refuse_other_shards, write_json
+from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards, write_json
 from ambert_tf.pretraining_data.record_maker import RecordMaker
 from ambert_tf.pretraining_data.spill import (
     ALL_NUMBERS,
@@ -81,11 +81,9 @@ class _Run:
     def prepare(self) -> None:
         """Makes the directory of unfinished work, or finds it as an interrupted run left it."""
         output = self._settings.output_file
-        if not is_remote(output):
-            make_directory(self._directory)
-            if not os.access(self._directory, os.W_OK):
-                raise InputError(f"--output_file={output}: {self._directory} is not writable")
-        refuse_other_shards(self._settings, list_names(self._directory))
+        check_writable(self._directory, "output_file")
+        make_directory(self._directory)
+        refuse_other_shards(self._settings)
         check_copy(output, self._tokenizer)
         identity_file = os.path.join(self._work, "identity.json")
         if not self._settings.resume:
@@ -198,10 +196,8 @@ class _Run:
     def _publish(self, stats: dict[str, Any]) -> None:
         write_copy(self._settings.output_file, self._tokenizer)
         for shard, name in enumerate(self._settings.shard_names()):
-            if is_remote(name):
-                tf.io.gfile.copy(self._shard_path(shard), name, overwrite=True)
-            else:
-                os.replace(self._shard_path(shard), name)
+            with atomic_path(name) as temporary:
+                shutil.move(self._shard_path(shard), temporary)
         write_json(stats, os.path.join(self._directory, STATS_FILE))
         self.clean_up()
 

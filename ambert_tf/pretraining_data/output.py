@@ -3,13 +3,12 @@
 import json
 import os
 import sys
-import uuid
-from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path, is_directory, list_directory
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
 from ambert_tf.pretraining_data.display import describe_record
 from ambert_tf.pretraining_data.examples import decode_example
@@ -18,29 +17,22 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 _LOGGED_EXAMPLES = 5
 
 
-def list_names(directory: str) -> list[str]:
-    """Returns the names in a directory, also a remote one; none if it does not exist."""
-    directory = directory or "."
-    return tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else []
-
-
 def write_json(content: dict[str, Any], path: str) -> None:
-    """Writes a JSON file, complete or not at all, also a remote one."""
-    temporary = f"{path}.{uuid.uuid4().hex}"
-    with tf.io.gfile.GFile(temporary, "w") as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    tf.io.gfile.rename(temporary, path, overwrite=True)
+    """Writes a JSON file."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, ensure_ascii=False)
+        file.write("\n")
 
 
-def refuse_other_shards(settings: CreationSettings, names: Iterable[str]) -> None:
+def refuse_other_shards(settings: CreationSettings) -> None:
     """Checks the names of the files that are already in the output directory.
 
     Raises:
       InputError: one is a shard of a run with another number of shards.
     """
-    output = os.path.basename(settings.output_file)
+    directory, output = os.path.split(settings.output_file)
     ours = {os.path.basename(name) for name in settings.shard_names()}
-    for name in sorted(names):
+    for name in list_directory(directory or ".") if is_directory(directory or ".") else ():
         numbers = name.removeprefix(f"{output}-").split("-of-")
         if name != output and name not in ours and len(numbers) == 2 and all(map(str.isdecimal, numbers)):
             raise InputError(

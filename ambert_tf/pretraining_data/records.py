@@ -7,7 +7,6 @@ little-endian.
 import dataclasses
 import gzip
 import itertools
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import BinaryIO
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import file_size, open_input
 from ambert_tf.pretraining_data import examples
 
 _HEADER_BYTES = 12
@@ -76,7 +76,7 @@ def _facts_of_file(name: str) -> RecordKind:
 
 def compression_type(name: str) -> str:
     """Returns 'GZIP' or '' by the first bytes of a file, as `tf.data.TFRecordDataset` takes it."""
-    with open(name, "rb") as file:
+    with open_input(name) as file:
         return "GZIP" if file.read(3) == b"\x1f\x8b\x08" else ""
 
 
@@ -91,11 +91,11 @@ def count_records(name: str) -> int:
 
 def _record_lengths(name: str) -> Iterator[int]:
     if compression_type(name):
-        with gzip.open(name, "rb") as file:
+        with open_input(name) as raw, gzip.open(raw, "rb") as file:
             yield from _walk(name, file, None)
     else:
-        with open(name, "rb") as file:
-            yield from _walk(name, file, os.path.getsize(name))
+        with open_input(name) as file:
+            yield from _walk(name, file, file_size(name))
 
 
 def _walk(name: str, file: BinaryIO | gzip.GzipFile, size: int | None) -> Iterator[int]:
@@ -109,7 +109,7 @@ def _walk(name: str, file: BinaryIO | gzip.GzipFile, size: int | None) -> Iterat
                 complete = len(file.read(following)) == following
             elif complete:
                 complete = position + _HEADER_BYTES + following <= (size or 0)
-                file.seek(following, os.SEEK_CUR)
+                file.seek(position + _HEADER_BYTES + following)
             if not complete:
                 raise InputError(
                     f"{name}: record {index} is damaged or cut off, at byte {position}; make the file again"

@@ -1,6 +1,5 @@
 """Builds a tokenizer directory from a corpus: fine vocabulary, words or phrases by their counts, segmenter."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import check_writable, is_directory, list_directory
 from ambert_tf.tokenization import segmenter, vocab_file
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
 from ambert_tf.tokenization.tokenizer import TOKENIZER_FILES, MultiGrainedTokenizer
@@ -129,20 +129,14 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
 
 def _check_output(settings: VocabularySettings) -> None:
     """Raises an InputError if the directory cannot be written, or contains more than a tokenizer to replace."""
-    directory = os.path.abspath(settings.output_dir)
-    if os.path.isfile(directory):
-        raise InputError(f"--output_dir={settings.output_dir}: is a file; give a directory")
-    others = set(os.listdir(directory)) - TOKENIZER_FILES if os.path.isdir(directory) else set()
+    check_writable(settings.output_dir, "output_dir")
+    names = list_directory(settings.output_dir) if is_directory(settings.output_dir) else []
+    others = set(names) - TOKENIZER_FILES
     if others:
         raise InputError(
-            f"--output_dir={settings.output_dir}: contains {min(others)}, which is not part of a tokenizer; name "
-            "a new directory"
+            f"--output_dir={settings.output_dir}: contains {min(others)}, which is not part of a tokenizer; name a new "
+            "directory"
         )
-    parent = os.path.dirname(directory)
-    while not os.path.exists(parent):
-        parent = os.path.dirname(parent)
-    if not os.access(parent, os.W_OK):
-        raise InputError(f"--output_dir={settings.output_dir}: {parent} is not writable")
 
 
 def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[str, int]) -> tuple[list[str], bytes]:
