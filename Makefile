@@ -8,7 +8,6 @@ PYTEST_ARGS ?=
 LINTED := ambert_tf $(wildcard *.py) $(wildcard data/*.py) $(wildcard demo/*.py) $(wildcard benchmarks/*.py)
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

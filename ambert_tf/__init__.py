@@ -1,13 +1,13 @@
 """AMBERT: BERT pre-training and fine-tuning on fine and coarse tokens at once, in TensorFlow and Keras."""
 
-import os
 from typing import TYPE_CHECKING, Any
+
+from ambert_tf.startup import quiet_tensorflow
 
 if TYPE_CHECKING:
     from ambert_tf.serving.text_model import TextModel
 
-# TensorFlow tells about missing GPU libraries and the like at each start, a dozen lines before ours; errors still show.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+quiet_tensorflow()
 
 __version__ = "0.1.0"
 

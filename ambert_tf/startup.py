@@ -1,0 +1,85 @@
+"""Hides TensorFlow's messages about missing GPUs and CPU instructions, on machines without a GPU.
+
+On a machine with a GPU they stay, because there they explain why it is not used. TF_CPP_MIN_LOG_LEVEL overrides both.
+"""
+
+import contextlib
+import glob
+import importlib.abc
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_NO_LOG = "3"  # One error, "failed call to cuInit", is only hidden by this level.
+_GPU_FILES = ("/dev/nvidia[0-9]*", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")
+
+# TensorFlow logs these lines while it is imported, before it looks at the level.
+_NOISE = "|".join(
+    (
+        r"^WARNING: All log messages before absl::InitializeLog\(\)",
+        r"cudart_stub\.cc:",
+        r"cuda_(platform|fft|dnn|blas)\.cc:",
+        r"cpu_feature_guard\.cc:",
+        r"^To enable the following instructions:",
+        r"oneDNN custom operations are on",
+    )
+)
+
+
+def quiet_tensorflow() -> None:
+    """Arranges for a quiet import of TensorFlow, in this process and its children; call it before the import."""
+    if not any(glob.glob(pattern) for pattern in _GPU_FILES):
+        os.environ.setdefault(_LEVEL, _NO_LOG)
+    if os.environ.get(_LEVEL, "") >= "2" and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _TensorFlowFinder())
+
+
+class _TensorFlowFinder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow once, as Python does, and has its import filtered."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        del path, target
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            execute = loader.exec_module
+
+            def quiet_execute(module: Any) -> None:
+                del loader.exec_module
+                with _filtered_stderr():
+                    execute(module)
+
+            loader.exec_module = quiet_execute
+        return spec
+
+
+@contextlib.contextmanager
+def _filtered_stderr() -> Iterator[None]:
+    """Removes the noise from what is written to file descriptor 2, by C++ code too.
+
+    A process filters it, so that the last words of a process that crashes during the import are not lost.
+    """
+    try:
+        stderr = os.dup(2)
+        command = ["grep", "--line-buffered", "-a", "-v", "-E", _NOISE]
+        environment = {**os.environ, "LC_ALL": "C"}
+        grep = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stderr, stderr=stderr, env=environment)
+    except OSError:  # no standard error, or no grep
+        yield
+        return
+    assert grep.stdin is not None
+    os.dup2(grep.stdin.fileno(), 2)
+    grep.stdin.close()
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        grep.wait()
