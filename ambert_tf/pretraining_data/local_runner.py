@@ -8,7 +8,6 @@ a directory of this machine's temporary ones. The shards are moved into place to
 """
 
 import collections
-import errno
 import hashlib
 import json
 import os
@@ -229,15 +228,12 @@ def _write_shard(spills: list[str], low: int, high: int, path: str, compression:
     """Writes the records whose numbers lie from `low` to `high`; returns how many."""
     written = 0
     files = [SpillFile(name) for name in spills]
-    with atomic_path(path) as temporary:
-        try:
-            with tf.io.TFRecordWriter(temporary, "GZIP" if compression == "gzip" else None) as writer:
-                for _, records in merged_buckets(files, low, high):
-                    for record in records:
-                        writer.write(bytes(record))
-                    written += len(records)
-        except tf.errors.OpError as error:
-            full = isinstance(error, tf.errors.ResourceExhaustedError) or "No space" in error.message
-            number = errno.ENOSPC if full else errno.EIO
-            raise OSError(number, os.strerror(number), temporary) from None
+    with (
+        atomic_path(path) as temporary,
+        tf.io.TFRecordWriter(temporary, "GZIP" if compression == "gzip" else None) as writer,
+    ):
+        for _, records in merged_buckets(files, low, high):
+            for record in records:
+                writer.write(bytes(record))
+            written += len(records)
     return written

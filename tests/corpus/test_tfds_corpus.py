@@ -137,8 +137,8 @@ def test_parts_of_a_split_are_splits(numbers_dir):
         ({"tfds_text_key": "id"}, "--tfds_text_key=id: is no text feature of numbers; it has body"),
         ({"tfds_split": "dev"}, "--tfds_split=dev: .*; numbers has "),
         ({"tfds_split": "train[:x]"}, r"--tfds_split=train\[:x\]: "),
-        ({"input_file": "a.txt"}, "--input_file: one of it and --input_tfds is needed, and not both"),
-        ({"input_tfds": None}, "--input_file: one of it and --input_tfds is needed, and not both"),
+        ({"input_file": "a.txt"}, "give either --input_file or --input_tfds"),
+        ({"input_tfds": None}, "give either --input_file or --input_tfds"),
     ],
 )
 def test_wrong_flags_are_named(numbers_dir, changes, message):

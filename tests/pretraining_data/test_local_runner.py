@@ -21,7 +21,8 @@ from ambert_tf.pretraining_data.dataset import pretraining_dataset
 from ambert_tf.pretraining_data.examples import decode_example
 from ambert_tf.pretraining_data.inspect_records import print_records
 from ambert_tf.pretraining_data.masking import MaskingSettings
-from tests.tokenizers import CHINESE_WORDS, chinese_tokenizer
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from tests.tokenizers import CHINESE_WORDS, chinese_tokenizer, english_tokenizer
 
 PROJECT = pathlib.Path(__file__).parents[2]
 WORDS = [*CHINESE_WORDS, "，", "a", "phone8", "the"]
@@ -203,7 +204,7 @@ class TestFiles:
     def test_of_several_shards_are_numbered_and_divide_the_records(self, create, static, tmp_path):
         create("many", num_shards=3, compression="gzip")
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-            "many-00000-of-00003", "many-00001-of-00003", "many-00002-of-00003", "stats.json",
+            "many-00000-of-00003", "many-00001-of-00003", "many-00002-of-00003", "stats.json", "tokenizer",
         ]  # fmt: skip
         parts = [read_records(tmp_path / "out" / f"many-0000{part}-of-00003", compression="GZIP") for part in range(3)]
         assert min(map(len, parts)) > 0
@@ -238,10 +239,21 @@ class TestFiles:
         assert contents(tmp_path / "out") == {"records": static[0].read_bytes()}
 
     def test_that_cannot_be_written_leave_nothing(self, create, tmp_path):
-        with limited_file_size(10_000), pytest.raises(OSError) as caught:
+        with limited_file_size(10_000), pytest.raises(InputError, match="out/.*: the file is larger than"):
             create()
-        assert caught.value.filename
         assert list((tmp_path / "out").iterdir()) == []
+
+    def test_have_the_tokenizer_beside_them(self, create, static, tmp_path, tokenizer_dir):
+        found = MultiGrainedTokenizer.load(str(static[0].parent / "tokenizer"))
+        assert found.fingerprint == MultiGrainedTokenizer.load(tokenizer_dir).fingerprint
+        other = tmp_path / "out" / "tokenizer"
+        english_tokenizer().save(str(other))
+        with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer, of other records there, is not the"):
+            create()
+        (other / "tokenizer.json").write_text("{}")
+        with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer is not a tokenizer \(.*; write the"):
+            create()
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["tokenizer"]
 
     def test_count_what_was_not_used(self, create, tmp_path):
         path = tmp_path / "corpus.txt"

@@ -74,7 +74,7 @@ def test_a_user_dictionary_adds_words(corpus, tmp_path):
     dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\n")
     report = build_tokenizer(settings(corpus, tmp_path, user_dict=str(dictionary)))
     assert report.user_words_left_out == 1
-    assert "1 words of the user's dictionary are left out" in "\n".join(report.lines())
+    assert "1 words of --user_dict are left out" in "\n".join(report.lines())
     entries = MultiGrainedTokenizer.load(str(tmp_path / "tok")).coarse_vocab
     assert "我们学习" in entries and "很好" in entries
 
@@ -97,8 +97,8 @@ def test_an_english_tokenizer_from_phrases(tmp_path):
         ({"language": "fr"}, "--language=fr: must be one of zh, en"),
         ({"language": "en"}, "--phrases_file: is needed for --language=en"),
         ({"input_file": "nowhere.txt"}, "--input_file=nowhere.txt: no such file"),
-        ({"coarse_vocab_size": 6}, "--coarse_vocab_size=6: is under the"),
-        ({"fine_vocab_file": "x", "fine_vocab_size": 9}, "--fine_vocab_size: sets the size of a learnt vocabulary"),
+        ({"coarse_vocab_size": 6}, "--coarse_vocab_size=6: must be at least"),
+        ({"fine_vocab_file": "x", "fine_vocab_size": 9}, "--fine_vocab_size: is the size of a learned vocabulary"),
     ],
 )
 def test_bad_flags_are_named(corpus, tmp_path, changes, message):
@@ -135,6 +135,6 @@ def test_other_files_in_the_output_directory_stay(corpus, tmp_path):
     (tmp_path / "tok").mkdir()
     (tmp_path / "tok" / "phrases.tsv").touch()
     (tmp_path / "tok" / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"--output_dir=.*tok: holds notes\.txt, which is no part of a tokenizer"):
+    with pytest.raises(InputError, match=r"--output_dir=.*tok: contains notes\.txt, which is not part of a tokenizer"):
         build_tokenizer(settings(corpus, tmp_path))
     assert (tmp_path / "tok" / "notes.txt").exists()

@@ -143,7 +143,7 @@ def test_ngrams_that_end_alike_are_summed_over_blocks(block):
 
 
 BAD = [
-    ({"max_order": 1}, "--max_order=1: must lie between 2 and 6"),
+    ({"max_order": 1}, "--max_order=1: must be from 2 to 6"),
     ({"min_count": 0}, "--min_count=0: must be at least 1"),
     ({"min_conditional_prob": 1.0}, "--min_conditional_prob=1.0: must be at least 0 and below 1"),
     ({"min_lift": -1.0}, "--min_lift=-1.0: must be at least 0"),
