@@ -239,7 +239,7 @@ class TestFiles:
         assert contents(tmp_path / "out") == {"records": static[0].read_bytes()}
 
     def test_that_cannot_be_written_leave_nothing(self, create, tmp_path):
-        with limited_file_size(10_000), pytest.raises(InputError, match="out/.*: the file is larger than"):
+        with limited_file_size(10_000), pytest.raises(InputError, match=r"out/.*: the file is larger than"):
             create()
         assert list((tmp_path / "out").iterdir()) == []
 
@@ -248,7 +248,7 @@ class TestFiles:
         assert found.fingerprint == MultiGrainedTokenizer.load(tokenizer_dir).fingerprint
         other = tmp_path / "out" / "tokenizer"
         english_tokenizer().save(str(other))
-        with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer, of other records there, is not the"):
+        with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer, of other records there, is not"):
             create()
         (other / "tokenizer.json").write_text("{}")
         with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer is not a tokenizer \(.*; write the"):
