@@ -1,9 +1,6 @@
 """Settings for the whole suite: two logical CPU devices, so that distribution is tested on real devices."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+import ambert_tf  # noqa: F401, I001  first, for it hides TensorFlow's start-up messages
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
