@@ -1,1 +1,1 @@
-"""Corpora as users have them, files and TensorFlow Datasets, to documents of sentences."""
+"""Reads corpora, from files or TensorFlow Datasets, as documents of sentences."""

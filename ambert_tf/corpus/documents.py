@@ -1,13 +1,11 @@
-"""Corpora to units of work: a unit is some megabyte of whole documents, the same whoever reads it.
+"""Divides corpora into units of work: about a megabyte of whole documents each, the same for every reader.
 
-Corpora are BERT's: UTF-8, one sentence a line, an empty line between documents; in files or what else
-`sources` knows. The end of a file ends its last document. A byte order mark and CRLF are tolerated; a line of
-nothing but white space counts as empty.
+Corpora have BERT's format: UTF-8, one sentence per line, an empty line between documents. The end of a file ends its
+last document. A byte order mark and CRLF are tolerated; a line of white space counts as empty.
 
-A file is divided into windows of `UNIT_BYTES`; unit k holds the documents that start in window k, so that a
-worker finds its unit without reading the file up to there. A document that fills a whole window is cut at the
-window's first line, so that memory stays bounded; a line that fills one is cut too. Consecutive small files
-share a unit.
+A file is divided into windows of `UNIT_BYTES`. Unit k contains the documents that start in window k, so a worker finds
+its unit without reading the file up to it. A document that fills a whole window is cut at the window's first line, and
+a line that fills one is cut too, so that memory stays bounded. Consecutive small files share a unit.
 """
 
 import dataclasses
@@ -20,14 +18,14 @@ from ambert_tf.files import open_input
 
 UNIT_BYTES = 1 << 20
 
-# White space as str.strip() has it, in UTF-8.
+# The white space of str.strip(), in UTF-8.
 _SPACE = (
     rb"(?:[\t\x0b\x0c\r\x1c-\x1f ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]"
     rb"|\xe2\x81\x9f|\xe3\x80\x80)"
 )
 _BLANK = re.compile(_SPACE + rb"+")
 _BLANK_LINES = re.compile(rb"\n(?:" + _SPACE + rb"*\n)+")
-# An empty line right before a window is looked for in this many bytes.
+# Number of bytes before a window in which an empty line is searched.
 _CONTEXT_BYTES = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -38,9 +36,9 @@ class Text:
 
     Attributes:
       name: the file.
-      offset: where the piece begins, in bytes of the (unpacked) file.
+      offset: byte offset of the piece in the (uncompressed) file.
       content: the piece.
-      within_document: it begins in the middle of a document, which was cut.
+      within_document: whether it begins in the middle of a document that was cut.
     """
 
     name: str
@@ -54,11 +52,11 @@ class Unit:
     """A unit of work; (`file`, `window`) is its identity in a list of files.
 
     Attributes:
-      file: the number of its (first) file.
-      window: the number of its window in the file.
-      names: its file; or several small files that belong to it as wholes.
-      size_bytes: how much of the input it stands for, for progress.
-      text: its text where that was read already (a stream can be read from its beginning only).
+      file: index of its (first) file.
+      window: index of its window in the file.
+      names: its file, or several small files that belong to it entirely.
+      size_bytes: size of its part of the input, for the progress bar.
+      text: its text, if it has been read already, as for a stream.
     """
 
     file: int
@@ -73,11 +71,11 @@ class Documents:
     """The documents of a unit.
 
     Attributes:
-      sentences: the lines that are not empty, over all documents.
-      splits: [documents + 1]; document d holds sentences[splits[d]:splits[d + 1]].
-      texts: what they came from, to name a place.
-      lines_replaced: lines that were not UTF-8.
-      documents_cut: documents that begin in another unit.
+      sentences: the non-empty lines of all documents.
+      splits: [documents + 1]; the sentences of document d are sentences[splits[d]:splits[d + 1]].
+      lines_replaced: number of lines that were not UTF-8.
+      documents_cut: number of documents that begin in another unit.
+      size_bytes: size of the text.
     """
 
     sentences: list[bytes]
@@ -88,7 +86,7 @@ class Documents:
 
 
 def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a list of files in order; streams are read meanwhile.
+    """Yields the units of a list of files in order, which reads the streams.
 
     Raises:
       InputError: a stream is damaged.
@@ -98,7 +96,7 @@ def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[U
 
 
 def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a list of files in order, where a stream is one unit, which `divide` divides."""
+    """Yields the units of a list of files in order; a stream is one unit, which `divide` divides."""
     small: list[tuple[int, str, int]] = []
 
     def take_small() -> Iterator[Unit]:
@@ -123,7 +121,7 @@ def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> 
 
 
 def divide(unit: Unit, unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a stream, which have their text then; another unit is yielded as it is.
+    """Yields the units of a stream with their text; any other unit is yielded unchanged.
 
     Raises:
       InputError: the stream is damaged.
@@ -143,7 +141,7 @@ def _stream_units(number: int, name: str, unit_bytes: int) -> Iterator[Unit]:
 
 
 def read_unit(unit: Unit, unit_bytes: int = UNIT_BYTES) -> list[Text]:
-    """Returns the texts of a unit; several where it holds several files."""
+    """Returns the texts of a unit, one per file."""
     if unit.text is not None:
         return [unit.text]
     if len(unit.names) > 1:
@@ -192,10 +190,10 @@ def _cut(
 
 
 def _window_start(context: bytes, content: bytes, unit_bytes: int) -> tuple[int | None, bool]:
-    """Returns where in a window its unit begins, if one does, and whether that is within a document.
+    """Returns the offset at which the unit of a window begins, or None, and whether that is within a document.
 
     Args:
-      context: what stands before the window.
+      context: the bytes before the window.
       content: the window.
       unit_bytes: the size of a full window.
     """
@@ -211,7 +209,7 @@ def _window_start(context: bytes, content: bytes, unit_bytes: int) -> tuple[int 
     if newline >= 0:
         return newline + 1 - len(context), True
     start = 0
-    while start < 3 and content[start] & 0xC0 == 0x80:  # within a character of UTF-8
+    while start < 3 and content[start] & 0xC0 == 0x80:  # inside a UTF-8 character
         start += 1
     return start, True
 
@@ -220,11 +218,11 @@ def split_documents(texts: Sequence[Text], errors: str = "strict") -> Documents:
     """Splits the texts of a unit into documents of sentences.
 
     Args:
-      texts: as `read_unit` gives them.
-      errors: "strict"; or "replace" to put U+FFFD where a line is not UTF-8, and count the line.
+      texts: from `read_unit`.
+      errors: for lines that are not UTF-8: "strict" to raise, "replace" to insert U+FFFD and count the line.
 
     Raises:
-      InputError: a line is not UTF-8; names file and line.
+      InputError: a line is not UTF-8.
     """
     sentences: list[bytes] = []
     splits = [0]
@@ -276,7 +274,7 @@ def _raise_not_utf8(text: Text) -> None:
 
 
 def line_number(name: str, offset: int) -> int:
-    """Returns the number, from 1, of the line that holds the byte at `offset` of the (unpacked) file."""
+    """Returns the 1-based number of the line with the byte at `offset` of the (uncompressed) file."""
     line, left = 1, offset
     with open_source(name) as (stream, _):
         while left and (block := stream.read(min(left, 1 << 20))):

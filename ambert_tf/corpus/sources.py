@@ -51,7 +51,7 @@ class CorpusSettings:
         """Returns the names of the sources.
 
         Raises:
-          InputError: not just one of `input_file` and `input_tfds` is given, or what is given is wrong.
+          InputError: neither or both of `input_file` and `input_tfds` are given, or a name is wrong.
         """
         if (self.input_file is None) == (self.input_tfds is None):
             raise InputError("give either --input_file or --input_tfds")
@@ -64,17 +64,17 @@ class CorpusSettings:
 
     @property
     def corpus_flag(self) -> str:
-        """How messages name the corpus."""
+        """The corpus as messages name it."""
         return f"--input_file={self.input_file}" if self.input_tfds is None else f"--input_tfds={self.input_tfds}"
 
 
 def is_stream(name: str) -> bool:
-    """Whether a source can be read from its beginning only."""
+    """Returns whether a source can only be read from its beginning."""
     return name.endswith(".gz") or name.startswith(_TFDS)
 
 
 def source_size(name: str) -> int:
-    """Returns the bytes of a source as it is stored."""
+    """Returns the stored size of a source in bytes."""
     if name.startswith(_TFDS):
         from ambert_tf.corpus import tfds_corpus
 
@@ -83,21 +83,21 @@ def source_size(name: str) -> int:
 
 
 def source_version(name: str) -> tuple[int, ...]:
-    """Returns what changes when a source does; a part of TensorFlow Datasets has its version in its name."""
+    """Returns size and modification time of a file; a part of TensorFlow Datasets has its version in its name."""
     return () if name.startswith(_TFDS) else file_version(name)
 
 
 def flag_of(name: str) -> str:
-    """Returns how messages name a source: with its flag."""
+    """Returns a source as messages name it, with its flag."""
     return f"--input_tfds={name.removeprefix(_TFDS)}" if name.startswith(_TFDS) else f"--input_file={name}"
 
 
 @contextmanager
 def open_source(name: str) -> Iterator[tuple[Readable, Callable[[], int]]]:
-    """Opens a source; gives its text as a file, and a function that tells how much of `source_size` has been read.
+    """Opens a source; yields its text as a file, and a function that returns how much of `source_size` has been read.
 
     Raises:
-      InputError: while it is read: it is damaged.
+      InputError: it is damaged, which is found while it is read.
     """
     if name.startswith(_TFDS):
         from ambert_tf.corpus import tfds_corpus
@@ -113,4 +113,4 @@ def open_source(name: str) -> Iterator[tuple[Readable, Callable[[], int]]]:
             with gzip.open(file, "rb") as unpacked:
                 yield unpacked, file.tell
         except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise InputError(f"{flag_of(name)}: is no gzip file, or is damaged or cut off") from None
+            raise InputError(f"{flag_of(name)}: not a gzip file, or damaged or truncated") from None

@@ -1,8 +1,8 @@
-"""Corpora of TensorFlow Datasets: a document is an example, its sentences are the lines of a text feature.
+"""Reads corpora from TensorFlow Datasets: each example is a document, the lines of a text feature are its sentences.
 
-A split is divided into parts, as many as the files it is stored in, by the numbers of its examples. A part goes by a
-name, `tfds:wikipedia/20230601.en:1.0.0?split=train&part=3&...`, wherever a corpus file's name does: it holds all that
-opens it, in other processes too.
+A split is divided into as many parts as it has files, by example numbers. A part is used like a corpus file, under a
+name such as `tfds:wikipedia/20230601.en:1.0.0?split=train&part=3&...`, which is all that another process needs to open
+it.
 """
 
 import re
@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from ambert_tf.errors import InputError, one_line
 
 _BATCH_EXAMPLES = 64
-# White space as the corpus has it, lines of nothing else too: in an example's text they divide no documents.
+# White space, including blank lines: inside an example they do not separate documents.
 _LINE_END = re.compile(r"[^\S\n]*\n\s*")
 
 
@@ -24,10 +24,10 @@ def part_names(dataset: str, data_dir: str | None, split: str, text_key: str) ->
     """Returns the names of a data set's parts.
 
     Args:
-      dataset: with configuration and version as TensorFlow Datasets has them: `wikipedia/20230601.en:1.0.0`.
-      data_dir: where prepared data sets are; by default where TensorFlow Datasets puts them.
+      dataset: name, configuration and version in TensorFlow Datasets, such as `wikipedia/20230601.en:1.0.0`.
+      data_dir: directory of prepared data sets; defaults to that of TensorFlow Datasets.
       split: such as `train` or `train[:10%]`.
-      text_key: the feature that is the text.
+      text_key: name of the text feature.
 
     Raises:
       InputError: no such data set, configuration, split or feature, or it has not been prepared.
@@ -36,10 +36,10 @@ def part_names(dataset: str, data_dir: str | None, split: str, text_key: str) ->
     texts = [key for key, feature in builder.info.features.items() if isinstance(feature, tfds.features.Text)]
     if text_key not in texts:
         raise InputError(
-            f"--tfds_text_key={text_key}: is no text feature of {dataset}; it has {', '.join(texts) or 'none'}"
+            f"--tfds_text_key={text_key}: not a text feature of {dataset}; it has {', '.join(texts) or 'none'}"
         )
     parts, size = 1, 0
-    # Splits are not known where data is made up in tests.
+    # Mocked data in tests has no splits.
     if builder.info.splits:
         try:
             info = builder.info.splits[split]
@@ -57,24 +57,24 @@ def part_names(dataset: str, data_dir: str | None, split: str, text_key: str) ->
         if data_dir is not None:
             facts["data_dir"] = data_dir
         names.append(f"tfds:{version}?{urllib.parse.urlencode(facts)}")
-    # Says whether there is any data.
+    # Raises if the data set has not been prepared.
     _examples(names[0])
     return names
 
 
 def size(name: str) -> int:
-    """Returns the bytes of a part, as it is stored and about."""
+    """Returns the approximate stored size of a part in bytes."""
     return int(_facts(name)["bytes"])
 
 
 class TextStream:
-    """The text of a part as a file to read in BERT's layout: a line a sentence, an empty line behind each document.
+    """The text of a part as a file in BERT's format: one sentence per line, an empty line after each document.
 
     Args:
-      name: of the part.
+      name: name of the part.
 
     Raises:
-      InputError: there is no such data set any more.
+      InputError: the data set does not exist any more.
     """
 
     def __init__(self, name: str):
@@ -97,14 +97,14 @@ class TextStream:
         return content[:size]
 
     def tell(self) -> int:
-        """Returns about how much of the part's size has been read."""
+        """Returns the approximate number of stored bytes that have been read."""
         return min(self._read, self._size)
 
     def _lines(self, texts: tf.data.Dataset) -> Iterator[bytes]:
         try:
             for batch in texts.batch(_BATCH_EXAMPLES).prefetch(2).as_numpy_iterator():
                 for text in batch.tolist():
-                    # What is not UTF-8 stays, for the corpus to name.
+                    # Invalid UTF-8 is kept, because `split_documents` reports it.
                     lines = _LINE_END.sub("\n", text.decode(errors="surrogateescape").strip())
                     if lines:
                         yield lines.encode(errors="surrogateescape") + b"\n\n"
@@ -113,7 +113,7 @@ class TextStream:
 
 
 def _examples(name: str) -> tf.data.Dataset:
-    """Returns the texts of a part, string scalars, in the order that they are stored in."""
+    """Returns the texts of a part, string scalars, in stored order."""
     facts = _facts(name)
     data_dir, parts = facts.get("data_dir"), int(facts["parts"])
     dataset = name.removeprefix("tfds:").split("?")[0]
@@ -125,13 +125,13 @@ def _examples(name: str) -> tf.data.Dataset:
             split=split,
             shuffle_files=False,
             decoders=tfds.decode.PartialDecoding({key: True}),
-            # Files one after the other.
+            # Reads one file after the other.
             read_config=tfds.ReadConfig(interleave_cycle_length=1),
         )
     except AssertionError:
         where = "in its default directory" if data_dir is None else f"in --tfds_data_dir={data_dir}"
         raise InputError(
-            f"--input_tfds={dataset}: is not prepared {where}; prepare it with `tfds build {dataset}`"
+            f"--input_tfds={dataset}: not prepared {where}; prepare it with `tfds build {dataset}`"
         ) from None
     return examples.map(lambda example: example[key])
 
@@ -144,7 +144,7 @@ def _builder(dataset: str, data_dir: str | None) -> Any:
     try:
         return tfds.builder(dataset, data_dir=data_dir)
     except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
-        # The message goes on with a list of all data sets.
+        # The rest of the message is a list of all data sets.
         reason = one_line(error).split(" Available datasets")[0]
         raise InputError(f"--input_tfds={dataset}: {reason[:300]}") from None
 

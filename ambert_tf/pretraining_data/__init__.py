@@ -1,1 +1,1 @@
-"""Documents to masked pre-training examples in TFRecord files, and back."""
+"""Writes documents as masked pre-training examples in TFRecord files, and reads them."""

@@ -1,7 +1,7 @@
-"""Pre-training records to batches of model inputs.
+"""Reads pre-training records as batches of model inputs.
 
-The order of the records is a function of seed and epoch alone, so that an interrupted training run goes on
-with the batch that would have come next.
+The order of the records depends only on seed and epoch, so that an interrupted training run resumes with the batch that
+would have come next.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,11 @@ from ambert_tf.pretraining_data.records import RecordKind, compression_type, cou
 
 _READ_BUFFER_BYTES = 4 << 20
 
-# Records are numbered from a multiple of this on: the records of a file from the file's, those of an epoch
-# from its. So a number tells the file or the epoch too, at no cost; a data set of that constant would be
-# rebuilt for each record.
+# Record numbers are offset by a multiple of this: the index of the file, or of the epoch. So a number identifies the
+# file or epoch too, at no cost; zipping with a data set of a constant would be slow.
 _NUMBERS = 2**40
 
-# Numbers under which the draws of one epoch are folded into its key.
+# Numbers that are folded into the key of an epoch to get independent random draws.
 _FILE_ORDER, _RECORD_ORDER, _MASKS, _STEP_ORDER = 1, 2, 3, 4
 
 
@@ -46,30 +45,28 @@ def pretraining_dataset(
 ) -> tf.data.Dataset:
     """Reads records into dense, padded batches.
 
-    Each epoch takes the files in an order of its own and shuffles the records in a buffer; the files that
-    `create_pretraining_data` writes are shuffled already. Batches run on from one epoch into the next.
+    Each epoch permutes the files and shuffles the records in a buffer; the files that `create_pretraining_data` writes
+    are shuffled already. A batch may contain records of two epochs.
 
     Args:
-      files: TFRecord files, plain or gzip; all of one kind (see `record_kind`).
-      batch_size: sequences in a batch of this pipeline (with `input_context`: the worker's part).
-      seed: gives the order, and the masks of dynamic records.
-      shuffle_buffer: number of records to shuffle among; 0 reads everything in the order of the files.
-      num_epochs: how often to read the files; endlessly when left out.
-      start_step: number of batches to leave out at the start. Whole epochs cost nothing, records within one
-        are read but not parsed.
+      files: TFRecord files, plain or gzip; all of the same kind (see `record_kind`).
+      batch_size: batch size of this pipeline (with `input_context`: of this worker).
+      seed: random seed of the order, and of dynamic masks.
+      shuffle_buffer: size of the shuffle buffer in records; 0 reads the files in order.
+      num_epochs: number of epochs; None repeats forever.
+      start_step: number of batches to skip. Whole epochs are skipped at no cost; records within an epoch are read but
+        not parsed.
       masking: how records without masks are masked, anew in each epoch; records with masks do not need it.
-      fine_length: pad the fine sequences to this length; to the longest of the batch when left out.
-      coarse_length: likewise for the coarse sequences.
-      fine_predictions: likewise for the masked fine tokens of a sequence.
-      coarse_predictions: likewise for the masked coarse tokens.
-      drop_remainder: leave out a last batch that is not full.
-      group_by_length: number of steps whose records are sorted by length before they are dealt into batches,
-        so that little of a batch is padding; the batches of these steps come in random order. 1 leaves the
-        records where they are; without `num_epochs` only.
-      input_context: of `tf.distribute`; each pipeline takes files of its own if there are enough, else every
-        n-th record.
-      numbers_only: give the numbers of each batch's records, int64 [batch], in place of their content;
-        `record_places` takes them.
+      fine_length: length to pad fine sequences to; None for the longest of the batch.
+      coarse_length: likewise for coarse sequences.
+      fine_predictions: likewise for masked fine tokens.
+      coarse_predictions: likewise for masked coarse tokens.
+      drop_remainder: drop a last batch that is not full.
+      group_by_length: number of steps whose records are sorted by length before they are batched, which reduces
+        padding; the batches of these steps are shuffled. 1 disables it. Only without `num_epochs`.
+      input_context: of `tf.distribute`; each pipeline reads its own files if there are enough, else every n-th record.
+      numbers_only: return the numbers of each batch's records, int64 [batch], for `record_places`, instead of their
+        content.
 
     Returns:
       Batches of int32 `g_input_ids`, `g_segment_ids` [batch, g_length], `fine_to_coarse` [batch,
@@ -77,13 +74,13 @@ def pretraining_dataset(
       g_predictions] for both grains g, and, where the records have it, `next_sentence_label` [batch].
 
     Raises:
-      InputError: a file is damaged at its beginning or holds something else; masks are missing and `masking`
-        too.
+      InputError: the first record of a file is damaged or something else, or records without masks come without
+        `masking`.
     """
     files = sorted(files)
     facts = record_kind(files)
     if not facts.masked and masking is None:
-        raise InputError(f"{files[0]}: its records have no masks (--masking=dynamic), and no masking rule is given")
+        raise InputError(f"{files[0]}: its records have no masks (--masking=dynamic); give masking settings")
     identities = list(range(len(files)))
     worker, workers = 0, 1
     if input_context is not None:
@@ -106,7 +103,7 @@ def pretraining_dataset(
     compressions = tf.constant([compression_type(name) for name in files])
     run_key = seed_key(seed)
 
-    # Operations on whole datasets: a function for each record would take longer than all that follows.
+    # Operations on whole datasets: a function per record would take longer than everything after it.
     def read_file(identity: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(names[identity], compressions[identity], _READ_BUFFER_BYTES)
         return records.enumerate(identity * _NUMBERS)
@@ -133,12 +130,12 @@ def pretraining_dataset(
         places: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor]
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         numbers, serialized = records
-        # A record's bytes stand for its length: nothing has to be parsed.
+        # The size in bytes approximates the length without parsing.
         order = tf.argsort(tf.strings.length(serialized), stable=True)
         steps = tf.range(grouped_steps, dtype=tf.int64)
         key = tf_fold(tf_fold(tf.constant(run_key), places[0]), tf.constant(_STEP_ORDER))
         steps = _argsort(tf_fold(key, steps))
-        # [step, batch, replica]: neighbours by length go to different replicas of one step, which wait for each other.
+        # [step, batch, replica]: records of similar length go to the replicas of one step, which wait for each other.
         order = tf.gather(tf.reshape(order, [grouped_steps, batch_size, batches_per_step]), steps)
         order = tf.reshape(tf.transpose(order, [0, 2, 1]), [grouped_batches, batch_size])
         return tf.gather(places, order), (tf.gather(numbers, order), tf.gather(serialized, order))
@@ -163,11 +160,11 @@ def pretraining_dataset(
 
 
 def record_places(files: Sequence[str], numbers: Iterable[int]) -> str:
-    """Returns where some records are, for people: `train-0 records 3, 17; train-1 record 4`.
+    """Returns a readable list of records: `train-0 records 3, 17; train-1 record 4`.
 
     Args:
-      files: as `pretraining_dataset` took them.
-      numbers: as it gave them.
+      files: the files given to `pretraining_dataset`.
+      numbers: record numbers from it.
     """
     by_file: dict[str, list[int]] = {}
     for number in sorted(numbers):
@@ -222,7 +219,7 @@ def _model_inputs(
 
 
 def _pad(ragged: tf.RaggedTensor, length: int | None, name: str) -> tf.Tensor:
-    """Returns the dense [batch, length] tensor, padded with 0; a longer row is an error rather than cut."""
+    """Returns the dense [batch, length] tensor, padded with 0; a longer row is an error, not truncated."""
     if length is None:
         return ragged.to_tensor(0)
     longest = tf.reduce_max(tf.concat([ragged.row_lengths(), [0]], 0))

@@ -1,4 +1,4 @@
-"""Records as text to read: both grains aligned, masks marked."""
+"""Formats records as readable text: both grains aligned, masks marked."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ Record = Mapping[str, Sequence[int]]
 
 
 def _marked_tokens(record: Record, grain: str, vocabulary: Sequence[str]) -> list[str]:
-    """Returns the tokens of one grain; a masked one as {original→shown}, or {original} where it was kept."""
+    """Returns the tokens of one grain; a masked one as {original→shown}, or {original} if it was kept."""
     ids = record[f"{grain}_input_ids"]
     if max(ids, default=0) >= len(vocabulary):
         raise InputError(
             f"--tokenizer_dir: the record has {grain} id {max(ids)}, the vocabulary {len(vocabulary)} lines; "
-            "give the tokenizer that the records were made with"
+            "give the tokenizer of these records"
         )
     tokens = [vocabulary[token_id] for token_id in ids]
     positions = record.get(f"{grain}_masked_lm_positions", ())
@@ -35,12 +35,12 @@ def _summary(record: Record) -> str:
             part += f" ({len(record[f'{grain}_masked_lm_ids'])} masked)"
         parts.append(part)
     if label := record.get(NEXT_SENTENCE_FEATURE):
-        parts.append("second segment from elsewhere" if label[0] else "second segment follows the first")
+        parts.append("random second segment" if label[0] else "actual next segment")
     return ", ".join(parts)
 
 
 def describe_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> str:
-    """Returns a record in three lines; fine tokens in one coarse token are joined by a middle dot."""
+    """Returns a record in three lines; fine tokens of one coarse token are joined by a middle dot."""
     fine = _marked_tokens(record, "fine", fine_vocab)
     coarse = _marked_tokens(record, "coarse", coarse_vocab)
     groups = ["·".join(fine[index] for index in held) for held in _held(record, len(coarse))]
@@ -48,7 +48,7 @@ def describe_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Seq
 
 
 def tabulate_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> str:
-    """Returns a record as a table: each coarse token's position, segment, text and fine tokens on a line."""
+    """Returns a record as a table: one line per coarse token with position, segment, text and fine tokens."""
     fine = _marked_tokens(record, "fine", fine_vocab)
     coarse = _marked_tokens(record, "coarse", coarse_vocab)
     width = min(40, max(map(_columns, coarse), default=0))
@@ -61,7 +61,7 @@ def tabulate_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Seq
 
 
 def _held(record: Record, coarse_tokens: int) -> list[list[int]]:
-    """Returns the positions of the fine tokens that each coarse token holds."""
+    """Returns the positions of the fine tokens in each coarse token."""
     held: list[list[int]] = [[] for _ in range(coarse_tokens)]
     for position, holder in enumerate(record["fine_to_coarse"]):
         held[holder].append(position)
@@ -69,5 +69,5 @@ def _held(record: Record, coarse_tokens: int) -> list[list[int]]:
 
 
 def _columns(text: str) -> int:
-    """Returns how many columns of a terminal a text takes."""
+    """Returns the width of a text in terminal columns."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -1,12 +1,12 @@
-"""The pre-training record: the one place that knows its features, both to write and to read them.
+"""The schema of pre-training records, for writing and reading.
 
-A record is a serialized `tf.train.Example`. For each grain g of `fine` and `coarse` it holds the int64 lists
-`g_input_ids` and `g_segment_ids`, and, where masks are static, `g_masked_lm_positions` and `g_masked_lm_ids`,
-all without padding; `fine_to_coarse`, the position of the coarse token that holds each fine one; and, with
-next sentence prediction, `next_sentence_label` (1: the second segment is from elsewhere).
+A record is a serialized `tf.train.Example`. For each grain g in `fine` and `coarse` it has the int64 lists
+`g_input_ids` and `g_segment_ids`, and, with static masks, `g_masked_lm_positions` and `g_masked_lm_ids`, all without
+padding; `fine_to_coarse`, the position of each fine token's coarse token; and, with next sentence prediction,
+`next_sentence_label` (1: the second segment is random).
 
-Records are encoded here by hand, many at once: making one `tf.train.Example` at a time takes as long as
-everything else that leads to it together. Wire format: https://protobuf.dev/programming-guides/encoding/.
+Records are encoded here in batches, because one `tf.train.Example` at a time takes as long as all steps before it.
+Wire format: https://protobuf.dev/programming-guides/encoding/.
 """
 
 import functools
@@ -30,9 +30,8 @@ MASK_FEATURES = (
 )
 NEXT_SENTENCE_FEATURE = "next_sentence_label"
 
-# Tags of the wire format: field number and type 2, "length-delimited". Example.features, Features.feature and
-# both parts of a map's entry come first in their messages; Feature.int64_list is field 3; Int64List.value is
-# field 1.
+# Tags of the wire format: field number and wire type 2 (LEN). Example.features, Features.feature and the key of a map
+# entry are field 1 and its value is field 2; Feature.int64_list is field 3; Int64List.value is field 1.
 _FIELD_1, _FIELD_2, _FIELD_3 = b"\x0a", b"\x12", b"\x1a"
 
 Column = tuple[np.ndarray, np.ndarray]
@@ -42,11 +41,10 @@ def encode_examples(batch: dict[str, Column]) -> list[bytes]:
     """Serializes a batch of records.
 
     Args:
-      batch: feature name to its values (integers in [0, 2^28), flat over the batch) and their row splits
-        [batch + 1].
+      batch: by feature name, values (integers in [0, 2^28), flat over the batch) and row splits [batch + 1].
 
     Returns:
-      One serialized `tf.train.Example` for each row, its features in the order of their names.
+      One serialized `tf.train.Example` per row, with its features sorted by name.
     """
     encoded = []
     for name in sorted(batch):
@@ -71,13 +69,12 @@ def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
     """Encodes integers in [0, 2^28) as base-128 varints.
 
     Returns:
-      The bytes of all of them, and [values + 1] offsets: those of value i are bytes[offsets[i]:offsets[i +
-      1]].
+      The bytes of all values, and offsets [values + 1]: value i is bytes[offsets[i]:offsets[i + 1]].
     """
     count = len(values)
     largest = int(values.max()) if count else 0
     if count and (largest >= 2**28 or int(values.min()) < 0):
-        raise ValueError(f"values from {values.min()} to {largest}; a record holds integers from 0 to 2^28 - 1")
+        raise ValueError(f"values from {values.min()} to {largest}; a record has integers from 0 to 2^28 - 1")
     if largest < 2**7:
         return values.astype(np.uint8).tobytes(), np.arange(count + 1)
     width = (largest.bit_length() + 6) // 7
@@ -87,7 +84,7 @@ def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
     for place in range(width):
         rest = values >> np.uint32(7 * place)
         used[:, place] = rest > 0 if place else True
-        # The high bit says that another group follows.
+        # The high bit marks a continuation.
         groups[:, place] = (rest & np.uint32(0x7F)) | (np.uint32(0x80) * (rest >= 0x80))
     offsets = np.zeros(count + 1, np.int64)
     np.cumsum(used.sum(axis=1), out=offsets[1:])
@@ -96,7 +93,7 @@ def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _feature_header(name: bytes, payload_length: int) -> tuple[bytes, int]:
-    """Returns what stands before the packed values of a feature, and its length."""
+    """Returns the bytes before the packed values of a feature, and their number."""
     values = _FIELD_1 + _varint(payload_length) if payload_length else b""
     int64_list = _FIELD_3 + _varint(len(values) + payload_length) + values
     key = _FIELD_1 + _varint(len(name)) + name
@@ -115,15 +112,15 @@ def _varint(value: int) -> bytes:
 
 
 def decode_example(serialized: bytes) -> dict[str, list[int]]:
-    """Returns the features of one record, to look at.
+    """Returns the features of one record, for inspection.
 
     Raises:
-      ValueError: it is no `tf.train.Example`.
+      ValueError: it is not a `tf.train.Example`.
     """
     try:
         features = tf.train.Example.FromString(serialized).features.feature
     except Exception:  # protobuf's DecodeError has no public name
-        raise ValueError("no tf.train.Example") from None
+        raise ValueError("not a tf.train.Example") from None
     return {name: list(feature.int64_list.value) for name, feature in features.items()}
 
 
@@ -131,7 +128,7 @@ def parse_examples(serialized: tf.Tensor, features: Iterable[str]) -> dict[str, 
     """Parses serialized records (string [batch]) in graph.
 
     Returns:
-      int32 ragged [batch, (length)] for each of `features`; empty rows where a record has no such feature.
+      int32 ragged [batch, (length)] for each of `features`; a row is empty if the record lacks the feature.
     """
     specification = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in features}
     parsed = tf.io.parse_example(serialized, specification)

@@ -1,12 +1,11 @@
-"""Masked language modelling at both grains: which tokens are masked, and by what.
+"""Masks tokens at both grains for masked language modelling.
 
-15 % of the *coarse* tokens are chosen, and the fine tokens inside a chosen coarse token are masked with it
-(AMBERT, section 3.3 and 4.1). BERT's rule (80 % `[MASK]`, 10 % a random token, 10 % kept) is drawn once for
-each chosen coarse token and holds at both grains, so that neither grain shows what the other one hides.
+15 % of the *coarse* tokens are chosen, and the fine tokens inside a chosen coarse token are masked with it (AMBERT,
+§3.3 and §4.1). BERT's rule (80 % `[MASK]`, 10 % a random token, 10 % kept) is drawn once per chosen coarse token and
+applied to both grains, so that neither grain reveals what the other one hides.
 
-The same operations mask static records when they are made and dynamic ones each time they are read. Every
-draw comes from a key of the sequence (see `random_keys`), so a sequence is masked alike in whatever batch it
-stands.
+The same function masks static records when they are created and dynamic ones each time they are read. All random draws
+derive from the key of the sequence (see `random_keys`), so its masks do not depend on the batch.
 """
 
 import dataclasses
@@ -24,10 +23,10 @@ GRAINS = ("fine", "coarse")
 _MASK_SHARE = 0.8
 _RANDOM_SHARE = 0.1
 
-# What is done to a chosen coarse token, and to each fine token in it.
+# The action on a chosen coarse token, and on each fine token inside it.
 _TO_MASK, _TO_RANDOM, _KEEP = 1, 2, 3
 
-# Numbers under which further draws are folded into the key of a token or a sequence.
+# Numbers that are folded into the key of a token or a sequence to get independent random draws.
 _RULE_DRAW, _REPLACEMENT_DRAW = 1, 2
 _FINE_DRAWS = 2**40
 
@@ -41,11 +40,11 @@ class MaskingSettings:
     Attributes:
       mask_id: id of `[MASK]`, the same in both grains.
       special_ids: ids of `[CLS]` and `[SEP]`, which are never chosen.
-      fine_replacement_ids: the fine ids that a random replacement is drawn from.
-      coarse_replacement_ids: the coarse ids that a random replacement is drawn from.
-      masked_lm_prob: share of the coarse tokens that is chosen.
-      max_fine_predictions: most fine tokens masked in one sequence.
-      max_coarse_predictions: most coarse tokens masked in one sequence.
+      fine_replacement_ids: fine ids from which a random replacement is drawn.
+      coarse_replacement_ids: coarse ids from which a random replacement is drawn.
+      masked_lm_prob: share of the coarse tokens to choose.
+      max_fine_predictions: maximum number of masked fine tokens per sequence.
+      max_coarse_predictions: maximum number of masked coarse tokens per sequence.
     """
 
     mask_id: int
@@ -67,18 +66,18 @@ class MaskingSettings:
         max_predictions_per_seq: int | None = None,
         max_coarse_predictions_per_seq: int | None = None,
     ) -> "MaskingSettings":
-        """Returns the rule for a tokenizer's vocabularies.
+        """Returns the settings for a tokenizer's vocabularies.
 
-        A limit that is not given is high enough not to cut what `masked_lm_prob` asks for. A limit given for
-        the fine grain holds for the coarse one too, unless that has its own.
+        Limits default to values that `masked_lm_prob` practically never reaches. A limit of the fine grain applies to
+        the coarse grain too, unless that has its own.
 
         Args:
           tokenizer: a `MultiGrainedTokenizer`.
-          max_seq_length: longest fine sequence.
-          max_coarse_seq_length: longest coarse sequence; `max_seq_length` when left out.
-          masked_lm_prob: share of the coarse tokens that is chosen.
-          max_predictions_per_seq: most tokens masked in one sequence, in each grain.
-          max_coarse_predictions_per_seq: most coarse tokens masked in one sequence.
+          max_seq_length: maximum fine sequence length.
+          max_coarse_seq_length: maximum coarse sequence length; defaults to `max_seq_length`.
+          masked_lm_prob: share of the coarse tokens to choose.
+          max_predictions_per_seq: maximum number of masked tokens per sequence, in each grain.
+          max_coarse_predictions_per_seq: maximum number of masked coarse tokens per sequence.
         """
         specials = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
         fine, coarse = default_max_predictions(masked_lm_prob, max_seq_length, max_coarse_seq_length or max_seq_length)
@@ -98,8 +97,8 @@ class MaskingSettings:
 
 
 def default_max_predictions(masked_lm_prob: float, fine_length: int, coarse_length: int) -> tuple[int, int]:
-    """Returns limits of masked fine and coarse tokens that such sequences practically never reach."""
-    # A chosen coarse token of many fine tokens can carry the fine share well above masked_lm_prob.
+    """Returns limits of masked fine and coarse tokens that sequences of these lengths practically never reach."""
+    # A chosen coarse token of many fine tokens can raise the share of fine tokens well above masked_lm_prob.
     return math.ceil(1.6 * masked_lm_prob * fine_length) + 4, math.ceil(masked_lm_prob * coarse_length) + 1
 
 
@@ -112,16 +111,15 @@ def replacement_ids(vocabulary: list[str], special_ids: set[int]) -> np.ndarray:
 def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: MaskingSettings) -> dict[str, Any]:
     """Masks a batch of sequences at both grains.
 
-    Of each sequence, `masked_lm_prob` of the coarse tokens that are not `[CLS]` or `[SEP]`, rounded, at least
-    one, are chosen at random without replacement. Tokens over the limit of either grain are left, in the
-    random order in which they were chosen; a coarse token of more fine tokens than the limit cannot be
-    chosen.
+    In each sequence, `masked_lm_prob` of the coarse tokens other than `[CLS]` and `[SEP]`, rounded, but at least one,
+    are chosen at random without replacement. Tokens beyond the limit of either grain are dropped, in the random order
+    of choice; a coarse token with more fine tokens than the limit cannot be chosen.
 
     Args:
       inputs: int32 ragged `fine_input_ids`, `coarse_input_ids` and `fine_to_coarse`, [batch, (length)]; other
-        entries are passed on.
+        entries are returned unchanged.
       keys: uint64 [batch], the key of each sequence.
-      rule: what is masked, and how.
+      rule: the masking settings.
 
     Returns:
       `inputs` with both `g_input_ids` masked, and for each grain g `g_masked_lm_positions` (ascending) and
@@ -161,7 +159,7 @@ def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: Ma
 
 
 def _places(ragged: tf.RaggedTensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the row, and the place in it, of each index (int64, ascending) into the flat values."""
+    """Returns row and column of each index (int64, ascending) into the flat values."""
     rows = tf.searchsorted(ragged.row_splits, chosen, side="right", out_type=tf.int64) - 1
     return rows, chosen - tf.gather(ragged.row_splits, rows)
 
@@ -187,7 +185,7 @@ def _choose(coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, r
     most = tf.minimum(tf.reduce_max(tf.concat([wanted_counts, [0]], 0)), tf.shape(priority, tf.int64)[1])
     top, columns = tf.math.top_k(priority, tf.cast(most, tf.int32))
     taken = (top >= 0) & (tf.range(most)[None, :] < wanted_counts[:, None])
-    # An index of a place that is not taken may lie outside; it is read at 0 and counts nothing.
+    # Indices that are not taken may be out of range; they are replaced by 0 and do not count.
     index = tf.where(taken, coarse.row_starts()[:, None] + tf.cast(columns, tf.int64), 0)
     fine_taken = tf.where(taken, tf.gather(tf.pad(fine_counts, [[0, 1]]), index), 0)
     taken &= tf.cumsum(fine_taken, axis=1) <= rule.max_fine_predictions
@@ -204,7 +202,7 @@ def _replace(
     replacements: np.ndarray,
     mask_id: int,
 ) -> dict[str, tf.RaggedTensor]:
-    """Carries out `action` on the chosen tokens (indices into the flat values) of one grain."""
+    """Applies `action` to the chosen tokens (indices into the flat values) of one grain."""
     ids = original.flat_values
     chosen_ids = tf.gather(ids, chosen)
     drawn = tf.gather(tf.constant(replacements, ids.dtype), tf_uniform_below(keys, len(replacements)))

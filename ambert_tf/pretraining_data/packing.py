@@ -1,13 +1,13 @@
-"""Sentences to sequences: which tokens stand together in a record.
+"""Packs sentences into sequences.
 
-A unit's tokens lie in flat arrays; a segment is a range of its coarse tokens, and the fine tokens in them. So
-both grains of a sequence cover the same text whatever is cut.
+The tokens of a unit are in flat arrays. A segment is a range of coarse tokens with the fine tokens inside them, so both
+grains of a sequence always cover the same text.
 
-Without next sentence prediction a sequence is filled with the sentences of one document. It ends with a
-sentence if that leaves little room empty; otherwise the sentence that does not fit is split, and the next
-sequence goes on with what is left of it. So no text is lost, and sequences are full but for the last one of a
-document. With next sentence prediction, segments are chosen and trimmed as in google-research/bert's
-`create_pretraining_data.py`; a longer sentence is split beforehand.
+Without next sentence prediction, a sequence is filled with sentences of one document. It ends at the end of a sentence
+if little room is left; otherwise the next sentence is split, and the following sequence begins with the rest of it. So
+no text is lost, and all sequences but the last of a document are full. With next sentence prediction, segments are
+chosen and trimmed as in google-research/bert's `create_pretraining_data.py`; sentences that are too long are split
+first.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import numpy as np
 
 from ambert_tf.errors import InputError
 
-# A document of a single coarse token gives no context to predict it from.
+# A document of a single coarse token has no context to predict it from.
 MIN_DOCUMENT_TOKENS = 2
 
 
@@ -30,11 +30,9 @@ class TokenizedUnit:
     Attributes:
       coarse_ids: int32 [coarse].
       fine_ids: int32 [fine].
-      fine_splits: int64 [coarse + 1]; coarse token c holds the fine ones from fine_splits[c] to fine_splits[c
-        + 1].
+      fine_splits: int64 [coarse + 1]; coarse token c contains fine tokens fine_splits[c] to fine_splits[c + 1].
       sentence_splits: int64 [sentences + 1], over coarse tokens; no sentence is empty.
-      document_splits: int64 [documents + 1], over sentences; every document has at least
-        `MIN_DOCUMENT_TOKENS`.
+      document_splits: int64 [documents + 1], over sentences; every document has at least `MIN_DOCUMENT_TOKENS`.
     """
 
     coarse_ids: np.ndarray
@@ -49,9 +47,9 @@ class Sequences:
     """The segments of sequences, as ranges of coarse tokens.
 
     Attributes:
-      segments: int64 [sequences, 2 * segments of a sequence]; start and end of the first segment, and, with
-        next sentence prediction, of the second.
-      next_sentence_label: int64 [sequences], 1 where the second segment is from elsewhere; or None.
+      segments: int64 [sequences, 2 * segments per sequence]; start and end of the first segment and, with next sentence
+        prediction, of the second.
+      next_sentence_label: int64 [sequences], 1 if the second segment is random; or None.
     """
 
     segments: np.ndarray
@@ -60,13 +58,13 @@ class Sequences:
 
 @dataclasses.dataclass(frozen=True)
 class PackingSettings:
-    """How sentences are put into sequences.
+    """How sentences are packed into sequences.
 
     Attributes:
-      max_seq_length: most fine tokens of a sequence, [CLS] and [SEP] included.
-      max_coarse_seq_length: most coarse tokens, likewise.
-      short_seq_prob: probability that a sequence is given a shorter length to fill, drawn uniformly.
-      next_sentence: make two segments of each sequence, the second one at random from elsewhere.
+      max_seq_length: maximum fine sequence length, including [CLS] and [SEP].
+      max_coarse_seq_length: likewise for coarse tokens.
+      short_seq_prob: probability of a shorter sequence, whose length is drawn uniformly.
+      next_sentence: create two segments per sequence, the second one random in half of the sequences.
     """
 
     max_seq_length: int
@@ -76,17 +74,17 @@ class PackingSettings:
 
     @property
     def fine_room(self) -> int:
-        """Most fine tokens of the text of a sequence."""
+        """Maximum number of fine tokens without [CLS] and [SEP]."""
         return self.max_seq_length - (3 if self.next_sentence else 2)
 
     @property
     def coarse_room(self) -> int:
-        """Most coarse tokens of the text of a sequence."""
+        """Maximum number of coarse tokens without [CLS] and [SEP]."""
         return self.max_coarse_seq_length - (3 if self.next_sentence else 2)
 
     @property
     def longest_token(self) -> int:
-        """Most fine tokens that one coarse token may hold: it must fit into any segment."""
+        """Maximum number of fine tokens in a coarse token, which must fit into any segment."""
         return self.fine_room // 2 if self.next_sentence else self.fine_room
 
 
@@ -97,7 +95,7 @@ def keep_documents(
     sentence_splits: np.ndarray,
     document_splits: np.ndarray,
 ) -> tuple[TokenizedUnit, int]:
-    """Makes a `TokenizedUnit` without the sentences that hold no token and the documents that are too short.
+    """Returns a `TokenizedUnit` without empty sentences and documents that are too short.
 
     Returns:
       The unit, and the number of documents that are too short.
@@ -150,7 +148,7 @@ def pack(unit: TokenizedUnit, rule: PackingSettings, seed: int) -> Sequences:
 
 def _pack_sentences(unit: TokenizedUnit, rule: PackingSettings, randomness: random.Random) -> Sequences:
     fine_splits = unit.fine_splits.tolist()
-    # The start of each sentence, which is the end of the one before.
+    # Start of each sentence, which is the end of the previous one.
     sentence_starts = unit.sentence_splits.tolist()
     spare_room = rule.fine_room // 8
     document_bounds = unit.sentence_splits[unit.document_splits].tolist()
@@ -178,7 +176,7 @@ def _pack_sentences(unit: TokenizedUnit, rule: PackingSettings, randomness: rand
 
 
 class _PairPacker:
-    """Makes sequences of two segments, as BERT does."""
+    """Creates sequences of two segments, as BERT does."""
 
     def __init__(self, unit: TokenizedUnit, rule: PackingSettings, randomness: random.Random):
         self._rule = rule
@@ -187,7 +185,7 @@ class _PairPacker:
         self._split_long_sentences(unit)
 
     def _split_long_sentences(self, unit: TokenizedUnit) -> None:
-        """Splits the sentences that are longer than a sequence can hold."""
+        """Splits sentences that are longer than a sequence."""
         rule, fine_splits = self._rule, self._fine_splits
         bounds = unit.sentence_splits.tolist()
         self._starts: list[int] = []
@@ -212,7 +210,7 @@ class _PairPacker:
         return Sequences(np.asarray(segments, np.int64).reshape(-1, 4), np.asarray(labels, np.int64))
 
     def _add_pair(self, document: int, first: int, last: int, segments: list[int], labels: list[int]) -> int:
-        """Adds the sequence that begins at sentence `first`; returns where the next one begins."""
+        """Adds the sequence that begins at sentence `first`; returns the first sentence of the next one."""
         rule, randomness = self._rule, self._random
         target = rule.fine_room
         if randomness.random() < rule.short_seq_prob:
@@ -232,14 +230,14 @@ class _PairPacker:
         return following
 
     def _fill(self, first: int, last: int, fine_target: int, coarse_target: int) -> int:
-        """Returns the sentence before which to stop to reach either target from sentence `first` on."""
+        """Returns the end (exclusive) of the sentences from `first` that reach either target."""
         start = self._starts[first]
         filled = bisect_left(self._fine_splits, self._fine_splits[start] + max(1, fine_target), start)
         filled = min(filled, start + max(1, coarse_target))
         return min(bisect_left(self._ends, filled, first, last) + 1, last)
 
     def _random_segment(self, document: int, following: int, fine_target: int, coarse_target: int) -> tuple[int, int]:
-        """Returns a segment from another document of the unit, or from elsewhere in the only one."""
+        """Returns a segment of another document of the unit, or, if there is only one, of that."""
         documents = len(self._documents) - 1
         other = document
         if documents > 1:
@@ -253,7 +251,7 @@ class _PairPacker:
         return self._starts[start], self._ends[until - 1]
 
     def _trim(self, a_start: int, a_end: int, b_start: int, b_end: int) -> tuple[int, int, int, int]:
-        """Cuts a pair down to the room there is, the longer segment first, at front or back at random."""
+        """Truncates a pair to the maximum lengths, the longer segment first, at front or back at random."""
         fine_splits = self._fine_splits
         a_fine, b_fine = _shares(
             fine_splits[a_end] - fine_splits[a_start],
@@ -276,12 +274,12 @@ class _PairPacker:
         return start, min(end, bisect_right(fine_splits, fine_splits[start] + room, start, end + 1) - 1)
 
     def _coin_tosses(self, count: int) -> int:
-        """Returns how many of `count` tokens are cut at the front, if a coin is tossed for each."""
+        """Returns how many of `count` tokens are cut at the front, by a coin toss for each."""
         return self._random.getrandbits(count).bit_count() if count > 0 else 0
 
 
 def _shares(a_length: int, b_length: int, room: int) -> tuple[int, int]:
-    """Returns the lengths that are left when the longer of two segments loses a token until both fit."""
+    """Returns the lengths of two segments after the longer one loses tokens until both fit."""
     if a_length + b_length <= room:
         return a_length, b_length
     if a_length <= room // 2:

@@ -1,11 +1,10 @@
-"""Random numbers that depend on what they are for, and on nothing else.
+"""Stateless random numbers, which do not depend on batch, process or order.
 
-A key is a 64-bit number. `fold(key, number)` derives the key of something inside the thing that `key` stands
-for: of a unit in a run, a sequence in a unit, a token in a sequence. So a draw is the same in whatever batch,
-process or order it is made. The mixing function is the finaliser of SplitMix64 (Steele, Lea, Flood 2014),
-over a Weyl sequence.
+A key is a 64-bit number. `fold(key, number)` derives a key from another: of a unit from that of the run, of a sequence
+from that of the unit, of a token from that of the sequence. The mixing function is the finalizer of SplitMix64 (Steele,
+Lea, Flood 2014), over a Weyl sequence.
 
-The NumPy and the TensorFlow functions give equal numbers.
+The NumPy and TensorFlow functions return equal numbers.
 """
 
 from typing import Any
@@ -19,7 +18,7 @@ _MULTIPLIER_2 = 0x94D049BB133111EB
 
 
 def fold(key: Any, number: Any) -> np.ndarray:
-    """Returns the keys (uint64, shapes broadcast) of the things numbered `number` inside `key`."""
+    """Returns the keys (uint64, shapes broadcast) that `key` and `number` give."""
     with np.errstate(over="ignore"):
         number = np.asarray(number, np.uint64) * np.uint64(_WEYL) + np.uint64(_WEYL)
         return _mix(np.asarray(key, np.uint64) ^ _mix(number))
@@ -32,7 +31,7 @@ def _mix(bits: np.ndarray) -> np.ndarray:
 
 
 def seed_key(seed: int) -> np.ndarray:
-    """Returns the key (uint64 scalar) that a seed of any sign stands for."""
+    """Returns the key (uint64 scalar) of a seed, which may be negative."""
     return fold(np.uint64(0), np.uint64(seed % 2**64))
 
 
@@ -54,12 +53,12 @@ def _tf_xor_shift(bits: tf.Tensor, places: int) -> tf.Tensor:
 
 
 def tf_uniform(key: tf.Tensor) -> tf.Tensor:
-    """Returns float64 in [0, 1), one for each key."""
+    """Returns float64 in [0, 1), one per key."""
     return tf.cast(tf.bitwise.right_shift(key, tf.constant(11, tf.uint64)), tf.float64) * 2.0**-53
 
 
 def tf_uniform_below(key: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns int32 in [0, count), one for each key; `count` is at most 2^31."""
+    """Returns int32 in [0, count), one per key; `count` is at most 2^31."""
     half = tf.constant(32, tf.uint64)
     scaled = tf.bitwise.right_shift(key, half) * tf.constant(count, tf.uint64)
     return tf.cast(tf.bitwise.right_shift(scaled, half), tf.int32)

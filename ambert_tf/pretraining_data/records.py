@@ -1,7 +1,6 @@
-"""Files of records (TFRecord, plain or gzip): what they hold, how many, and which one is damaged.
+"""Inspects TFRecord files, plain or gzip: kind and number of records, damaged records.
 
-The framing of TFRecord is length (uint64), its checksum (uint32), the record, its checksum (uint32),
-little-endian.
+The framing of TFRecord is length (uint64), its checksum (uint32), the record, its checksum (uint32), little-endian.
 """
 
 import dataclasses
@@ -21,16 +20,16 @@ from ambert_tf.pretraining_data import examples
 
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
-_WHAT_WOULD_BE_RIGHT = "pre-training records as data/create_pretraining_data.py writes them are needed"
+_WHAT_WOULD_BE_RIGHT = "give records of data/create_pretraining_data.py"
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordKind:
-    """What the records of a data set hold.
+    """The optional features of the records of a data set.
 
     Attributes:
-      masked: they were masked when they were made; otherwise they are masked when they are read.
-      next_sentence: they have a next sentence label.
+      masked: they have static masks.
+      next_sentence: they have next sentence labels.
     """
 
     masked: bool
@@ -38,30 +37,29 @@ class RecordKind:
 
 
 def record_kind(files: Sequence[str]) -> RecordKind:
-    """Returns what the records of all of `files` hold, judged by the first one of each file.
+    """Returns the kind of the records in `files`, by the first record of each file.
 
     Raises:
-      InputError: a file is damaged there, is empty, holds other records, or records of another kind than the
-        rest.
+      InputError: that record is damaged, missing or something else, or the files are of different kinds.
     """
-    facts: RecordKind | None = None
+    kind: RecordKind | None = None
     for name in files:
-        found = _facts_of_file(name)
-        if facts is not None and found != facts:
+        found = _kind_of_file(name)
+        if kind is not None and found != kind:
             raise InputError(f"{name}: its records are of another kind (masks, next sentence labels) than {files[0]}")
-        facts = found
-    if facts is None:
+        kind = found
+    if kind is None:
         raise InputError("no file of pre-training records is given")
-    return facts
+    return kind
 
 
-def _facts_of_file(name: str) -> RecordKind:
+def _kind_of_file(name: str) -> RecordKind:
     with naming_damaged_files([name]):
         for serialized in tf.data.TFRecordDataset(name, compression_type(name)).take(1):
             try:
                 present = set(examples.decode_example(serialized.numpy()))
             except ValueError:
-                raise InputError(f"{name}: record 0 is no tf.train.Example; {_WHAT_WOULD_BE_RIGHT}") from None
+                raise InputError(f"{name}: record 0 is not a tf.train.Example; {_WHAT_WOULD_BE_RIGHT}") from None
             missing = sorted(set(examples.INPUT_FEATURES) - present)
             if missing:
                 raise InputError(f"{name}: record 0 has no {missing[0]!r}; {_WHAT_WOULD_BE_RIGHT}")
@@ -69,22 +67,22 @@ def _facts_of_file(name: str) -> RecordKind:
                 masked=present.issuperset(examples.MASK_FEATURES),
                 next_sentence=examples.NEXT_SENTENCE_FEATURE in present,
             )
-    # TensorFlow takes a few bytes that are no record for the end of the file.
+    # TensorFlow takes a few stray bytes for the end of the file.
     count_records(name)
-    raise InputError(f"{name}: holds no record; {_WHAT_WOULD_BE_RIGHT}")
+    raise InputError(f"{name}: contains no record; {_WHAT_WOULD_BE_RIGHT}")
 
 
 def compression_type(name: str) -> str:
-    """Returns 'GZIP' or '' by the first bytes of a file, as `tf.data.TFRecordDataset` takes it."""
+    """Returns the compression type of a file for `tf.data.TFRecordDataset`, 'GZIP' or '', by its first bytes."""
     with open_input(name) as file:
         return "GZIP" if file.read(3) == b"\x1f\x8b\x08" else ""
 
 
 def count_records(name: str) -> int:
-    """Returns the number of records of a file; reads only their lengths where it is not compressed.
+    """Returns the number of records in a file; reads only their lengths if it is not compressed.
 
     Raises:
-      InputError: the file ends within a record, or is no TFRecord file.
+      InputError: the file ends within a record, or is not a TFRecord file.
     """
     return sum(1 for _ in _record_lengths(name))
 
@@ -112,25 +110,24 @@ def _walk(name: str, file: BinaryIO | gzip.GzipFile, size: int | None) -> Iterat
                 file.seek(position + _HEADER_BYTES + following)
             if not complete:
                 raise InputError(
-                    f"{name}: record {index} is damaged or cut off, at byte {position}; make the file again"
+                    f"{name}: record {index} is damaged or truncated, at byte {position}; create the file again"
                 )
             yield length
             position += _HEADER_BYTES + following
             index += 1
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{name}: record {index}: the gzip stream is damaged or cut off") from None
+        raise InputError(f"{name}: record {index}: the gzip stream is damaged or truncated") from None
 
 
 @contextmanager
 def naming_damaged_files(files: Sequence[str]) -> Iterator[None]:
-    """Turns TensorFlow's errors about damaged or foreign records into an `InputError` that names file and
-    record.
+    """Turns TensorFlow's errors about damaged or foreign records into an `InputError` with file and record.
 
-    Put it around everything that draws from `pretraining_dataset`.
+    Use it around everything that iterates over `pretraining_dataset`.
     """
     try:
         yield
-    # Where TensorFlow's message would quote bytes of a record, Python fails to read the message.
+    # Python cannot decode a message in which TensorFlow quotes bytes of a record.
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         named = find_damaged_record(files)
         if named is None:
@@ -139,7 +136,7 @@ def naming_damaged_files(files: Sequence[str]) -> Iterator[None]:
 
 
 def find_damaged_record(files: Sequence[str]) -> InputError | None:
-    """Reads all of `files` and returns the error to raise for the first damaged record, if there is one."""
+    """Reads all `files` and returns the error for the first damaged record, or None."""
     for name in files:
         index = 0
         try:
@@ -152,18 +149,18 @@ def find_damaged_record(files: Sequence[str]) -> InputError | None:
             return error
         except tf.errors.DataLossError:
             return InputError(
-                f"{name}: record {index}, at byte {_position(name, index)}, is damaged (its checksum does not fit); "
-                "make the file again"
+                f"{name}: record {index}, at byte {_position(name, index)}, is damaged (wrong checksum); "
+                "create the file again"
             )
         except ValueError:
             return InputError(
-                f"{name}: record {index}, at byte {_position(name, index)}, is no tf.train.Example; "
+                f"{name}: record {index}, at byte {_position(name, index)}, is not a tf.train.Example; "
                 f"{_WHAT_WOULD_BE_RIGHT}"
             )
     return None
 
 
 def _position(name: str, index: int) -> int:
-    """Returns at which byte of a file, of the unpacked stream where it is compressed, a record begins."""
+    """Returns the byte offset of a record in the (uncompressed) file."""
     lengths = itertools.islice(_record_lengths(name), index)
     return sum(_HEADER_BYTES + length + _FOOTER_BYTES for length in lengths)

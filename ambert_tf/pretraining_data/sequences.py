@@ -1,4 +1,4 @@
-"""Segments to the arrays of records: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]` at both grains."""
+"""Assembles the features of records from segments: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]` at both grains."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from ambert_tf.pretraining_data.packing import Sequences, TokenizedUnit
 def assemble(
     unit: TokenizedUnit, sequences: Sequences, first: int, last: int, cls_id: int, sep_id: int
 ) -> dict[str, Column]:
-    """Returns the unmasked features of sequences `first` to `last` (exclusive), as they are encoded."""
+    """Returns the unmasked features of sequences `first` to `last` (exclusive)."""
     segments = sequences.segments[first:last]
     starts, ends = segments[:, 0::2], segments[:, 1::2]
     fine_starts, fine_ends = unit.fine_splits[starts], unit.fine_splits[ends]
@@ -17,7 +17,7 @@ def assemble(
     coarse_ids, coarse_segment_ids, coarse_splits = _layout(unit.coarse_ids, starts, ends, cls_id, sep_id)
     fine_ids, fine_segment_ids, fine_splits = _layout(unit.fine_ids, fine_starts, fine_ends, cls_id, sep_id)
 
-    # How many fine tokens each coarse token of the sequences holds; [CLS] and [SEP] hold their own.
+    # Number of fine tokens in each coarse token of the sequences; 1 for [CLS] and [SEP].
     held, _, _ = _layout(np.diff(unit.fine_splits), starts, ends, 1, 1)
     rows = np.repeat(coarse_splits[:-1], np.diff(coarse_splits))
     fine_to_coarse = np.repeat((np.arange(len(held)) - rows).astype(np.int32), held)
@@ -38,13 +38,13 @@ def assemble(
 def _layout(
     values: np.ndarray, starts: np.ndarray, ends: np.ndarray, cls_value: int, sep_value: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lays out segments `values[start:end]`, [sequences, segments], with what stands for [CLS] and [SEP].
+    """Lays out segments `values[start:end]`, [sequences, segments], with the values of [CLS] and [SEP].
 
     Returns:
       Values, segment ids (both int32, flat) and row splits.
     """
     lengths = ends - starts
-    # Before the first segment stands [CLS]; each segment ends with [SEP].
+    # [CLS] comes before the first segment, [SEP] after each segment.
     row_splits = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(1 + (lengths + 1).sum(axis=1), out=row_splits[1:])
     segment_ends = row_splits[:-1, None] + np.cumsum(lengths + 1, axis=1)

@@ -1,12 +1,12 @@
-"""The shuffle on disk: files of records sorted by a random number, and their merging.
+"""Shuffles records on disk: spill files, sorted by a random number, and their merging.
 
-Each record is given a random 64-bit number. Sorted by it, all records of a corpus are shuffled, whatever
-their number; so a spill file holds some records in that order, and a shard is a range of the numbers merged
-from all spill files. Memory holds one bucket of records at a time.
+Each record has a random 64-bit number, and sorting by it shuffles all records of a corpus. A spill file contains some
+records in that order; a shard is a range of numbers, merged from all spill files. Only one bucket of records is in
+memory at a time.
 
-A spill file is the records, zeros up to a multiple of 8 bytes, the records' numbers (uint64), the offsets of
-their ends (uint64), what was counted (JSON), and a footer: the number of records, the length of the JSON
-(both uint64), and a magic number.
+A spill file consists of the records, zero padding to a multiple of 8 bytes, the records' numbers (uint64), the offsets
+of their ends (uint64), the counts (JSON), and a footer: the number of records, the length of the JSON (both uint64),
+and a magic number.
 """
 
 import collections
@@ -24,11 +24,11 @@ import numpy as np
 from ambert_tf.files import atomic_path
 from ambert_tf.pretraining_data.record_maker import UnitRecords
 
-# The numbers lie below this.
+# Upper bound (exclusive) of the numbers.
 ALL_NUMBERS = 2**64
-# Records are put in order in buckets of about so many bytes.
+# Approximate size of the buckets in which records are sorted.
 BUCKET_BYTES = 24 << 20
-# More spill files than this are first merged in groups, so that a bucket is read in pieces of useful length.
+# More spill files than this are first merged in groups, so that a bucket is not read in tiny pieces.
 MERGE_FILES = 128
 
 _MAGIC = b"ambertS1"
@@ -36,7 +36,7 @@ _FOOTER = struct.Struct("<QQ8s")
 
 
 class SpillFile:
-    """A spill file to read."""
+    """Reads a spill file."""
 
     def __init__(self, path: str):
         self.path = path
@@ -45,7 +45,7 @@ class SpillFile:
             file.seek(size - _FOOTER.size)
             self.num_records, json_bytes, magic = _FOOTER.unpack(file.read())
             if magic != _MAGIC:
-                raise ValueError(f"{path} is no spill file")
+                raise ValueError(f"{path} is not a spill file")
             file.seek(size - _FOOTER.size - json_bytes)
             self.counts: dict[str, int] = json.loads(file.read(json_bytes))
         index_start = size - _FOOTER.size - json_bytes - 16 * self.num_records
@@ -55,11 +55,11 @@ class SpillFile:
     def _array(self, offset: int) -> np.ndarray:
         if not self.num_records:
             return np.zeros(0, np.uint64)
-        # An array in the file, as only some pages of it are looked at.
+        # Memory-mapped, because only some pages are needed.
         return np.memmap(self.path, "<u8", "r", offset, (self.num_records,))
 
     def range(self, low: int, high: int) -> tuple[int, int]:
-        """Returns the indices of the first record from number `low` on and of the first from `high` on."""
+        """Returns the range of indices of the records with numbers from `low` to `high` (exclusive)."""
         first, last = (
             self.num_records if number == ALL_NUMBERS else int(np.searchsorted(self._order, np.uint64(number)))
             for number in (low, high)
@@ -67,11 +67,11 @@ class SpillFile:
         return first, last
 
     def offset(self, index: int) -> int:
-        """Returns where record `index` begins."""
+        """Returns the byte offset of record `index`."""
         return int(self._ends[index - 1]) if index else 0
 
     def read(self, first: int, last: int) -> tuple[np.ndarray, bytes, np.ndarray]:
-        """Returns the numbers of records `first` to `last`, these records, and their bounds [records + 1]."""
+        """Returns the numbers of records `first` to `last`, their bytes, and their bounds [records + 1]."""
         start = self.offset(first)
         offsets = np.empty(last - first + 1, np.int64)
         offsets[0] = 0
@@ -83,7 +83,7 @@ class SpillFile:
 
 
 def write_spill(path: str, unit: UnitRecords) -> None:
-    """Writes the records of a unit as a spill file, which is there as a whole or not at all."""
+    """Writes the records of a unit as a spill file, complete or not at all."""
     order = np.argsort(unit.order, kind="stable")
     records = [unit.records[index] for index in order.tolist()]
     ends = np.cumsum(np.fromiter(map(len, records), np.uint64, len(records)), dtype=np.uint64)
@@ -96,7 +96,7 @@ def write_spill(path: str, unit: UnitRecords) -> None:
 
 
 def _padding(file: IO[bytes]) -> bytes:
-    # An array in a file that is not aligned is copied into memory at every look.
+    # An unaligned memory-mapped array would be copied at each access.
     return bytes(-file.tell() % 8)
 
 
@@ -138,9 +138,9 @@ def _unnamed(path: str) -> IO[bytes]:
 
 
 def merged_buckets(spills: Sequence[SpillFile], low: int, high: int) -> Iterator[tuple[np.ndarray, list[memoryview]]]:
-    """Yields the records whose numbers lie from `low` to `high` (exclusive), in order, bucket by bucket.
+    """Yields the records with numbers from `low` to `high` (exclusive), in order, bucket by bucket.
 
-    Records of equal numbers come in the order of `spills`.
+    Records with equal numbers are in the order of `spills`.
 
     Yields:
       The numbers (uint64) and the records of a bucket.

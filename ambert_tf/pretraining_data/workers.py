@@ -1,4 +1,4 @@
-"""Running tasks in worker processes, or in this one."""
+"""Runs tasks in worker processes, or in this one."""
 
 import concurrent.futures
 import multiprocessing
@@ -12,7 +12,7 @@ from typing import Any
 
 from ambert_tf.errors import InputError
 
-# Tasks that wait for each worker: enough to keep it busy, few enough for memory.
+# Queued tasks per worker: enough to keep it busy, few enough to bound memory.
 _WAITING_TASKS = 2
 
 Runner = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]]
@@ -20,12 +20,11 @@ Runner = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]
 
 @contextmanager
 def task_runner(num_workers: int, start: Callable[..., None], start_arguments: tuple[Any, ...]) -> Iterator[Runner]:
-    """Yields a function that calls another one for each tuple of arguments and yields the results as they
-    come.
+    """Yields a function that calls another one for each tuple of arguments and yields the results as they complete.
 
     Args:
-      num_workers: number of processes; with 1, everything happens in this one.
-      start: called with `start_arguments` in each process, before anything else.
+      num_workers: number of processes; 1 runs everything in this one.
+      start: called with `start_arguments` in each process first.
       start_arguments: must be picklable.
     """
     if num_workers == 1:
@@ -69,7 +68,7 @@ def _run_in_pool(
 
 def _start_worker(start: Callable[..., None], start_arguments: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # As many workers as cores, each on one of them.
+    # There are as many workers as cores, so each uses one core.
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -78,7 +77,7 @@ def _start_worker(start: Callable[..., None], start_arguments: tuple[Any, ...]) 
 
 
 def _end_with_parent() -> None:
-    # A worker whose parent was killed would wait for its next task forever.
+    # Otherwise a worker whose parent was killed would wait for its next task forever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])

@@ -1,1 +1,1 @@
-"""Corpora to fine and coarse vocabularies: phrases by KenLM, words by jieba."""
+"""Builds fine and coarse vocabularies from a corpus: phrases with KenLM, words with jieba."""

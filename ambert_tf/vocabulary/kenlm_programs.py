@@ -1,4 +1,4 @@
-"""KenLM's programs: `count_ngrams`, which counts n-grams, and `lmplz`, which estimates models, both on disk."""
+"""Runs KenLM's programs: `count_ngrams` counts n-grams, `lmplz` estimates models, both on disk."""
 
 import os
 import shutil
@@ -12,17 +12,17 @@ import numpy as np
 
 from ambert_tf.errors import InputError
 
-# KenLM's vocabulary begins with <unk>, <s> and </s>, of which no phrase can hold one.
+# KenLM's vocabulary begins with <unk>, <s> and </s>, which are in no phrase.
 NUM_SPECIAL_WORDS = 3
 
 _READ_NGRAMS = 1 << 17
 
 
 class NgramCounts(NamedTuple):
-    """Some n-grams of one length, with how often they occur.
+    """Some n-grams of one length with their counts.
 
     Attributes:
-      words: int64 [ngrams, order]; places in the vocabulary list.
+      words: int64 [ngrams, order]; indices into the vocabulary list.
       counts: int64 [ngrams].
     """
 
@@ -35,9 +35,9 @@ class KenlmPrograms:
     """Runs KenLM's two programs.
 
     Args:
-      lmplz, count_ngrams: the programs' files.
-      memory: for sorting, as GNU sort takes it: `4G`, `30%`.
-      temp_dir: where the programs put what does not fit into memory.
+      lmplz, count_ngrams: paths of the programs.
+      memory: for sorting, in GNU sort's format: `4G`, `30%`.
+      temp_dir: directory for data that does not fit into memory.
     """
 
     lmplz: str
@@ -47,27 +47,27 @@ class KenlmPrograms:
 
     @classmethod
     def find(cls, lmplz: str | None, count_ngrams: str | None, memory: str, temp_dir: str) -> "KenlmPrograms":
-        """Finds the programs: where they are said to be, beside the running Python, or on PATH.
+        """Finds the programs: at the given paths, beside the running Python, or on PATH.
 
         Raises:
-          InputError: one is missing; tells how to build it.
+          InputError: one is missing; the message says how to build it.
         """
         return cls(_find("lmplz", lmplz), _find("count_ngrams", count_ngrams), memory, temp_dir)
 
     def counts(self, text: str, order: int, vocabulary: str) -> Iterator[NgramCounts]:
-        """Counts the n-grams of a text in which each line is a sentence, and writes the vocabulary.
+        """Counts the n-grams of a text with one sentence per line, and writes the vocabulary.
 
-        Each word of the text, and each line's end, is the last word of one n-gram: in the first ones of a line <s>
-        fills the places before it. They come in the order of their last words, equal ones in the order of the words
-        before those, and so on: all that end alike are neighbours.
+        Each word of the text, and the end of each line, is the last word of one n-gram; at the beginning of a line the
+        n-grams are padded with <s>. They are sorted by their last word, then the word before it, and so on, so n-grams
+        with the same ending are adjacent.
 
         Args:
           text: the file.
-          order: words of an n-gram.
-          vocabulary: the file to write for `read_vocabulary`; complete when the last counts have come.
+          order: number of words in an n-gram.
+          vocabulary: the file to write for `read_vocabulary`; complete after the last counts.
 
         Raises:
-          InputError: the program failed; with what it said last.
+          InputError: the program failed; the message has its last line.
         """
         command = [self.count_ngrams, "--order", str(order), *self._resources(), "--write_vocab_list", vocabulary]
         with open(text, "rb") as source, self._log("count_ngrams") as log:
@@ -76,24 +76,24 @@ class KenlmPrograms:
                 try:
                     yield from _read_counts(process.stdout, order)
                 finally:
-                    # Ends it where its counts are not all wanted; has no effect on one that has ended.
+                    # Ends a program whose remaining counts are not wanted.
                     process.stdout.close()
             _check(process.returncode, "count_ngrams", log)
 
     def estimate(self, text: str, order: int, least_count: int, arpa: str) -> None:
-        """Estimates a modified Kneser-Ney model and writes it in the ARPA format.
+        """Estimates a modified Kneser-Ney model and writes it in ARPA format.
 
         Args:
-          text: the file; a sentence a line.
-          order: of the model.
-          least_count: n-grams of two words and more that occur less often are left out of the file, which changes the
-            others' probabilities a little only and keeps the file small. None of their contexts can be missing.
+          text: the file, with one sentence per line.
+          order: order of the model.
+          least_count: less frequent n-grams of two or more words are pruned. This keeps the file small and hardly
+            changes the other probabilities; a frequent n-gram's context is never pruned.
           arpa: the file to write.
 
         Raises:
-          InputError: the program failed; with what it said last.
+          InputError: the program failed; the message has its last line.
         """
-        # Where a text is too small to estimate discounts from, the fallback's are taken.
+        # A small text may not suffice to estimate discounts; then the fallback is used.
         command = [self.lmplz, "--order", str(order), *self._resources(), "--discount_fallback", "--arpa", arpa]
         command += ["--prune", "0", str(least_count - 1)]
         with open(text, "rb") as source, self._log("lmplz") as log:
@@ -116,7 +116,7 @@ def read_vocabulary(path: str) -> list[str]:
 def _find(program: str, given: str | None) -> str:
     if given is not None:
         if not os.access(given, os.X_OK) or os.path.isdir(given):
-            raise InputError(f"--{program}={given}: is no program that can be run; give KenLM's {program}")
+            raise InputError(f"--{program}={given}: not an executable file; give KenLM's {program}")
         return given
     beside = os.path.join(os.path.dirname(sys.executable), program)
     found = shutil.which(beside) or shutil.which(program)
@@ -129,7 +129,7 @@ def _find(program: str, given: str | None) -> str:
 
 
 def _read_counts(stream: IO[bytes], order: int) -> Iterator[NgramCounts]:
-    # What the program writes is its own memory: the words' numbers, then the count.
+    # The program writes its in-memory structure: word ids, then the count.
     record = np.dtype([("words", np.uint32, (order,)), ("count", np.uint64)])
     rest = b""
     while block := stream.read(_READ_NGRAMS * record.itemsize):
@@ -144,7 +144,7 @@ def _check(status: int, program: str, log: IO[bytes]) -> None:
     if status:
         log.seek(0)
         lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
-        # Progress is drawn with stars and dashes; the last line that is not says what happened.
+        # Progress bars consist of stars and dashes; the last other line is the message.
         said = [line for line in lines if line.strip("*-0123456789 ")]
         last = said[-1] if said else f"status {status}"
         raise InputError(f"KenLM's {program} failed: {last} (its flags here are --memory and --temp_dir)")

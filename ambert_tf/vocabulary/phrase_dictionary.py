@@ -1,8 +1,8 @@
-"""Finds a corpus' phrases: n-grams that are frequent, and whose last word depends on those before it (§4.1).
+"""Finds the phrases of a corpus: frequent n-grams whose last word depends on the words before it (§4.1).
 
-KenLM counts the n-grams (`count_ngrams`) and estimates P(last word | words before) (`lmplz`). There is one model for
-each length of phrases: in a Kneser-Ney model only the n-grams of full length have probabilities after their counts;
-those of shorter ones tell in how many contexts they occur, which makes P(states | united) 0.18 instead of 0.66.
+KenLM counts the n-grams (`count_ngrams`) and estimates P(last word | words before) (`lmplz`), with one model per phrase
+length: in a Kneser-Ney model only n-grams of the highest order have probabilities based on their counts. Those of lower
+orders are based on the number of contexts, which makes P(states | united) 0.18 instead of 0.66.
 """
 
 import os
@@ -33,7 +33,7 @@ _BLOCK_SENTENCES = 512
 
 @dataclass
 class OrderReport:
-    """How many n-grams of one length there are, and how many are left by each condition on top of the ones before."""
+    """Number of n-grams of one length, and how many are left after each further condition."""
 
     order: int
     distinct: int = 0
@@ -44,14 +44,14 @@ class OrderReport:
 
 @dataclass
 class PhraseReport:
-    """What was found.
+    """Statistics of the corpus and its phrases.
 
     Attributes:
-      words: of the corpus; what is no letter or digit is none.
-      distinct_words: of them.
-      orders: for each length of phrases.
-      phrases: written, the most frequent first.
-      lines_replaced: lines that were not UTF-8.
+      words: number of words in the corpus, which consist of letters and digits.
+      distinct_words: number of distinct words.
+      orders: statistics for each phrase length.
+      phrases: the phrases written, most frequent first.
+      lines_replaced: number of lines that were not UTF-8.
     """
 
     words: int = 0
@@ -61,7 +61,7 @@ class PhraseReport:
     lines_replaced: int = 0
 
     def lines(self, settings: PhraseSettings, most: int = 50) -> list[str]:
-        """The report for people, with the `most` frequent phrases."""
+        """Returns the report as lines of text, with the `most` most frequent phrases."""
         lines = [f"{self.words:,} words, {self.distinct_words:,} of them distinct"]
         if self.lines_replaced:
             lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
@@ -75,7 +75,7 @@ class PhraseReport:
             f"{settings.min_conditional_prob:g}; dependent: that is >= {settings.min_lift:g} P(last word)"
         )
         shown = self.phrases[:most]
-        lines.append(f"{len(self.phrases):,} phrases, of which the {len(shown)} most frequent are")
+        lines.append(f"{len(self.phrases):,} phrases; the {len(shown)} most frequent:")
         lines += [f"{row.count:>9,}  {10**row.log10_conditional_probability:.3f}  {row.phrase}" for row in shown]
         return lines
 
@@ -86,17 +86,17 @@ def run_build_phrase_dictionary(settings: PhraseSettings) -> None:
 
 
 def build_phrases(settings: PhraseSettings) -> PhraseReport:
-    """Makes the phrase file `settings.output_file`: phrases by falling count, equal ones in the order of characters.
+    """Writes the phrase file `settings.output_file`: phrases by descending count, ties in code point order.
 
     Raises:
-      InputError: an option or an input file is wrong, a program is missing or fails, or no phrase is left.
+      InputError: a flag or an input file is wrong, a program is missing or fails, or no phrase is left.
     """
     settings.validate()
     files = settings.source_names()
     report = PhraseReport()
     with (
         atomic_path(settings.output_file) as path,
-        # Opened first: that it cannot be written shows before the work.
+        # Opened first, so that an unwritable file is found before the work.
         open(path, "wb") as output,
         _temporary_directory(settings.temp_dir) as directory,
     ):
@@ -113,7 +113,7 @@ def build_phrases(settings: PhraseSettings) -> PhraseReport:
 
 def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
     if parent is not None and not (os.path.isdir(parent) and os.access(parent, os.W_OK)):
-        raise InputError(f"--temp_dir={parent}: is no directory that can be written to")
+        raise InputError(f"--temp_dir={parent}: not a writable directory")
     return tempfile.TemporaryDirectory(prefix="phrases-", dir=parent)
 
 
@@ -134,7 +134,7 @@ def _write_segments(files: list[str], settings: PhraseSettings, path: str, repor
         for lines in cutter(blocks()):
             file.write(lines)
     if not os.path.getsize(path):
-        raise InputError(f"{settings.corpus_flag}: holds no words")
+        raise InputError(f"{settings.corpus_flag}: contains no words")
 
 
 def _find_phrases(
@@ -172,11 +172,11 @@ def _add(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 class NgramSelection:
-    """Finds, in the counts of long n-grams, the frequent n-grams of `order` words that they end with.
+    """Finds the frequent n-grams of `order` words in the counts of longer n-grams that end with them.
 
     Args:
-      order: words of an n-gram; at most as many as the counted ones have.
-      min_count: how often it occurs at least.
+      order: number of words; at most that of the counted n-grams.
+      min_count: minimum count.
     """
 
     def __init__(self, order: int, min_count: int):
@@ -187,17 +187,17 @@ class NgramSelection:
         self._kept: list[NgramCounts] = []
 
     def add(self, ngrams: NgramCounts) -> None:
-        """Takes the next counts, as `KenlmPrograms.counts` orders them: those that end alike are neighbours."""
+        """Adds counts in the order of `KenlmPrograms.counts`, in which n-grams with the same ending are adjacent."""
         words = np.concatenate([self._last.words, ngrams.words[:, -self.order :]])
         counts = np.concatenate([self._last.counts, ngrams.counts])
         first = np.concatenate([[True], (words[1:] != words[:-1]).any(axis=1)])
         words, counts = words[first], np.add.reduceat(counts, np.flatnonzero(first))
-        # The last one may go on in what comes next.
+        # The last n-gram may continue in the next counts.
         self._keep(words[:-1], counts[:-1])
         self._last = NgramCounts(words[-1:], counts[-1:])
 
     def finish(self) -> NgramCounts:
-        """Returns the frequent n-grams, when all counts have been added."""
+        """Returns the frequent n-grams; call it after the last `add`."""
         self._keep(*self._last)
         return NgramCounts(*(np.concatenate(parts) for parts in zip(*self._kept, strict=True)))
 
@@ -216,7 +216,7 @@ def _depending(
     settings: PhraseSettings,
     row: OrderReport,
 ) -> Iterator[PhraseRow]:
-    """Yields the n-grams whose last word depends on those before it; counts them in `row`."""
+    """Yields the n-grams whose last word depends on the words before it; counts them in `row`."""
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE

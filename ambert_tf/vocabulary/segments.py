@@ -1,4 +1,4 @@
-"""Text to the segments that phrases are looked for in: runs of words that nothing separates but white space."""
+"""Cuts text into segments in which phrases are searched: runs of words separated only by white space."""
 
 import collections
 import concurrent.futures
@@ -15,13 +15,13 @@ from ambert_tf.tokenization.normalizer import Normalizer, find_words
 
 
 class SegmentCutter(tf.Module):
-    """Cuts sentences into segments of the words that the tokenizer will see.
+    """Cuts sentences into segments of the tokenizer's words.
 
-    A segment ends where a sentence ends, and at everything that is no word of letters and digits: punctuation,
+    A segment ends at the end of a sentence, and at everything other than words of letters and digits: punctuation,
     symbols, CJK characters.
 
     Args:
-      do_lower_case, fold: as for the tokenizer's `Normalizer`.
+      do_lower_case, fold: see the tokenizer's `Normalizer`.
     """
 
     def __init__(self, do_lower_case: bool, fold: bool):
@@ -29,7 +29,7 @@ class SegmentCutter(tf.Module):
         self._normalizer = Normalizer(do_lower_case, fold)
 
     def __call__(self, blocks: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
-        """Yields, for each block of sentences, its segments: one a line, one space between two words."""
+        """Yields the segments of each block of sentences: one per line, words separated by one space."""
         cores = os.cpu_count() or 1
         with concurrent.futures.ThreadPoolExecutor(cores) as threads:
             waiting: collections.deque[concurrent.futures.Future[bytes]] = collections.deque()
@@ -45,7 +45,7 @@ class SegmentCutter(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def _words(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns characters, and for each word its first character, its length, its kind; words a sentence."""
+        """Returns characters; first character, length and kind of each word; and row splits of words by sentence."""
         text = self._normalizer(sentences)
         words = find_words(text)
         return words.codes, words.starts, words.lengths, tf.gather(text.kinds, words.character), words.splits
@@ -53,7 +53,7 @@ class SegmentCutter(tf.Module):
 
 @functools.cache
 def segment_cutter(do_lower_case: bool, fold: bool) -> SegmentCutter:
-    """Returns the cutter of these settings; making one takes seconds."""
+    """Returns the cutter for these settings, cached because making one takes seconds."""
     return SegmentCutter(do_lower_case, fold)
 
 
@@ -65,7 +65,7 @@ def _lines(codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray, kinds: np
     follows[1:] = part[:-1]
     first = splits[:-1]
     follows[first[first < len(part)]] = False
-    # Each word of a segment with one character before it: a space, or the end of the segment before.
+    # Each word is preceded by one character: a space, or the newline that ends the previous segment.
     widths = np.where(part, lengths + 1, 0)
     separators = (np.cumsum(widths) - widths)[part]
     characters = np.empty(int(widths.sum()), np.dtype("<u4"))
@@ -80,5 +80,5 @@ def _lines(codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray, kinds: np
 
 @functools.cache
 def _of_words() -> np.ndarray:
-    """Which characters words are made of: letters, digits and other numbers, and the marks on them."""
+    """Returns which characters are parts of words: letters, numbers and combining marks."""
     return np.array([unicodedata.category(chr(code))[0] in "LNM" for code in range(NUM_CODEPOINTS)])

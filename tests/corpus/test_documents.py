@@ -127,7 +127,7 @@ def test_what_is_not_utf8_can_be_replaced_and_is_counted():
 def test_a_cut_off_gzip_file_is_an_error(tmp_path):
     content = gzip.compress(bytes(range(32, 127)) * 1000)
     for broken in (content[:-20], b"not gzip"):
-        with pytest.raises(InputError, match=r"c\.gz: is no gzip file, or is damaged or cut off"):
+        with pytest.raises(InputError, match=r"c\.gz: not a gzip file, or damaged or truncated"):
             list(plan_units([write(tmp_path / "c.gz", broken)]))
 
 

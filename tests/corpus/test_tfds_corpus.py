@@ -133,8 +133,8 @@ def test_parts_of_a_split_are_splits(numbers_dir):
     [
         ({"input_tfds": "nosuch"}, "--input_tfds=nosuch: Dataset nosuch not found"),
         ({"input_tfds": "wikipedia/xx"}, "--input_tfds=wikipedia/xx: .*BuilderConfig xx not found"),
-        ({"input_tfds": "wikipedia/20230601.en"}, "is not prepared in --tfds_data_dir=.*; prepare it with `tfds build"),
-        ({"tfds_text_key": "id"}, "--tfds_text_key=id: is no text feature of numbers; it has body"),
+        ({"input_tfds": "wikipedia/20230601.en"}, "not prepared in --tfds_data_dir=.*; prepare it with `tfds build"),
+        ({"tfds_text_key": "id"}, "--tfds_text_key=id: not a text feature of numbers; it has body"),
         ({"tfds_split": "dev"}, "--tfds_split=dev: .*; numbers has "),
         ({"tfds_split": "train[:x]"}, r"--tfds_split=train\[:x\]: "),
         ({"input_file": "a.txt"}, "give either --input_file or --input_tfds"),

@@ -276,7 +276,7 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_records(made, tmp_path):
 def test_a_truncated_file_of_records_is_named(made, tmp_path):
     content = (made / "records" / "train-0").read_bytes()
     (tmp_path / "train").write_bytes(content[: len(content) - 10])
-    with pytest.raises(InputError, match=r"train: record 39 is damaged or cut off"):
+    with pytest.raises(InputError, match=r"train: record 39 is damaged or truncated"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train")))
 
 

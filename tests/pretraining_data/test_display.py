@@ -21,7 +21,7 @@ RECORD = {
 
 def test_a_record_in_three_lines():
     assert describe_record(RECORD, FINE, COARSE).splitlines() == [
-        "8 fine tokens (4 masked), 7 coarse tokens (3 masked), second segment from elsewhere",
+        "8 fine tokens (4 masked), 7 coarse tokens (3 masked), random second segment",
         "  coarse: [CLS] {商店→[MASK]} {店→商店} {的} [SEP] 商 [SEP]",
         "  fine:   [CLS] {商→[MASK]}·{店→[MASK]} {店→好} {的} [SEP] 商 [SEP]",
     ]

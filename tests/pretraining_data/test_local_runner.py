@@ -392,6 +392,6 @@ def test_the_program_prints_records_and_names_what_is_wrong(static, tokenizer_di
     assert [program.returncode for program in programs] == [0, 1]
     assert shown.count(f"{path} record ") == 3
     assert nothing == ""
-    message = "record 0 is damaged or cut off, at byte 0; make the file again"
+    message = "record 0 is damaged or truncated, at byte 0; create the file again"
     assert errors.splitlines()[-1] == f"error: {foreign}: {message}"
     assert "Traceback" not in errors

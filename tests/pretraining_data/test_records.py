@@ -28,14 +28,14 @@ def test_files_of_two_kinds_do_not_go_together(tmp_path):
 
 def test_what_holds_no_pretraining_records_is_named(tmp_path):
     empty = write_records(tmp_path / "empty", [])
-    with pytest.raises(InputError, match="empty: holds no record"):
+    with pytest.raises(InputError, match="empty: contains no record"):
         record_kind([empty])
     other = write_records(tmp_path / "other", encode_examples({"input_ids": column([[1]])}))
     with pytest.raises(InputError, match=r"other: record 0 has no 'coarse_input_ids'; .*create_pretraining_data\.py"):
         record_kind([other])
     text = tmp_path / "text.txt"
     text.write_text("This is no TFRecord file, but a text that is long enough to look like one.\n" * 3)
-    with pytest.raises(InputError, match=r"text\.txt: record 0 is damaged or cut off"):
+    with pytest.raises(InputError, match=r"text\.txt: record 0 is damaged or truncated"):
         record_kind([str(text)])
 
 
@@ -49,9 +49,9 @@ def test_a_file_that_is_cut_off_is_named(tmp_path, compression):
     path = tmp_path / "x"
     write_records(path, make_records(range(3000)), compression)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"x: record \d+.* damaged or cut off"):
+    with pytest.raises(InputError, match=r"x: record \d+.* damaged or truncated"):
         count_records(str(path))
-    with pytest.raises(InputError, match=r"x: record \d+.* damaged or cut off"), naming_damaged_files([str(path)]):
+    with pytest.raises(InputError, match=r"x: record \d+.* damaged or truncated"), naming_damaged_files([str(path)]):
         for _ in pretraining_dataset([str(path)], batch_size=4, num_epochs=1):
             pass
 
@@ -77,7 +77,7 @@ def test_a_damaged_record_is_named(tmp_path):
 def test_a_foreign_record_is_named(tmp_path):
     name = write_records(tmp_path / "x", [*make_records(range(5)), b"\xff\xff\xff"])
     with (
-        pytest.raises(InputError, match=r"x: record 5, at byte \d+, is no tf\.train\.Example"),
+        pytest.raises(InputError, match=r"x: record 5, at byte \d+, is not a tf\.train\.Example"),
         naming_damaged_files([name]),
     ):
         for _ in pretraining_dataset([name], batch_size=4, num_epochs=1):

@@ -153,7 +153,7 @@ BAD = [
     ({"min_lift": 1000.0}, "--min_lift=1000: none of the 5 frequent and probable n-grams"),
     ({"memory": "lots"}, "KenLM's count_ngrams failed: .* --memory"),
     ({"temp_dir": "/nowhere"}, "--temp_dir=/nowhere: is no directory"),
-    ({"lmplz": "/nowhere/lmplz"}, "--lmplz=/nowhere/lmplz: is no program"),
+    ({"lmplz": "/nowhere/lmplz"}, "--lmplz=/nowhere/lmplz: not an executable file"),
 ]
 
 
