@@ -8,8 +8,6 @@ scratch with the task's settings, except for the lengths and epochs of places.py
 without pre-training: the table shows that every reader, form and metric works on real files, and what the second grain
 costs; it does not show how accurate AMBERT is. Tokenizers are built from the tasks' training texts unless
 --chinese_tokenizer_dir, --english_tokenizer_dir, --init_checkpoint_zh or --init_checkpoint_en are given.
-
---check_cmrc=FILE compares the tokenization of CMRC2018's metric with NLTK's on the answers in a file.
 """
 
 import os
@@ -33,11 +31,9 @@ from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
 from ambert_tf.finetuning.span_settings import SpanSettings
 from ambert_tf.models.task_config import SPANS
-from ambert_tf.tasks import cmrc_metrics
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import ReadOptions, Texts
 from ambert_tf.tasks.registry import TASKS
-from ambert_tf.tasks.squad_files import span_records
 from ambert_tf.vocabulary.build_vocab import build_tokenizer
 from ambert_tf.vocabulary.phrase_dictionary import build_phrases
 from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings, VocabularySettings
@@ -56,7 +52,6 @@ flags.DEFINE_string("english_tokenizer_dir", None, "English tokenizer. Default: 
 flags.DEFINE_string("init_checkpoint_zh", None, "Pre-trained Chinese model to start from. Default: train from scratch.")
 flags.DEFINE_string("init_checkpoint_en", None, "Pre-trained English model to start from. Default: train from scratch.")
 flags.DEFINE_string("work_dir", None, "Where to keep models and tokenizers. Default: they are removed.")
-flags.DEFINE_string("check_cmrc", None, "A file of CMRC2018: compare the metric's tokens with NLTK's.")
 
 
 def texts_of(place: Place) -> list[str]:
@@ -124,38 +119,9 @@ def run(place: Place, tokenizer_dir: str, directory: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def check_cmrc(path: str) -> None:
-    """Prints on how many answers our tokens differ from NLTK's."""
-    from nltk.tokenize import NLTKWordTokenizer
-
-    tokenizer = NLTKWordTokenizer()
-    answers = {answer for record in span_records(path, "check_cmrc") for answer in record.content["answers"]}
-    differ = []
-    for answer in sorted(answers):
-        found: list[str] = []
-        run_of_others = ""
-        for character in answer.lower().strip():
-            if character in cmrc_metrics.PUNCTUATION:
-                continue
-            if cmrc_metrics.CHINESE.match(character):
-                found += [*tokenizer.tokenize(run_of_others), character]
-                run_of_others = ""
-            else:
-                run_of_others += character
-        found += tokenizer.tokenize(run_of_others)
-        if found != cmrc_metrics.units(answer):
-            differ.append((answer, found, cmrc_metrics.units(answer)))
-    print(f"{len(differ)} of {len(answers)} distinct answers are tokenized differently by NLTK")
-    for answer, theirs, ours in differ[:20]:
-        print(f"  {answer}: NLTK {theirs}, ours {ours}")
-
-
 def main(argv: Sequence[str]) -> None:
     """Prints the table."""
     del argv
-    if FLAGS.check_cmrc:
-        check_cmrc(FLAGS.check_cmrc)
-        return
     if not FLAGS.data_dir:
         raise InputError("--data_dir is needed: the tasks' files, in the layout of benchmarks/places.py")
     every = [place for place in PLACES if has_files(FLAGS.data_dir, place)]

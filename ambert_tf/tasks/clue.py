@@ -1,7 +1,7 @@
 """CLUE's tasks (Xu et al., 2020, "CLUE: A Chinese Language Understanding Evaluation Benchmark"), versions 1.0 and 1.1.
 
-The presets are those of CLUE's own BERT baselines, in its repository's `baselines/models_pytorch`; the names of the
-leaderboard files are those of its notes on submission.
+The presets are those of CLUE's own BERT baselines, in `baselines/models_pytorch` of its repository. The names of the
+leaderboard files are those of its submission guide.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ TESTS = "test1.1.json|test.json|test1.0.json"
 
 
 def clue_leaderboard(name: str, versions: bool = False, format: str = "clue") -> Leaderboard:
-    """Returns CLUE's file for a task; `versions` where CLUE 1.0 and 1.1 have test sets of their own."""
+    """Returns CLUE's file for a task. With `versions`, CLUE 1.0 and 1.1 have different test sets."""
     by_version = {"1.0": f"{name}10_predict.json", "1.1": f"{name}11_predict.json"} if versions else {}
     return Leaderboard(file=f"{name}_predict.json", format=format, versions=by_version)
 
@@ -41,7 +41,7 @@ def _tnews_texts(record: Record, options: ReadOptions) -> Texts:
 
 
 def _csl_texts(record: Record, options: ReadOptions) -> Texts:
-    # The paper's special token is not legible in its text; a sign that no keyword has stands for it here.
+    # The paper does not say which special token. No keyword contains this sign.
     between = "；" if options.augment else " "
     return Texts(between.join(record.strings("keyword")), record.string("abst"))
 
@@ -80,14 +80,14 @@ IFLYTEK = Task(
 
 CLUEWSC2020 = Task(
     name="cluewsc2020",
-    description="whether a marked pronoun stands for a marked noun",
+    description="whether a marked pronoun refers to a marked noun",
     texts=text_with_marks,
     inputs=MARKED_SPANS,
     files=files(test=TESTS),
     directories=("cluewsc2020", "cluewsc2020_public", "cluewsc", "wsc"),
     labels=named_labels("true", "false"),
     # Appendix D: "we duplicate a few instances having pronouns in the training data such as 她 (she)".
-    augmentation=f"training examples whose pronoun is one of {' '.join(PRONOUNS_OF_WOMEN)} taken twice",
+    augmentation=f"training examples whose pronoun is one of {' '.join(PRONOUNS_OF_WOMEN)} used twice",
     copies=lambda record: 2 if pronoun(record) in PRONOUNS_OF_WOMEN else 1,
     leaderboard=clue_leaderboard("cluewsc", versions=True),
     download_page=CLUE_PAGE,
@@ -96,7 +96,7 @@ CLUEWSC2020 = Task(
 
 AFQMC = Task(
     name="afqmc",
-    description="pairs of questions to a bank, of one meaning or not",
+    description="pairs of questions to a bank: paraphrases or not",
     texts=columns("sentence1", "sentence2"),
     pair=True,
     directories=("afqmc", "afqmc_public"),
@@ -108,7 +108,7 @@ AFQMC = Task(
 
 CSL = Task(
     name="csl",
-    description="whether all keywords are those of a paper's abstract",
+    description="whether all keywords belong to the abstract of a paper",
     texts=_csl_texts,
     pair=True,
     directories=("csl", "csl_public"),
@@ -124,7 +124,7 @@ CSL = Task(
 
 CMNLI = Task(
     name="cmnli",
-    description="pairs of sentences: entailment, neutral or contradiction; translated from MNLI",
+    description="natural language inference, translated from MNLI",
     texts=columns("sentence1", "sentence2"),
     pair=True,
     directories=("cmnli", "cmnli_public"),
@@ -138,7 +138,7 @@ CMNLI = Task(
 OCNLI = dataclasses.replace(
     CMNLI,
     name="ocnli",
-    description="pairs of sentences: entailment, neutral or contradiction; originally Chinese",
+    description="natural language inference, originally Chinese",
     files=files(train="train.50k.json|train.json|train.30k.json|train.10k.json|train.3k.json"),
     directories=("ocnli", "ocnli_public"),
     leaderboard=Leaderboard(file="ocnli_50k_predict.json", format="clue"),
@@ -147,7 +147,7 @@ OCNLI = dataclasses.replace(
 
 CHID = Task(
     name="chid",
-    description="idioms for the blanks of texts, ten candidates for each group of blanks",
+    description="idioms for blanks in texts, ten candidates per group of blanks",
     form=MULTIPLE_CHOICE,
     texts=idioms_in_blank,
     pair=True,
@@ -168,7 +168,7 @@ CHID = Task(
 
 C3 = Task(
     name="c3",
-    description="questions on a dialogue or a text, two to four choices",
+    description="questions about a dialogue or a text, two to four choices",
     form=MULTIPLE_CHOICE,
     texts=question_and_choices,
     pair=True,

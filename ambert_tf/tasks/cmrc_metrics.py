@@ -1,46 +1,36 @@
 """CMRC2018's exact match and F1, over Chinese characters and words of other scripts (Cui et al., 2018).
 
-The official script cuts runs of other than Chinese text into words by the Penn Treebank's rules, with NLTK; `words`
-has these rules. `benchmarks/tasks.py --check_cmrc` compares the two on the answers of a file.
+Words are those of NLTK's word tokenizer, as in the official evaluation script, which is told to take every run of other
+than Chinese characters for one sentence: NLTK's sentence model is a download of its own.
 """
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-# The official script's list. Its "……" is two characters and never equals one, so … is kept.
+# The official script's list. Its "……" is two characters and never equals a single one, so … is kept.
 PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 CHINESE = re.compile("[\u4e00-\u9fa5]")
-# What the Penn Treebank's rules set apart wherever it stands; a comma only where no digit follows.
-APART = re.compile(r"\.\.\.|[?!;@#$%&()\[\]{}<>\"–—]|,(?!\d)")
-OPENING = tuple(" ([{<")
-# The last full stop of a text, with what may close behind it.
-FINAL_STOP = re.compile(r"(?<=[^.])\.(?=[\])}>\"' ]*$)")
-CLITIC = re.compile(r"(?<=[^' `])('[smd]?|'ll|'re|'ve|n't)(?= |$)")
+
+
+@functools.cache
+def _word_tokenizer() -> Callable[[str], list[str]]:
+    # Importing NLTK takes a second or two.
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+
+    return NLTKWordTokenizer().tokenize
 
 
 def words(text: str) -> list[str]:
-    """Returns the words of a text in lower case, by the Penn Treebank's rules: `can't.` is ca, n't and a full stop.
-
-    A quotation mark is two of different kinds, one that opens and one that closes.
-    """
-    found = []
-    text = FINAL_STOP.sub(" . ", text)
-    last = 0
-    for match in APART.finditer(text):
-        sign, before = match.group(), text[: match.start()]
-        if sign == '"':
-            sign = "``" if not before or before.endswith(OPENING) else "''"
-        found += [text[last : match.start()], sign]
-        last = match.end()
-    spaced = " ".join([*found, text[last:]])
-    return CLITIC.sub(r" \1", spaced).split()
+    """Returns the words of a text by NLTK's version of the Penn Treebank's rules: `can't.` is `ca`, `n't` and `.`."""
+    return _word_tokenizer()(text) if text.strip() else []
 
 
 def units(text: str) -> list[str]:
-    """Returns what answers are compared by: Chinese characters, and the words between them."""
+    """Returns the units by which answers are compared: Chinese characters, and the words between them."""
     found: list[str] = []
     run = ""
-    for character in f"{text}".lower().strip():
+    for character in text.lower().strip():
         if character in PUNCTUATION:
             continue
         if CHINESE.match(character):
@@ -52,12 +42,12 @@ def units(text: str) -> list[str]:
 
 
 def exact_match(answer: str, right: str) -> float:
-    """Returns 1 where two answers are the same but for punctuation and case, else 0."""
+    """Returns 1 if two answers differ at most in punctuation and case, else 0."""
     return float(_plain(answer) == _plain(right))
 
 
 def f1(answer: str, right: str) -> float:
-    """Returns the F1 of the longest run of units that two answers have in common."""
+    """Returns the F1 of the longest common run of units of two answers."""
     units_of_answer, right_units = units(answer), units(right)
     longest = _longest_common_run(units_of_answer, right_units)
     if not longest:
@@ -67,7 +57,7 @@ def f1(answer: str, right: str) -> float:
 
 
 def question_scores(answer: str, answers: Sequence[str]) -> dict[str, float]:
-    """Returns `mixed_exact_match` and `mixed_f1` of an answer with the nearest of the right ones."""
+    """Returns the best `mixed_exact_match` and `mixed_f1` of an answer over the right answers."""
     return {
         "mixed_exact_match": max(exact_match(answer, right) for right in answers),
         "mixed_f1": max(f1(answer, right) for right in answers),

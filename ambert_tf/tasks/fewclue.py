@@ -1,4 +1,4 @@
-"""FewCLUE's variants of CLUE's tasks (Xu et al., 2021): the same records, 32 to 240 of them to train on."""
+"""FewCLUE's variants of CLUE's tasks (Xu et al., 2021): the same records, with 32 to 240 training examples."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ def _few(task: Task, name: str, format: str = "clue") -> Task:
         task,
         name=f"fewclue_{name}",
         description=f"FewCLUE: {task.description}",
-        # All five samples together, or the first; test_public.json has labels and is named by --eval_file.
+        # All five samples together, or the first. test_public.json has labels: name it with --eval_file.
         files=files(
             "train_few_all.json|train_0.json", "dev_few_all.json|dev_0.json|test_public.json",
             "test.json|test_public.json",

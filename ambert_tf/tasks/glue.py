@@ -1,10 +1,11 @@
-"""GLUE's tasks (Wang et al., 2018): the official archives' tables, and TensorFlow Datasets' `glue`."""
+"""GLUE's tasks (Wang et al., 2018), from the official tables or from `glue` of TensorFlow Datasets."""
 
 import dataclasses
 import os
 from collections.abc import Iterator
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import exists
 from ambert_tf.models.task_config import REGRESSION
 from ambert_tf.tasks.declaration import (
     FILE_FLAGS,
@@ -34,7 +35,7 @@ def _leaderboard(name: str) -> Leaderboard:
 
 COLA = Task(
     name="cola",
-    description="whether a sentence is acceptable English",
+    description="linguistic acceptability of English sentences",
     texts=columns("sentence"),
     records=glue_table(("sentence",), headless=("source", "label", "notation", "sentence")),
     files=TSV,
@@ -49,7 +50,7 @@ COLA = Task(
 
 SST2 = Task(
     name="sst2",
-    description="whether a sentence of a film review is positive",
+    description="sentiment of sentences from film reviews",
     texts=columns("sentence"),
     records=glue_table(("sentence",)),
     files=TSV,
@@ -66,13 +67,16 @@ _mrpc_table = glue_table(("#1 String", "#2 String"))
 
 
 def _mrpc_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads MRPC: GLUE's tables; or Microsoft's, of whose training pairs those that dev_ids.tsv names are for dev."""
+    """Reads MRPC: GLUE's tables, or Microsoft's, whose training file is split into train and dev by dev_ids.tsv."""
     if os.path.basename(path) != "msr_paraphrase_train.txt":
         yield from _mrpc_table(path, flag)
         return
     ids_file = os.path.join(os.path.dirname(path), MRPC_DEV_IDS)
-    if not os.path.exists(ids_file):
-        raise InputError(f"--{flag}={path}: GLUE's {MRPC_DEV_IDS}, which parts it, is expected beside it")
+    if not exists(ids_file):
+        raise InputError(
+            f"--{flag}={path}: GLUE's {MRPC_DEV_IDS}, which splits it into train and dev, is expected in the same "
+            "directory"
+        )
     pairs = {tuple(line.split()) for _, line in text_lines(ids_file, flag)}
     for record in _mrpc_table(path, flag):
         of_dev = (record.content["#1 ID"], record.content["#2 ID"]) in pairs
@@ -82,7 +86,7 @@ def _mrpc_records(path: str, flag: str) -> Iterator[Record]:
 
 MRPC = Task(
     name="mrpc",
-    description="whether two sentences of the news say the same",
+    description="paraphrase detection on news sentence pairs",
     texts=columns("#1 String", "#2 String"),
     pair=True,
     records=_mrpc_records,
@@ -104,7 +108,7 @@ MRPC = Task(
 
 STSB = Task(
     name="stsb",
-    description="how alike two sentences are, from 0 to 5",
+    description="semantic similarity of two sentences, from 0 to 5",
     form=REGRESSION,
     texts=columns("sentence1", "sentence2"),
     pair=True,
@@ -122,7 +126,7 @@ STSB = Task(
 
 QQP = Task(
     name="qqp",
-    description="whether two questions of Quora ask the same",
+    description="paraphrase detection on Quora questions",
     texts=columns("question1", "question2"),
     pair=True,
     records=glue_table(("question1", "question2"), skip_short_lines=True),
@@ -168,7 +172,7 @@ def _mnli_tfds(kind: str) -> TfdsSource:
 
 
 MNLI = _mnli(
-    "mnli", "pairs of sentences: entailment, neutral or contradiction; matched genres",
+    "mnli", "natural language inference, matched genres",
     "dev_matched.tsv", "test_matched.tsv", _mnli_tfds("matched"), "MNLI-m", also=("mnli_mismatched", "ax"),
 )  # fmt: skip
 
@@ -181,7 +185,7 @@ _labelled_ax = glue_table(("Premise", "Hypothesis", "Label"))
 
 
 def _ax_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads the diagnostic set; the file with labels, diagnostic-full.tsv, has other columns."""
+    """Reads the diagnostic set. The file with labels, diagnostic-full.tsv, has other columns."""
     if flag != FILE_FLAGS["dev"]:
         yield from glue_table(("sentence1", "sentence2"))(path, flag)
         return
@@ -200,7 +204,7 @@ AX = _mnli(
 
 RTE = Task(
     name="rte",
-    description="whether a text entails a sentence",
+    description="textual entailment",
     texts=columns("sentence1", "sentence2"),
     pair=True,
     records=glue_table(("sentence1", "sentence2")),
@@ -227,7 +231,7 @@ QNLI = dataclasses.replace(
 WNLI = dataclasses.replace(
     RTE,
     name="wnli",
-    description="whether a sentence with its pronoun replaced follows",
+    description="whether a sentence entails its copy with the pronoun replaced",
     directories=("WNLI",),
     labels=(Label("0", "not_entailment"), Label("1", "entailment")),
     leaderboard=_leaderboard("WNLI"),

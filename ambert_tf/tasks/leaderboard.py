@@ -1,4 +1,4 @@
-"""The files that leaderboards take."""
+"""The files that are submitted to leaderboards."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from ambert_tf.tasks.declaration import Leaderboard
 
 
 class Prediction(NamedTuple):
-    """What was predicted for an example.
+    """The prediction for an example.
 
     Attributes:
-      id: as the data give it.
-      value: the label's name, the score, the index of the choice, or the answer's text.
-      description: a word for the label, where there is one.
+      id: id in the data.
+      value: name of the label, score, index of the choice, or text of the answer.
+      description: description of the label, if it has one.
     """
 
     id: int | str
@@ -24,7 +24,7 @@ class Prediction(NamedTuple):
 
 
 def _clue(predictions: Sequence[Prediction]) -> str:
-    """CLUE's classification: JSON lines with `id`, `label` and, where there is one, `label_desc`."""
+    """Classification in CLUE: JSON lines with `id`, `label` and, if there is a description, `label_desc`."""
     return "".join(
         _line({"id": p.id, "label": p.value, **({"label_desc": p.description} if p.description else {})})
         for p in predictions
@@ -32,13 +32,13 @@ def _clue(predictions: Sequence[Prediction]) -> str:
 
 
 def _glue(predictions: Sequence[Prediction]) -> str:
-    """GLUE: a table `index`, `prediction`; scores with three digits."""
+    """GLUE: a table with the columns `index` and `prediction`; scores have three decimals."""
     rows = (f"{p.id}\t{f'{p.value:.3f}' if isinstance(p.value, float) else p.value}\n" for p in predictions)
     return "index\tprediction\n" + "".join(rows)
 
 
 def _by_id(predictions: Sequence[Prediction]) -> str:
-    """ChID and CMRC2018 in CLUE: one JSON object, the choice or the answer by the id."""
+    """ChID and CMRC2018 in CLUE: a JSON object of choices or answers by id."""
     return json.dumps({str(p.id): p.value for p in predictions}, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -63,7 +63,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Prediction]], str]] = {
 
 
 def file_names(leaderboard: Leaderboard, test_file: str) -> tuple[str, ...]:
-    """Returns the names to write for a test file: the plain one, and that of the version in the test file's name."""
+    """Returns the names to write for a test file: without a version, and with the version in the test file's name."""
     if not leaderboard.versions:
         return (leaderboard.file,)
     base = os.path.basename(test_file)
@@ -74,13 +74,13 @@ def file_names(leaderboard: Leaderboard, test_file: str) -> tuple[str, ...]:
 def write_leaderboard_files(
     output_dir: str, leaderboard: Leaderboard, predictions: Sequence[Prediction], test_file: str
 ) -> list[str]:
-    """Writes what a leaderboard takes; returns the paths.
+    """Writes the files for a leaderboard; returns their paths.
 
     Args:
-      output_dir: where to.
-      leaderboard: name and format.
-      predictions: in the order of the test file.
-      test_file: tells CLUE 1.0 from 1.1 by its name.
+      output_dir: where to write them.
+      leaderboard: names and format.
+      predictions: predictions in the order of the test file.
+      test_file: name of the test file, which tells CLUE 1.0 from 1.1.
     """
     content = FORMATS[leaderboard.format](predictions)
     paths = [os.path.join(output_dir, name) for name in file_names(leaderboard, test_file)]

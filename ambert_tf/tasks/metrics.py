@@ -1,4 +1,4 @@
-"""Scores by their official definitions, through scikit-learn and SciPy."""
+"""Metrics by their official definitions, computed with scikit-learn and SciPy."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ Metric = Callable[[np.ndarray, np.ndarray, int], float]
 
 
 def accuracy(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
-    """Share of right predictions."""
+    """Share of correct predictions."""
     from sklearn.metrics import accuracy_score
 
     return float(accuracy_score(right, predicted))
@@ -23,28 +23,28 @@ def f1(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
 
 
 def macro_f1(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
-    """Mean of the labels' F1."""
+    """Unweighted mean of the F1 of each label."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(right, predicted, average="macro", zero_division=0.0))
 
 
 def matthews_correlation(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
-    """Matthews' correlation coefficient (GLUE's CoLA); 0 where always one label is predicted."""
+    """Matthews correlation coefficient (GLUE's CoLA); 0 if only one label is predicted."""
     from sklearn.metrics import matthews_corrcoef
 
     return float(matthews_corrcoef(right, predicted))
 
 
 def pearson(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
-    """Pearson's correlation (GLUE's STS-B); 0 where it is not defined, for constant predictions."""
+    """Pearson correlation (GLUE's STS-B); 0 if it is undefined because the predictions are constant."""
     from scipy.stats import pearsonr
 
     return _correlation(lambda: pearsonr(predicted, right)[0], predicted, right)
 
 
 def spearman(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
-    """Spearman's rank correlation (GLUE's STS-B); likewise."""
+    """Spearman rank correlation (GLUE's STS-B); 0 if it is undefined because the predictions are constant."""
     from scipy.stats import spearmanr
 
     return _correlation(lambda: spearmanr(predicted, right)[0], predicted, right)
@@ -67,8 +67,8 @@ def score(names: Sequence[str], predicted: np.ndarray, right: np.ndarray, positi
 
     Args:
       names: keys of `METRICS`.
-      predicted: [examples], indices of labels or scores.
-      right: likewise.
-      positive: the index of the label that `f1` is of.
+      predicted: [examples], label indices or scores.
+      right: [examples], the right ones.
+      positive: index of the positive label, for `f1`.
     """
     return {name: METRICS[name](predicted, right, positive) for name in names}

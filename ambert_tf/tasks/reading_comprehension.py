@@ -1,4 +1,4 @@
-"""Reading comprehension: SQuAD 1.1 and 2.0 (Rajpurkar et al.), CMRC2018 (Cui et al., 2018), RACE (Lai et al., 2017)."""
+"""Reading comprehension: SQuAD (Rajpurkar et al., 2016, 2018), CMRC2018 (Cui et al., 2018), RACE (Lai et al., 2017)."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ def question_and_context(record: Record, options: ReadOptions) -> Texts:
 
 SQUAD1 = Task(
     name="squad1",
-    description="SQuAD 1.1: the answer to a question, in a paragraph of Wikipedia",
+    description="SQuAD 1.1: extractive question answering on Wikipedia paragraphs",
     form=SPANS,
     texts=question_and_context,
     pair=True,
@@ -38,7 +38,7 @@ SQUAD1 = Task(
 SQUAD2 = dataclasses.replace(
     SQUAD1,
     name="squad2",
-    description="SQuAD 2.0: likewise, with questions that the paragraph does not answer",
+    description="SQuAD 2.0: the same, with questions that the paragraph does not answer",
     files=files("train-v2.0.json|train.json", "dev-v2.0.json|dev.json", "test-v2.0.json|test.json|dev-v2.0.json"),
     directories=("squad2", "SQuAD2.0", "squad", "SQuAD"),
     null_answers=True,
@@ -51,7 +51,7 @@ SQUAD2 = dataclasses.replace(
 CMRC2018 = dataclasses.replace(
     SQUAD1,
     name="cmrc2018",
-    description="the answer to a question, in a passage of the Chinese Wikipedia",
+    description="extractive question answering on Chinese Wikipedia passages",
     files=files(
         "train.json|cmrc2018_train.json", "dev.json|cmrc2018_dev.json",
         "test.json|cmrc2018_test.json|trial.json|cmrc2018_trial.json",
@@ -79,7 +79,7 @@ OWN_SPANS = dataclasses.replace(
 
 RACE = Task(
     name="race",
-    description="questions of English examinations on a text, four choices",
+    description="English examination questions about a text, four choices",
     form=MULTIPLE_CHOICE,
     texts=question_and_choices,
     pair=True,

@@ -1,4 +1,4 @@
-"""All fine-tuning tasks by name, and those of the user's own files."""
+"""All fine-tuning tasks by name, and tasks declared in users' files."""
 
 import difflib
 import importlib.util
@@ -13,7 +13,7 @@ TASKS: dict[str, Task] = {
     for task in (*clue.TASKS, *fewclue.TASKS, *glue.TASKS, *reading_comprehension.TASKS, *custom_data.TASKS)
 }  # fmt: skip
 
-# Other names that people write.
+# Other names in use.
 ALIASES = {
     "cluewsc": "cluewsc2020",
     "wsc": "cluewsc2020",
@@ -31,14 +31,14 @@ ALIASES = {
 
 
 def find_task(name: str, task_file: str | None = None) -> Task:
-    """Returns the task of a name; case and `-` for `_` do not matter.
+    """Returns the task with a name. Letter case and `-` for `_` do not matter.
 
     Args:
-      name: the task's; may be left out with `task_file`.
-      task_file: a Python file with `TASK`, a declaration of the user's own.
+      name: name of the task; empty with `task_file`.
+      task_file: a Python file with a declaration `TASK`.
 
     Raises:
-      InputError: there is none; names near it are suggested.
+      InputError: there is no such task; similar names are suggested.
     """
     if task_file:
         return load_task(task_file)
@@ -52,16 +52,16 @@ def find_task(name: str, task_file: str | None = None) -> Task:
 
 
 def load_task(path: str) -> Task:
-    """Returns the declaration in a Python file of the user's, its `TASK`.
+    """Returns the declaration `TASK` of a Python file.
 
     Raises:
-      InputError: there is no such file, it fails, or it has none.
+      InputError: the file does not exist, fails, or has no `TASK`.
     """
     if not os.path.isfile(path):
         raise InputError(f"--task_file={path}: no such file; a Python file with TASK = Task(...) is expected")
     spec = importlib.util.spec_from_file_location("task_file", path)
     if spec is None or spec.loader is None:
-        raise InputError(f"--task_file={path}: is no Python file; its name must end in .py")
+        raise InputError(f"--task_file={path}: is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -10,20 +10,20 @@ PUNCTUATION = frozenset(string.punctuation)
 
 
 def normalized(text: str) -> str:
-    """Returns an answer in lower case without ASCII punctuation and articles, words one space apart."""
+    """Returns an answer in lower case without ASCII punctuation and articles, with single spaces."""
     kept = "".join(character for character in text.lower() if character not in PUNCTUATION)
     return " ".join(ARTICLES.sub(" ", kept).split())
 
 
 def exact_match(answer: str, right: str) -> float:
-    """Returns 1 where two answers are the same once normalised, else 0."""
+    """Returns 1 if two answers are equal after normalization, else 0."""
     return float(normalized(answer) == normalized(right))
 
 
 def f1(answer: str, right: str) -> float:
-    """Returns the F1 of the words that two answers share, each as often as in both.
+    """Returns the F1 of the bags of words of two answers.
 
-    Where one of them has no words, as the answer "" has none, 1 if neither has, else 0.
+    If one of them has no words, the F1 is 1 if the other has none either, else 0.
     """
     words, right_words = normalized(answer).split(), normalized(right).split()
     if not words or not right_words:
@@ -36,12 +36,12 @@ def f1(answer: str, right: str) -> float:
 
 
 def right_answers(answers: Sequence[str]) -> list[str]:
-    """Returns the answers that count: those with words, or "" where there is none."""
+    """Returns the answers that have words, or "" if there are none."""
     return [answer for answer in answers if normalized(answer)] or [""]
 
 
 def question_scores(answer: str, answers: Sequence[str]) -> dict[str, float]:
-    """Returns `exact_match` and `f1` of an answer with the nearest of the right ones."""
+    """Returns the best `exact_match` and `f1` of an answer over the right answers."""
     wanted = right_answers(answers)
     return {
         "exact_match": max(exact_match(answer, right) for right in wanted),
@@ -52,19 +52,19 @@ def question_scores(answer: str, answers: Sequence[str]) -> dict[str, float]:
 def best_threshold(
     scores: Mapping[str, float], null_odds: Mapping[str, float], answerable: Mapping[str, bool]
 ) -> tuple[float, float]:
-    """Returns the best mean score that a threshold on the odds of no answer reaches, and that threshold.
+    """Returns the best mean score over all thresholds on the odds of no answer, and that threshold.
 
-    A question whose odds are above the threshold gets no answer: it then scores 1 where there is none.
+    A question whose odds are above the threshold gets no answer, which scores 1 if the question has none.
 
     Args:
-      scores: of the best answer that is one, by question.
-      null_odds: how much more the model favours no answer, by question.
-      answerable: whether there is an answer, by question.
+      scores: score of the best non-empty answer, by question.
+      null_odds: score of no answer minus score of that answer, by question.
+      answerable: whether the question has an answer, by question.
     """
     current = float(sum(not there for there in answerable.values()))
     best, threshold = current, 0.0
     for name in sorted(null_odds, key=lambda name: null_odds[name]):
-        # The threshold moves up to this question's odds: it is now answered.
+        # With a threshold at this question's odds, it is answered.
         current += scores[name] if answerable[name] else -1.0
         if current > best:
             best, threshold = current, null_odds[name]

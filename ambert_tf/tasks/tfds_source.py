@@ -1,4 +1,4 @@
-"""The records of a task from TensorFlow Datasets, under the keys of the official files."""
+"""Reads a task's records from TensorFlow Datasets and gives them the keys of the official files."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,12 +18,12 @@ def has_split(task: Task, split: str) -> bool:
 
 
 def tfds_records(task: Task, split: str, tfds_data_dir: str | None = None) -> Iterator[Record]:
-    """Yields the records of a split; a data set that is not on this machine is downloaded and prepared.
+    """Yields the records of a split. A data set that is not on this machine is downloaded and prepared.
 
     Args:
       task: its declaration.
       split: `train`, `dev` or `test`.
-      tfds_data_dir: TensorFlow Datasets' data directory; its own default if None.
+      tfds_data_dir: data directory of TensorFlow Datasets. Defaults to its own default.
 
     Raises:
       InputError: TensorFlow Datasets does not have it, or cannot prepare it.
@@ -50,7 +50,7 @@ def tfds_records(task: Task, split: str, tfds_data_dir: str | None = None) -> It
 def _records(
     task: Task, path: str, number: int, row: Mapping[str, Any], features: Mapping[str, Any]
 ) -> Iterator[Record]:
-    """Yields what a row of TensorFlow Datasets is in the official file: one record, of RACE several."""
+    """Yields the records of a row of TensorFlow Datasets: several for RACE, one otherwise."""
     assert task.tfds is not None
     if task.form == SPANS:
         answers = row["answers"]
@@ -78,7 +78,7 @@ def _records(
         content = {task.tfds.columns.get(name, name): value for name, value in row.items()}
         label = content.get(task.label_key)
         if task.form == CLASSIFICATION:
-            # -1 stands for a label that is kept back.
+            # The labels of test sets are withheld: -1.
             content[task.label_key] = None if label is None or label < 0 else _label(task, label, features["label"])
         elif label is not None and label < 0:
             content[task.label_key] = None
@@ -86,7 +86,7 @@ def _records(
 
 
 def _label(task: Task, index: int, feature: Any) -> str:
-    """Returns a label as the official file writes it; TensorFlow Datasets may use our word for it."""
+    """Returns a label as in the official file. Some of TensorFlow Datasets' labels are our descriptions."""
     name = feature.int2str(index)
     for label in task.labels or ():
         if name in (label.name, label.description):
@@ -95,7 +95,7 @@ def _label(task: Task, index: int, feature: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Returns a value of numpy's as Python's: strings, numbers, lists."""
+    """Converts NumPy values to Python's strings, numbers and lists."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, bytes):

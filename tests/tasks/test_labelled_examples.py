@@ -82,7 +82,7 @@ def test_microsofts_pairs_are_split_by_glues_ids(tmp_path):
     rows = [f"{index % 2}\t{index}\t{index + 100}\tone {index}\tother {index}\n" for index in range(4)]
     header = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
     (tmp_path / "msr_paraphrase_train.txt").write_text(header + "".join(rows), encoding="utf-8")
-    with pytest.raises(InputError, match=r"GLUE's dev_ids\.tsv, which parts it, is expected beside it"):
+    with pytest.raises(InputError, match=r"GLUE's dev_ids\.tsv, which splits it into train and dev, is expected"):
         list(file_records(MRPC, split_files(MRPC, str(tmp_path), "train"), "train"))
     (tmp_path / "dev_ids.tsv").write_text("2\t102\n0\t100\n")
     for split, expected in (("train", ["one 1", "one 3"]), ("dev", ["one 0", "one 2"])):

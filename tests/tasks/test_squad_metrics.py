@@ -23,7 +23,7 @@ def test_worked_examples():
     assert f1("the", "x") == 0
 
 
-def test_the_nearest_of_several_answers_counts():
+def test_the_best_of_several_answers_counts():
     assert question_scores("Santa Clara", ["Levi's Stadium", "Santa Clara, California"]) == {
         "exact_match": 0, "f1": pytest.approx(0.8)
     }  # fmt: skip
