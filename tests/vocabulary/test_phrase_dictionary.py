@@ -152,7 +152,7 @@ BAD = [
     ({"min_conditional_prob": 0.99}, "--min_conditional_prob=0.99: none of the 13 frequent n-grams"),
     ({"min_lift": 1000.0}, "--min_lift=1000: none of the 5 frequent and probable n-grams"),
     ({"memory": "lots"}, "KenLM's count_ngrams failed: .* --memory"),
-    ({"temp_dir": "/nowhere"}, "--temp_dir=/nowhere: is no directory"),
+    ({"temp_dir": "/nowhere"}, "--temp_dir=/nowhere: not a writable directory"),
     ({"lmplz": "/nowhere/lmplz"}, "--lmplz=/nowhere/lmplz: not an executable file"),
 ]
 
