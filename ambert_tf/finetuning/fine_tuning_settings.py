@@ -1,4 +1,4 @@
-"""The settings that all fine-tuning has in common."""
+"""The settings that all fine-tuning programs share."""
 
 import dataclasses
 import math
@@ -19,58 +19,68 @@ DEFAULT_OUTPUT = "output"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FineTuningSettings(TrainingSettings):
-    """What every fine-tuning program takes, under the flags' names.
+    """Settings of every fine-tuning program.
 
-    What is None by default is filled in by `for_task`: from then on it is what its type says.
+    `for_task` replaces a default of None by the task's value; only then do fields have their declared types.
     """
 
-    task_name: str = setting("", "The task; a wrong name lists them all.")
-    task_file: str | None = setting(None, "Instead: a Python file with TASK = Task(...), a declaration of your own.")
-    data_dir: str = setting("", "Directory with the task's files; looked for in $AMBERT_DATA or data/ by default.")
-    output_dir: str = setting("", "Model directory that training makes, results too; output/TASK by default.")
-    data_source: str = setting("files", "The official files, or TensorFlow Datasets.", ("files", "tfds"))
+    task_name: str = setting("", "Name of the task. An unknown name lists all tasks.")
+    task_file: str | None = setting(None, "Instead: a Python file with TASK = Task(...), your own task.")
+    data_dir: str = setting("", "Directory of the task's files. Defaults to one in $AMBERT_DATA or data/.")
+    output_dir: str = setting("", "Model directory to write, with the results. Defaults to output/TASK.")
+    data_source: str = setting("files", "Official files, or TensorFlow Datasets.", ("files", "tfds"))
     tfds_data_dir: str | None = setting(None, "With --data_source=tfds: its data directory.")
-    do_train: bool = setting(False, "Train. Without any --do_…: train, evaluate, and predict if there is a test file.")
-    do_eval: bool = setting(False, "Evaluate on the development file; also at each checkpoint of training.")
-    do_predict: bool = setting(False, "Predict the test file, which needs no labels.")
-    train_file: str | None = setting(None, "Other training files than the task's, in --data_dir or anywhere.")
-    eval_file: str | None = setting(None, "Other development files than the task's.")
-    predict_file: str | None = setting(None, "Other test files than the task's.")
+    do_train: bool = setting(
+        False, "Train. Without any --do_ flag: train, evaluate, and predict if there is a test file."
+    )
+    do_eval: bool = setting(False, "Evaluate on the development set, also at each checkpoint of training.")
+    do_predict: bool = setting(False, "Predict on the test set, which needs no labels.")
+    train_file: str | None = setting(None, "Training files, in --data_dir or elsewhere. Defaults to the task's.")
+    eval_file: str | None = setting(None, "Development files, likewise.")
+    predict_file: str | None = setting(None, "Test files, likewise.")
     init_checkpoint: str | None = setting(
         None,
-        "Model directory whose encoder to start from, pretrained/ by default; without --do_train, the fine-tuned model "
-        "to run.",
+        "Initial checkpoint: model directory whose encoder to fine-tune. Defaults to pretrained/. Without --do_train, the "
+        "fine-tuned model to run.",
     )
     tokenizer_dir: str | None = setting(None, "With --config: tokenizer directory.")
-    max_examples: int = setting(0, "Read only so many records of each split, for a quick try; 0 for all.")
-    max_eval_examples: int = setting(0, "Of the development and the test split, instead of --max_examples.")
-    data_augmentation: bool = setting(True, "The paper's data augmentation (Appendix D), where the task has one.")
-    max_seq_length: int = setting(None, "Longest fine sequence; longer texts are cut. By default the task's.")
-    max_coarse_seq_length: int | None = setting(None, "Longest coarse sequence; by default --max_seq_length.")
-    train_batch_size: int = setting(None, "Examples an update, over all replicas; by default the task's.")
-    eval_batch_size: int = setting(64, "Examples an evaluation step.")
-    predict_batch_size: int = setting(64, "Examples a prediction step.")
-    num_train_epochs: float = setting(None, "Times that training takes all examples; by default the task's.")
-    learning_rate: float = setting(None, "Highest learning rate; by default the task's.")
-    warmup_proportion: float = setting(None, "Share of the updates over which the rate rises; the task's.")
-    bias_correction: bool = setting(True, "Adam's bias correction; few examples train unstably without.")
-    agreement_weight: float = setting(
-        None, "Weight of the agreement of the fine and the coarse head (eq. (2)'s λ); by default the paper's."
+    max_examples: int = setting(0, "Maximum number of records to read of each split, for a quick try; 0 for all.")
+    max_eval_examples: int = setting(0, "The same for the development and test splits, instead of --max_examples.")
+    data_augmentation: bool = setting(True, "Use the paper's data augmentation (Appendix D), if the task has one.")
+    max_seq_length: int = setting(
+        None, "Maximum fine sequence length; longer texts are truncated. Defaults to the task's."
     )
-    agreement_of: str = setting("probabilities", "What of the two heads is to agree.", ("probabilities", "logits"))
-    agreement_squared: bool = setting(False, "Square the distance of the two heads.")
+    max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Defaults to --max_seq_length.")
+    train_batch_size: int = setting(None, "Global batch size for training. Defaults to the task's.")
+    eval_batch_size: int = setting(64, "Batch size for evaluation.")
+    predict_batch_size: int = setting(64, "Batch size for prediction.")
+    num_train_epochs: float = setting(None, "Number of training epochs. Defaults to the task's.")
+    learning_rate: float = setting(None, "Peak learning rate. Defaults to the task's.")
+    warmup_proportion: float = setting(None, "Proportion of training for linear warm-up. Defaults to the task's.")
+    bias_correction: bool = setting(True, "Adam's bias correction. Training on few examples is unstable without it.")
+    agreement_weight: float = setting(
+        None, "Weight of the agreement term between the fine and coarse heads (λ in eq. (2)). Defaults to the paper's."
+    )
+    agreement_of: str = setting(
+        "probabilities", "Agreement of the two heads' probabilities or logits.", ("probabilities", "logits")
+    )
+    agreement_squared: bool = setting(False, "Square the distance between the two heads.")
     inference: str = setting(
         "joint",
-        "Evaluate and predict with both grains, or with one grain's encoder and head alone.",
+        "Evaluate and predict with both grains, or with the encoder and head of one grain only.",
         ("joint", "fine", "coarse"),
     )
-    save_checkpoints_steps: int | None = setting(None, "Updates between two checkpoints; by default one an epoch.")
-    keep_checkpoints: int = setting(1, "Checkpoints to keep.")
-    log_steps: int = setting(50, "Updates between two lines of progress and of metrics.jsonl.")
-    keep_best: bool = setting(True, "With --do_eval: keep the checkpoint best by the task's metric.")
-    early_stopping_patience: int = setting(0, "Stop after so many evaluations without a better one; 0 for never.")
-    num_runs: int = setting(1, "Runs with seeds from --random_seed on; mean and deviation are reported, the best kept.")
-    grid_learning_rates: str = setting("", "Learning rates to try, separated by commas: the best on the dev file wins.")
+    save_checkpoints_steps: int | None = setting(None, "Steps between checkpoints. Defaults to one epoch.")
+    keep_checkpoints: int = setting(1, "Number of checkpoints to keep.")
+    log_steps: int = setting(50, "Steps between log lines and lines of metrics.jsonl.")
+    keep_best: bool = setting(True, "With --do_eval: keep the checkpoint with the best value of the task's metric.")
+    early_stopping_patience: int = setting(0, "Stop after this many evaluations without improvement; 0 disables it.")
+    num_runs: int = setting(
+        1, "Number of runs, with consecutive seeds from --random_seed. Reports mean and deviation, keeps the best."
+    )
+    grid_learning_rates: str = setting(
+        "", "Learning rates to try, separated by commas. The best on the development set is kept."
+    )
     grid_batch_sizes: str = setting("", "Batch sizes to try, likewise.")
 
     def for_task(self: SettingsT, task: Task, data_dir: str | None, has_test: bool) -> SettingsT:
@@ -111,15 +121,15 @@ class FineTuningSettings(TrainingSettings):
         }
 
     def steps_per_epoch(self, num_examples: int) -> int:
-        """Returns the updates that it takes to see each of so many examples once."""
+        """Returns the number of steps per epoch."""
         return math.ceil(num_examples / self.train_batch_size)
 
     def num_train_steps(self, num_examples: int) -> int:
-        """Returns the updates of the whole training on so many examples."""
+        """Returns the number of training steps."""
         return max(1, math.ceil(num_examples / self.train_batch_size * self.num_train_epochs))
 
     def num_warmup_steps(self, num_examples: int) -> int:
-        """Returns the updates over which the rate rises."""
+        """Returns the number of warm-up steps."""
         return int(self.num_train_steps(num_examples) * self.warmup_proportion)
 
     @property

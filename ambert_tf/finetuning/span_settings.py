@@ -17,12 +17,18 @@ class SpanSettings(FineTuningSettings):
     task's values.
     """
 
-    doc_stride: int = setting(None, "Fine tokens between the beginnings of two windows on a long context.")
-    max_query_length: int = setting(None, "Fine tokens of a question at most; a longer one is cut.")
-    max_answer_length: int = setting(None, "Fine tokens of an answer at most.")
-    n_best_size: int = setting(20, "Answers to write a question, and positions to search from in a window.")
+    doc_stride: int = setting(
+        None, "Stride, in fine tokens, between windows of a long context. Defaults to the task's."
+    )
+    max_query_length: int = setting(
+        None, "Maximum number of fine tokens of a question; longer ones are truncated. Defaults to the task's."
+    )
+    max_answer_length: int = setting(None, "Maximum number of fine tokens of an answer. Defaults to the task's.")
+    n_best_size: int = setting(
+        20, "Number of n-best predictions to write per question, and of start and end positions to search per window."
+    )
     null_score_diff_threshold: float = setting(
-        0.0, "No answer is given where it scores higher than the best answer by more than this; squad2."
+        0.0, "Predict no answer if its score exceeds the best answer's by more than this; squad2."
     )
 
     def validate(self) -> None:

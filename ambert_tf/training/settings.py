@@ -11,7 +11,7 @@ OPTIMIZERS = ("adamw", "lamb")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """What every training program takes; a program adds its own fields in a subclass, or gives other defaults.
+    """Settings of every training program; subclasses add fields or change defaults.
 
     Example:
       >>> TrainingSettings(output_dir="run", use_bf16=True).precision
@@ -19,41 +19,43 @@ class TrainingSettings:
     """
 
     output_dir: str = setting(
-        "", "Model directory: checkpoints, config.json, tokenizer, metrics.jsonl, TensorBoard; results go there too."
+        "", "Model directory to write: checkpoints, config.json, tokenizer, metrics.jsonl, TensorBoard logs, results."
     )
     tokenizer_dir: str | None = setting(None, "Tokenizer directory.")
     config: str | None = setting(
-        None, "A preset (tiny, mini, small, base), or a config.json or bert_config.json, for new weights."
+        None, "Preset (tiny, mini, small, base), config.json or bert_config.json of a randomly initialized model."
     )
     model_type: str | None = setting(
-        None, "With --config: the model; by default the configuration's, ambert for a preset.", MODEL_TYPES
+        None, "With --config: model type. Defaults to that of the configuration, or ambert for a preset.", MODEL_TYPES
     )
     init_checkpoint: str | None = setting(
         None,
-        "Whose weights to start from: a model directory or checkpoint, a checkpoint of Google's BERT, or a directory "
-        "of Hugging Face's.",
+        "Initial checkpoint: a model directory or checkpoint, a checkpoint of Google's BERT, or a directory of Hugging "
+        "Face's.",
     )
-    train_batch_size: int = setting(32, "Sequences an update, over all replicas.")
-    eval_batch_size: int = setting(32, "Sequences an evaluation step.")
-    optimizer: str = setting(
-        "adamw", "BERT's, or LAMB, which scales each variable's update to its norm: for large batches.", OPTIMIZERS
+    train_batch_size: int = setting(32, "Global batch size for training.")
+    eval_batch_size: int = setting(32, "Batch size for evaluation.")
+    optimizer: str = setting("adamw", "Optimizer: adamw, as in BERT, or lamb, for large batches.", OPTIMIZERS)
+    learning_rate: float = setting(1e-4, "Peak learning rate.")
+    weight_decay: float = setting(0.01, "Decoupled weight decay, not applied to layer norms and biases.")
+    bias_correction: bool = setting(True, "Adam's bias correction. BERT's pre-training code has none.")
+    save_checkpoints_steps: int | None = setting(1000, "Steps between checkpoints.")
+    keep_checkpoints: int = setting(3, "Number of checkpoints to keep.")
+    log_steps: int = setting(100, "Steps between log lines and lines of metrics.jsonl.")
+    steps_per_loop: int = setting(1, "Training steps per call of the graph.")
+    gradient_accumulation_steps: int = setting(
+        1, "Number of parts that each replica splits its batch into, to save memory."
     )
-    learning_rate: float = setting(1e-4, "Highest learning rate.")
-    weight_decay: float = setting(0.01, "Decoupled weight decay; layer norms and biases have none.")
-    bias_correction: bool = setting(True, "Adam's bias correction; BERT's pre-training code has none.")
-    save_checkpoints_steps: int | None = setting(1000, "Updates between two checkpoints.")
-    keep_checkpoints: int = setting(3, "Checkpoints to keep.")
-    log_steps: int = setting(100, "Updates between two lines of progress and of metrics.jsonl.")
-    steps_per_loop: int = setting(1, "Updates in one call of the graph.")
-    gradient_accumulation_steps: int = setting(1, "Parts in which each replica takes its batch, to save memory.")
     on_nonfinite: str = setting(
-        "stop", "At a loss or gradient that is not finite: stop, or skip that update and go on.", ("stop", "skip")
+        "stop", "If a loss or gradient is not finite: stop, or skip the step and continue.", ("stop", "skip")
     )
-    use_fp16: bool = setting(False, "Compute in float16 with a dynamic loss scale.")
-    use_bf16: bool = setting(False, "Compute in bfloat16.")
-    use_xla: bool = setting(False, "Compile with XLA; pads every batch to the longest sequence.")
-    num_replicas: int | None = setting(None, "GPUs to use (default all), or logical CPU devices where there is no GPU.")
-    random_seed: int = setting(12345, "Seed of new weights, dropout, order and dynamic masks.")
+    use_fp16: bool = setting(False, "Train in mixed precision with float16 and dynamic loss scaling.")
+    use_bf16: bool = setting(False, "Train in mixed precision with bfloat16.")
+    use_xla: bool = setting(False, "Compile with XLA. Every batch is padded to the maximum sequence length.")
+    num_replicas: int | None = setting(
+        None, "Number of GPUs to use, or of logical CPU devices on a machine without a GPU. Defaults to all GPUs."
+    )
+    random_seed: int = setting(12345, "Random seed of initial weights, dropout, data order and dynamic masks.")
 
     @property
     def precision(self) -> str:
