@@ -1,4 +1,4 @@
-# Every target but help and clean runs set-up first; set-up does nothing when it is up to date.
+# Every target except help and clean runs set-up first, which does nothing if it is up to date.
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,15 +35,15 @@ $(VENV)/.kenlm: requirements.lock tools/build_kenlm.sh tools/kenlm-build-require
 	@touch $@
 
 $(VENV)/.peers: requirements-peers.lock $(VENV)/.packages
-	@echo "Installing what ours is compared with, PyTorch among it (0.4 GB; 3 GB where pip finds no build for the CPU) ..."
+	@echo "Installing the packages for comparison, such as PyTorch (0.4 GB; 3 GB if pip finds no CPU build) ..."
 	@tools/quietly.sh $(VENV)/log/peers.log \
 	    $(VENV)/bin/python -m pip install -r requirements.lock -r requirements-peers.lock
 	@touch $@
 
-demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT; leaves output/demo/
+demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT in output/demo/
 	$(VENV)/bin/python demo/run_demo.py --output_dir=output/demo
 
-test: lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" for some)
+test: lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" selects some)
 	$(VENV)/bin/python -m pytest -q -n 2 $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.peers ## Run the benchmarks (BENCH_ARGS="--help" shows their flags)
@@ -53,6 +53,6 @@ lint: setup ## Run ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LINTED)
 
-clean: ## Remove .venv and caches; output/ stays
+clean: ## Remove .venv and caches, but not output/
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds KenLM's lmplz and count_ngrams from kenlm's source package into a virtual environment's bin/, and the Python
-# module where it is missing: on Python 3.13 the package does not compile as it is.
+# Builds KenLM's lmplz and count_ngrams from kenlm's source package into bin/ of a virtual environment, and the Python
+# module if it is missing: on Python 3.13 the package does not compile unchanged.
 #
 # Usage: tools/build_kenlm.sh [VENV]        (default: .venv, made by `make setup`)
 #
-# Needs g++ and the package index, no root. cmake, ninja, Cython and Boost come as Python packages into a temporary
-# directory that goes away afterwards; the Boost libraries that the programs load are kept in VENV/lib/kenlm, where
-# the programs find them relative to themselves, so VENV may be moved with them.
+# Needs g++ and the package index, but no root. cmake, ninja, Cython and Boost are installed as Python packages into a
+# temporary directory. The Boost libraries that the programs load are kept in VENV/lib/kenlm, which the programs find by
+# a relative path, so VENV may be moved.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$(cd "${1:-.venv}" && pwd)
@@ -23,7 +23,7 @@ build() {
     "$python" -m pip download --no-deps --no-binary kenlm --dest "$work" "kenlm==$version"
     tar -xzf "$work/kenlm-$version.tar.gz" -C "$work"
 
-    # Debian's own Boost, Eigen or a conda environment's must not be mixed in.
+    # Ignore Boost and Eigen of Debian or of a conda environment.
     env -u CMAKE_PREFIX_PATH -u BOOST_ROOT -u Boost_ROOT PYTHONPATH="$work/tools" "$work/tools/bin/cmake" \
         -S "$work/kenlm-$version" -B "$work/build" -G Ninja \
         -DCMAKE_MAKE_PROGRAM="$work/tools/bin/ninja" \

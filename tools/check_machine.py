@@ -1,4 +1,4 @@
-"""Checks, before anything is installed, that this machine has what set-up needs; names each missing part."""
+"""Checks that this machine meets the requirements of set-up, before anything is installed."""
 
 import importlib.util
 import os
@@ -8,12 +8,12 @@ import sysconfig
 
 
 def missing_parts():
-    """Returns one line for each part that is missing, saying how to get it."""
+    """Returns one line for each missing requirement, with how to install it."""
     version = sys.version_info[:2]
     if not (3, 10) <= version <= (3, 13):
         return [
-            f"Python 3.10 to 3.13 is needed, and this is {version[0]}.{version[1]} ({sys.executable}); "
-            "name another one: make setup PYTHON=python3.12"
+            f"Python 3.10 to 3.13 is needed, but this is {version[0]}.{version[1]} ({sys.executable}); "
+            "choose another one: make setup PYTHON=python3.12"
         ]
     missing = []
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
@@ -22,7 +22,7 @@ def missing_parts():
     if not os.path.exists(header):
         missing.append(f"{header} is missing; kenlm's module needs it (Debian: apt-get install python3-dev)")
     if shutil.which("g++") is None:
-        missing.append("g++ is missing, KenLM is built with it (Debian: apt-get install g++)")
+        missing.append("g++ is missing, which builds KenLM (Debian: apt-get install g++)")
     return missing
 
 

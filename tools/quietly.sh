@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with its output in a log; a failure prints the log's end and where the log is.
+# Runs a command with its output in a log; if it fails, prints the end of the log and its path.
 # Usage: tools/quietly.sh LOG COMMAND [ARGUMENT ...]
 set -u
 log=$1
@@ -11,5 +11,5 @@ else
     status=$?
 fi
 tail -n 25 "$log" >&2
-echo "error: '$*' failed with status $status; the whole log is $log" >&2
+echo "error: '$*' failed with status $status; see the log: $log" >&2
 exit "$status"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes requirements.lock and requirements-peers.lock anew from pyproject.toml, with the newest versions that fit.
-# Needs the program `uv` (pip install uv, best in an environment of its own).
-# Usage: tools/update_lock.sh [OPTION OF uv pip compile ...]     for instance --upgrade-package keras
+# Rewrites requirements.lock and requirements-peers.lock from pyproject.toml, with the newest compatible versions.
+# Needs the program `uv` (pip install uv, best in a separate environment).
+# Usage: tools/update_lock.sh [OPTION OF uv pip compile ...]     such as --upgrade-package keras
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -12,7 +12,7 @@ compile() {
         --no-emit-index-url --no-header --no-annotate
 }
 
-# Every line is for Linux and below Python 3.14; only what differs between the lines is worth reading.
+# All lines are for Linux and Python below 3.14, so these markers are removed.
 shorten() {
     grep -v '^#' "$1" | sed -E \
         -e "s/sys_platform == 'linux'/LINUX/g" -e "s/ and LINUX//g" \

@@ -42,12 +42,12 @@ class AttentionSettings(TextSettings):
     """
 
     model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
-    names: tuple[str, ...] = setting((), "Names of the models. Default: model type and directory.")
+    names: tuple[str, ...] = setting((), "Names of the models. Defaults to model type and directory.")
     max_texts: int = setting(3, "Number of texts to sample from --input_file.")
     layer: int = setting(1, "The layer, counted from 1.")
     head: str = setting(MEAN, "The head, counted from 1, or mean.")
     max_seq_length: int = setting(64, "Maximum fine sequence length.")
-    font_file: str = setting("", "Font file for the tokens in a figure. Default: an installed font.")
+    font_file: str = setting("", "Font file for the tokens in a figure. Defaults to an installed font.")
     output: str = setting("attention.png", "The figure (.png, .svg, .pdf) or page (.html) to write.")
 
     def validate(self) -> None:
@@ -68,7 +68,7 @@ class DistancesSettings(TextSettings):
     """
 
     model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
-    names: tuple[str, ...] = setting((), "Names of the models. Default: model type and directory.")
+    names: tuple[str, ...] = setting((), "Names of the models. Defaults to model type and directory.")
     max_seq_length: int = setting(128, "Maximum fine sequence length.")
     output: str = setting("distances.png", "The figure to write (.png, .svg, .pdf); a .json file is written beside it.")
 
@@ -114,16 +114,16 @@ class CasesSettings:
     model_dir: tuple[str, ...] = setting(
         (), "Fine-tuned model directories, separated by commas. With one, its heads are compared."
     )
-    names: tuple[str, ...] = setting((), "Names of the models, if there are several. Default: their directories'.")
-    task_name: str = setting("", "The task. Default: the one that the model was fine-tuned on.")
+    names: tuple[str, ...] = setting((), "Names of the models, if there are several. Defaults to their directories'.")
+    task_name: str = setting("", "The task. Defaults to the one that the model was fine-tuned on.")
     task_file: str = setting("", "Python file with TASK, your own task.")
     data_dir: str = setting("", "Directory with the task's data.")
     input_file: str = setting("", "File with labelled examples, instead of --data_dir.")
     split: str = setting("dev", "Split of --data_dir to read.", SPLITS)
     max_cases: int = setting(20, "Maximum number of cases to show; a random sample if there are more.")
     random_seed: int = setting(12345, "Random seed of the sample.")
-    format: str = setting("", "markdown, html or text. Default: by the ending of --output.")
-    output: str = setting("", "File to write the table to (.md, .html, .txt). Default: standard output.")
+    format: str = setting("", "markdown, html or text. Defaults to the format of --output's extension.")
+    output: str = setting("", "File to write the table to (.md, .html, .txt). Defaults to standard output.")
 
     def validate(self) -> None:
         """Raises an InputError if a value is out of range or flags do not go together."""
@@ -149,7 +149,7 @@ class PageSettings:
 
     saved_model: str = setting("", "An export of export_saved_model.py.")
     model_dir: str = setting("", "A model directory, instead.")
-    title: str = setting("", "Title of the page. Default: the directory.")
+    title: str = setting("", "Title of the page. Defaults to the directory.")
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all interfaces.")
     port: int = setting(7860, "Port to listen on.")
 

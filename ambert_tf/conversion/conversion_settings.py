@@ -32,7 +32,7 @@ class ConversionSettings:
     model_type: str | None = setting(
         None,
         "To ambert: model type to make. ambert, ambert_combo, ambert_hybrid and bert_coarse need --tokenizer_dir. "
-        "Default: bert_fine.",
+        "Defaults to bert_fine.",
         MODEL_TYPES,
     )
     tokenizer_dir: str | None = setting(
@@ -42,11 +42,11 @@ class ConversionSettings:
         "fine", "From ambert: the grain to convert, fine (AMBERT-Single) or coarse.", ("fine", "coarse")
     )
     bert_config_file: str | None = setting(
-        None, "From google_bert: configuration. Default: bert_config.json beside the checkpoint."
+        None, "From google_bert: configuration. Defaults to bert_config.json beside the checkpoint."
     )
-    vocab_file: str | None = setting(None, "From google_bert: vocabulary. Default: vocab.txt beside the checkpoint.")
+    vocab_file: str | None = setting(None, "From google_bert: vocabulary. Defaults to vocab.txt beside the checkpoint.")
     do_lower_case: bool | None = setting(
-        None, "Whether the model is uncased. Default: as the tokenizer's files or the vocabulary tell."
+        None, "Whether the model is uncased. Defaults to what the tokenizer's files or the vocabulary say."
     )
 
     def validate(self) -> None:

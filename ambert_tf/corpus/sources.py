@@ -38,7 +38,7 @@ class CorpusSettings:
         "Instead: a data set of TensorFlow Datasets, such as wikipedia/20230601.en. Each example is a document, each "
         "line of its text a sentence.",
     )
-    tfds_data_dir: str | None = setting(None, "Directory of the prepared data set. Default: TensorFlow Datasets'.")
+    tfds_data_dir: str | None = setting(None, "Directory of the prepared data set. Defaults to TensorFlow Datasets'.")
     tfds_split: str = setting("train", "Split of the data set, such as train or train[:10%].")
     tfds_text_key: str = setting("text", "Feature of the data set that is the text.")
     errors: str = setting(

@@ -40,8 +40,8 @@ class FineTuningSettings(TrainingSettings):
     predict_file: str | None = setting(None, "Test files, likewise.")
     init_checkpoint: str | None = setting(
         None,
-        "Initial checkpoint: model directory whose encoder to fine-tune. Defaults to pretrained/. Without --do_train, the "
-        "fine-tuned model to run.",
+        "Initial checkpoint: model directory whose encoder to fine-tune. Defaults to pretrained/. Without --do_train, "
+        "the fine-tuned model to run.",
     )
     tokenizer_dir: str | None = setting(None, "With --config: tokenizer directory.")
     max_examples: int = setting(0, "Maximum number of records to read of each split, for a quick try; 0 for all.")

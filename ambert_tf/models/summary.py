@@ -30,9 +30,9 @@ class SummarySettings:
     sequences of equal length. A text has fewer coarse tokens than fine ones, which --max_coarse_seq_length shows.
     """
 
-    config: str | None = setting(None, "A config.json. Default: the paper's sizes.")
+    config: str | None = setting(None, "A config.json. Defaults to the paper's sizes.")
     max_seq_length: int = setting(512, "Fine tokens per sequence.")
-    max_coarse_seq_length: int | None = setting(None, "Coarse tokens per sequence. Default: --max_seq_length.")
+    max_coarse_seq_length: int | None = setting(None, "Coarse tokens per sequence. Defaults to --max_seq_length.")
 
 
 class Language(NamedTuple):

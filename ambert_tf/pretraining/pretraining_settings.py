@@ -32,7 +32,7 @@ class PretrainingSettings(TrainingSettings):
     )
     max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Defaults likewise.")
     max_predictions_per_seq: int | None = setting(
-        None, "Maximum masked tokens per sequence. Default: effectively unlimited."
+        None, "Maximum masked tokens per sequence. Effectively unlimited by default."
     )
     masked_lm_prob: float = setting(0.15, "Masked LM probability, for records with dynamic masking.")
     shuffle_buffer: int = setting(10_000, "Shuffle buffer size in records. 0 reads the files in order.")

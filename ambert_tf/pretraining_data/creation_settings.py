@@ -31,26 +31,26 @@ class CreationSettings(CorpusSettings):
     output_file: str = setting("", "TFRecord file to write; with several shards NAME-00000-of-00008 and so on.")
     tokenizer_dir: str = setting("", "Tokenizer directory, as data/build_vocab.py writes it.")
     max_seq_length: int = setting(512, "Maximum fine sequence length, including [CLS] and [SEP].")
-    max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Default: --max_seq_length.")
+    max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Defaults to --max_seq_length.")
     max_predictions_per_seq: int | None = setting(
-        None, "Maximum masked tokens per sequence and grain. Default: enough for --masked_lm_prob."
+        None, "Maximum masked tokens per sequence and grain. Defaults to enough for --masked_lm_prob."
     )
     max_coarse_predictions_per_seq: int | None = setting(
-        None, "Maximum masked coarse tokens per sequence. Default: --max_predictions_per_seq."
+        None, "Maximum masked coarse tokens per sequence. Defaults to --max_predictions_per_seq."
     )
     masked_lm_prob: float = setting(
         0.15, "Masked LM probability: share of coarse tokens to mask, with the fine tokens inside them."
     )
     dupe_factor: int | None = setting(
         None,
-        "Number of times to duplicate the input data, with different sequences and masks. Default: 10, or 1 with "
+        "Number of times to duplicate the input data, with different sequences and masks. Defaults to 10, or 1 with "
         "--masking=dynamic.",
     )
     short_seq_prob: float = setting(0.1, "Probability of creating sequences which are shorter than the maximum length.")
     do_nsp: bool = setting(False, "Create two segments per sequence, for next sentence prediction.")
     random_seed: int = setting(12345, "Random seed. Output is deterministic.")
     num_shards: int = setting(1, "Number of files to write.")
-    num_workers: int | None = setting(None, "Number of processes. Default: one per core, fewer for small corpora.")
+    num_workers: int | None = setting(None, "Number of processes. Defaults to one per core, fewer for small corpora.")
     masking: str = setting(
         "static", "static masks now; dynamic leaves it to run_pretraining.py, which masks anew in each epoch.", MASKINGS
     )
@@ -108,7 +108,7 @@ class InspectionSettings:
         (), "TFRecord files or patterns, separated by commas; --input_file= may be left out.", arguments=True
     )
     tokenizer_dir: str | None = setting(
-        None, "Tokenizer directory. Default: tokenizer/ beside the records, or the one that their stats.json names."
+        None, "Tokenizer directory. Defaults to tokenizer/ beside the records, or the one that their stats.json names."
     )
     num_records: int = setting(3, "Number of records to print.")
     first_record: int = setting(0, "Number of records to skip.")

@@ -33,7 +33,7 @@ class ExportSettings:
     check_file: str | None = setting(
         None,
         "What to compare on: JSON lines with the signature's inputs, and label, choice, answer or score where it is "
-        "known; or lines of text. Default: built-in texts.",
+        "known; or lines of text. Defaults to built-in texts.",
     )
     weights_dtype: str = setting("float32", "How weights are stored: smaller files, not faster.", WEIGHTS_DTYPES)
     version: int | None = setting(None, "Write to EXPORT_DIR/VERSION, with warm-up requests, for TensorFlow Serving.")

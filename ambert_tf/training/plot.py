@@ -44,7 +44,7 @@ class PlotSettings:
     run_dirs: tuple[str, ...] = setting((), "Output directories; --run_dirs= may be left out.", arguments=True)
     output: str = setting("curves.png", "The picture to write: .png, .svg or .pdf.")
     metrics: tuple[str, ...] = setting(
-        (), "Metrics to draw. Default: losses, accuracies, learning rate and speed."
+        (), "Metrics to draw. Defaults to losses, accuracies, learning rate and speed."
     )
 
 

@@ -35,15 +35,15 @@ class VocabularySettings(NormalizationSettings, CorpusSettings):
     language: str | None = setting(None, "Coarse tokens: Chinese words (zh) or English phrases (en).", LANGUAGES)
     output_dir: str = setting("", "Tokenizer directory to write.")
     fine_vocab_file: str | None = setting(
-        None, "Fine vocabulary to use, such as Google's vocab.txt. Default: learn one from the corpus."
+        None, "Fine vocabulary to use, such as Google's vocab.txt. Defaults to one learned from the corpus."
     )
     fine_vocab_size: int | None = setting(
-        None, "Maximum size of a learned fine vocabulary. Default: the paper's, 21,128 (zh) or 30,522 (en)."
+        None, "Maximum size of a learned fine vocabulary. Defaults to the paper's, 21,128 (zh) or 30,522 (en)."
     )
     coarse_vocab_size: int | None = setting(
         None,
-        "Maximum size of the coarse vocabulary, including the fine one. Default: the fine vocabulary and the paper's "
-        "72,635 words (zh) or 77,645 phrases (en).",
+        "Maximum size of the coarse vocabulary, including the fine one. Defaults to the fine vocabulary plus the "
+        "paper's 72,635 words (zh) or 77,645 phrases (en).",
     )
     phrases_file: str | None = setting(None, "For --language=en: phrases.tsv of data/build_phrase_dictionary.py.")
     user_dict: str | None = setting(
@@ -97,12 +97,12 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
         "anywhere. 0 disables it.",
     )
     max_phrases: int | None = setting(None, "Maximum number of phrases; the most frequent are kept.")
-    lmplz: str | None = setting(None, "KenLM's lmplz. Default: the one beside the running Python, or on PATH.")
+    lmplz: str | None = setting(None, "KenLM's lmplz. Defaults to the one beside the running Python, or on PATH.")
     count_ngrams: str | None = setting(None, "KenLM's count_ngrams; likewise.")
     memory: str = setting("1G", "Memory of KenLM's programs, which run one at a time, such as 4G or 50%.")
     temp_dir: str | None = setting(
         None,
-        "Directory for the normalized text and KenLM's temporary files, many times the size of the corpus. Default: "
+        "Directory for the normalized text and KenLM's temporary files, many times the size of the corpus. Defaults to "
         "TMPDIR.",
     )
 
