@@ -138,6 +138,11 @@ class TestModule:
         assert distributions([tree]) <= declared("dependencies") | extras
 
 
+def test_no_two_modules_share_a_name():
+    names = [path.name for path in MODULES if path.name != "__init__.py"]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_one_file_knows_the_record():
     assert record_names(parse(PACKAGE / "pretraining_data" / "examples.py"))
 

@@ -1,0 +1,66 @@
+"""TensorFlow's start-up messages: hidden without a GPU, and nothing else is."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ambert_tf import startup
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def errors_of(body, **environment):
+    """Returns what a script writes to standard error."""
+    inherited = {name: value for name, value in os.environ.items() if name != LEVEL}
+    run = subprocess.run(
+        [sys.executable, "-c", body], env={**inherited, **environment}, capture_output=True, text=True, check=False
+    )
+    return run.stderr
+
+
+@pytest.mark.skipif(any(map(os.path.exists, startup._GPU_FILES)), reason="this machine has a GPU")
+def test_tensorflow_starts_silently():
+    assert errors_of("import ambert_tf, tensorflow as tf; tf.zeros([]) + 1") == ""
+
+
+@pytest.mark.parametrize("end", ["", "os.abort()"])
+def test_only_the_noise_is_removed_even_from_a_crash(end):
+    body = f"""
+import os
+from ambert_tf.startup import _filtered_stderr
+with _filtered_stderr():
+    os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
+    os.write(2, b"I0000 00:00:1 18546 cudart_stub.cc:31] Could not find cuda drivers on your machine\\n")
+    os.write(2, b"F0000 00:00:2 18546 other.cc:1] This machine has no AVX\\n")
+    {end}
+os.write(2, b"after\\n")
+"""
+    lines = ["F0000 00:00:2 18546 other.cc:1] This machine has no AVX", *([] if end else ["after"])]
+    assert errors_of(body).splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("files", "given", "level", "filtered"),
+    [
+        ((), None, "3", True),
+        ((), "0", "0", False),
+        ((), "2", "2", True),
+        (("/dev/null",), None, None, False),  # stands for a GPU's device
+        (("/dev/null",), "3", "3", True),
+    ],
+)
+def test_a_gpu_or_the_users_own_level_keeps_the_messages(files, given, level, filtered):
+    body = f"""
+import os, sys
+import ambert_tf.startup as startup
+sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, startup._TensorFlowFinder)]
+os.environ.pop("{LEVEL}", None)
+if {given!r}: os.environ["{LEVEL}"] = {given!r}
+startup._GPU_FILES = {files!r}
+startup.quiet_tensorflow()
+found = any(isinstance(finder, startup._TensorFlowFinder) for finder in sys.meta_path)
+print(os.environ.get("{LEVEL}"), found, file=sys.stderr)
+"""
+    assert errors_of(body).split() == [str(level), str(filtered)]
