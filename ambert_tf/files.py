@@ -244,12 +244,13 @@ def file_version(name: str) -> tuple[int, int]:
     return remote.length, remote.mtime_nsec
 
 
-def input_files(pattern: str, flag: str) -> list[str]:
+def input_files(pattern: str, flag: str, allow_empty: bool = False) -> list[str]:
     """Returns the files that a comma-separated list of names and glob patterns matches, sorted, without repeats.
 
     Args:
       pattern: as given by the user, such as `corpus/*.txt,more.txt.gz`.
       flag: the flag it came from, for errors.
+      allow_empty: return empty files too.
 
     Raises:
       InputError: a part matches no file, is a directory, cannot be read or is empty.
@@ -260,7 +261,7 @@ def input_files(pattern: str, flag: str) -> list[str]:
             matches = _matching_files(part) if glob.has_magic(part) and not exists(part) else [part]
         if not matches:
             raise InputError(f"--{flag}={part}: no file matches this pattern")
-        found.update(check_input_file(name, flag) for name in matches)
+        found.update(check_input_file(name, flag, allow_empty) for name in matches)
     if not found:
         raise InputError(f"--{flag}: names no file; give a file name or a pattern such as 'corpus/*.txt'")
     return sorted(found)
@@ -276,8 +277,8 @@ def _matching_files(pattern: str) -> list[str]:
     return [name for name in names if not is_directory(name)]
 
 
-def check_input_file(name: str, flag: str) -> str:
-    """Returns `name` if it is a readable local or remote file with content.
+def check_input_file(name: str, flag: str, allow_empty: bool = False) -> str:
+    """Returns `name` if it is a readable local or remote file, with content unless `allow_empty`.
 
     Raises:
       InputError: it does not exist, is a directory, cannot be read or is empty.
@@ -291,7 +292,7 @@ def check_input_file(name: str, flag: str) -> str:
         if not is_remote(name) and not os.access(name, os.R_OK):
             raise InputError(f"--{flag}={name}: cannot be read (permission denied)")
         # A pipe has no size.
-        if (is_remote(name) or os.path.isfile(name)) and not file_size(name):
+        if not allow_empty and (is_remote(name) or os.path.isfile(name)) and not file_size(name):
             raise InputError(f"--{flag}={name}: is an empty file")
     return name
 

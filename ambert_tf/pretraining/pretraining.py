@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from ambert_tf.conversion.initial import new_model_config, restore_initial
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import atomic_path, input_files
+from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
-from ambert_tf.pretraining_data.records import naming_damaged_files, record_kind
+from ambert_tf.pretraining_data.records import naming_damaged_files, record_files, record_kind
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import prepare_model_directory
 from ambert_tf.training.cluster import is_chief
@@ -39,8 +39,8 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
       InputError: a setting or a file is wrong, or a loss is not finite.
     """
     settings.validate()
-    files = input_files(settings.input_file, "input_file")
-    eval_files = input_files(settings.eval_input_file, "eval_input_file") if settings.eval_input_file else []
+    files = record_files(settings.input_file, "input_file")
+    eval_files = record_files(settings.eval_input_file, "eval_input_file") if settings.eval_input_file else []
     strategy = strategy_for(settings)
     tokenizer_dir = settings.tokenizer_dir or find_tokenizer(files)
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)

@@ -13,6 +13,11 @@ def run_create_pretraining_data(settings: CreationSettings) -> None:
     stats = create_pretraining_data(settings)
     for name in ("documents", "sequences", "fine_tokens", "coarse_tokens"):
         print(f"{name:<14} {stats[name]:>15,}")
+    if stats["sequences"] < settings.num_shards:
+        print(
+            f"--num_shards={settings.num_shards}: the corpus has only {stats['sequences']} sequences, so some of the "
+            "files are empty"
+        )
 
 
 def create_pretraining_data(settings: CreationSettings) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import os
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import input_files, is_directory, open_input
+from ambert_tf.files import is_directory, open_input
 from ambert_tf.pretraining_data.creation_settings import InspectionSettings
 from ambert_tf.pretraining_data.display import describe_record, tabulate_record
 from ambert_tf.pretraining_data.examples import decode_example
-from ambert_tf.pretraining_data.records import compression_type, naming_damaged_files, record_kind
+from ambert_tf.pretraining_data.records import compression_type, naming_damaged_files, record_files, record_kind
 from ambert_tf.pretraining_data.stats import STATS_FILE
 from ambert_tf.pretraining_data.tokenizer_copy import TOKENIZER_DIRECTORY, find_copy
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -24,7 +24,7 @@ def print_records(settings: InspectionSettings) -> None:
         that the records were made with.
     """
     settings.validate()
-    files = input_files(",".join(settings.input_file), "input_file")
+    files = record_files(",".join(settings.input_file), "input_file")
     record_kind(files)
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir or find_copy(files) or _tokenizer_of_stats(files[0]))
     show = tabulate_record if settings.table else describe_record

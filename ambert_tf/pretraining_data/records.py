@@ -6,6 +6,8 @@ The framing of TFRecord is length (uint64), its checksum (uint32), the record, i
 import dataclasses
 import gzip
 import itertools
+import json
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,11 +17,14 @@ from typing import BinaryIO
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import file_size, open_input
+from ambert_tf.files import check_input_file, exists, file_size, input_files, is_file, open_input, read_bytes
 from ambert_tf.pretraining_data import examples
+from ambert_tf.pretraining_data.stats import STATS_FILE
 
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
+# A gzip stream of nothing has about 20 bytes, and the framing of a record alone has 16.
+_MAX_EMPTY_BYTES = 64
 _WHAT_WOULD_BE_RIGHT = "give records of data/create_pretraining_data.py"
 
 
@@ -34,6 +39,41 @@ class RecordKind:
 
     masked: bool
     next_sentence: bool
+
+
+def record_files(pattern: str, flag: str) -> list[str]:
+    """Returns the files of records that a pattern matches, without shards that data creation left empty.
+
+    A corpus of fewer sequences than shards leaves some without records. They are recognized by their sizes in
+    `stats.json`; any other file without records was truncated.
+
+    Args:
+      pattern: as given by the user, see `input_files`.
+      flag: the flag it came from, for errors.
+
+    Raises:
+      InputError: a part of the pattern matches no file, or a file cannot be read or is empty.
+    """
+    files = input_files(pattern, flag, allow_empty=True)
+    filled = [name for name in files if not _is_empty_shard(name)]
+    for name in filled or files:
+        check_input_file(name, flag)
+    return filled
+
+
+def _is_empty_shard(name: str) -> bool:
+    size = file_size(name) if is_file(name) else _MAX_EMPTY_BYTES + 1
+    if size > _MAX_EMPTY_BYTES:
+        return False
+    directory, base = os.path.split(name)
+    stats_file = os.path.join(directory, STATS_FILE)
+    if not exists(stats_file):
+        return False
+    try:
+        sizes = json.loads(read_bytes(stats_file)).get("files")
+    except (ValueError, AttributeError):
+        return False  # the reader of stats.json reports it
+    return isinstance(sizes, dict) and sizes.get(base) == size and count_records(name) == 0
 
 
 def record_kind(files: Sequence[str]) -> RecordKind:

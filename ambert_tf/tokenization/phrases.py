@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file
+from ambert_tf.files import check_input_file, open_input
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.normalizer import INT, Characters, Words
 from ambert_tf.tokenization.wordpiece import Pieces
@@ -153,7 +153,7 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
         or a count or probability that is no number.
     """
     check_input_file(path, flag)
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         for number, line in enumerate(file, 1):
             where = f"--{flag}: {path}, line {number}"
             try:

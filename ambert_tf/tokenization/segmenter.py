@@ -15,7 +15,7 @@ import tensorflow_text as tf_text
 from sentencepiece import sentencepiece_model_pb2 as sentencepiece
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file
+from ambert_tf.files import check_input_file, read_bytes
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import CJK, is_cjk
 from ambert_tf.tokenization.normalizer import Characters, Words
@@ -48,8 +48,7 @@ def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> 
             content = file.read()
     else:
         check_input_file(path, flag)
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read_bytes(path)
     for number, line in enumerate(content.split(b"\n"), 1):
         try:
             text = " ".join(line.decode("utf-8-sig" if number == 1 else "utf-8").split())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, make_directory
+from ambert_tf.files import atomic_path, is_directory, is_file, make_directory, read_bytes
 from ambert_tf.tokenization import flat, vocab_file
 from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words
 from ambert_tf.tokenization.phrases import PhraseMatcher
@@ -134,9 +134,9 @@ class MultiGrainedTokenizer(tf.Module):
         settings = _read_settings(directory)
         for name, digest in settings["files"].items():
             path = os.path.join(directory, name)
-            if not os.path.isfile(path):
+            if not is_file(path):
                 raise InputError(f"--tokenizer_dir={directory}: {name} is missing, which {SETTINGS_FILE} names")
-            if _digest(_read(path)) != digest:
+            if _digest(read_bytes(path)) != digest:
                 raise InputError(
                     f"--tokenizer_dir={directory}: {name} is not the file that {SETTINGS_FILE} was written for; "
                     "make the directory anew with data/build_vocab.py"
@@ -146,7 +146,7 @@ class MultiGrainedTokenizer(tf.Module):
             language=language,
             fine_vocab=vocab_file.read_vocabulary(os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir"),
             coarse_vocab=vocab_file.read_vocabulary(os.path.join(directory, COARSE_VOCAB_FILE), "tokenizer_dir"),
-            language_file=_read(os.path.join(directory, LANGUAGE_FILES[language])),
+            language_file=read_bytes(os.path.join(directory, LANGUAGE_FILES[language])),
             do_lower_case=settings["do_lower_case"],
             normalization=settings["normalization"],
             directory=directory,
@@ -302,19 +302,14 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
 def _read_settings(directory: str) -> dict[str, Any]:
     path = os.path.join(directory, SETTINGS_FILE)
-    if not os.path.isdir(directory):
+    if not is_directory(directory):
         raise InputError(f"--tokenizer_dir={directory}: no such directory; data/build_vocab.py makes one")
-    if not os.path.isfile(path):
+    if not is_file(path):
         raise InputError(f"--tokenizer_dir={directory}: has no {SETTINGS_FILE}; data/build_vocab.py makes one")
     try:
-        settings = json.loads(_read(path))
+        settings = json.loads(read_bytes(path))
     except ValueError as error:
         raise InputError(f"{path}: broken JSON ({error})") from None
     expected = {"format_version", "language", "do_lower_case", "normalization", "files"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_input_file
+from ambert_tf.files import atomic_path, check_input_file, read_bytes
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
@@ -21,8 +21,7 @@ def read_vocabulary(path: str, flag: str) -> list[str]:
       InputError: no such file, not UTF-8, a special token is missing, `[PAD]` is not the first line.
     """
     check_input_file(path, flag)
-    with open(path, "rb") as file:
-        lines = file.read().split(b"\n")
+    lines = read_bytes(path).split(b"\n")
     if not lines[-1]:
         lines.pop()
     tokens = []

@@ -7,9 +7,12 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import list_directory
 from ambert_tf.pretraining_data import beam_runner
 from ambert_tf.pretraining_data.create import create_pretraining_data
-from ambert_tf.pretraining_data.creation_settings import CreationSettings
+from ambert_tf.pretraining_data.creation_settings import CreationSettings, InspectionSettings
+from ambert_tf.pretraining_data.inspect_records import print_records
+from ambert_tf.pretraining_data.records import count_records, record_files
 from tests.tokenizers import chinese_tokenizer
 
 IN_PROCESS = ("--runner=DirectRunner",)
@@ -74,16 +77,32 @@ def test_shards_without_records_are_there_too(create, tmp_path):
     shards, stats = create("beam", IN_PROCESS, input_file=str(path), num_shards=4, dupe_factor=1)
     assert stats["sequences"] == 1
     assert sorted(map(bool, shards.values())) == [False, False, False, True]
+    pattern = str(tmp_path / "beam" / "x-*")
+    (filled,) = record_files(pattern, "input_file")
+    assert count_records(filled) == 1
+    # Truncation is still an error.
+    (tmp_path / "beam" / filled).write_bytes(b"")
+    with pytest.raises(InputError, match=r"--input_file=.*x-0000\d-of-00004: is an empty file"):
+        record_files(pattern, "input_file")
 
 
-def test_remote_files_are_read_and_written(settings, monkeypatch):
+@pytest.mark.parametrize(("runner", "beam_options"), [("local", ()), ("beam", IN_PROCESS)])
+def test_everything_may_be_remote(settings, runner, beam_options, capsys):
     """TensorFlow's file system in memory stands for a remote one."""
-    with tf.io.gfile.GFile("ram://beam/in/corpus.txt", "w") as file:
+    root = f"ram://{runner}"
+    with tf.io.gfile.GFile(f"{root}/in/corpus.txt", "w") as file:
         file.write("中国人民\n")
-    remote = {"input_file": "ram://beam/in/corpus.txt", "output_file": "ram://beam/out/x"}
-    chosen = CreationSettings(**{**settings, **remote, "runner": "beam", "beam_options": IN_PROCESS})
-    assert create_pretraining_data(chosen)["sequences"] == 2
-    assert sorted(tf.io.gfile.listdir("ram://beam/out")) == ["stats.json", "tokenizer", "x"]
+    chinese_tokenizer().save(f"{root}/in/tokenizer")
+    remote = {
+        "input_file": f"{root}/in/*.txt", "tokenizer_dir": f"{root}/in/tokenizer", "output_file": f"{root}/out/x",
+        "num_shards": 2, "compression": "gzip", "runner": runner, "beam_options": beam_options,
+    }  # fmt: skip
+    assert create_pretraining_data(CreationSettings(**{**settings, **remote}))["sequences"] == 2
+    shards = ["x-00000-of-00002", "x-00001-of-00002"]
+    assert list_directory(f"{root}/out") == ["stats.json", "tokenizer", *shards]
+    assert sum(count_records(name) for name in record_files(f"{root}/out/x-*", "input_file")) == 2
+    print_records(InspectionSettings(input_file=(f"{root}/out/x-*",), num_records=9))
+    assert capsys.readouterr().out.count("fine tokens") == 2
 
 
 def test_errors_of_workers_and_flags_are_one_line_and_leave_nothing(create, tmp_path):
