@@ -3,7 +3,9 @@
 import concurrent.futures
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -34,14 +36,34 @@ def task_runner(num_workers: int, start: Callable[..., None], start_arguments: t
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context("spawn"), _start_worker, (start, start_arguments)
     )
+    # Starting it while signals are blocked would unblock them.
+    multiprocessing.resource_tracker.ensure_running()
     try:
         yield lambda function, tasks: _run_in_pool(pool, num_workers, function, tasks)
     except BrokenProcessPool:
         raise InputError(
             "a worker process was killed, most likely because memory ran out; give a smaller --num_workers"
         ) from None
+    except BaseException:
+        # What they do is not needed any more, and starting alone takes seconds.
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Blocks SIGINT, also for the lifetime of processes that are started meanwhile.
+
+    Ctrl-C goes to all processes of a terminal; only the first one should report it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_here(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -57,7 +79,8 @@ def _run_in_pool(
 ) -> Iterator[Any]:
     waiting: set[concurrent.futures.Future[Any]] = set()
     for arguments in tasks:
-        waiting.add(pool.submit(function, *arguments))
+        with _interrupts_blocked():  # this may start a process
+            waiting.add(pool.submit(function, *arguments))
         if len(waiting) >= (1 + _WAITING_TASKS) * num_workers:
             done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
