@@ -3,11 +3,12 @@
 import contextlib
 import errno
 import glob
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ambert_tf.errors import InputError, one_line, write_problem
 
@@ -194,6 +195,22 @@ def read_bytes(name: str) -> bytes:
     """Returns the content of a local or remote file."""
     with open_input(name) as file:
         return file.read()
+
+
+def read_json_object(name: str) -> dict[str, Any]:
+    """Returns the JSON object in a local or remote file.
+
+    Raises:
+      InputError: the file contains something else, or a string that is not valid Unicode.
+    """
+    try:
+        found = json.loads(read_bytes(name))
+        json.dumps(found, ensure_ascii=False).encode()  # fails for a lone surrogate, such as "\\ud83d"
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name}: not valid JSON ({one_line(error)[:200]})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{name}: not a JSON object")
+    return found
 
 
 def exists(path: str) -> bool:

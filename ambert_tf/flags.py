@@ -37,6 +37,9 @@ _DEFINE = {
     tuple: flags.DEFINE_list,
 }
 _OWN_COMMAND = re.compile(r"python (?:-m [\w.]+|[\w/]+\.py)")
+_INFINITY = float("inf")
+# NumPy's limit.
+MAX_SEED = 2**32
 SettingsT = TypeVar("SettingsT")
 
 
@@ -106,7 +109,9 @@ def settings_from_flags(settings: type[SettingsT], arguments: Sequence[str] = ()
             values[field.name] = tuple(values[field.name] or ())
         if field.metadata["arguments"] and arguments:
             values[field.name] += tuple(arguments)
-    return settings(**values)
+    found = settings(**values)
+    check_text(found)
+    return found
 
 
 def require(settings: Any, *names: str) -> None:
@@ -117,18 +122,33 @@ def require(settings: Any, *names: str) -> None:
 
 
 def at_least(settings: Any, least: float, *names: str) -> None:
-    """Raises an InputError for the first of some settings that is given and is below `least`."""
+    """Raises an InputError for the first of some settings that is given and is below `least` or not finite."""
     for name in names:
         value = getattr(settings, name)
-        if value is not None and not value >= least:
+        if value is not None and not least <= value < _INFINITY:
             raise InputError(f"--{name}={value}: must be at least {least}")
 
 
 def above_zero(settings: Any, *names: str) -> None:
-    """Raises an InputError for the first of some settings that is not above 0."""
+    """Raises an InputError for the first of some settings that is not a finite number above 0."""
     for name in names:
-        if not getattr(settings, name) > 0:
+        if not 0 < getattr(settings, name) < _INFINITY:
             raise InputError(f"--{name}={getattr(settings, name)}: must be above 0")
+
+
+def check_seed(settings: Any) -> None:
+    """Raises an InputError if `random_seed` is no seed of TensorFlow's and NumPy's generators."""
+    if not 0 <= settings.random_seed < MAX_SEED:
+        raise InputError(f"--random_seed={settings.random_seed}: must be from 0 to {MAX_SEED - 1}")
+
+
+def check_text(settings: Any) -> None:
+    """Raises an InputError for the first setting that is not text: UTF-8 without NUL, as file systems need it."""
+    for field in _fields(type(settings)):
+        value = getattr(settings, field.name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and ("\0" in text or any("\ud800" <= character <= "\udfff" for character in text)):
+                raise InputError(f"--{field.name}={text!a}: is not valid UTF-8")
 
 
 def check_choices(settings: Any) -> None:

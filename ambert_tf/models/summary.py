@@ -34,6 +34,10 @@ class SummarySettings:
     max_seq_length: int = setting(512, "Fine tokens per sequence.")
     max_coarse_seq_length: int | None = setting(None, "Coarse tokens per sequence. Defaults to --max_seq_length.")
 
+    def validate(self) -> None:
+        """Raises an InputError if a length is out of range."""
+        at_least(self, 1, "max_seq_length", "max_coarse_seq_length")
+
 
 class Language(NamedTuple):
     """A language's vocabularies, and the paper's numbers of parameters by model, in millions."""
@@ -116,7 +120,7 @@ def summary(config: str | None, fine_length: int, coarse_length: int | None) -> 
 
 def run_summary(settings: SummarySettings) -> None:
     """Prints the tables."""
-    at_least(settings, 1, "max_seq_length")
+    settings.validate()
     print("\n".join(summary(settings.config, settings.max_seq_length, settings.max_coarse_seq_length)))
 
 

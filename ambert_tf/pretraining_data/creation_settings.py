@@ -15,6 +15,7 @@ RUNNERS = ("local", "beam")
 # BERT's. Dynamic masks differ in each epoch anyway.
 _STATIC_DUPE_FACTOR = 10
 _MIN_LENGTH = 8
+_MAX_SHARDS = 99_999  # Their names have five digits.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,8 @@ class CreationSettings(CorpusSettings):
         at_least(self, _MIN_LENGTH, "max_seq_length", "max_coarse_seq_length")
         at_least(self, 1, "max_predictions_per_seq", "max_coarse_predictions_per_seq")
         at_least(self, 1, "dupe_factor", "num_shards", "num_workers")
+        if self.num_shards > _MAX_SHARDS:
+            raise InputError(f"--num_shards={self.num_shards}: must be at most {_MAX_SHARDS}")
         if not 0 < self.masked_lm_prob < 1:
             raise InputError(f"--masked_lm_prob={self.masked_lm_prob}: must lie between 0 and 1, such as 0.15")
         if not 0 <= self.short_seq_prob <= 1:

@@ -1,12 +1,12 @@
 """A table over tasks of what fine-tuning runs reached, beside the paper's figures."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import read_json_object
 from ambert_tf.flags import run_program, setting
 from ambert_tf.tasks.published_results import PUBLISHED, PUBLISHED_MODELS
 from ambert_tf.tasks.registry import TASKS
@@ -29,6 +29,11 @@ class ReportSettings:
 
     run_dirs: tuple[str, ...] = setting((), "Output directories; --run_dirs= may be left out.", arguments=True)
 
+    def validate(self) -> None:
+        """Raises an InputError if no run is named."""
+        if not self.run_dirs:
+            raise InputError("name one or more directories with results: python -m ambert_tf.tasks.report DIR…")
+
 
 def read_results(directory: str) -> dict[str, Any]:
     """Returns a run's evaluation results.
@@ -39,12 +44,8 @@ def read_results(directory: str) -> dict[str, Any]:
     path = os.path.join(directory, f"{EVAL_RESULTS}.json")
     if not os.path.isfile(path):
         raise InputError(f"{directory}: has no {EVAL_RESULTS}.json; evaluate it with --do_eval")
-    try:
-        with open(path, encoding="utf-8") as file:
-            results = dict(json.load(file))
-        missing = {"task_name", "metric", "inference"} - set(results)
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON object ({error})") from None
+    results = read_json_object(path)
+    missing = {"task_name", "metric", "inference"} - set(results)
     if missing:
         raise InputError(f"{path}: is no evaluation of fine-tuning: {', '.join(sorted(missing))} missing")
     return results
@@ -84,8 +85,7 @@ def _percent(value: float) -> str:
 
 def run_report(settings: ReportSettings) -> None:
     """Prints the table."""
-    if not settings.run_dirs:
-        raise InputError("name one or more directories with results: python -m ambert_tf.tasks.report DIR…")
+    settings.validate()
     print("\n".join(table([read_results(directory) for directory in settings.run_dirs])))
 
 

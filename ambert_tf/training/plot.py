@@ -47,6 +47,13 @@ class PlotSettings:
         (), "Metrics to draw. Defaults to losses, accuracies, learning rate and speed."
     )
 
+    def validate(self) -> None:
+        """Raises an InputError if no run is named."""
+        if not self.run_dirs:
+            raise InputError(
+                "name the runs' directories: python -m ambert_tf.training.plot RUN_DIR... --output=curves.png"
+            )
+
 
 class Run(NamedTuple):
     """A run's name, and the steps and values of each of its metrics."""
@@ -138,14 +145,13 @@ def draw(directories: Sequence[str], output: str, metrics: Sequence[str] = ()) -
     Raises:
       InputError: a run has no metrics, a metric is none, matplotlib is missing or cannot write such a file.
     """
-    if not directories:
-        raise InputError("name the runs' directories: python -m ambert_tf.training.plot RUN_DIR... --output=curves.png")
     runs = read_runs(directories)
     save_figure(make_figure(runs, chosen_metrics(runs, metrics)), output, dpi=110)
 
 
 def run_plot(settings: PlotSettings) -> None:
     """Draws the runs that the flags name."""
+    settings.validate()
     draw(settings.run_dirs, settings.output, settings.metrics)
     print(settings.output)
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ambert_tf.errors import InputError
-from ambert_tf.flags import above_zero, at_least, check_choices, require, setting
+from ambert_tf.flags import above_zero, at_least, check_choices, check_seed, require, setting
 from ambert_tf.models.config import MODEL_TYPES
 
 OPTIMIZERS = ("adamw", "lamb")
@@ -70,5 +70,6 @@ class TrainingSettings:
         at_least(self, 1, "log_steps", "steps_per_loop", "gradient_accumulation_steps", "num_replicas")
         at_least(self, 0, "weight_decay")
         above_zero(self, "learning_rate")
+        check_seed(self)
         if self.use_fp16 and self.use_bf16:
             raise InputError("--use_fp16 and --use_bf16 are both set; choose one")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.training.plot import chosen_metrics, draw, make_figure, read_runs
+from ambert_tf.training.plot import PlotSettings, chosen_metrics, draw, make_figure, read_runs, run_plot
 
 
 def write_run(directory, offset=0.0, evaluated=False):
@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_named(tmp_path, content, message):
 def test_mistakes_are_one_line(tmp_path):
     directory, output = write_run(tmp_path / "run"), str(tmp_path / "curves.png")
     with pytest.raises(InputError, match="name the runs' directories"):
-        draw([], output)
+        run_plot(PlotSettings())
     with pytest.raises(InputError, match=r"nowhere: no such directory"):
         draw(["nowhere"], output)
     with pytest.raises(InputError, match="--metrics=los: no run has this metric; there are learning_rate, loss"):
