@@ -334,13 +334,14 @@ def run_study(jobs: Jobs) -> None:
         new = [f"--config={FLAGS.config}", f"--model_type={model}", f"--tokenizer_dir={data.tokenizer}"]
         starts[f"{model}, from scratch"] = new
     budgets = [int(labels) for labels in FLAGS.labels]
-    scores = [score for place in places for labels in budgets for score in baseline(jobs, data, place, labels)]
+    baselines = [score for place in places for labels in budgets for score in baseline(jobs, data, place, labels)]
+    scores: list[Score] = []
     for seed in range(1, FLAGS.seeds + 1):
         for place in places:
             for labels in budgets:
                 for name, start in starts.items():
                     scores += fine_tune(jobs, data, place, labels, seed, name, start)
-            write_report(jobs.directory, machine(), pretrained, scores)
+            write_report(jobs.directory, machine(), pretrained, [*scores, *baselines])
     print(f"wrote {os.path.join(FLAGS.output_dir, 'report.md')}")
 
 

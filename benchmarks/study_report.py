@@ -83,7 +83,7 @@ def pretraining_table(pretrained: Sequence[Pretraining]) -> list[str]:
     """Returns the lines of the table of held-out losses and compute."""
     reference = next((each.model_flops for each in pretrained if each.name == REFERENCE), None)
     lines = [
-        "| model | steps | model PFLOPs | of bert_fine's | processor minutes | held-out masked-LM loss, fine | coarse "
+        "| model | steps | model TFLOPs | of bert_fine's | processor minutes | held-out masked-LM loss, fine | coarse "
         "| accuracy, fine | coarse |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -94,7 +94,7 @@ def pretraining_table(pretrained: Sequence[Pretraining]) -> list[str]:
             for name in (f"{grain}_masked_lm_{what}" for what in ("loss", "accuracy") for grain in ("fine", "coarse"))
         ]
         lines.append(
-            f"| {each.name} | {each.steps:,} | {each.model_flops / 1e15:.4g} | {ratio} | "
+            f"| {each.name} | {each.steps:,} | {each.model_flops / 1e12:,.3g} | {ratio} | "
             f"{each.processor_seconds / 60:.1f} | {' | '.join(cells)} |"
         )
     return lines
@@ -177,7 +177,7 @@ def write_report(directory: str, machine: str, pretrained: Sequence[Pretraining]
     lines = [
         "# Study", "", f"Machine: {machine}.", "", "## Pre-training", "", *pretraining_table(pretrained), "",
         "## Fine-tuning", "",
-        f"Points on the development files, mean ± 95 % confidence interval over {seeds} seeds; in parentheses the "
+        f"Points on the development files, mean ± 95 % confidence interval over seeds ({seeds}); in parentheses the "
         f"difference from {REFERENCE}, paired by seed, with its 95 % interval. `ambert, fine alone` is the paper's "
         "AMBERT-Single. Published scores are of base models pre-trained for a million steps.", "",
         *score_table(scores), "", "## Order of the models", "", *orderings(scores), "", "![scores](scores.png)", "",

@@ -67,7 +67,7 @@ def test_compute_is_relative_to_bert_fine():
     held_out = {"fine_masked_lm_loss": 4.25, "fine_masked_lm_accuracy": 0.25}
     both = {**held_out, "coarse_masked_lm_loss": 5.0, "coarse_masked_lm_accuracy": 0.125}
     table = pretraining_table([
-        Pretraining("bert_fine", "a", 1000, held_out, 2e15, 60.0), Pretraining("ambert", "b", 1000, both, 3.5e15, 90.0)
+        Pretraining("bert_fine", "a", 1000, held_out, 2e12, 60.0), Pretraining("ambert", "b", 1000, both, 3.5e12, 90.0)
     ])  # fmt: skip
     assert table[2:] == [
         "| bert_fine | 1,000 | 2 | 1.00 | 1.0 | 4.250 |  | 0.250 |  |",
