@@ -98,8 +98,9 @@ class Ours:
         from ambert_tf.models.ambert_backbone import AmbertBackbone
         from ambert_tf.models.task_models import make_model
         from ambert_tf.training.distribution import make_strategy
-        from ambert_tf.training.loop import LoopSettings, TrainFunction
-        from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+        from ambert_tf.training.learning_rate import WarmupLinearDecay
+        from ambert_tf.training.optimizer import AdamW, AdamWSettings
+        from ambert_tf.training.step import LoopSettings, TrainFunction
 
         config, tokenizer = bert_model(FLAGS.model_dir, None, None)
         lengths = FLAGS.max_seq_length, FLAGS.max_seq_length

@@ -71,9 +71,10 @@ def ours(model_type: str) -> Run:
     from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
     from ambert_tf.training.checkpoints import load_model_directory
     from ambert_tf.training.distribution import make_strategy
-    from ambert_tf.training.loop import LoopSettings, TrainFunction
-    from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+    from ambert_tf.training.learning_rate import WarmupLinearDecay
+    from ambert_tf.training.optimizer import AdamW, AdamWSettings
     from ambert_tf.training.precision import POLICIES
+    from ambert_tf.training.step import LoopSettings, TrainFunction
 
     directory = load_model_directory(FLAGS.weights)
     tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)

@@ -42,10 +42,11 @@ from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.loop import LoopSettings, TrainFunction
-from ambert_tf.training.optimizer import AdamW, WarmupLinearDecay
+from ambert_tf.training.learning_rate import WarmupLinearDecay
+from ambert_tf.training.optimizer import AdamW
 from ambert_tf.training.peak import matrix_peak
 from ambert_tf.training.precision import POLICIES
+from ambert_tf.training.step import LoopSettings, TrainFunction
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("configs", ["tiny", "mini"], "Presets to measure.")

@@ -10,7 +10,7 @@ from ambert_tf.models.flops import BACKWARD_FACTOR, model_flops
 from ambert_tf.models.losses import classification_loss, regression_loss, span_loss
 from ambert_tf.models.task_config import REGRESSION, SPANS
 from ambert_tf.models.task_models import TaskModel
-from ambert_tf.training.loop import Batch
+from ambert_tf.training.step import Batch
 
 
 def fine_tuning_loss(

@@ -1,4 +1,4 @@
-"""Pre-training: what `run_pretraining.py` does."""
+"""Pre-training, the program run_pretraining.py."""
 
 import functools
 import json
@@ -13,13 +13,12 @@ from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
-from ambert_tf.pretraining.pretraining_objective import PretrainingObjective, evaluation_results
+from ambert_tf.pretraining.pretraining_objective import HeldOutEvaluation, PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.records import naming_damaged_files, record_files, record_kind
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import prepare_model_directory
 from ambert_tf.training.cluster import is_chief
-from ambert_tf.training.evaluator import Evaluator
 from ambert_tf.training.precision import POLICIES
 from ambert_tf.training.trainer import Trainer, strategy_for
 
@@ -27,13 +26,13 @@ EVAL_RESULTS = "eval_results"
 
 
 def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
-    """Pre-trains a model, from the newest checkpoint of `output_dir` if there is one.
+    """Pre-trains a model; resumes from the newest checkpoint in `output_dir`.
 
-    Leaves a model directory with `metrics.jsonl`, `tensorboard/` and, with `eval_input_file`,
+    Writes a model directory with `metrics.jsonl`, `tensorboard/` and, with `eval_input_file`,
     `eval_results.json` and `eval_results.txt`.
 
     Returns:
-      The held-out results of the last step; empty without `eval_input_file`, and for workers that write nothing.
+      The held-out results of the last step; empty without `eval_input_file`, and for workers other than the first.
 
     Raises:
       InputError: a setting or a file is wrong, or a loss is not finite.
@@ -48,8 +47,8 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     next_sentence = record_kind(files).next_sentence
     if eval_files and record_kind(eval_files).next_sentence != next_sentence:
         raise InputError(
-            f"--eval_input_file={settings.eval_input_file}: next sentence labels have to be in the training and the "
-            "held-out records, or in neither; make both with --do_nsp or both without"
+            f"--eval_input_file={settings.eval_input_file}: next sentence labels must be in both the training and the "
+            "held-out records, or in neither; create both with --do_nsp or both without"
         )
     config = new_model_config(settings.config, settings.model_type, tokenizer, tokenizer_dir)
     if is_chief(strategy):
@@ -70,12 +69,12 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         settings.warmup_steps,
         functools.partial(restore_initial, tokenizer=tokenizer),
     )
-    evaluator = Evaluator(trainer.objective.evaluation_sums, lambda: data.evaluation(eval_files))
+    evaluation = HeldOutEvaluation(trainer.objective, lambda: data.evaluation(eval_files))
     results: dict[str, float] = {}
 
     def evaluate(step: int) -> dict[str, float]:
         with naming_damaged_files(eval_files):
-            sums = evaluator(settings.max_eval_steps)
+            sums = evaluation(settings.max_eval_steps)
         results.update(evaluation_results(sums, config.grains))
         write_results(settings.output_dir, {"step": step, **results})
         return results
@@ -97,7 +96,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
 
 
 def write_results(output_dir: str, results: Mapping[str, float]) -> None:
-    """Writes `eval_results.json`, and the same as `eval_results.txt`, one `name = value` a line."""
+    """Writes `eval_results.json`, and the same as `eval_results.txt`, one `name = value` per line."""
     base = os.path.join(output_dir, EVAL_RESULTS)
     with atomic_path(base + ".json") as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(dict(results), file, indent=2)

@@ -1,4 +1,4 @@
-"""Pre-training's batches, as its settings and the records' `stats.json` ask for them."""
+"""The batches of pre-training, by its settings and the `stats.json` of the records."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 
 class PretrainingInput:
-    """The training and the held-out batches of a run.
+    """The training and held-out batches of a run.
 
     Args:
       settings: of the run.
-      tokenizer: that the records were made with.
-      stats: `read_stats` of them.
+      tokenizer: the tokenizer of the records.
+      stats: `read_stats` of the records.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class PretrainingInput:
             )
 
     def training(self, files: Sequence[str], step: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """Returns endless batches of a worker's replicas, one a replica, from a step on."""
+        """Returns the endless batches of a worker, one per replica, from a step on."""
         self._context = context
         return self._training(files, step, context)
 
     def describe_batch(self, files: Sequence[str], step: int) -> str:
-        """Returns where the records of a step are, once `training` was called: the reading order, read again."""
+        """Returns the files and numbers of a step's records; call `training` first."""
         context = self._context
         batches = self._training(files, step, context, numbers_only=True).take(_batches_per_step(context))
         return record_places(files, [number for batch in batches for number in batch.numpy().tolist()])
@@ -80,8 +80,8 @@ class PretrainingInput:
         )
 
     def evaluation(self, files: Sequence[str]) -> tf.data.Dataset:
-        """Returns the batches of held-out records, each record once, in the order of the files."""
-        # The last batch counts too, whatever its size is.
+        """Returns the batches of held-out records, each record once, in file order."""
+        # The last batch counts too, whatever its size.
         return pretraining_dataset(
             files,
             batch_size=self.settings.eval_batch_size,
@@ -112,11 +112,15 @@ def find_tokenizer(files: Sequence[str]) -> str:
 
 
 def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:
-    """Returns what `stats.json` beside some records says of them; of several, that of the longest sequences.
+    """Returns the `stats.json` of some records; of several, the one with the longest sequences.
+
+    Args:
+      files: the records.
+      fingerprint: of the tokenizer in `tokenizer_dir`.
+      tokenizer_dir: for errors.
 
     Raises:
-      InputError: the records were made with another tokenizer than the one with this fingerprint, or a file has
-        another size than it was written with.
+      InputError: the records were made with another tokenizer, or a file does not have its original size.
     """
     longest: dict[str, Any] = {}
     for directory in sorted({os.path.dirname(name) for name in files}):

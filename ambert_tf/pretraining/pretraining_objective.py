@@ -1,6 +1,6 @@
 """Eq. (1) as an objective of the training loop, and its held-out evaluation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -10,14 +10,14 @@ from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.flops import pretraining_flops
 from ambert_tf.models.losses import masked_lm_accuracy, masked_lm_loss, pretraining_loss
 from ambert_tf.models.masked_lm_head import masked_lm_targets
-from ambert_tf.training.loop import Batch
+from ambert_tf.training.step import Batch
 
 
 class PretrainingObjective:
-    """Eq. (1) over a part of a batch, as `training.loop.Objective`.
+    """Eq. (1) on a part of a batch, a `training.step.Objective`.
 
     Args:
-      model: what is trained.
+      model: the model to train.
     """
 
     def __init__(self, model: AmbertMaskedLM) -> None:
@@ -61,7 +61,7 @@ class PretrainingObjective:
         return masked_lm_targets(batch, grain, self.model.static_shapes)
 
     def evaluation_sums(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the sums that `evaluation_results` takes, over one batch."""
+        """Returns the sums over one batch that `evaluation_results` takes."""
         outputs = self.model(batch, training=False)
         one = tf.constant(1.0)
         sums: dict[str, tf.Tensor] = {}
@@ -82,11 +82,36 @@ class PretrainingObjective:
         return sums
 
 
-def evaluation_results(sums: Mapping[str, np.ndarray], grains: Sequence[str]) -> dict[str, float]:
-    """Returns the held-out loss with its parts, accuracies, and what constant guessing would reach.
+class HeldOutEvaluation:
+    """Adds up `evaluation_sums` over the batches of held-out records.
 
-    `g_most_frequent_accuracy` is the accuracy of always predicting the most frequent masked token of the
-    same held-out data.
+    It runs on one device, whatever the training strategy: the variables are the same on all of them, and the last
+    batch may have fewer rows than there are replicas.
+
+    Args:
+      objective: whose model is evaluated.
+      make_dataset: returns the batches.
+    """
+
+    def __init__(self, objective: PretrainingObjective, make_dataset: Callable[[], tf.data.Dataset]) -> None:
+        self._make_dataset = make_dataset
+        self._step = tf.function(objective.evaluation_sums, autograph=False, reduce_retracing=True)
+
+    def __call__(self, max_steps: int | None = None) -> dict[str, np.ndarray]:
+        """Returns the sums over all batches, or over the first `max_steps`: float64 or int64, by name."""
+        sums: dict[str, np.ndarray] = {}
+        for batch in self._make_dataset().take(-1 if max_steps is None else max_steps):
+            for name, value in self._step(batch).items():
+                array = value.numpy()
+                sums[name] = sums.get(name, 0) + array.astype(np.int64 if array.dtype.kind == "i" else np.float64)
+        return sums
+
+
+def evaluation_results(sums: Mapping[str, np.ndarray], grains: Sequence[str]) -> dict[str, float]:
+    """Returns the held-out loss with its parts, the accuracies, and the majority baselines.
+
+    `g_most_frequent_accuracy` is the accuracy of always predicting the most frequent masked token of the same held-out
+    data.
     """
     results: dict[str, float] = {}
     for grain in grains:

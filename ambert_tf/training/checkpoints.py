@@ -1,8 +1,8 @@
 """Checkpoints and model directories.
 
-A model directory has `config.json`, `tokenizer/` and `checkpoints/`; it is complete on its own and may be
-moved. A checkpoint is `tf.train.Checkpoint`'s format; its variables have names that do not depend on Python
-objects: `model/PATH`, PATH as `variable.path`, such as `backbone/encoder/layer_0/attention/query/kernel`.
+A model directory contains `config.json`, `tokenizer/` and `checkpoints/`. It is self-contained and may be moved, also
+to or from `gs://`. Checkpoints are those of `tf.train.Checkpoint`; the names of variables do not depend on Python
+objects: `model/PATH`, where PATH is `variable.path`, such as `backbone/encoder/layer_0/attention/query/kernel`.
 """
 
 import os
@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import make_directory
+from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -25,7 +25,7 @@ TOKENIZER_DIRECTORY = "tokenizer"
 CHECKPOINT_DIRECTORY = "checkpoints"
 BACKBONE_PREFIX = "backbone/"
 
-# What reading a damaged checkpoint raises; of a data file that is too short TensorFlow's reader says IndexError.
+# Errors of reading a damaged checkpoint; IndexError is from a truncated data file.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, IndexError)
 
 CHECKPOINT_NAME = "ckpt"
@@ -36,7 +36,7 @@ _MODEL_PREFIX = "model/"
 
 
 class ModelDirectory(NamedTuple):
-    """The parts of a model directory: its configuration, the tokenizer's directory, the newest checkpoint."""
+    """The parts of a model directory: configuration, tokenizer directory, prefix of the newest checkpoint."""
 
     config: ModelConfig
     tokenizer_directory: str
@@ -49,10 +49,10 @@ class Checkpoints:
     Args:
       output_dir: the model directory.
       model: the Keras model; its variables are saved under their paths.
-      state: other variables by name, possibly nested, such as an optimizer's.
+      state: other variables by name, possibly nested, such as those of an optimizer.
       keep: how many checkpoints to keep.
-      writes: whether `save` writes. Of several workers one does. TensorFlow asks the others to save too, elsewhere,
-        for variables whose saved value takes all workers; here each worker has the whole of every variable.
+      writes: whether `save` writes. Only one of several workers does: each of them has the whole of every variable, so
+        the others need not take part.
     """
 
     def __init__(
@@ -66,10 +66,14 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             model={variable.path: variable.value for variable in model.variables}, **state
         )
-        _mend_list(self.directory)
+        _repair_list(self.directory)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, self.directory, max_to_keep=keep, checkpoint_name=CHECKPOINT_NAME
         )
+
+    def path(self, step: int) -> str:
+        """Returns the prefix of the checkpoint of a step."""
+        return os.path.join(self.directory, f"{CHECKPOINT_NAME}-{step}")
 
     def save(self, step: int) -> None:
         """Writes a checkpoint and removes the oldest ones."""
@@ -78,12 +82,10 @@ class Checkpoints:
         try:
             self._manager.save(checkpoint_number=step)
         except tf.errors.OpError as error:
-            raise InputError(
-                f"{self.directory}: the checkpoint of step {step} cannot be written: {one_line(error)}"
-            ) from None
+            raise InputError(f"{self.path(step)}: this checkpoint cannot be written: {one_line(error)}") from None
 
     def restore_latest(self) -> str | None:
-        """Restores the newest checkpoint that is whole; returns its prefix, or None if there is none.
+        """Restores the newest undamaged checkpoint; returns its prefix, or None if there is no checkpoint.
 
         Raises:
           InputError: a checkpoint does not fit the model, or all are damaged.
@@ -106,108 +108,105 @@ class Checkpoints:
         return None
 
 
-def _mend_list(directory: str) -> None:
-    """Writes TensorFlow's list of checkpoints anew where it is missing or damaged and there are checkpoints."""
+def _repair_list(directory: str) -> None:
+    """Rewrites TensorFlow's list of checkpoints if it is missing or damaged and there are checkpoints."""
     try:
-        if not os.path.isdir(directory) or tf.train.get_checkpoint_state(directory) is not None:
+        if not is_directory(directory) or tf.train.get_checkpoint_state(directory) is not None:
             return
-    except ValueError:  # an empty file, as a power cut may leave it
-        os.remove(os.path.join(directory, "checkpoint"))
-    found = filter(None, map(_CHECKPOINT_INDEX.fullmatch, os.listdir(directory)))
+    except ValueError:  # An empty file, as a power cut may leave it.
+        tf.io.gfile.remove(os.path.join(directory, "checkpoint"))
+    found = filter(None, map(_CHECKPOINT_INDEX.fullmatch, list_directory(directory)))
     names = [f"{CHECKPOINT_NAME}-{number}" for number in sorted(int(match[1]) for match in found)]
     if names:
         logging.warning("%s: the list of checkpoints is lost; found %s", directory, ", ".join(names))
-        times = [os.path.getmtime(os.path.join(directory, f"{name}.index")) for name in names]
-        # The one that is not deprecated knows only a manager's own checkpoints.
+        times = [file_version(os.path.join(directory, f"{name}.index"))[1] / 1e9 for name in names]
+        # The function that is not deprecated knows only the checkpoints of a manager.
         tf.compat.v1.train.update_checkpoint_state(
             directory, names[-1], names, all_model_checkpoint_timestamps=times, last_preserved_timestamp=times[0] - 1.0
         )
 
 
 def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
-    """Writes `config.json` and `tokenizer/` into a model directory, or checks that what is there is the same.
+    """Writes `config.json` and `tokenizer/` into a model directory, or checks that the existing ones are equal.
 
     Raises:
-      InputError: the directory holds a run with another configuration or tokenizer.
+      InputError: the directory contains a run with another configuration or tokenizer.
     """
     make_directory(output_dir)
     config_path = os.path.join(output_dir, CONFIG_FILE)
     tokenizer_directory = os.path.join(output_dir, TOKENIZER_DIRECTORY)
-    if os.path.exists(config_path):
+    if exists(config_path):
         found = ModelConfig.from_file(config_path, "output_dir")
         for name, value in config.to_dict().items():
             if getattr(found, name) != value:
                 raise InputError(
-                    f"--output_dir={output_dir}: holds a run whose {name} is {getattr(found, name)!r}, not "
-                    f"{value!r}; go on with that configuration, or choose another directory"
+                    f"--output_dir={output_dir}: contains a run whose {name} is {getattr(found, name)!r}, not "
+                    f"{value!r}; resume it with that configuration, or choose another directory"
                 )
-    if os.path.isdir(tokenizer_directory):
+    if is_directory(tokenizer_directory):
         if MultiGrainedTokenizer.load(tokenizer_directory).fingerprint != tokenizer.fingerprint:
             raise InputError(
-                f"--output_dir={output_dir}: holds a run with another tokenizer than --tokenizer_dir; "
-                "choose another directory"
+                f"--output_dir={output_dir}: contains a run with another tokenizer; choose another directory"
             )
     else:
         tokenizer.save(tokenizer_directory)
-    if not os.path.exists(config_path):
+    if not exists(config_path):
         config.to_file(config_path)
 
 
 def is_model_directory(path: str) -> bool:
     """Returns whether a directory looks like a model directory."""
-    return os.path.isfile(os.path.join(path, CONFIG_FILE)) and os.path.isdir(os.path.join(path, CHECKPOINT_DIRECTORY))
+    return is_file(os.path.join(path, CONFIG_FILE)) and is_directory(os.path.join(path, CHECKPOINT_DIRECTORY))
 
 
 def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirectory:
     """Returns the parts of a model directory.
 
     Raises:
-      InputError: it is none, or has no checkpoint.
+      InputError: it is not a model directory, or has no checkpoint.
     """
-    if not os.path.isdir(path):
-        raise InputError(
-            f"--{flag}={path}: no such directory; a model directory is needed, an --output_dir of training"
-        )
+    if not is_directory(path):
+        raise InputError(f"--{flag}={path}: no such directory; give a model directory, an --output_dir of training")
     for name in (CONFIG_FILE, TOKENIZER_DIRECTORY, CHECKPOINT_DIRECTORY):
-        if not os.path.exists(os.path.join(path, name)):
+        if not exists(os.path.join(path, name)):
             raise InputError(
-                f"--{flag}={path}: is no model directory: {name} is missing (it holds {CONFIG_FILE}, "
+                f"--{flag}={path}: not a model directory: {name} is missing (it contains {CONFIG_FILE}, "
                 f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/)"
             )
-    _mend_list(os.path.join(path, CHECKPOINT_DIRECTORY))
+    _repair_list(os.path.join(path, CHECKPOINT_DIRECTORY))
     checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
     if checkpoint is None:
-        raise InputError(f"--{flag}={path}: {CHECKPOINT_DIRECTORY}/ holds no complete checkpoint; train it first")
+        raise InputError(f"--{flag}={path}: {CHECKPOINT_DIRECTORY}/ contains no complete checkpoint; train it first")
     config = ModelConfig.from_file(os.path.join(path, CONFIG_FILE), flag)
     return ModelDirectory(config, os.path.join(path, TOKENIZER_DIRECTORY), checkpoint)
 
 
 def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
-    """Returns the checkpoint that a model directory, a directory of checkpoints or a prefix stands for.
+    """Returns the checkpoint prefix of a model directory, a directory of checkpoints or a prefix.
 
     Raises:
-      InputError: there is none.
+      InputError: there is no checkpoint.
     """
-    if os.path.isdir(path):
-        if os.path.exists(os.path.join(path, "checkpoint")):
+    if is_directory(path):
+        if exists(os.path.join(path, "checkpoint")):
             latest = tf.train.latest_checkpoint(path)
             if latest is not None:
                 return latest
         return load_model_directory(path, flag).checkpoint
     prefix = path.removesuffix(".index")
-    if not os.path.exists(prefix + ".index"):
+    if not exists(prefix + ".index"):
         raise InputError(
-            f"--{flag}={path}: no such checkpoint; name a model directory, or a checkpoint without its "
-            f"ending, such as DIR/{CHECKPOINT_DIRECTORY}/ckpt-1000"
+            f"--{flag}={path}: no such checkpoint; give a model directory, or the prefix of a checkpoint, such as "
+            f"DIR/{CHECKPOINT_DIRECTORY}/{CHECKPOINT_NAME}-1000"
         )
     return prefix
 
 
 def restore_backbone(model: keras.Model, path: str, flag: str = "init_checkpoint") -> str:
-    """Gives a model the encoder weights of a checkpoint: everything below `backbone/`; returns its prefix.
+    """Loads the encoder weights of a checkpoint, everything below `backbone/`; returns its prefix.
 
     Args:
-      model: a backbone, or a model with one; heads keep their values.
+      model: a backbone, or a model with one, whose heads keep their values.
       path: a model directory, or a checkpoint's prefix.
       flag: the flag it came from, for errors.
 
@@ -220,15 +219,15 @@ def restore_backbone(model: keras.Model, path: str, flag: str = "init_checkpoint
 
 
 def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_path: Callable[[str], str] = str) -> None:
-    """Assigns to variables what a checkpoint has under their paths.
+    """Assigns the values that a checkpoint has under the paths of variables.
 
     Args:
       variables: of the model.
       prefix: the checkpoint.
-      saved_path: a variable's path to the path it was saved under; the same by default.
+      saved_path: maps a variable's path to the path it was saved under. Defaults to the same path.
 
     Raises:
-      InputError: a variable is missing there, has another shape, or the file is damaged.
+      InputError: a variable is missing in the checkpoint or has another shape, or the file is damaged.
     """
     variables = list(variables)
     try:
@@ -241,7 +240,7 @@ def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_pa
 
 
 def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
-    """Returns a function from a variable's path to its values in a checkpoint, None where it has no such variable.
+    """Returns a function from a variable's path to its values in a checkpoint, None if it has no such variable.
 
     Raises:
       InputError: the checkpoint cannot be read; the function raises it too.
@@ -262,7 +261,7 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
 
 
 def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: Callable[[str], str] = str) -> None:
-    """Raises an InputError for the first variable that a checkpoint lacks or has in another shape."""
+    """Raises an InputError for the first variable that is missing in a checkpoint or has another shape."""
     shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
     for variable in variables:
         path = saved_path(variable.path)
@@ -275,11 +274,11 @@ def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: 
         if tuple(found) != tuple(variable.shape):
             raise InputError(
                 f"{prefix}: {path} has shape {tuple(found)} in the checkpoint and "
-                f"{tuple(variable.shape)} by the configuration; use the configuration and the tokenizer that "
+                f"{tuple(variable.shape)} in the configuration; use the configuration and the tokenizer that "
                 "the checkpoint was trained with"
             )
 
 
 def _key(path: str) -> str:
-    # TensorFlow escapes the slash in the names of dictionary entries.
+    # TensorFlow escapes slashes in the names of dictionary entries.
     return _MODEL_PREFIX + path.replace(".", "..").replace("/", ".S") + _VALUE_SUFFIX

@@ -1,4 +1,4 @@
-"""The workers of `TF_CONFIG`: who they are, whether they agree, and what a lost one means."""
+"""The workers of `TF_CONFIG`: their addresses, whether they agree, and errors about lost workers."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ import tensorflow as tf
 from ambert_tf.errors import InputError, one_line
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
-# What TensorFlow raises in a collective operation when another process is gone or does not answer.
+# Errors of a collective operation if another process is gone or does not answer.
 _PEER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -31,7 +31,7 @@ class Cluster:
 
     Attributes:
       addresses: `host:port` of each, the chief first.
-      index: which of them this process is.
+      index: index of this process.
     """
 
     addresses: tuple[str, ...]
@@ -39,10 +39,10 @@ class Cluster:
 
 
 def cluster_of_environment() -> Cluster | None:
-    """Returns what `TF_CONFIG` says, or None without it or with one process in it.
+    """Returns the cluster of `TF_CONFIG`, or None if it is not set or has only one process.
 
     Raises:
-      InputError: it is not as TensorFlow wants it for training with equal workers.
+      InputError: `TF_CONFIG` does not describe a cluster of equal workers.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
@@ -53,21 +53,21 @@ def cluster_of_environment() -> Cluster | None:
         task = content.get("task", {})
         job, index = task.get("type", "worker"), int(task.get("index", 0))
     except (ValueError, AttributeError, TypeError):
-        raise InputError(f"TF_CONFIG: is no JSON such as {_EXAMPLE}") from None
+        raise InputError(f"TF_CONFIG: is not JSON such as {_EXAMPLE}") from None
     strange = sorted(set(jobs) - {"chief", "worker"})
     if strange:
-        raise InputError(f"TF_CONFIG: has a job {strange[0]!r}; all processes train alike and are of the job 'worker'")
+        raise InputError(f"TF_CONFIG: has a job {strange[0]!r}; all processes must be of the job 'worker'")
     if len(jobs.get("chief", [])) > 1:
-        raise InputError("TF_CONFIG: names more than one chief; the job 'chief' is one process or left out")
+        raise InputError("TF_CONFIG: has more than one chief; the job 'chief' is optional and has one process")
     addresses = jobs.get("chief", []) + jobs.get("worker", [])
     if len(addresses) < 2:
         return None
     for address in addresses:
         host, _, port = str(address).rpartition(":")
         if not host or not port.isdigit():
-            raise InputError(f"TF_CONFIG: {address!r} is no address such as host0:12345")
+            raise InputError(f"TF_CONFIG: {address!r} is not an address such as host0:12345")
         if addresses.count(address) > 1:
-            raise InputError(f"TF_CONFIG: {address} is there twice; each process needs an address of its own")
+            raise InputError(f"TF_CONFIG: {address} is there twice; each process needs its own address")
     if not 0 <= index < len(jobs.get(job, [])):
         raise InputError(
             f"TF_CONFIG: its task is {job} {index}, but the cluster has {len(jobs.get(job, []))} of the job {job!r}"
@@ -76,7 +76,7 @@ def cluster_of_environment() -> Cluster | None:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes files: the first of the workers, or the only process."""
+    """Returns whether this process writes files: it is the first of the workers, or the only process."""
     resolver = strategy.cluster_resolver
     return resolver is None or not resolver.task_type or _place(resolver) == 0
 
@@ -87,18 +87,18 @@ def _place(resolver: Any) -> int:
 
 
 def check_workers_agree(strategy: tf.distribute.Strategy, settings: Any, step: int) -> None:
-    """Compares what the workers were started with; each of them calls this.
+    """Compares the flags and the steps of all workers; each of them calls this.
 
     Args:
-      strategy: of all of them.
-      settings: a dataclass, the flags.
-      step: where this worker goes on.
+      strategy: the strategy that they share.
+      settings: the flags, a dataclass.
+      step: the step from which this worker resumes.
 
     Raises:
       InputError: on all workers, if one differs.
     """
     values = json.dumps(dataclasses.asdict(settings), sort_keys=True)
-    digest = zlib.crc32(values.encode()) % 2**24  # whole numbers that float32 holds
+    digest = zlib.crc32(values.encode()) % 2**24  # An integer that float32 represents exactly.
     rows = gather_from_replicas(strategy, [step, digest])
     for replica, (their_step, their_digest) in enumerate(rows.tolist()):
         if their_digest != rows[0, 1]:
@@ -108,13 +108,13 @@ def check_workers_agree(strategy: tf.distribute.Strategy, settings: Any, step: i
             )
         if their_step != rows[0, 0]:
             raise InputError(
-                f"--output_dir: replica {replica} of {len(rows)} goes on from step {int(their_step)}, the first from "
-                f"{int(rows[0, 0])}; it must be a directory that all workers see"
+                f"--output_dir: replica {replica} of {len(rows)} resumes at step {int(their_step)}, the first at "
+                f"{int(rows[0, 0])}; it must be a directory that all workers share"
             )
 
 
 def gather_from_replicas(strategy: tf.distribute.Strategy, values: list[float]) -> np.ndarray:
-    """Returns what each replica's process gave, float32 [replicas, values]; it returns when all have called it."""
+    """Returns the values of each replica, float32 [replicas, values]; it waits until all processes have called it."""
     replicas = strategy.num_replicas_in_sync
 
     def gather() -> tf.Tensor:
@@ -128,7 +128,7 @@ def gather_from_replicas(strategy: tf.distribute.Strategy, values: list[float]) 
 
 @contextmanager
 def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns TensorFlow's errors about a worker that is gone into an `InputError`; put it around training."""
+    """Turns TensorFlow's errors about a lost worker into an `InputError`; put it around training."""
     try:
         yield
     except _PEER_ERRORS as error:
@@ -136,7 +136,7 @@ def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         reason = re.search(r"aborted by: (.*?)( Additional|$)", one_line(error))
         raise InputError(
-            "a worker of TF_CONFIG ended or does not answer any more"
+            "a worker of TF_CONFIG ended or does not answer"
             + (f" ({reason.group(1)[:200]})" if reason else "")
-            + "; start all workers again, training goes on from the last checkpoint"
+            + "; start all workers again to resume from the last checkpoint"
         ) from None

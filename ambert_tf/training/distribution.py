@@ -1,4 +1,4 @@
-"""On which devices training runs."""
+"""The distribution strategy: the devices that training runs on."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from absl import logging
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.training.cluster import Cluster, cluster_of_environment
 
-START_TIMEOUT_SECONDS = 600.0  # for the last of the workers to come up
+START_TIMEOUT_SECONDS = 600.0  # Until the last worker is there.
 
 _WATCH = """
 import os, select, signal, sys
@@ -30,11 +30,10 @@ def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
     - no GPU and `num_replicas` above 1: MirroredStrategy over that many logical CPU devices.
     - otherwise the default strategy, one device.
 
-    Call it before anything else of TensorFlow runs: logical devices and workers' collectives can only be
-    set up then.
+    Call it before any other TensorFlow operation: logical devices and collectives can only be set up then.
 
     Raises:
-      InputError: there are not as many devices as asked for, or something is wrong with `TF_CONFIG` or a worker.
+      InputError: there are fewer devices than asked for, or something is wrong with `TF_CONFIG` or a worker.
     """
     if num_replicas is not None and num_replicas < 1:
         raise InputError(f"--num_replicas={num_replicas}: must be at least 1")
@@ -57,14 +56,14 @@ def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
 
 
 def _workers_strategy(cluster: Cluster, num_replicas: int | None) -> tf.distribute.Strategy:
-    """Starts this worker's server and waits for the others."""
+    """Starts the server of this worker and waits for the others."""
     if num_replicas is not None:
-        raise InputError(f"--num_replicas={num_replicas}: a worker of TF_CONFIG uses all its GPUs; leave the flag out")
+        raise InputError(f"--num_replicas={num_replicas}: a worker of TF_CONFIG uses all its GPUs; omit this flag")
     own = cluster.addresses[cluster.index]
     logging.info("worker %d of %d, %s: waiting for the others", cluster.index, len(cluster.addresses), own)
     addresses = ", ".join(cluster.addresses)
     message = (
-        f"error: TF_CONFIG: not all of the {len(cluster.addresses)} workers ({addresses}) came up within "
+        f"error: TF_CONFIG: not all of the {len(cluster.addresses)} workers ({addresses}) started within "
         f"{START_TIMEOUT_SECONDS:g} s"
     )
     try:
@@ -72,17 +71,16 @@ def _workers_strategy(cluster: Cluster, num_replicas: int | None) -> tf.distribu
             return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise InputError(
-            f"TF_CONFIG: the server of this worker cannot start at {own}, or another one is not to be reached: "
+            f"TF_CONFIG: the server of this worker cannot start at {own}, or another worker cannot be reached: "
             f"{one_line(error)[:200]}"
         ) from None
 
 
 @contextmanager
 def ended_after(seconds: float, pid: int, message: str) -> Iterator[None]:
-    """Kills a process, after a message on stderr, if the body takes longer than so many seconds.
+    """Kills a process, after a message on stderr, if the body takes longer than this.
 
-    TensorFlow waits for other workers inside of a call that lets no other thread of Python run, nor a signal handler:
-    another process has to watch.
+    Another process has to watch: while TensorFlow waits for other workers, no Python thread or signal handler runs.
     """
     command = [sys.executable, "-S", "-c", _WATCH, str(seconds), str(pid), message]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as watcher:
@@ -90,7 +88,7 @@ def ended_after(seconds: float, pid: int, message: str) -> Iterator[None]:
             yield
         finally:
             assert watcher.stdin is not None
-            watcher.stdin.close()  # also what the watcher sees if this process ends
+            watcher.stdin.close()  # The watcher sees this too if this process ends.
 
 
 def _make_logical_cpus(number: int) -> None:
@@ -102,5 +100,5 @@ def _make_logical_cpus(number: int) -> None:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
     except RuntimeError:
         raise InputError(
-            f"--num_replicas={number}: TensorFlow has started already, with fewer logical CPU devices"
+            f"--num_replicas={number}: TensorFlow was already initialized with fewer logical CPU devices"
         ) from None

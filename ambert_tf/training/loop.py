@@ -1,9 +1,11 @@
-"""The training loop: any objective, any optimizer, over `tf.distribute`."""
+"""The training loop: any objective and optimizer, over `tf.distribute`."""
 
+import os
 import signal
+import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -15,14 +17,13 @@ from ambert_tf.training.cluster import gather_from_replicas, naming_lost_workers
 from ambert_tf.training.optimizer import AdamW
 from ambert_tf.training.precision import LossScale
 from ambert_tf.training.progress import Progress
-from ambert_tf.training.step import STOP_REQUESTS, Batch, LoopSettings, Objective, TrainFunction, dropout_seed
-
-__all__ = ["Batch", "LoopSettings", "MakeDataset", "Objective", "TrainFunction", "dropout_seed", "train"]
+from ambert_tf.training.step import STOP_REQUESTS, LoopSettings, Objective, TrainFunction
 
 MakeDataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
+Metrics = Mapping[str, np.ndarray]
 
-# So many updates in a row that are left out are no accident of the data.
-SKIPPED_IN_A_ROW = 50
+# So many consecutive skipped steps are not an accident of the data.
+MAX_CONSECUTIVE_SKIPS = 50
 
 
 def train(
@@ -35,27 +36,29 @@ def train(
     progress: Progress | None = None,
     after_checkpoint: Callable[[int], None] | None = None,
     describe_batch: Callable[[int], str] | None = None,
+    check_metrics: Callable[[int, Metrics], None] | None = None,
 ) -> None:
-    """Trains from the optimizer's step (0, or where a checkpoint was restored) to the last one.
+    """Trains from the optimizer's step (0, or that of the restored checkpoint) to the last one.
 
-    SIGTERM ends the run after a checkpoint, with status 143; the same run started again goes on from there. Where
-    several processes train together, one that gets it is enough.
+    SIGTERM and SIGINT (Ctrl-C) end the run after the current step, with a checkpoint and status 128 + signal number;
+    the same run started again resumes there. A second Ctrl-C ends the process at once. Of several processes that
+    train together, it is enough to signal one.
 
     Args:
       strategy: where to train.
       objective: what to train.
-      optimizer: what updates.
-      make_dataset: (number of steps made already, input context) to batches, one a replica, without an end.
-      settings: how long.
-      checkpoints: where to save, with the last step too; None for nowhere.
+      optimizer: how to update the variables.
+      make_dataset: (number of completed steps, input context) to endless batches, one per replica.
+      settings: of the loop.
+      checkpoints: where to save, after the last step too; None for nowhere.
       progress: where to report.
       after_checkpoint: called with the step after each checkpoint.
-      describe_batch: (number of steps made before) to the records of a step, for the message about a loss that is
-        not finite.
+      describe_batch: (number of completed steps) to a description of the next step's records, for errors.
+      check_metrics: called with the number of completed steps, and the metrics of the steps after these.
 
     Raises:
       InputError: a loss or gradient is not finite, the data end, or another worker is lost.
-      SystemExit: after SIGTERM.
+      SystemExit: after a signal.
     """
     step = int(optimizer.step.numpy())
     function = TrainFunction(strategy, objective, optimizer, settings)
@@ -64,87 +67,131 @@ def train(
     start = step
     dataset = strategy.distribute_datasets_from_function(lambda context: make_dataset(start, context))
     iterator = iter(dataset)
-    with naming_lost_workers(strategy), _termination_noticed() as terminated:
+    with naming_lost_workers(strategy), _StopSignals() as signals:
         while step < settings.num_train_steps:
             every = settings.save_checkpoints_steps
             stop = min(settings.num_train_steps, (step // every + 1) * every)
             count = min(settings.steps_per_loop, stop - step)
             try:
-                metrics = function(iterator, count, terminated.is_set())
+                metrics = function(iterator, count, signals.received)
             except (tf.errors.OutOfRangeError, StopIteration):
                 raise InputError(f"the training data end at step {step} of {settings.num_train_steps}") from None
-            # Workers end at the same step: one that has not been told yet learns it from the others.
-            ending = bool(metrics.pop(STOP_REQUESTS).any()) or (alone and terminated.is_set())
+            # All workers end at the same step: those without a signal learn of it from the others.
+            ending = bool(metrics.pop(STOP_REQUESTS).any()) or (alone and signals.received)
             watch(metrics, step)
+            if check_metrics is not None:
+                check_metrics(step, metrics)
             step += count
             save = step == stop or ending
             if progress is not None:
                 progress.add(step, metrics, flush=save)
             if save and checkpoints is not None:
                 checkpoints.save(step)
-            if ending:
-                where = f"; a checkpoint of step {step} is written" if checkpoints is not None else ""
-                raise SystemExit(_terminated_status(f"stopped by SIGTERM at step {step}{where}"))
-            if save:
+            if save and not ending:
                 if after_checkpoint is not None:
                     after_checkpoint(step)
                 if progress is not None:
                     progress.restart_clock()
+            # A signal that came during an evaluation or a save ends the run too.
+            if ending or (save and alone and signals.received):
+                saved = f"; saved {checkpoints.path(step)}; run the same command to resume" if checkpoints else ""
+                signals.exit(f"stopped at step {step} of {settings.num_train_steps}{saved}")
         if not alone:
-            gather_from_replicas(strategy, [step])  # nobody leaves while others still evaluate or save
+            gather_from_replicas(strategy, [step])  # Nobody leaves while others still evaluate or save.
 
 
 class _NonfiniteWatch:
-    """Stops at a loss or gradient that is not finite, or tells of it and goes on.
+    """Stops at a loss or gradient that is not finite, or warns.
 
-    Where the loss is finite and float16's loss scale can still go down, such a gradient is part of the course.
+    A gradient that overflows is normal if the loss is finite and the loss scale of float16 can still decrease.
     """
 
     def __init__(self, on_nonfinite: str, describe_batch: Callable[[int], str] | None) -> None:
         self._skip = on_nonfinite == "skip"
         self._describe_batch = describe_batch
-        self._in_a_row = 0
+        self._consecutive = 0
 
-    def __call__(self, metrics: Mapping[str, np.ndarray], step: int) -> None:
-        """Looks at the metrics of the steps after `step`."""
+    def __call__(self, metrics: Metrics, step: int) -> None:
+        """Checks the metrics of the steps after `step`."""
         finite_loss = np.isfinite(metrics["loss"])
         good_steps = finite_loss & np.isfinite(metrics["gradient_norm"])
         if "loss_scale" in metrics:
             good_steps |= finite_loss & (metrics["loss_scale"] > LossScale.MINIMUM)
         for index, good in enumerate(good_steps):
-            self._in_a_row = 0 if good else self._in_a_row + 1
+            self._consecutive = 0 if good else self._consecutive + 1
             if not good:
-                self._tell(metrics, step, index)
+                self._report(metrics, step, index)
 
-    def _tell(self, metrics: Mapping[str, np.ndarray], step: int, index: int) -> None:
+    def _report(self, metrics: Metrics, step: int, index: int) -> None:
         name = "gradient_norm" if np.isfinite(metrics["loss"][index]) else "loss"
         fact = f"step {step + index + 1}: {name} is {metrics[name][index]}, not a finite number"
         if self._describe_batch is not None:
             fact += f"; its batch: {self._describe_batch(step + index)}"
         if not self._skip:
             raise InputError(
-                f"{fact}; the last checkpoint is from before it: go on from there with a lower --learning_rate, more "
+                f"{fact}; the last checkpoint is from before this step: resume with a lower --learning_rate, more "
                 "--num_warmup_steps, or --on_nonfinite=skip"
             )
-        if self._in_a_row >= SKIPPED_IN_A_ROW:
-            raise InputError(f"{fact}; so it was {self._in_a_row} times in a row: --on_nonfinite=skip does not help")
-        logging.warning("%s; this update is left out", fact)
+        if self._consecutive >= MAX_CONSECUTIVE_SKIPS:
+            raise InputError(
+                f"{fact}; it was not finite for {self._consecutive} consecutive steps, so --on_nonfinite=skip does not "
+                "help"
+            )
+        logging.warning("%s; this step is skipped", fact)
 
 
-def _terminated_status(message: str) -> int:
-    logging.warning("%s", message)
-    return 128 + signal.SIGTERM
+class _StopSignals:
+    """Notes SIGTERM and SIGINT instead of ending the process in the middle of a step.
 
+    Python runs signal handlers between two calls into TensorFlow, which can be a minute later. So a thread reads the
+    numbers of the signals from `signal.set_wakeup_fd`; it answers the first one and obeys a second Ctrl-C at once.
+    """
 
-@contextmanager
-def _termination_noticed() -> Iterator[threading.Event]:
-    """Yields an event that SIGTERM sets, instead of ending the process in the middle of a step."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    previous = signal.signal(signal.SIGTERM, lambda *_: event.set())
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+
+    @property
+    def received(self) -> bool:
+        """Whether a signal came."""
+        return self.first is not None
+
+    def exit(self, message: str) -> None:
+        """Ends the process with the status of the signal; of SIGTERM, if another worker received it."""
+        number = self.first or signal.SIGTERM
+        logging.warning("%s: %s", number.name, message)
+        raise SystemExit(128 + number)
+
+    def __enter__(self) -> "_StopSignals":
+        self._handlers: dict[signal.Signals, object] = {}
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._thread = threading.Thread(target=self._watch, args=(reader,), daemon=True)
+        self._thread.start()
+        self._previous = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self._handlers:
+            signal.set_wakeup_fd(self._previous)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            self._writer.close()
+            self._thread.join()
+
+    def _note(self, number: int, *unused: object) -> None:
+        self.first = self.first or signal.Signals(number)
+
+    def _watch(self, reader: socket.socket) -> None:
+        interrupts = 0
+        with reader:
+            while data := reader.recv(1):
+                interrupts += data[0] == signal.SIGINT
+                if interrupts > 1:
+                    os._exit(128 + signal.SIGINT)
+                if data[0] == signal.SIGINT:
+                    print("\nstopping after this step; press Ctrl-C again to quit at once", file=sys.stderr, flush=True)

@@ -1,6 +1,5 @@
-"""How fast a device multiplies matrices, measured: what training's speed is compared with."""
+"""The matrix-product FLOP/s of the devices, measured: the denominator of MFU."""
 
-import functools
 import time
 
 import tensorflow as tf
@@ -11,9 +10,8 @@ _LONG_ENOUGH_SECONDS = 0.03
 _TRIES = 3
 
 
-@functools.cache
 def matrix_peak(precision: str) -> float:
-    """Returns the FLOP/s of a large square matrix product on the default device, measured once a process.
+    """Returns the FLOP/s of a large square matrix product on the default device.
 
     It takes a fraction of a second: the matrices grow until a product takes long enough to be timed.
 
@@ -29,13 +27,13 @@ def matrix_peak(precision: str) -> float:
 
 
 def _seconds(size: int, dtype: tf.DType) -> float:
-    """Returns the time of a product, the best of several; the first one, which sets up, does not count."""
+    """Returns the shortest time of several products; the first one, which initializes, does not count."""
     one, other = (tf.cast(tf.random.stateless_uniform([size, size], [seed, 0]), dtype) for seed in (1, 2))
     best = float("inf")
     for attempt in range(_TRIES + 1):
         start = time.perf_counter()
         product = tf.matmul(one, other)
-        product[0, 0].numpy()  # waits for the device
+        product[0, 0].numpy()  # Waits for the device.
         seconds = time.perf_counter() - start
         if attempt:
             best = min(best, seconds)
@@ -43,7 +41,7 @@ def _seconds(size: int, dtype: tf.DType) -> float:
 
 
 def peak_of(strategy: tf.distribute.Strategy, precision: str) -> float:
-    """Returns the FLOP/s of all devices of a strategy: those of one GPU times the GPUs, or of one CPU a process."""
+    """Returns the FLOP/s of all devices of a strategy: all GPUs, or one CPU per process."""
     resolver = strategy.cluster_resolver
     workers = 1 if resolver is None else sum(map(len, resolver.cluster_spec().as_dict().values()))
     # Logical CPU devices share one CPU.

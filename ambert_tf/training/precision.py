@@ -1,20 +1,20 @@
-"""Float32, bfloat16 and float16: the Keras policy of each, and float16's dynamic loss scale."""
+"""Numeric precision: the Keras dtype policies, and the dynamic loss scale of float16."""
 
 import tensorflow as tf
 
-# Variables, softmax, layer norm and losses are float32 in all of them.
+# In all of them, variables, softmax, layer normalization and losses are float32.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 class LossScale:
-    """What a float16 loss is multiplied by, so that small gradients do not become zero.
+    """The factor of the float16 loss that keeps small gradients from underflowing.
 
-    The scale halves at each step whose gradients are not finite (that step is left out) and doubles after
-    `growth_interval` finite ones. Make it in the strategy's scope.
+    It halves after each step with non-finite gradients, which is skipped, and doubles after `growth_interval`
+    consecutive finite steps. Create it in the strategy's scope. `optimizer.py` says why it is not Keras'.
 
     Args:
       initial: the first scale.
-      growth_interval: finite steps before it grows.
+      growth_interval: finite steps before it doubles.
     """
 
     MINIMUM = 1.0
@@ -35,5 +35,5 @@ class LossScale:
         self.finite_steps.assign(tf.where(grow, tf.zeros_like(steps), steps))
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Returns what a checkpoint has to hold."""
+        """Returns the variables that a checkpoint saves, by name."""
         return {"scale": self.scale, "finite_steps": self.finite_steps}

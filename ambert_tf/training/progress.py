@@ -1,49 +1,51 @@
-"""What one sees of training: a line of progress, `metrics.jsonl`, TensorBoard."""
+"""Reports of a training run: the progress line, `metrics.jsonl`, TensorBoard."""
 
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.files import atomic_path, make_directory
+from ambert_tf.files import atomic_path, exists, make_directory, read_bytes
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_DIRECTORY = "tensorboard"
 
-# Metrics that are amounts a step; they are reported a second.
+# Metrics that are amounts per step, and the names of their rates per second.
 AMOUNTS = {
     "sequences": "sequences_per_second",
     "tokens": "tokens_per_second",
     "model_flops": "model_flops_per_second",
 }
-# Metrics whose newest value counts; all others are averaged over the steps since the last line.
+# Metrics whose newest value is reported; all others are averaged over the steps since the last line.
 NEWEST = ("learning_rate", "loss_scale")
-PEAK_SHARE = "peak_share"
-SKIPPED_UPDATES = "skipped_updates"
-# Names of the metrics of an evaluation begin so.
+MFU = "mfu"
+SKIPPED_STEPS = "skipped_steps"
+# Prefix of the metrics of an evaluation.
 EVALUATION_PREFIX = "eval_"
 
 
 class Progress:
     """Reports metrics every `log_steps` steps, and at each checkpoint.
 
-    Because there is a line at each checkpoint, a resumed run's lines are those of an undisturbed one.
+    The line at each checkpoint makes the lines of a resumed run equal to those of an uninterrupted one.
 
     Args:
       output_dir: where `metrics.jsonl` and `tensorboard/` go.
       num_train_steps: the last step.
-      start_step: the step from which the run goes on; lines beyond it are from a run that ended before its
-        next checkpoint, and are removed.
-      log_steps: steps between two lines.
-      peak_flops: FLOP/s of the devices' matrix products; with it, `peak_share` is training's share of them.
+      start_step: the step from which the run resumes. Later lines are from a run that ended before its next
+        checkpoint; they are removed, and TensorBoard hides them.
+      log_steps: steps between lines.
+      measure_peak: measures the FLOP/s of a matrix product on all devices, for the MFU. The highest value of several
+        calls counts, because other programs may have used the machine during one. If training is faster still, it was
+        not the peak, and no MFU is reported.
       stream: where the progress line goes.
-      clock: gives the time in seconds.
+      clock: returns the time in seconds.
     """
 
     def __init__(
@@ -52,19 +54,20 @@ class Progress:
         num_train_steps: int,
         start_step: int = 0,
         log_steps: int = 100,
-        peak_flops: float | None = None,
+        measure_peak: Callable[[], float] | None = None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         make_directory(output_dir)
         self.num_train_steps = num_train_steps
         self.log_steps = log_steps
-        self.peak_flops = peak_flops
+        self._measure_peak = measure_peak
+        self.peak_flops = measure_peak() if measure_peak is not None else 0.0
         self._path = os.path.join(output_dir, METRICS_FILE)
         self._stream = stream or sys.stderr
         self._clock = clock
         drop_lines_after(self._path, start_step)
-        self._writer = tf.summary.create_file_writer(os.path.join(output_dir, TENSORBOARD_DIRECTORY))
+        self._events = EventFile(os.path.join(output_dir, TENSORBOARD_DIRECTORY), start_step + 1 if start_step else 0)
         self._steps: list[dict[str, float]] = []
         self._timed: list[dict[str, float]] = []
         self._seconds = 0.0
@@ -72,7 +75,7 @@ class Progress:
         self._line_open = False
 
     def add(self, step: int, metrics: Mapping[str, np.ndarray], flush: bool = False) -> None:
-        """Takes the metrics of the steps up to and including `step`.
+        """Adds the metrics of the steps up to and including `step`.
 
         Args:
           step: the last of them.
@@ -82,7 +85,7 @@ class Progress:
         now = self._clock()
         count = len(metrics["loss"])
         rows = [{name: float(values[index]) for name, values in metrics.items()} for index in range(count)]
-        # The first steps of a run trace the graph and have no time of their own.
+        # The first call traces the graph, so its time does not count.
         seconds = None if self._since is None else (now - self._since) / count
         self._since = now
         first = step - count + 1
@@ -95,25 +98,23 @@ class Progress:
                 self._write(first + index)
 
     def restart_clock(self) -> None:
-        """Leaves the time since the last `add` (of a checkpoint, an evaluation) out of the rates."""
+        """Excludes the time since the last `add` (a checkpoint, an evaluation) from the rates."""
+        if self._measure_peak is not None:
+            self.peak_flops = max(self.peak_flops, self._measure_peak())
         self._since = self._clock()
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Writes one line of other metrics, such as an evaluation's, to `metrics.jsonl` and TensorBoard."""
-        with open(self._path, "a", encoding="utf-8") as file:
+        """Writes one line of other metrics, such as those of an evaluation, to `metrics.jsonl` and TensorBoard."""
+        with tf.io.gfile.GFile(self._path, "a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    tf.summary.scalar(name, value)
-        self._writer.flush()
+        self._events.write(step, {name: value for name, value in values.items() if isinstance(value, int | float)})
 
     def close(self) -> None:
-        """Ends the progress line and the files."""
+        """Ends the progress line and closes the files."""
         if self._line_open:
             self._stream.write("\n")
             self._line_open = False
-        self._writer.close()
+        self._events.close()
 
     def _write(self, step: int) -> None:
         values: dict[str, float] = {}
@@ -121,18 +122,19 @@ class Progress:
             if name in NEWEST:
                 values[name] = self._steps[-1][name]
             elif name not in AMOUNTS:
-                # A step whose loss or gradient is not finite has no update; JSON has no such numbers either.
+                # A step that is not finite was skipped; JSON has no such numbers either.
                 finite = [row[name] for row in self._steps if np.isfinite(row[name])]
                 if finite:
                     values[name] = float(np.mean(finite))
         skipped = sum(not all(np.isfinite(value) for value in row.values()) for row in self._steps)
         if skipped:
-            values[SKIPPED_UPDATES] = skipped
+            values[SKIPPED_STEPS] = skipped
         for name, rate in AMOUNTS.items():
             if self._timed and name in self._timed[0] and self._seconds:
                 values[rate] = sum(row[name] for row in self._timed) / self._seconds
-        if self.peak_flops and AMOUNTS["model_flops"] in values:
-            values[PEAK_SHARE] = values[AMOUNTS["model_flops"]] / self.peak_flops
+        flops = values.get(AMOUNTS["model_flops"], 0.0)
+        if 0 < flops <= self.peak_flops:
+            values[MFU] = flops / self.peak_flops
         seconds_per_step = self._seconds / len(self._timed) if self._timed else None
         self._steps, self._timed, self._seconds = [], [], 0.0
         self.write(step, values)
@@ -144,8 +146,8 @@ class Progress:
             if name.endswith("_per_second"):
                 unit = name.removesuffix("_per_second")
                 parts.append(f"{value / 1e9:.1f} GFLOP/s" if unit == "model_flops" else f"{value:.4g} {unit}/s")
-            elif name == PEAK_SHARE:
-                parts.append(f"{100 * value:.0f} % of peak")
+            elif name == MFU:
+                parts.append(f"MFU {100 * value:.0f} %")
             else:
                 parts.append(f"{name.replace('_masked_lm', '').replace('_', ' ')} {value:.4g}")
         if seconds_per_step is not None:
@@ -159,36 +161,67 @@ class Progress:
             logging.info("%s", line)
 
 
-def drop_lines_after(path: str, step: int) -> None:
-    """Removes from a `metrics.jsonl` the lines of steps after `step`, and a last line that is cut off."""
-    if not os.path.exists(path):
+class EventFile:
+    """A TensorBoard event file of scalars.
+
+    `tf.summary` cannot write a purge step.
+
+    Args:
+      directory: where TensorBoard looks for it.
+      purge_step: steps from this one on in older files are hidden; 0 for none.
+    """
+
+    def __init__(self, directory: str, purge_step: int = 0) -> None:
+        make_directory(directory)
+        # TensorBoard reads the files of a directory in the order of their names.
+        self._writer = tf.io.TFRecordWriter(os.path.join(directory, f"events.out.tfevents.{time.time():.6f}.ambert_tf"))
+        self._add(file_version="brain.Event:2")
+        if purge_step:
+            start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+            self._add(step=purge_step, session_log=start)
+        self._writer.flush()
+
+    def _add(self, **content: Any) -> None:
+        self._writer.write(tf.compat.v1.Event(wall_time=time.time(), **content).SerializeToString())
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes the values of a step."""
+        scalars = [tf.compat.v1.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._add(step=step, summary=tf.compat.v1.Summary(value=scalars))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._writer.close()
+
+
+def _read_lines(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the lines of a `metrics.jsonl` and their content; skips a last line that is cut off."""
+    if not exists(path):
         return
-    kept = []
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            try:
-                if line.endswith("\n") and json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.writelines(kept)
+    for line in read_bytes(path).decode("utf-8", "replace").splitlines(keepends=True):
+        try:
+            values = json.loads(line)
+            if line.endswith("\n") and isinstance(values["step"], int):
+                yield line, values
+        except (json.JSONDecodeError, KeyError, TypeError):
+            continue
+
+
+def drop_lines_after(path: str, step: int) -> None:
+    """Removes the lines of later steps, and a last line that is cut off, from a `metrics.jsonl`."""
+    if exists(path):
+        kept = [line for line, values in _read_lines(path) if values["step"] <= step]
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            file.writelines(kept)
 
 
 def has_evaluation(output_dir: str, step: int) -> bool:
-    """Returns whether `metrics.jsonl` of a run has a line of the evaluation at a step."""
-    path = os.path.join(output_dir, METRICS_FILE)
-    if not os.path.exists(path):
-        return False
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            try:
-                values = json.loads(line)
-                if values["step"] == step and any(name.startswith(EVALUATION_PREFIX) for name in values):
-                    return True
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-    return False
+    """Returns whether the `metrics.jsonl` of a run contains the evaluation at a step."""
+    return any(
+        values["step"] == step and any(name.startswith(EVALUATION_PREFIX) for name in values)
+        for _, values in _read_lines(os.path.join(output_dir, METRICS_FILE))
+    )
 
 
 def _duration(seconds: float) -> str:

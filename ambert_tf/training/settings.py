@@ -1,12 +1,14 @@
 """The settings that all training programs share."""
 
 import dataclasses
+from typing import ClassVar
 
 from ambert_tf.errors import InputError
 from ambert_tf.flags import above_zero, at_least, check_choices, check_seed, require, setting
-from ambert_tf.models.config import MODEL_TYPES
+from ambert_tf.models.config import MODEL_TYPES, ModelConfig
 
 OPTIMIZERS = ("adamw", "lamb")
+SCHEDULES = ("linear", "cosine", "wsd")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +19,12 @@ class TrainingSettings:
       >>> TrainingSettings(output_dir="run", use_bf16=True).precision
       'bfloat16'
     """
+
+    # Settings that may differ when a run resumes; a warning names any other that does.
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
+        "output_dir", "tokenizer_dir", "config", "init_checkpoint", "eval_batch_size", "save_checkpoints_steps",
+        "keep_checkpoints", "log_steps", "steps_per_loop", "on_nonfinite", "num_replicas",
+    )  # fmt: skip
 
     output_dir: str = setting(
         "", "Model directory to write: checkpoints, config.json, tokenizer, metrics.jsonl, TensorBoard logs, results."
@@ -37,8 +45,14 @@ class TrainingSettings:
     eval_batch_size: int = setting(32, "Batch size for evaluation.")
     optimizer: str = setting("adamw", "Optimizer: adamw, as in BERT, or lamb, for large batches.", OPTIMIZERS)
     learning_rate: float = setting(1e-4, "Peak learning rate.")
+    learning_rate_schedule: str = setting(
+        "linear", "Decay after warm-up: linear (as in BERT), cosine, or wsd (constant until the last tenth).", SCHEDULES
+    )
     weight_decay: float = setting(0.01, "Decoupled weight decay, not applied to layer norms and biases.")
     bias_correction: bool = setting(True, "Adam's bias correction. BERT's pre-training code has none.")
+    dropout: float | None = setting(
+        None, "Dropout rate of hidden states and attention while training. Defaults to the configuration's."
+    )
     save_checkpoints_steps: int | None = setting(1000, "Steps between checkpoints.")
     keep_checkpoints: int = setting(3, "Number of checkpoints to keep.")
     log_steps: int = setting(100, "Steps between log lines and lines of metrics.jsonl.")
@@ -62,6 +76,12 @@ class TrainingSettings:
         """`float32`, `bfloat16` or `float16`: a key of `precision.POLICIES`."""
         return "float16" if self.use_fp16 else "bfloat16" if self.use_bf16 else "float32"
 
+    def training_config(self, config: ModelConfig) -> ModelConfig:
+        """Returns the configuration to train with: `config` with the `dropout` of these settings, if they have one."""
+        if self.dropout is None:
+            return config
+        return dataclasses.replace(config, hidden_dropout_prob=self.dropout, attention_probs_dropout_prob=self.dropout)
+
     def validate(self) -> None:
         """Raises an InputError if a value is out of range or flags do not go together."""
         check_choices(self)
@@ -71,5 +91,7 @@ class TrainingSettings:
         at_least(self, 0, "weight_decay")
         above_zero(self, "learning_rate")
         check_seed(self)
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise InputError(f"--dropout={self.dropout}: must be from 0 to below 1")
         if self.use_fp16 and self.use_bf16:
             raise InputError("--use_fp16 and --use_bf16 are both set; choose one")

@@ -1,4 +1,4 @@
-"""One training step as a graph: gradients of the replicas' parts of a batch, and an update."""
+"""One training step as a graph: the gradients of a distributed, possibly accumulated batch, and the optimizer."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,47 +15,47 @@ STOP_REQUESTS = "stop_requests"
 
 
 class Objective(Protocol):
-    """What is trained: a model and its loss over a part of a batch.
+    """A model and its loss on a part of a batch.
 
-    A batch is divided over replicas and, with gradient accumulation, over time. So that the parts' losses
-    add up to the loss of the whole batch, each is a sum divided by the whole batch's total.
+    A batch is divided among replicas and, with gradient accumulation, over time. The loss of a part is a sum divided
+    by the total of the whole batch, so that the losses of all parts add up to that of the batch.
     """
 
     @property
     def model(self) -> keras.Model:
-        """What a checkpoint holds."""
+        """The model that checkpoints save."""
 
     @property
     def trainable_variables(self) -> Sequence[keras.Variable]:
         """The model's variables."""
 
     def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the part's share of what means are divided by: float32 scalars by name."""
+        """Returns the part's share of the denominators of means: float32 scalars by name."""
 
     def loss(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns a part's share of the loss, and of each metric: float32 scalars that add up over the parts.
+        """Returns the part's share of the loss and of each metric: float32 scalars that add up over the parts.
 
         Args:
           batch: the part.
-          totals: of the whole batch.
-          seed: of the dropout, int32 [2].
+          totals: `totals` of the whole batch.
+          seed: the seed of dropout, int32 [2].
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class LoopSettings:
-    """How long and in what portions to train.
+    """Settings of the training loop.
 
     Attributes:
-      num_train_steps: updates in the whole run.
-      save_checkpoints_steps: updates between two checkpoints.
-      steps_per_loop: updates in one call of the graph.
-      gradient_accumulation_steps: parts that a replica takes its batch in.
-      seed: of the dropout.
+      num_train_steps: training steps of the whole run.
+      save_checkpoints_steps: training steps between checkpoints.
+      steps_per_loop: training steps per call of the graph.
+      gradient_accumulation_steps: parts that each replica divides its batch into.
+      seed: seed of dropout.
       use_xla: compile the forward and backward pass.
-      on_nonfinite: `stop`, or `skip` to go on without the update whose loss or gradient is not finite.
+      on_nonfinite: `stop`, or `skip` to leave out steps whose loss or gradient is not finite.
     """
 
     num_train_steps: int
@@ -71,9 +71,9 @@ class TrainFunction:
     """The graph of one or several training steps.
 
     Args:
-      strategy: where it runs; its scope holds the objective's and the optimizer's variables.
-      objective: what is trained.
-      optimizer: what updates.
+      strategy: where to train; its scope holds the variables of the objective and the optimizer.
+      objective: what to train.
+      optimizer: how to update the variables.
       settings: of the loop.
     """
 
@@ -93,16 +93,16 @@ class TrainFunction:
         self._run = tf.function(self._steps, autograph=False)
 
     def __call__(self, iterator: Any, steps: int, stop: bool = False) -> dict[str, np.ndarray]:
-        """Makes `steps` updates.
+        """Runs `steps` training steps.
 
         Args:
           iterator: of distributed batches.
           steps: how many.
-          stop: this process was asked to stop.
+          stop: whether this process was asked to stop.
 
         Returns:
-          Each metric of each update, float32 [steps]; `STOP_REQUESTS` is how many replicas were asked to stop: of
-          several processes all see the same number.
+          Each metric of each step, float32 [steps]. `STOP_REQUESTS` counts the replicas that were asked to stop; all
+          processes see the same count.
         """
         values = self._run(iterator, tf.constant(steps), tf.constant(float(stop))).numpy()
         return dict(zip(self.metric_names, values.T, strict=True))
@@ -116,12 +116,12 @@ class TrainFunction:
 
     def _step(self, batch: Any, stop: tf.Tensor) -> tf.Tensor:
         sums, same = self.strategy.run(self._replica_step, args=(batch, stop))
-        # One sum of a vector: between processes each one takes a round of messages.
+        # One reduction of a vector: between processes, each reduction is a round of messages.
         total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
         return tf.concat([total, self.strategy.experimental_local_results(same)[0]], axis=0)
 
     def _replica_step(self, batch: Batch, stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns metrics to add up over the replicas, and metrics that are the same on each; float32 vectors."""
+        """Returns the metrics to sum over replicas and those equal on all replicas, float32 vectors."""
         context = tf.distribute.get_replica_context()
         seed = dropout_seed(self.settings.seed, self.optimizer.step.read_value(), context.replica_id_in_sync_group)
         totals = self.objective.totals(batch)
@@ -134,10 +134,7 @@ class TrainFunction:
         same = self.optimizer.apply_gradients(gradients, sums["loss"])
         sums = {**sums, STOP_REQUESTS: stop}
         self.metric_names = [*sums, *same]
-        sums_vector, same_vector = (
-            tf.stack([tf.cast(value, tf.float32) for value in metrics.values()]) for metrics in (sums, same)
-        )
-        return sums_vector, same_vector
+        return _vector(sums), _vector(same)
 
     def _gradients_of_part(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
@@ -151,40 +148,42 @@ class TrainFunction:
     def _accumulate(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor | None]]:
-        """Adds up the gradients of the batch's parts, one part in memory at a time."""
+        """Adds up the gradients of the batch's parts, with one part in memory at a time."""
         parts = self.settings.gradient_accumulation_steps
         rows = tf.shape(next(iter(batch.values())))[0]
         size = (rows + parts - 1) // parts
+        variables = self.objective.trainable_variables
+        names: list[str] = []
+        used: list[int] = []  # Variables with a gradient; known once the body is traced.
 
-        def part(index: tf.Tensor) -> tuple[dict[str, tf.Tensor], list[tf.Tensor | None]]:
+        def body(index: tf.Tensor, values: tf.TensorArray, sums: list[tf.Tensor]) -> Any:
             rows_of_part = {name: value[index * size : (index + 1) * size] for name, value in batch.items()}
             part_seed = tf.random.experimental.stateless_fold_in(seed, index)
             metrics, gradients = self._part(rows_of_part, totals, part_seed)
-            return metrics, [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+            names[:] = metrics
+            used[:] = [i for i, gradient in enumerate(gradients) if gradient is not None]
+            sums = list(sums)
+            for i in used:
+                sums[i] = sums[i] + tf.cast(tf.convert_to_tensor(gradients[i]), tf.float32)
+            return index + 1, values.write(index, _vector(metrics)), sums
 
-        metrics, gradients = part(tf.constant(0))
-        used = [index for index, gradient in enumerate(gradients) if gradient is not None]
-
-        def body(index: tf.Tensor, metrics: Any, accumulated: Any) -> Any:
-            more, gradients = part(index)
-            metrics = {name: value + more[name] for name, value in metrics.items()}
-            return (
-                index + 1,
-                metrics,
-                [value + gradients[i] for value, i in zip(accumulated, used, strict=True)],
-            )
-
-        _, metrics, accumulated = tf.while_loop(
+        start = [tf.zeros(variable.shape) for variable in variables]
+        # All parts are inside of the loop, one after the other: parts that overlap would need memory each.
+        _, values, sums = tf.while_loop(
             lambda index, *_: index < parts,
             body,
-            (tf.constant(1), metrics, [gradients[index] for index in used]),
+            (tf.constant(0), tf.TensorArray(tf.float32, size=parts), start),
+            parallel_iterations=1,
         )
-        for index, gradient in zip(used, accumulated, strict=True):
-            gradients[index] = gradient
-        return metrics, gradients
+        metrics = dict(zip(names, tf.unstack(tf.reduce_sum(values.stack(), axis=0), num=len(names)), strict=True))
+        return metrics, [total if i in used else None for i, total in enumerate(sums)]
+
+
+def _vector(metrics: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    return tf.stack([tf.cast(value, tf.float32) for value in metrics.values()])
 
 
 def dropout_seed(seed: int, step: tf.Tensor, replica: tf.Tensor | int) -> tf.Tensor:
-    """Returns the seed of one replica's dropout in one step, int32 [2]: a resumed run draws the same again."""
+    """Returns the dropout seed of a replica and a step, int32 [2], so that a resumed run repeats the same draws."""
     step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(step, tf.int32))
     return tf.random.experimental.stateless_fold_in(step_seed, replica)

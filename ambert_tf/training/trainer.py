@@ -1,5 +1,8 @@
-"""A training run as every program makes it: optimizer, checkpoints, progress and loop by its settings."""
+"""Training driver shared by all programs: optimizer, checkpoints, progress and loop from the settings."""
 
+import dataclasses
+import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -8,31 +11,35 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.training.checkpoints import Checkpoints, restore_backbone
+from ambert_tf.files import atomic_path, exists, read_bytes
+from ambert_tf.training.checkpoints import Checkpoints
 from ambert_tf.training.cluster import check_workers_agree, is_chief, naming_lost_workers
 from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.lamb import Lamb
-from ambert_tf.training.loop import LoopSettings, MakeDataset, Objective, train
-from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+from ambert_tf.training.learning_rate import SCHEDULES
+from ambert_tf.training.loop import MakeDataset, Metrics, train
+from ambert_tf.training.optimizer import AdamW, AdamWSettings, Lamb
 from ambert_tf.training.peak import peak_of
 from ambert_tf.training.precision import LossScale
 from ambert_tf.training.progress import EVALUATION_PREFIX, Progress, has_evaluation
 from ambert_tf.training.settings import TrainingSettings
+from ambert_tf.training.step import LoopSettings, Objective
 
 ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
 Evaluate = Callable[[int], Mapping[str, Any]]
 
+SETTINGS_FILE = "training_settings.json"
+
 
 def strategy_for(settings: TrainingSettings, training: bool = True) -> tf.distribute.Strategy:
-    """Returns where to run; call it before anything else of TensorFlow runs.
+    """Returns the distribution strategy; call it before any other TensorFlow operation.
 
     Args:
       settings: of the program.
-      training: whether anything is trained, so that the batch has to divide among the devices.
+      training: whether the program trains, so that the batch has to be divisible among the devices.
 
     Raises:
-      InputError: the devices are not there, or the batch does not divide among them.
+      InputError: the devices are not there, or the batch is not divisible.
     """
     strategy = make_strategy(settings.num_replicas)
     replicas, parts = strategy.num_replicas_in_sync, settings.gradient_accumulation_steps
@@ -49,20 +56,21 @@ class _Stopped(Exception):
 
 
 class Trainer(Generic[ObjectiveT]):
-    """One run: what is trained, its optimizer and its checkpoints, from the newest checkpoint if there is one.
+    """One training run, which resumes from the newest checkpoint of its output directory.
 
     Args:
       settings: of the program.
       strategy: where to train.
-      make_objective: makes what is trained, called in the strategy's scope; the model takes `POLICIES[precision]`.
+      make_objective: creates the objective, called in the strategy's scope; its model has the policy
+        `POLICIES[settings.precision]`.
       num_train_steps: the last step.
-      num_warmup_steps: steps over which the learning rate rises.
-      restore_initial: gives the model the weights of `settings.init_checkpoint`, the second argument.
+      num_warmup_steps: steps of the learning rate's warm-up.
+      restore_initial: loads the weights of `settings.init_checkpoint`, its second argument, into the model.
 
     Attributes:
-      objective: what `make_objective` returned.
-      step: the steps made before.
-      origin: the checkpoint that the run starts from, or `new weights`.
+      objective: the objective.
+      step: the number of completed steps.
+      origin: the checkpoint that the run starts from, or `random initialization`.
 
     Raises:
       InputError: a checkpoint does not fit.
@@ -75,16 +83,17 @@ class Trainer(Generic[ObjectiveT]):
         make_objective: Callable[[], ObjectiveT],
         num_train_steps: int,
         num_warmup_steps: int,
-        restore_initial: Callable[[keras.Model, str], object] = restore_backbone,
+        restore_initial: Callable[[keras.Model, str], object],
     ) -> None:
         self.settings = settings
         self.strategy = strategy
         self.num_train_steps = num_train_steps
         with strategy.scope():
             self.objective = make_objective()
+            schedule = SCHEDULES[settings.learning_rate_schedule]
             self.optimizer = OPTIMIZERS[settings.optimizer](
                 self.objective.trainable_variables,
-                WarmupLinearDecay(settings.learning_rate, num_train_steps, num_warmup_steps),
+                schedule(settings.learning_rate, num_train_steps, num_warmup_steps),
                 AdamWSettings(weight_decay=settings.weight_decay, bias_correction=settings.bias_correction),
                 LossScale() if settings.precision == "float16" else None,
             )
@@ -97,10 +106,16 @@ class Trainer(Generic[ObjectiveT]):
             if restored is None and settings.init_checkpoint:
                 restore_initial(model, settings.init_checkpoint)
         self.step = int(self.optimizer.step.numpy())
-        self.origin = restored or settings.init_checkpoint or "new weights"
+        self.origin = restored or settings.init_checkpoint or "random initialization"
         if strategy.cluster_resolver is not None:
             with naming_lost_workers(strategy):
                 check_workers_agree(strategy, settings, self.step)
+        if is_chief(strategy) and not self.finished:
+            present = {**dataclasses.asdict(settings), "num_train_steps": num_train_steps}
+            present["num_warmup_steps"] = num_warmup_steps
+            for name in settings.MAY_CHANGE:
+                present.pop(name, None)
+            compare_settings(settings.output_dir, present, self.step)
         logging.info(
             "%s parameters in %s on %d replica(s), from %s at step %d of %d", f"{model.count_params():,}",
             settings.precision, strategy.num_replicas_in_sync, self.origin, self.step, num_train_steps,
@@ -108,7 +123,7 @@ class Trainer(Generic[ObjectiveT]):
 
     @property
     def finished(self) -> bool:
-        """Whether the checkpoint that was found is the last step's."""
+        """Whether the restored checkpoint is that of the last step."""
         return self.step >= self.num_train_steps
 
     def train(
@@ -118,41 +133,42 @@ class Trainer(Generic[ObjectiveT]):
         describe_batch: Callable[[int], str] | None = None,
         save_checkpoints_steps: int | None = None,
         should_stop: Callable[[], bool] | None = None,
+        check_metrics: Callable[[int, Metrics], None] | None = None,
     ) -> None:
-        """Trains to the last step; does nothing in a run that is there already.
+        """Trains to the last step; does nothing if the run is finished.
 
         Of several workers the first one evaluates and writes, while the others wait.
 
         Args:
           make_dataset: see `loop.train`.
-          evaluate: called with the step after each checkpoint; what it returns goes to `metrics.jsonl` as `eval_…`.
+          evaluate: called with the step after each checkpoint; its results go to `metrics.jsonl` as `eval_…`.
           describe_batch: see `loop.train`.
-          save_checkpoints_steps: steps between checkpoints, where the settings leave it open.
-          should_stop: asked after each evaluation whether to end before the last step; for one worker only.
+          save_checkpoints_steps: steps between checkpoints, if the settings do not say.
+          should_stop: called after each evaluation; returns whether to end before the last step. One worker only.
+          check_metrics: see `loop.train`.
 
         Raises:
           InputError: a loss is not finite, the data end, memory or the disk is full, a worker is lost.
         """
         settings = self.settings
-        # A run that ended between a checkpoint and its evaluation still owes it.
+        # A run that ended between a checkpoint and its evaluation makes up for it.
         owes_evaluation = evaluate is not None and self.step > 0 and not has_evaluation(settings.output_dir, self.step)
         if self.finished:
-            logging.warning("%s: training had reached step %d already; nothing is trained", self.origin, self.step)
+            logging.warning("%s: training has already reached step %d", self.origin, self.step)
             if not owes_evaluation:
                 return
         progress: Progress | None = None
         if is_chief(self.strategy):
-            peak = None
-            if not self.finished:
-                peak = peak_of(self.strategy, settings.precision)
-                logging.info("a matrix product runs at %.1f GFLOP/s here", peak / 1e9)
-            progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps, peak)
+            measure = None if self.finished else lambda: peak_of(self.strategy, settings.precision)
+            progress = Progress(settings.output_dir, self.num_train_steps, self.step, settings.log_steps, measure)
+            if measure is not None:
+                logging.info("matrix products on this machine: %.1f GFLOP/s", progress.peak_flops / 1e9)
 
         def report(step: int) -> None:
             if progress is not None and evaluate is not None and (results := evaluate(step)):
                 progress.write(step, {f"{EVALUATION_PREFIX}{name}": value for name, value in results.items()})
                 shown = "  ".join(f"{name} {value:.4g}" for name, value in results.items())
-                logging.info("evaluated at step %d: %s", step, shown)
+                logging.info("evaluation at step %d: %s", step, shown)
             if should_stop is not None and should_stop():
                 raise _Stopped
 
@@ -168,21 +184,43 @@ class Trainer(Generic[ObjectiveT]):
         try:
             if owes_evaluation:
                 report(self.step)
-            elif self.step and should_stop is not None and should_stop():  # it had stopped when it was interrupted
+            elif self.step and should_stop is not None and should_stop():  # It had stopped when it was interrupted.
                 raise _Stopped
             if self.finished:
                 return
             train(
                 self.strategy, self.objective, self.optimizer, make_dataset, loop, self.checkpoints, progress, report,
-                describe_batch,
+                describe_batch, check_metrics,
             )  # fmt: skip
         except _Stopped:
-            logging.info("stopped early, at step %d", int(self.optimizer.step.numpy()))
+            logging.info("early stopping at step %d", int(self.optimizer.step.numpy()))
         except tf.errors.ResourceExhaustedError as error:
             advice = "lower --train_batch_size or raise --gradient_accumulation_steps"
-            if "OOM" not in str(error):  # not memory but the disk
-                advice = f"free space below --output_dir={settings.output_dir}"
+            if "OOM" not in str(error):  # The disk is full, not memory.
+                advice = f"free some space in --output_dir={settings.output_dir}"
             raise InputError(f"{advice}: {one_line(error)[:300]}") from None
         finally:
             if progress is not None:
                 progress.close()
+
+
+def compare_settings(output_dir: str, present: Mapping[str, Any], step: int) -> None:
+    """Warns about settings that changed since the run was started or last resumed, and records the present ones.
+
+    Args:
+      output_dir: the model directory.
+      present: the present settings, by name.
+      step: the step from which the run resumes; 0 for a new one.
+    """
+    path = os.path.join(output_dir, SETTINGS_FILE)
+    if step and exists(path):
+        try:
+            before = json.loads(read_bytes(path))
+            changed = [name for name, value in present.items() if name in before and before[name] != value]
+        except (ValueError, TypeError):
+            changed = []
+        for name in changed:
+            logging.warning("resuming at step %d with --%s=%s; it was %s", step, name, present[name], before[name])
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(dict(present), file, indent=2)
+        file.write("\n")

@@ -75,7 +75,7 @@ def test_models_and_tokenizers_that_do_not_fit(berts):
             restore_initial(model, berts["prefix"], tokenizer())
     with pytest.raises(InputError, match=r"the tokenizer: is cased, but .* is uncased"):
         restore_initial(masked_lm(AMBERT), berts["prefix"], tokenizer(do_lower_case=False))
-    with pytest.raises(InputError, match="no such checkpoint; name a model directory"):
+    with pytest.raises(InputError, match="no such checkpoint; give a model directory"):
         restore_initial(masked_lm(AMBERT), berts["prefix"] + "x", tokenizer())
 
 

@@ -18,8 +18,9 @@ from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_in
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory, restore_variables
 from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.loop import LoopSettings, TrainFunction
-from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+from ambert_tf.training.learning_rate import WarmupLinearDecay
+from ambert_tf.training.optimizer import AdamW, AdamWSettings
+from ambert_tf.training.step import LoopSettings, TrainFunction
 from tests.small_models import masked_lm, pretraining_inputs, random_inputs, small_config
 from tests.tokenizers import chinese_tokenizer, english_tokenizer
 

@@ -116,7 +116,7 @@ def test_wrong_directories(model_dir, exported, tmp_path):
         export_saved_model(model_dir, exported)
     with pytest.raises(InputError, match=r"--model_dir=.*none: no such directory"):
         export_saved_model(str(tmp_path / "none"), str(tmp_path / "new"))
-    with pytest.raises(InputError, match="is no model directory"):
+    with pytest.raises(InputError, match="not a model directory"):
         export_saved_model(str(tmp_path), str(tmp_path / "new"))
     assert os.listdir(tmp_path) == []
 

@@ -124,7 +124,7 @@ def test_the_ten_lines_of_the_example(monkeypatch, capsys):
 
 
 def test_directories_that_are_none(tmp_path):
-    with pytest.raises(InputError, match="is no model directory"):
+    with pytest.raises(InputError, match="not a model directory"):
         ambert_tf.load(str(tmp_path))
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(InputError, match=r"has no assets.extra/ambert.json"):

@@ -7,9 +7,11 @@ from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.checkpoints import Checkpoints
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.loop import LoopSettings, train
-from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+from ambert_tf.training.learning_rate import WarmupLinearDecay
+from ambert_tf.training.loop import train
+from ambert_tf.training.optimizer import AdamW, AdamWSettings
 from ambert_tf.training.precision import POLICIES, LossScale
+from ambert_tf.training.step import LoopSettings
 from tests.small_models import masked_lm, pretraining_inputs, small_config
 
 BATCH = 16

@@ -66,7 +66,7 @@ def test_the_state_of_a_run_is_restored(model_directory, tmp_path):
     assert Checkpoints(str(tmp_path / "new"), pretraining_model(), {}).restore_latest() is None
 
 
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(model_directory, tmp_path):
+def test_a_damaged_checkpoint_is_skipped(model_directory, tmp_path):
     moved = shutil.copytree(model_directory[0], tmp_path / "moved")
     for name in os.listdir(moved / "checkpoints"):
         if name.startswith("ckpt-20"):
@@ -78,7 +78,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(model_directory
     assert int(step) == 10
 
 
-def test_a_data_file_that_a_power_cut_left_empty(model_directory, tmp_path):
+def test_an_empty_data_file_is_skipped(model_directory, tmp_path):
     moved = shutil.copytree(model_directory[0], tmp_path / "moved")
     (data,) = (moved / "checkpoints").glob("ckpt-20.data*")
     data.write_bytes(b"")
@@ -87,7 +87,7 @@ def test_a_data_file_that_a_power_cut_left_empty(model_directory, tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["empty", "missing"])
-def test_a_lost_list_of_checkpoints_is_made_anew(model_directory, tmp_path, lost):
+def test_a_lost_list_of_checkpoints_is_rebuilt(model_directory, tmp_path, lost):
     moved = shutil.copytree(model_directory[0], tmp_path / "moved")
     if lost == "empty":
         (moved / "checkpoints" / "checkpoint").write_bytes(b"")
@@ -107,7 +107,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
     assert names == {"checkpoint", "ckpt-2", "ckpt-3"}
 
 
-def test_the_backbone_is_restored_and_heads_are_left_alone(model_directory):
+def test_the_backbone_is_restored_without_heads(model_directory):
     directory, expected = model_directory
     model = pretraining_model(seed=2)
     before = weights(model)
@@ -119,7 +119,7 @@ def test_the_backbone_is_restored_and_heads_are_left_alone(model_directory):
     np.testing.assert_array_equal(older.pooler.bias, np.zeros(16))
 
 
-def test_berts_of_one_grain_start_from_an_ambert(model_directory):
+def test_single_grain_berts_start_from_an_ambert(model_directory):
     directory, expected = model_directory
     for grain in ("fine", "coarse"):
         model = AmbertBackbone.from_model_config(small_config(f"bert_{grain}"))
@@ -129,7 +129,7 @@ def test_berts_of_one_grain_start_from_an_ambert(model_directory):
         )
 
 
-def test_sizes_that_do_not_fit_are_named_with_the_variable(model_directory):
+def test_mismatched_shapes_are_named(model_directory):
     directory, _ = model_directory
     with pytest.raises(
         InputError, match=r"fine_token_embeddings has shape \(50, 16\) in the checkpoint and \(51, 16\)"
@@ -141,24 +141,24 @@ def test_sizes_that_do_not_fit_are_named_with_the_variable(model_directory):
         restore_backbone(AmbertBackbone.from_model_config(small_config("ambert_combo")), str(directory))
 
 
-def test_what_is_no_model_directory_is_told_what_is_expected(model_directory, tmp_path):
-    with pytest.raises(InputError, match=r"--init_checkpoint=.*/none: no such checkpoint; name a model directory"):
+def test_errors_say_what_a_model_directory_is(model_directory, tmp_path):
+    with pytest.raises(InputError, match=r"--init_checkpoint=.*/none: no such checkpoint; give a model directory"):
         checkpoint_prefix(str(tmp_path / "none"))
-    with pytest.raises(InputError, match=r"is no model directory: config\.json is missing"):
+    with pytest.raises(InputError, match=r"not a model directory: config\.json is missing"):
         checkpoint_prefix(str(tmp_path))
     with pytest.raises(InputError, match=r"--model_dir=.*none: no such directory"):
         load_model_directory(str(tmp_path / "none"), "model_dir")
     untrained = shutil.copytree(model_directory[0], tmp_path / "untrained")
     shutil.rmtree(untrained / "checkpoints")
     os.mkdir(untrained / "checkpoints")
-    with pytest.raises(InputError, match="holds no complete checkpoint"):
+    with pytest.raises(InputError, match="contains no complete checkpoint"):
         load_model_directory(str(untrained))
 
 
-def test_a_run_does_not_go_on_with_other_sizes(model_directory):
+def test_a_run_does_not_resume_with_another_configuration(model_directory):
     directory = str(model_directory[0])
     prepare_model_directory(directory, small_config(), english_tokenizer())
-    with pytest.raises(InputError, match="holds a run whose hidden_size is 16, not 32"):
+    with pytest.raises(InputError, match="contains a run whose hidden_size is 16, not 32"):
         prepare_model_directory(directory, small_config(hidden_size=32), english_tokenizer())
 
 
@@ -166,3 +166,24 @@ def test_names_in_the_checkpoint_are_the_variables_paths(model_directory):
     names = {name for name, _ in tf.train.list_variables(str(model_directory[0] / "checkpoints" / "ckpt-20"))}
     kernel = "model/backbone.Sencoder.Slayer_0.Sattention.Squery.Skernel/.ATTRIBUTES/VARIABLE_VALUE"
     assert kernel in names
+
+
+def test_a_remote_model_directory_is_written_and_read():
+    directory = "ram://bucket/run"
+    prepare_model_directory(directory, small_config(), english_tokenizer())
+    prepare_model_directory(directory, small_config(), english_tokenizer())
+    model, step = pretraining_model(seed=1), tf.Variable(7)
+    Checkpoints(directory, model, {"state": {"step": step}}).save(7)
+    step.assign(0)
+    tf.io.gfile.remove(f"{directory}/checkpoints/checkpoint")
+    assert (
+        Checkpoints(directory, model, {"state": {"step": step}}).restore_latest() == f"{directory}/checkpoints/ckpt-7"
+    )
+    assert int(step) == 7
+    loaded = load_model_directory(directory)
+    assert (loaded.config, loaded.tokenizer_directory) == (small_config(), f"{directory}/tokenizer")
+    fresh = pretraining_model(seed=2)
+    restore_variables(fresh.variables, loaded.checkpoint)
+    np.testing.assert_array_equal(weights(fresh)["backbone/pooler/kernel"], weights(model)["backbone/pooler/kernel"])
+    with pytest.raises(InputError, match="contains a run whose hidden_size is 16, not 32"):
+        prepare_model_directory(directory, small_config(hidden_size=32), english_tokenizer())

@@ -29,7 +29,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
         ({}, None),
     ],
 )
-def test_workers_are_numbered_from_the_chief_on(monkeypatch, content, expected):
+def test_workers_are_numbered_starting_with_the_chief(monkeypatch, content, expected):
     monkeypatch.setenv("TF_CONFIG", json.dumps(content))
     assert cluster_of_environment() == expected
 
@@ -37,12 +37,12 @@ def test_workers_are_numbered_from_the_chief_on(monkeypatch, content, expected):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("worker:1234", "is no JSON such as"),
-        ("[]", "is no JSON such as"),
-        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": 1}', "is no JSON such as"),
+        ("worker:1234", "is not JSON such as"),
+        ("[]", "is not JSON such as"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": 1}', "is not JSON such as"),
         ('{"cluster": {"worker": ["a:1", "b:2"], "ps": ["c:3"]}}', "has a job 'ps'"),
-        ('{"cluster": {"chief": ["a:1", "b:2"]}}', "more than one chief"),
-        ('{"cluster": {"worker": ["a:1", "b"]}}', "'b' is no address such as host0:12345"),
+        ('{"cluster": {"chief": ["a:1", "b:2"]}}', "has more than one chief"),
+        ('{"cluster": {"worker": ["a:1", "b"]}}', "'b' is not an address such as host0:12345"),
         ('{"cluster": {"worker": ["a:1", "a:1"]}}', "a:1 is there twice"),
         (
             '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"index": 2}}',
@@ -57,7 +57,7 @@ def test_mistakes_are_named(monkeypatch, content, message):
         cluster_of_environment()
 
 
-def test_a_worker_takes_all_its_gpus(monkeypatch):
+def test_a_worker_uses_all_its_gpus(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}}')
     with pytest.raises(InputError, match="--num_replicas=2: a worker of TF_CONFIG uses all its GPUs"):
         make_strategy(2)
@@ -75,7 +75,7 @@ def free_ports(count):
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory):
-    """The directory of two workers and what each of them was told."""
+    """The directory of two workers, and the messages and statuses of each."""
     directory = tmp_path_factory.mktemp("workers")
     addresses = [f"localhost:{port}" for port in free_ports(2)]
     processes = []
@@ -96,7 +96,7 @@ def workers(tmp_path_factory):
     return directory, said, [process.returncode for process in processes]
 
 
-def test_two_processes_train_as_one_does(workers):
+def test_two_processes_train_like_one(workers):
     expected = Run(num_train_steps=4).train()
     for index in range(2):
         with np.load(workers[0] / f"weights-{index}.npz") as found:
@@ -105,21 +105,21 @@ def test_two_processes_train_as_one_does(workers):
                 np.testing.assert_allclose(found[path], value, atol=2e-6, err_msg=path)
 
 
-def test_one_of_them_writes(workers):
+def test_only_the_chief_writes(workers):
     directory, said, _ = workers
     assert [each["chief"] for each in said] == [True, False]
     assert (directory / "run-0" / "checkpoints" / "ckpt-4.index").exists()
     assert not (directory / "run-1").exists()
 
 
-def test_workers_that_do_not_agree_are_all_told(workers):
+def test_all_workers_report_a_disagreement(workers):
     for said in workers[1]:
         assert said["flags"] == (
             "replica 1 of 2 was started with other flags than the first; start the same command on all workers"
         )
         assert said["steps"] == (
-            "--output_dir: replica 1 of 2 goes on from step 7, the first from 0; it must be a directory that all "
-            "workers see"
+            "--output_dir: replica 1 of 2 resumes at step 7, the first at 0; it must be a directory that all workers "
+            "share"
         )
         assert said["agreed"] == "no error"
 
@@ -127,5 +127,5 @@ def test_workers_that_do_not_agree_are_all_told(workers):
 def test_a_lost_worker_ends_the_other_with_a_message(workers):
     _, said, statuses = workers
     assert statuses == [0, -9]
-    assert said[0]["lost"].startswith("a worker of TF_CONFIG ended or does not answer any more (")
-    assert said[0]["lost"].endswith("); start all workers again, training goes on from the last checkpoint")
+    assert said[0]["lost"].startswith("a worker of TF_CONFIG ended or does not answer (")
+    assert said[0]["lost"].endswith("); start all workers again to resume from the last checkpoint")

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.training.distribution import make_strategy
-from ambert_tf.training.lamb import Lamb
-from ambert_tf.training.optimizer import AdamW, AdamWSettings, WarmupLinearDecay
+from ambert_tf.training.learning_rate import WarmupLinearDecay
+from ambert_tf.training.optimizer import AdamW, AdamWSettings, Lamb
 from tests.training.variables import variable
 
 PATHS = ("dense/kernel", "dense/bias", "attention_layer_norm/gamma", "other/kernel")

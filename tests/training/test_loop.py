@@ -1,6 +1,8 @@
+import hashlib
 import json
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def assert_close(weights, expected, tolerance):
     ],
     ids=["two replicas", "accumulated", "all of it", "XLA"],
 )
-def test_how_a_batch_is_divided_does_not_matter(run, one_replica):
+def test_the_division_of_a_batch_does_not_matter(run, one_replica):
     assert_close(Run(**run).train(), one_replica, 2e-6)
 
 
@@ -49,7 +51,7 @@ def test_half_precision_trains_like_float32(precision, one_replica):
     assert all(value.dtype == np.float32 for value in weights.values())
 
 
-def test_float16_steps_with_an_overflow_are_left_out():
+def test_float16_steps_with_an_overflow_are_skipped():
     run = Run(precision="float16", num_train_steps=3)
     run.optimizer.loss_scale.scale.assign(2.0**24)
     before = run.weights()
@@ -60,7 +62,9 @@ def test_float16_steps_with_an_overflow_are_left_out():
         assert_close(run.weights(), before, 0.0)
 
 
-def test_sigterm_writes_a_checkpoint_and_ends_with_143(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_a_checkpoint_and_says_so(tmp_path, caplog, number, status):
+    handler = signal.getsignal(number)
     run = Run(num_train_steps=50)
 
     def with_signal(start, context):
@@ -69,20 +73,41 @@ def test_sigterm_writes_a_checkpoint_and_ends_with_143(tmp_path):
         def generate():
             for step, batch in enumerate(batches):
                 if step == 2:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    os.kill(os.getpid(), number)
                 yield batch
 
         return tf.data.Dataset.from_generator(generate, output_signature=batches.element_spec)
 
     with pytest.raises(SystemExit) as ended:
         run.train(tmp_path, make_dataset=with_signal)
-    assert ended.value.code == 143
+    assert ended.value.code == status
     step = int(run.optimizer.step.numpy())
     assert 1 <= step < 50
     resumed = Run(num_train_steps=50)
     state = {"optimizer": resumed.optimizer.variables()}
     assert Checkpoints(str(tmp_path), resumed.model, state).restore_latest().endswith(f"ckpt-{step}")
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == handler
+    said = f"{number.name}: stopped at step {step} of 50; saved {tmp_path}/checkpoints/ckpt-{step}; "
+    assert caplog.messages[-1] == said + "run the same command to resume"
+
+
+def test_a_signal_in_the_last_evaluation_ends_the_run_too(tmp_path):
+    run = Run(num_train_steps=1)
+    with pytest.raises(SystemExit) as ended:
+        run.train(tmp_path, after_checkpoint=lambda step: os.kill(os.getpid(), signal.SIGINT))
+    assert ended.value.code == 130
+    assert (tmp_path / "checkpoints" / "ckpt-1.index").exists()
+
+
+def test_a_second_ctrl_c_quits_at_once_even_in_a_long_call():
+    child = os.fork()
+    if not child:
+        with loop._StopSignals():
+            for delay in (0.2, 0.6):
+                threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)  # A minute in which Python runs no signal handler.
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_step_and_records(tmp_path):
@@ -124,7 +149,7 @@ def poisoned(run, *steps):
     return batches
 
 
-def test_an_update_that_is_not_finite_is_skipped_if_asked_for():
+def test_a_step_that_is_not_finite_is_skipped_on_request():
     run = Run(num_train_steps=5, on_nonfinite="skip")
     seen = []
     run.train(make_dataset=poisoned(run, 1, 3), describe_batch=lambda step: seen.append(step) or f"batch {step}")
@@ -134,7 +159,7 @@ def test_an_update_that_is_not_finite_is_skipped_if_asked_for():
 
 
 @pytest.mark.parametrize("on_nonfinite", ["stop", "skip"])
-def test_a_lower_loss_scale_does_not_mend_a_loss_that_is_not_finite(on_nonfinite):
+def test_a_nonfinite_loss_is_not_attributed_to_the_loss_scale(on_nonfinite):
     run = Run(precision="float16", num_train_steps=4, on_nonfinite=on_nonfinite)
     seen = []
     data = poisoned(run, 2)
@@ -146,14 +171,14 @@ def test_a_lower_loss_scale_does_not_mend_a_loss_that_is_not_finite(on_nonfinite
         assert seen == [2]
 
 
-def test_skipping_without_end_is_an_error(monkeypatch):
-    monkeypatch.setattr(loop, "SKIPPED_IN_A_ROW", 3)
+def test_too_many_skipped_steps_are_an_error(monkeypatch):
+    monkeypatch.setattr(loop, "MAX_CONSECUTIVE_SKIPS", 3)
     run = Run(num_train_steps=9, on_nonfinite="skip")
-    with pytest.raises(InputError, match=r"step 5: loss is inf.*so it was 3 times in a row"):
+    with pytest.raises(InputError, match=r"step 5: loss is inf.*it was not finite for 3 consecutive steps"):
         run.train(make_dataset=poisoned(run, 0, 2, 3, 4, 5))
 
 
-def test_a_resumed_run_is_the_undisturbed_run_bit_for_bit(tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     """On two replicas, with dropout: weights and every line of metrics but the speeds."""
 
     def run(directory, make_dataset=dataset):
@@ -170,14 +195,14 @@ def test_a_resumed_run_is_the_undisturbed_run_bit_for_bit(tmp_path):
         read = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
         return [{k: v for k, v in line.items() if not k.endswith("per_second")} for line in read]
 
-    undisturbed = run(tmp_path / "undisturbed")
-    assert [line["step"] for line in lines(tmp_path / "undisturbed")] == [3, 4, 6, 8, 9, 10]
+    uninterrupted = run(tmp_path / "uninterrupted")
+    assert [line["step"] for line in lines(tmp_path / "uninterrupted")] == [3, 4, 6, 8, 9, 10]
 
     # The data end after step 7, which is three steps beyond the last checkpoint.
     with pytest.raises(InputError, match="the training data end at step 7 of 10"):
         run(tmp_path / "broken", lambda step, context: dataset(step, context).take(2 * 7))
     assert lines(tmp_path / "broken")[-1]["step"] == 6
     resumed = run(tmp_path / "broken")
-    for path, value in undisturbed.items():
+    for path, value in uninterrupted.items():
         np.testing.assert_array_equal(resumed[path], value)
-    assert lines(tmp_path / "broken") == lines(tmp_path / "undisturbed")
+    assert lines(tmp_path / "broken") == lines(tmp_path / "uninterrupted")

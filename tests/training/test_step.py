@@ -12,7 +12,7 @@ def test_the_gradients_of_these_runs_are_clipped():
     assert (norms > CLIP_NORM).all()
 
 
-def test_training_changes_the_weights_and_lowers_the_loss():
+def test_training_changes_the_weights_and_reduces_the_loss():
     run = Run(num_train_steps=30)
     before = run.weights()
     losses = []
@@ -39,7 +39,7 @@ def test_dropout_seeds_differ_between_runs_steps_and_replicas():
     assert len(seeds) == 2 * 3 * 2
 
 
-def test_a_wish_to_stop_is_known_to_all_replicas():
+def test_all_replicas_learn_of_a_stop_request():
     run = Run(replicas=2)
     function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)
     distributed = iter(run.strategy.distribute_datasets_from_function(lambda context: dataset(0, context)))

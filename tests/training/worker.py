@@ -1,7 +1,7 @@
 """One of two workers that test_cluster.py starts: `worker.py DIRECTORY`, its place in `TF_CONFIG`.
 
-Trains 4 steps and leaves its weights; asks whether the workers agree, which they do not; trains on, until worker 1
-kills itself. Prints what it is told as lines of JSON.
+Trains 4 steps and saves its weights; checks whether the workers agree, which they do not; trains until worker 1 kills
+itself. Prints the error messages as lines of JSON.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class Flags:
 
 
 def told(function):
-    """Returns what the error of a call says."""
+    """Returns the error message of a call."""
     try:
         function()
     except InputError as error:
