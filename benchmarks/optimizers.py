@@ -23,9 +23,9 @@ from absl import flags
 from common import machine, timed
 
 from ambert_tf.errors import run_main
-from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
+from ambert_tf.models.config import ModelConfig
 from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.learning_rate import WarmupLinearDecay
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, Lamb
@@ -64,7 +64,7 @@ OPTIMIZERS = {
 
 def _milliseconds(make: Callable[[Sequence[keras.Variable]], Apply]) -> float:
     config = ModelConfig.preset(FLAGS.config, 21128, 93763)
-    variables = AmbertMaskedLM(AmbertBackbone(config)).trainable_variables
+    variables = AmbertMaskedLM(AmbertBackbone.from_model_config(config), compile=False).trainable_variables
     gradients = [tf.random.stateless_normal(variable.shape, [index, 0]) for index, variable in enumerate(variables)]
     apply = make(variables)
 

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_input_file
+from ambert_tf.files import atomic_path, check_input_file, read_bytes
 
 MODEL_TYPES = ("ambert", "ambert_combo", "ambert_hybrid", "bert_fine", "bert_coarse")
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
@@ -108,8 +108,7 @@ class ModelConfig:
         """
         check_input_file(path, flag)
         try:
-            with open(path, encoding="utf-8") as file:
-                content = json.load(file)
+            content = json.loads(read_bytes(path))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: is not a JSON file ({error})") from None
         if not isinstance(content, dict):
