@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 from common import machine, timed
+from pretraining_runs import VOCAB_SIZES
 
 from ambert_tf.errors import run_main
 from ambert_tf.models.ambert_backbone import AmbertBackbone
@@ -63,7 +64,7 @@ OPTIMIZERS = {
 
 
 def _milliseconds(make: Callable[[Sequence[keras.Variable]], Apply]) -> float:
-    config = ModelConfig.preset(FLAGS.config, 21128, 93763)
+    config = ModelConfig.preset(FLAGS.config, *VOCAB_SIZES)
     variables = AmbertMaskedLM(AmbertBackbone.from_model_config(config), compile=False).trainable_variables
     gradients = [tf.random.stateless_normal(variable.shape, [index, 0]) for index, variable in enumerate(variables)]
     apply = make(variables)

@@ -3,11 +3,19 @@
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
 
+import numpy as np
 from common import chinese_corpora, corpus_text, make_tokenizer, run_command, text_of_size, write
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Metrics that measure time; they differ between equal runs.
 SPEEDS = ("_per_second", "peak_share", "mfu")
+# Length, masked tokens and vocabulary size of the sequences of `random_batch`; the paper's Chinese vocabularies.
+RANDOM_SEQUENCES = {"fine": (128, 20, 21128), "coarse": (80, 12, 93763)}
+VOCAB_SIZES = (21128, 93763)
 
 
 def make_records(
@@ -58,3 +66,22 @@ def first_difference(found: list[dict[str, float]], expected: list[dict[str, flo
             if one.get(name) != other.get(name):
                 return f"step {other['step']}: {name} is {one.get(name)}, expected {other.get(name)}"
     return "" if len(found) == len(expected) else f"{len(found)} lines, expected {len(expected)}"
+
+
+def random_batch(batch_size: int) -> "dict[str, tf.Tensor]":
+    """Returns a batch of full-length sequences of random tokens, for the vocabularies of `VOCAB_SIZES`."""
+    import tensorflow as tf
+
+    generator = np.random.default_rng(1)
+    batch: dict[str, tf.Tensor] = {}
+    for grain, (length, masked, vocab_size) in RANDOM_SEQUENCES.items():
+        batch[f"{grain}_input_ids"] = tf.constant(generator.integers(200, vocab_size, (batch_size, length)), tf.int32)
+        batch[f"{grain}_segment_ids"] = tf.zeros([batch_size, length], tf.int32)
+        positions = np.sort(generator.permuted(np.tile(np.arange(length), (batch_size, 1)), axis=1)[:, :masked])
+        batch[f"{grain}_masked_lm_positions"] = tf.constant(positions, tf.int32)
+        batch[f"{grain}_masked_lm_ids"] = tf.constant(
+            generator.integers(200, vocab_size, (batch_size, masked)), tf.int32
+        )
+        batch[f"{grain}_masked_lm_weights"] = tf.ones([batch_size, masked])
+    batch["fine_to_coarse"] = tf.constant(np.tile(np.arange(128) * 80 // 128, (batch_size, 1)), tf.int32)
+    return batch

@@ -27,6 +27,8 @@ _ALL = [
     "resume",
     "phrases",
     "training_step",
+    "training_memory",
+    "optimizers",
     "peers",
     "kills",
     "multi_worker",

@@ -30,11 +30,10 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import tensorflow as tf
 from absl import flags
 from common import ROOT, baseline_checkout, machine, ratio_line, run_command
-from pretraining_runs import curve, first_difference, make_records
+from pretraining_runs import VOCAB_SIZES, curve, first_difference, make_records, random_batch
 
 from ambert_tf.errors import run_main
 from ambert_tf.models.ambert_backbone import AmbertBackbone
@@ -60,35 +59,18 @@ flags.DEFINE_string("chinese_corpora", None, "With --baseline: text files. Defau
 
 KERNELS_SHOWN = 12
 CORPUS_MEGABYTES = 1.0
-_LENGTHS = {"fine": (128, 20, 21128), "coarse": (80, 12, 93763)}
-
-
-def _batch(batch_size: int) -> dict[str, tf.Tensor]:
-    generator = np.random.default_rng(1)
-    batch: dict[str, tf.Tensor] = {}
-    for grain, (length, masked, vocab_size) in _LENGTHS.items():
-        batch[f"{grain}_input_ids"] = tf.constant(generator.integers(200, vocab_size, (batch_size, length)), tf.int32)
-        batch[f"{grain}_segment_ids"] = tf.zeros([batch_size, length], tf.int32)
-        positions = np.sort(generator.permuted(np.tile(np.arange(length), (batch_size, 1)), axis=1)[:, :masked])
-        batch[f"{grain}_masked_lm_positions"] = tf.constant(positions, tf.int32)
-        batch[f"{grain}_masked_lm_ids"] = tf.constant(
-            generator.integers(200, vocab_size, (batch_size, masked)), tf.int32
-        )
-        batch[f"{grain}_masked_lm_weights"] = tf.ones([batch_size, masked])
-    batch["fine_to_coarse"] = tf.constant(np.tile(np.arange(128) * 80 // 128, (batch_size, 1)), tf.int32)
-    return batch
 
 
 def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
     """Returns the median seconds and the FLOPs of a training step."""
     strategy = make_strategy(None)
     with strategy.scope():
-        config = ModelConfig.preset(name, _LENGTHS["fine"][2], _LENGTHS["coarse"][2], model_type=model_type)
+        config = ModelConfig.preset(name, *VOCAB_SIZES, model_type=model_type)
         backbone = AmbertBackbone.from_model_config(config, dtype=POLICIES[precision])
         objective = PretrainingObjective(AmbertMaskedLM(backbone, compile=False))
         optimizer = AdamW(objective.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
     batches = iter(
-        strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(_batch(FLAGS.batch_size)).repeat())
+        strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(random_batch(FLAGS.batch_size)).repeat())
     )
     train = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=10_000))
     for _ in range(3):

@@ -29,7 +29,7 @@ def read_bert(path: str, flag: str = "init_checkpoint", needs_vocab: bool = Fals
 
 
 def restore_initial(
-    model: keras.Model, path: str, tokenizer: MultiGrainedTokenizer, flag: str = "init_checkpoint"
+    model: keras.Model, path: str, tokenizer: MultiGrainedTokenizer, flag: str = "init_checkpoint", heads: bool = True
 ) -> str:
     """Gives a model the weights that training starts from; returns the checkpoint.
 
@@ -41,18 +41,21 @@ def restore_initial(
       path: a model directory, a checkpoint's prefix, a checkpoint of Google's BERT, a Hugging Face directory.
       tokenizer: the model's.
       flag: the flag it came from, for errors.
+      heads: whether to load the pre-training heads too.
 
     Raises:
       InputError: there is no such checkpoint, or it does not fit the model or the tokenizer.
     """
     if not is_bert(path):
         prefix = restore_backbone(model, path, flag)
-        _restore_heads(model, prefix)
+        if heads:
+            _restore_heads(model, prefix)
         return prefix
     bert = read_bert(path, flag)
     check_tokenizer(bert, tokenizer, "the tokenizer")
     _check_config(bert, model.config, flag)
-    start_variables(model.variables, bert, tokenizer)
+    variables = [v for v in model.variables if heads or not v.path.startswith(PRETRAINING_HEADS)]
+    start_variables(variables, bert, tokenizer)
     return bert.source
 
 

@@ -137,7 +137,10 @@ def train_once(
 
     def make_objective() -> FineTuningObjective:
         backbone = AmbertBackbone.from_model_config(
-            config, seed=settings.random_seed, static_shapes=settings.use_xla, dtype=POLICIES[settings.precision]
+            settings.training_config(config),
+            seed=settings.random_seed,
+            static_shapes=settings.use_xla,
+            dtype=POLICIES[settings.precision],
         )
         return FineTuningObjective(make_model(backbone, form.fine_tuned), form.fine_tuned.form, **settings.agreement)
 

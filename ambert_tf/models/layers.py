@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ambert_tf.models.gradients import custom_gradient
+
 
 def variable_seed(seed: int, path: str) -> int:
     """Returns the seed of one variable's initial values; it depends on the path, not on the order of creation."""
@@ -104,7 +106,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.
     return x * (tf.cast(kept, x.dtype) * tf.constant(1 / (1 - rate), x.dtype))
 
 
-@tf.custom_gradient
+@custom_gradient
 def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Returns `x * Φ(x)`, as `tf.nn.gelu(x)` does, with half as many passes over the data."""
     # In float32 even if x is bfloat16: a CPU computes these functions faster that way.

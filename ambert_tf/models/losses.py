@@ -5,10 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from ambert_tf.models.gradients import custom_gradient
+
 HEADS = ("fine", "coarse", "joint")
 
 
-@tf.custom_gradient
+@custom_gradient
 def log_losses(logits: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
     """Returns `-log softmax(logits)[ids]`, float32 [rows].
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from ambert_tf.models.gradients import custom_gradient
+
 # The number of rows is rounded up, so that few different sizes occur: oneDNN prepares each one anew (up to a
 # millisecond per product), and GPUs need multiples of 8 for their half-precision units.
 MULTIPLE = 16
@@ -79,14 +81,14 @@ class UnpaddedTokens(TokenMatrix):
         self.rows = [tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in masks]
 
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        @tf.custom_gradient
+        @custom_gradient
         def joined(*parts: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
             return self._remove(parts), lambda upstream: self._zero_padding(self._restore(upstream))
 
         return joined(*parts)
 
     def separate(self, tokens: tf.Tensor) -> list[tf.Tensor]:
-        @tf.custom_gradient
+        @custom_gradient
         def separated(tokens: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tf.Tensor]]:
             return self._restore(tokens), lambda *upstream: self._remove(upstream)
 

@@ -2,16 +2,19 @@
 
 import functools
 import json
+import math
 import os
 from collections.abc import Mapping
 
 import tensorflow as tf
+from absl import logging
 
 from ambert_tf.conversion.initial import new_model_config, restore_initial
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
+from ambert_tf.models.config import ModelConfig
 from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
 from ambert_tf.pretraining.pretraining_objective import HeldOutEvaluation, PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
@@ -19,10 +22,12 @@ from ambert_tf.pretraining_data.records import naming_damaged_files, record_file
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import prepare_model_directory
 from ambert_tf.training.cluster import is_chief
+from ambert_tf.training.loop import Metrics
 from ambert_tf.training.precision import POLICIES
 from ambert_tf.training.trainer import Trainer, strategy_for
 
 EVAL_RESULTS = "eval_results"
+_MAX_FIRST_LOSS = 1.5  # In units of ln V, the loss of a uniform prediction.
 
 
 def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
@@ -43,9 +48,10 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     strategy = strategy_for(settings)
     tokenizer_dir = settings.tokenizer_dir or find_tokenizer(files)
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
-    stats = read_stats([*files, *eval_files], tokenizer.fingerprint, tokenizer_dir)
-    next_sentence = record_kind(files).next_sentence
-    if eval_files and record_kind(eval_files).next_sentence != next_sentence:
+    stats = read_stats(files, tokenizer.fingerprint, tokenizer_dir)
+    longest = read_stats([*files, *eval_files], tokenizer.fingerprint, tokenizer_dir)
+    kind = record_kind(files)
+    if eval_files and record_kind(eval_files).next_sentence != kind.next_sentence:
         raise InputError(
             f"--eval_input_file={settings.eval_input_file}: next sentence labels must be in both the training and the "
             "held-out records, or in neither; create both with --do_nsp or both without"
@@ -53,13 +59,16 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     config = new_model_config(settings.config, settings.model_type, tokenizer, tokenizer_dir)
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
-    data = PretrainingInput(settings, tokenizer, stats)
+    data = PretrainingInput(settings, tokenizer, stats, longest, kind.masked)
 
     def make_objective() -> PretrainingObjective:
         backbone = AmbertBackbone.from_model_config(
-            config, seed=settings.random_seed, static_shapes=settings.use_xla, dtype=POLICIES[settings.precision]
+            settings.training_config(config),
+            seed=settings.random_seed,
+            static_shapes=settings.use_xla,
+            dtype=POLICIES[settings.precision],
         )
-        return PretrainingObjective(AmbertMaskedLM(backbone, next_sentence, compile=False))
+        return PretrainingObjective(AmbertMaskedLM(backbone, kind.next_sentence, compile=False))
 
     trainer = Trainer(
         settings,
@@ -67,10 +76,14 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         make_objective,
         settings.num_train_steps,
         settings.warmup_steps,
-        functools.partial(restore_initial, tokenizer=tokenizer),
+        functools.partial(restore_initial, tokenizer=tokenizer, heads=settings.init_heads),
     )
     evaluation = HeldOutEvaluation(trainer.objective, lambda: data.evaluation(eval_files))
     results: dict[str, float] = {}
+
+    def check_metrics(step: int, metrics: Metrics) -> None:
+        if step == 0:
+            check_heads({name: float(values[0]) for name, values in metrics.items()}, config, settings)
 
     def evaluate(step: int) -> dict[str, float]:
         with naming_damaged_files(eval_files):
@@ -85,6 +98,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
                 lambda step, context: data.training(files, step, context),
                 evaluate if eval_files else None,
                 describe_batch=lambda step: data.describe_batch(files, step),
+                check_metrics=check_metrics if settings.init_checkpoint and settings.init_heads else None,
             )
     except tf.errors.InvalidArgumentError as error:
         raise InputError(
@@ -93,6 +107,18 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     if trainer.finished and eval_files and not results and is_chief(strategy):
         evaluate(trainer.step)
     return results
+
+
+def check_heads(metrics: Mapping[str, float], config: ModelConfig, settings: PretrainingSettings) -> None:
+    """Warns if the masked LM loss of the first step is far above that of a head that predicts all tokens alike."""
+    for grain in config.grains:
+        loss, uniform = metrics[f"{grain}_masked_lm_loss"], math.log(config.grain_vocab_size(grain))
+        if loss > _MAX_FIRST_LOSS * uniform:
+            logging.warning(
+                "--init_checkpoint=%s: the first %s masked LM loss is %.1f, but a uniform prediction has %.1f: its "
+                "masked LM head does not fit its encoder; start again with --init_heads=false",
+                settings.init_checkpoint, grain, loss, uniform,
+            )  # fmt: skip
 
 
 def write_results(output_dir: str, results: Mapping[str, float]) -> None:

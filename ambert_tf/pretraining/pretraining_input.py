@@ -1,11 +1,13 @@
 """The batches of pre-training, by its settings and the `stats.json` of the records."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import exists, file_size, open_input
@@ -16,6 +18,8 @@ from ambert_tf.pretraining_data.stats import STATS_FILE
 from ambert_tf.pretraining_data.tokenizer_copy import TOKENIZER_DIRECTORY, find_copy
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
+DEFAULT_MASKED_LM_PROB = 0.15
+
 
 class PretrainingInput:
     """The training and held-out batches of a run.
@@ -23,7 +27,12 @@ class PretrainingInput:
     Args:
       settings: of the run.
       tokenizer: the tokenizer of the records.
-      stats: `read_stats` of the records.
+      stats: `read_stats` of the training records.
+      longest: `read_stats` of the training and held-out records together.
+      masked: whether the training records have masks (static masking).
+
+    Raises:
+      InputError: a masking schedule is given for records that have masks.
     """
 
     def __init__(
@@ -31,19 +40,43 @@ class PretrainingInput:
         settings: PretrainingSettings,
         tokenizer: MultiGrainedTokenizer,
         stats: Mapping[str, Any],
+        longest: Mapping[str, Any],
+        masked: bool,
     ) -> None:
         self.settings = settings
         self._context = tf.distribute.InputContext()
-        fine_length = settings.max_seq_length or stats.get("max_seq_length", 512)
-        coarse_length = settings.max_coarse_seq_length or stats.get("max_coarse_seq_length", fine_length)
+        fine_length = settings.max_seq_length or longest.get("max_seq_length", 512)
+        coarse_length = settings.max_coarse_seq_length or longest.get("max_coarse_seq_length", fine_length)
+        recorded = stats.get("arguments", {}) if stats.get("masking") == "dynamic" else {}
+        first_prob = settings.masked_lm_prob or recorded.get("masked_lm_prob") or DEFAULT_MASKED_LM_PROB
+        last_prob = settings.final_masked_lm_prob or first_prob
+        max_predictions = settings.max_predictions_per_seq or recorded.get("max_predictions_per_seq")
+        if masked:
+            for name in ("masked_lm_prob", "final_masked_lm_prob"):
+                if getattr(settings, name) is not None:
+                    raise InputError(
+                        f"--{name}: the records of --input_file={settings.input_file} have static masks; create them "
+                        "with --masking=dynamic"
+                    )
+        else:
+            limit = "no limit" if max_predictions is None else f"at most {max_predictions}"
+            until = f" to {last_prob:g}" if last_prob != first_prob else ""
+            logging.info("dynamic masking of %g%s of the coarse tokens, %s per sequence", first_prob, until, limit)
         rule = MaskingSettings.for_tokenizer(
             tokenizer,
             max_seq_length=fine_length,
             max_coarse_seq_length=coarse_length,
-            masked_lm_prob=settings.masked_lm_prob,
-            max_predictions_per_seq=settings.max_predictions_per_seq,
+            masked_lm_prob=max(first_prob, last_prob),
+            max_predictions_per_seq=max_predictions,
         )
-        self.options: dict[str, Any] = {"masking": rule}  # for records without masks
+        # Of records with masks, only `max_…_predictions` count, for static shapes.
+        self.options: dict[str, Any] = {"masking": dataclasses.replace(rule, masked_lm_prob=last_prob)}
+        self._schedule: dict[str, Any] = {}
+        if first_prob != last_prob:
+            steps = max(1, settings.num_train_steps - 1)
+            self._schedule["masked_lm_prob"] = lambda step: first_prob + (last_prob - first_prob) * tf.cast(
+                tf.minimum(step, steps), tf.float64
+            ) / float(steps)
         if settings.use_xla:
             self.options.update(
                 fine_length=fine_length,
@@ -77,6 +110,7 @@ class PretrainingInput:
             input_context=context,
             numbers_only=numbers_only,
             **self.options,
+            **self._schedule,
         )
 
     def evaluation(self, files: Sequence[str]) -> tf.data.Dataset:

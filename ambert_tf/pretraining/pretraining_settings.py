@@ -1,6 +1,7 @@
 """The flags of `run_pretraining.py` as values."""
 
 import dataclasses
+from typing import ClassVar
 
 from ambert_tf.errors import InputError
 from ambert_tf.flags import at_least, require, setting
@@ -16,6 +17,10 @@ class PretrainingSettings(TrainingSettings):
 
     Run the same command again to resume from the newest checkpoint.
     """
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
+        *TrainingSettings.MAY_CHANGE, "input_file", "eval_input_file", "max_eval_steps", "init_heads",
+    )  # fmt: skip
 
     input_file: str = setting("", "Training TFRecord files: comma-separated names or patterns.")
     eval_input_file: str | None = setting(None, "Held-out TFRecord files, evaluated at each checkpoint.")
@@ -34,7 +39,13 @@ class PretrainingSettings(TrainingSettings):
     max_predictions_per_seq: int | None = setting(
         None, "Maximum masked tokens per sequence. Effectively unlimited by default."
     )
-    masked_lm_prob: float = setting(0.15, "Masked LM probability, for records with dynamic masking.")
+    masked_lm_prob: float | None = setting(
+        None, "Masked LM probability, for records with dynamic masking. Defaults to the value in their stats.json."
+    )
+    final_masked_lm_prob: float | None = setting(
+        None, "With dynamic masking: masked LM probability of the last step, linearly from --masked_lm_prob."
+    )
+    init_heads: bool = setting(True, "Initialize the pre-training heads from --init_checkpoint too.")
     shuffle_buffer: int = setting(10_000, "Shuffle buffer size in records. 0 reads the files in order.")
     group_by_length: int = setting(
         1, "Sort the records of this many steps by length, to save padding. 1 keeps the shuffled order."
@@ -54,8 +65,10 @@ class PretrainingSettings(TrainingSettings):
         at_least(self, 1, "num_train_steps", "max_eval_steps", "group_by_length")
         at_least(self, 8, "max_seq_length", "max_coarse_seq_length")
         at_least(self, 1, "max_predictions_per_seq")
-        if not 0 < self.masked_lm_prob < 1:
-            raise InputError(f"--masked_lm_prob={self.masked_lm_prob}: must be between 0 and 1, such as 0.15")
+        for name in ("masked_lm_prob", "final_masked_lm_prob"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1:
+                raise InputError(f"--{name}={value}: must be between 0 and 1, such as 0.15")
         at_least(self, 0, "shuffle_buffer")
         if not 0 <= self.warmup_steps <= self.num_train_steps:
             raise InputError(

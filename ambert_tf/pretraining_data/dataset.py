@@ -4,7 +4,8 @@ The order of the records depends only on seed and epoch, so that an interrupted 
 would have come next.
 """
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -34,6 +35,7 @@ def pretraining_dataset(
     num_epochs: int | None = None,
     start_step: int = 0,
     masking: MaskingSettings | None = None,
+    masked_lm_prob: Callable[[tf.Tensor], tf.Tensor] | None = None,
     fine_length: int | None = None,
     coarse_length: int | None = None,
     fine_predictions: int | None = None,
@@ -57,6 +59,8 @@ def pretraining_dataset(
       start_step: number of batches to skip. Whole epochs are skipped at no cost; records within an epoch are read but
         not parsed.
       masking: how records without masks are masked, anew in each epoch; records with masks do not need it.
+      masked_lm_prob: function from the training step (int64) to the masking probability (float64) of records without
+        masks. Default: that of `masking`.
       fine_length: length to pad fine sequences to; None for the longest of the batch.
       coarse_length: likewise for coarse sequences.
       fine_predictions: likewise for masked fine tokens.
@@ -121,10 +125,13 @@ def pretraining_dataset(
             records = records.shuffle(shuffle_buffer, shuffle_seed, reshuffle_each_iteration=False)
         return records.enumerate(epoch * _NUMBERS)
 
-    def model_inputs(places: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        numbers, serialized = records
+    def model_inputs(batch: tf.Tensor, rows: tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
+        places, (numbers, serialized) = rows
+        rule = masking
+        if masking is not None and masked_lm_prob is not None:
+            rule = dataclasses.replace(masking, masked_lm_prob=masked_lm_prob(batch // batches_per_step))
         mask_keys = tf_fold(tf_fold(tf.constant(run_key), places // _NUMBERS), tf.constant(_MASKS))
-        return _model_inputs(serialized, tf_fold(mask_keys, numbers), facts, masking, lengths)
+        return _model_inputs(serialized, tf_fold(mask_keys, numbers), facts, rule, lengths)
 
     def sort_by_length(
         places: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor]
@@ -155,7 +162,7 @@ def pretraining_dataset(
     }
     if numbers_only:
         return dataset.map(lambda _, records: records[0])
-    dataset = dataset.map(model_inputs, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.enumerate(start_step).map(model_inputs, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 

@@ -8,27 +8,11 @@ from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
 from ambert_tf.figures import new_figure, save_figure
+from ambert_tf.files import is_directory, is_file, read_bytes
 from ambert_tf.flags import run_program, setting
+from ambert_tf.training.settings import EVALUATION_PREFIX, METRICS_FILE
 
-METRICS_FILE = "metrics.jsonl"
-HELD_OUT = "eval_"
-# What is drawn, where it is there and nothing else is asked for.
-USUAL_METRICS = (
-    "loss",
-    "fine_masked_lm_loss",
-    "coarse_masked_lm_loss",
-    "next_sentence_loss",
-    "fine_masked_lm_accuracy",
-    "coarse_masked_lm_accuracy",
-    "fine_loss",
-    "coarse_loss",
-    "joint_loss",
-    "agreement_loss",
-    "accuracy",
-    "learning_rate",
-    "sequences_per_second",
-)
-PANELS_A_ROW = 3
+PANELS_PER_ROW = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,17 +40,17 @@ class PlotSettings:
 
 
 class Run(NamedTuple):
-    """A run's name, and the steps and values of each of its metrics."""
+    """The name of a run, and the steps and values of its metrics."""
 
     name: str
     curves: Mapping[str, tuple[list[int], list[float]]]
 
 
 def read_runs(directories: Sequence[str]) -> list[Run]:
-    """Reads the metrics of some runs; a run is named by its directory, by the whole path where two are alike.
+    """Reads the metrics of some runs, named by the last parts of their directories, or by paths if two are equal.
 
     Raises:
-      InputError: a directory has no metrics, or a line of them is damaged.
+      InputError: a directory has no metrics, or a line is damaged.
     """
     ends = [os.path.basename(os.path.abspath(directory)) for directory in directories]
     names = ends if len(set(ends)) == len(ends) else list(directories)
@@ -75,50 +59,52 @@ def read_runs(directories: Sequence[str]) -> list[Run]:
 
 def _read_curves(directory: str) -> dict[str, tuple[list[int], list[float]]]:
     path = os.path.join(directory, METRICS_FILE)
-    if not os.path.isdir(directory):
-        raise InputError(f"{directory}: no such directory; an --output_dir of training is needed")
-    if not os.path.isfile(path):
-        raise InputError(f"{directory}: has no {METRICS_FILE}, so it is no --output_dir of training")
+    if not is_directory(directory):
+        raise InputError(f"{directory}: no such directory; give an --output_dir of training")
+    if not is_file(path):
+        raise InputError(f"{directory}: has no {METRICS_FILE}, so it is not an --output_dir of training")
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    with open(path, encoding="utf-8") as file:
-        for number, text in enumerate(file, start=1):
-            if not text.endswith("\n"):
-                break  # a run that goes on is writing it
-            try:
-                line = json.loads(text)
-                step = int(line.pop("step"))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(f"{path}: line {number} is no JSON object with a step") from None
-            for name, value in line.items():
-                if isinstance(value, int | float):
-                    steps, values = curves.setdefault(name, ([], []))
-                    steps.append(step)
-                    values.append(value)
+    for number, text in enumerate(read_bytes(path).splitlines(keepends=True), start=1):
+        if not text.endswith(b"\n"):
+            break  # A run is writing this line.
+        try:
+            line = json.loads(text)
+            step = int(line.pop("step"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{path}: line {number} is not a JSON object with a step") from None
+        for name, value in line.items():
+            if isinstance(value, int | float):
+                steps, values = curves.setdefault(name, ([], []))
+                steps.append(step)
+                values.append(value)
     if not curves:
-        raise InputError(f"{path}: holds no metrics yet; the run has not reached its first --log_steps")
+        raise InputError(f"{path}: has no metrics yet; the run has not reached its first --log_steps")
     return curves
 
 
 def chosen_metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
-    """Returns the metrics to draw: those that are wanted, or of the usual ones those that a run has.
+    """Returns the metrics to draw. Default: losses, accuracies, learning rate and sequences per second.
 
     Raises:
-      InputError: no run has a wanted one.
+      InputError: no run has one of the wanted metrics.
     """
-    there = {name.removeprefix(HELD_OUT) for run in runs for name in run.curves}
+    there = {name.removeprefix(EVALUATION_PREFIX) for run in runs for name in run.curves}
     for name in wanted:
         if name not in there:
             raise InputError(f"--metrics={name}: no run has this metric; there are {', '.join(sorted(there))}")
-    return list(wanted) or [name for name in USUAL_METRICS if name in there] or sorted(there)
+    usual = [name for ending in ("loss", "accuracy") for name in sorted(there) if name.endswith(ending)]
+    usual.sort(key=lambda name: name != "loss")
+    usual += [name for name in ("learning_rate", "sequences_per_second") if name in there]
+    return list(wanted) or usual or sorted(there)
 
 
 def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
-    """Returns a matplotlib figure with a panel a metric.
+    """Returns a matplotlib figure with a panel per metric.
 
     Raises:
       InputError: matplotlib is not installed.
     """
-    columns = min(PANELS_A_ROW, len(metrics))
+    columns = min(PANELS_PER_ROW, len(metrics))
     rows = -(-len(metrics) // columns)
     figure = new_figure(5 * columns, 3.4 * rows + 0.4 + 0.2 * len(runs))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -128,7 +114,8 @@ def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
         panel.set_xlabel("training step")
         panel.grid(alpha=0.3)
         for index, run in enumerate(runs):
-            for name, style, label in ((metric, "-", run.name), (HELD_OUT + metric, "--", f"{run.name}, held out")):
+            held_out = EVALUATION_PREFIX + metric
+            for name, style, label in ((metric, "-", run.name), (held_out, "--", f"{run.name}, held out")):
                 if name in run.curves:
                     marker = "o" if len(run.curves[name][0]) == 1 else None
                     (line,) = panel.plot(*run.curves[name], style, color=f"C{index}", label=label, marker=marker)
@@ -140,10 +127,10 @@ def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
 
 
 def draw(directories: Sequence[str], output: str, metrics: Sequence[str] = ()) -> None:
-    """Draws the curves of some runs into a file, whose ending says the format.
+    """Draws the curves of some runs into a file; its extension determines the format.
 
     Raises:
-      InputError: a run has no metrics, a metric is none, matplotlib is missing or cannot write such a file.
+      InputError: a run has no metrics, no run has a metric, or matplotlib is missing or cannot write this format.
     """
     runs = read_runs(directories)
     save_figure(make_figure(runs, chosen_metrics(runs, metrics)), output, dpi=110)

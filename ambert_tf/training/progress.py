@@ -12,8 +12,8 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.files import atomic_path, exists, make_directory, read_bytes
+from ambert_tf.training.settings import EVALUATION_PREFIX, METRICS_FILE
 
-METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_DIRECTORY = "tensorboard"
 
 # Metrics that are amounts per step, and the names of their rates per second.
@@ -26,8 +26,6 @@ AMOUNTS = {
 NEWEST = ("learning_rate", "loss_scale")
 MFU = "mfu"
 SKIPPED_STEPS = "skipped_steps"
-# Prefix of the metrics of an evaluation.
-EVALUATION_PREFIX = "eval_"
 
 
 class Progress:

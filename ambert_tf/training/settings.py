@@ -8,6 +8,8 @@ from ambert_tf.flags import above_zero, at_least, check_choices, check_seed, req
 from ambert_tf.models.config import MODEL_TYPES, ModelConfig
 
 OPTIMIZERS = ("adamw", "lamb")
+METRICS_FILE = "metrics.jsonl"
+EVALUATION_PREFIX = "eval_"  # Of the metrics of an evaluation, in METRICS_FILE.
 SCHEDULES = ("linear", "cosine", "wsd")
 
 

@@ -20,8 +20,8 @@ from ambert_tf.training.loop import MakeDataset, Metrics, train
 from ambert_tf.training.optimizer import AdamW, AdamWSettings, Lamb
 from ambert_tf.training.peak import peak_of
 from ambert_tf.training.precision import LossScale
-from ambert_tf.training.progress import EVALUATION_PREFIX, Progress, has_evaluation
-from ambert_tf.training.settings import TrainingSettings
+from ambert_tf.training.progress import Progress, has_evaluation
+from ambert_tf.training.settings import EVALUATION_PREFIX, TrainingSettings
 from ambert_tf.training.step import LoopSettings, Objective
 
 ObjectiveT = TypeVar("ObjectiveT", bound=Objective)

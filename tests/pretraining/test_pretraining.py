@@ -9,11 +9,12 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.pretraining.pretraining import run_pretraining
+from ambert_tf.pretraining.pretraining_input import PretrainingInput
 from ambert_tf.pretraining.pretraining_objective import evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.examples import encode_examples
-from ambert_tf.training.checkpoints import load_model_directory
-from tests.small_models import small_config
+from ambert_tf.training.checkpoints import Checkpoints, load_model_directory
+from tests.small_models import masked_lm, small_config
 from tests.tokenizers import english_tokenizer
 
 
@@ -197,6 +198,33 @@ def test_next_sentence_records_dynamic_masks_replicas_and_an_initial_checkpoint(
     assert results["sequences"] == 20
 
 
+def test_dynamic_masking_is_that_of_the_records_unless_a_flag_overrides_it(made, tmp_path, caplog):
+    tokenizer = english_tokenizer()
+    sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size}
+    files = [str(tmp_path / "train")]
+    write_records(files[0], 32, 0, sizes, masked=False)
+    recorded = {"masked_lm_prob": 0.5, "max_predictions_per_seq": 4}
+    stats = {"masking": "dynamic", "max_seq_length": 12, "arguments": recorded}
+
+    def predictions(step=0, **changes):
+        data = PretrainingInput(settings(made, tmp_path, **changes), tokenizer, stats, stats, masked=False)
+        batch = next(iter(data.training(files, step, tf.distribute.InputContext())))
+        return batch["coarse_masked_lm_weights"].numpy().sum(1), batch["coarse_input_ids"].shape[0]
+
+    # Sequences have 5 to 8 tokens, so half of them are 2 to 4.
+    assert set(predictions()[0]) == {2, 3, 4}
+    assert "dynamic masking of 0.5 of the coarse tokens, at most 4 per sequence" in caplog.text
+    assert set(predictions(max_predictions_per_seq=2)[0]) == {2}
+    assert set(predictions(masked_lm_prob=0.1)[0]) == {1}
+    # Half of them in the first of 6 steps, a tenth in the last, 0.26 in between.
+    assert set(predictions(final_masked_lm_prob=0.1)[0]) == {2, 3, 4}
+    assert set(predictions(3, final_masked_lm_prob=0.1)[0]) == {1, 2}
+    assert set(predictions(5, final_masked_lm_prob=0.1)[0]) == {1}
+    with pytest.raises(InputError, match=r"--final_masked_lm_prob: the records of .* have static masks; create them"):
+        changed = settings(made, tmp_path, final_masked_lm_prob=0.1)
+        PretrainingInput(changed, tokenizer, {}, {}, masked=True)
+
+
 def test_held_out_records_may_have_masks_of_their_own(made, tmp_path):
     tokenizer = english_tokenizer()
     sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size}
@@ -293,3 +321,26 @@ def test_ids_beyond_the_vocabulary_are_reported(made, tmp_path):
     write_records(tmp_path / "train", 20, 0, sizes)
     with pytest.raises(InputError, match="a record does not fit the model"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train")))
+
+
+def test_a_masked_lm_head_that_does_not_fit_is_named(made, trained, tmp_path, caplog):
+    """A checkpoint whose head is noise, as in some published ones: its first loss is far above ln V."""
+    noise = shutil.copytree(trained[0], tmp_path / "noise")
+    model = masked_lm(ModelConfig.from_file(str(made / "config.json")))
+    random = np.random.default_rng(0)
+    for variable in model.variables:
+        if variable.path.startswith("masked_lm_head/transform/kernel"):
+            variable.assign(random.normal(size=variable.shape))
+        if "token_embeddings" in variable.path:
+            variable.assign(random.normal(size=variable.shape))
+    Checkpoints(str(noise), model, {}).save(50)
+    changes = {"init_checkpoint": str(noise), "num_train_steps": 1}
+    run_pretraining(settings(made, tmp_path / "with", **changes))
+    assert re.search(r"the first fine masked LM loss is \d+\.\d, but a uniform prediction has 3\.\d: ", caplog.text)
+    assert "--init_heads=false" in caplog.text
+    caplog.clear()
+    run_pretraining(settings(made, tmp_path / "without", init_heads=False, **changes))
+    read = [tf.train.load_checkpoint(f"{tmp_path}/{name}/checkpoints/ckpt-1") for name in ("with", "without")]
+    kernel = "model/masked_lm_head.Stransform.Skernel/.ATTRIBUTES/VARIABLE_VALUE"
+    assert [np.abs(reader.get_tensor(kernel)).max() > 1 for reader in read] == [True, False]
+    assert "uniform" not in caplog.text

@@ -1,3 +1,4 @@
+import gc
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
 
 from ambert_tf.errors import InputError
 from ambert_tf.training import loop
@@ -206,3 +208,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     for path, value in uninterrupted.items():
         np.testing.assert_array_equal(resumed[path], value)
     assert lines(tmp_path / "broken") == lines(tmp_path / "uninterrupted")
+
+
+def test_a_run_leaves_no_graph_in_memory():
+    """A user who trains several models in one process, such as a notebook, has the memory of one."""
+
+    def graphs():
+        gc.collect()
+        return sum(isinstance(thing, FuncGraph) for thing in gc.get_objects())
+
+    before = graphs()
+    Run(num_train_steps=1).train()
+    assert graphs() <= before

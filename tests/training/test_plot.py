@@ -15,7 +15,7 @@ def write_run(directory, offset=0.0, evaluated=False):
     return str(directory)
 
 
-def test_a_panel_is_a_metric_and_a_line_a_run(tmp_path):
+def test_each_metric_has_a_panel_and_each_run_a_line(tmp_path):
     runs = read_runs([write_run(tmp_path / "one", evaluated=True), write_run(tmp_path / "two", offset=1.0)])
     figure = make_figure(runs, chosen_metrics(runs, []))
     panels = [panel for panel in figure.axes if panel.get_visible()]
@@ -32,24 +32,24 @@ def test_a_panel_is_a_metric_and_a_line_a_run(tmp_path):
     assert [text.get_text() for text in legend.get_texts()] == ["one", "one, held out", "two"]
 
 
-def test_panels_that_are_left_over_are_empty(tmp_path):
+def test_unused_panels_are_hidden(tmp_path):
     figure = make_figure(read_runs([write_run(tmp_path / "run")]), ["loss", "learning_rate", "loss", "loss"])
     assert [panel.get_visible() for panel in figure.axes] == [True] * 4 + [False] * 2
 
 
-def test_runs_of_one_name_go_by_their_paths(tmp_path):
+def test_runs_of_one_name_are_named_by_their_paths(tmp_path):
     directories = [write_run(tmp_path / place / "run") for place in ("a", "b")]
     assert [run.name for run in read_runs(directories)] == directories
 
 
 @pytest.mark.parametrize(("ending", "beginning"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_the_ending_says_the_format(tmp_path, ending, beginning):
+def test_the_extension_determines_the_format(tmp_path, ending, beginning):
     output = tmp_path / f"curves.{ending}"
     draw([write_run(tmp_path / "run")], str(output), ["loss"])
     assert output.read_bytes().startswith(beginning)
 
 
-def test_a_line_that_is_being_written_is_left_out(tmp_path):
+def test_an_incomplete_last_line_is_skipped(tmp_path):
     directory = write_run(tmp_path / "run")
     with open(tmp_path / "run" / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 4, "lo')
@@ -59,13 +59,13 @@ def test_a_line_that_is_being_written_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"run: has no metrics\.jsonl, so it is no --output_dir of training"),
-        ("", r"metrics\.jsonl: holds no metrics yet"),
-        ('{"step": 1, "loss": 2}\n{"loss": 3}\n', r"metrics\.jsonl: line 2 is no JSON object with a step"),
-        ("loss\n", r"metrics\.jsonl: line 1 is no JSON object with a step"),
+        (None, r"run: has no metrics\.jsonl, so it is not an --output_dir of training"),
+        ("", r"metrics\.jsonl: has no metrics yet"),
+        ('{"step": 1, "loss": 2}\n{"loss": 3}\n', r"metrics\.jsonl: line 2 is not a JSON object with a step"),
+        ("loss\n", r"metrics\.jsonl: line 1 is not a JSON object with a step"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, content, message):
+def test_unreadable_metrics_are_named(tmp_path, content, message):
     (tmp_path / "run").mkdir()
     if content is not None:
         (tmp_path / "run" / "metrics.jsonl").write_text(content)
