@@ -77,7 +77,7 @@ def _milliseconds(make: Callable[[Sequence[keras.Variable]], Apply]) -> float:
     return 1000 * statistics.median(timed(lambda: step().numpy(), FLAGS.steps))
 
 
-def _difference(make: Callable[[Sequence[keras.Variable]], Apply]) -> float:
+def _difference(make: Callable[[Sequence[keras.Variable]], Apply], loss_scale: float) -> float:
     """Returns how far two replicas with half the gradients each end from one with the whole of them."""
     halves = tf.constant([[3.0, 0.0, 0.1], [0.0, 0.2, -0.1]])  # of very different norms
     ends = []
@@ -90,7 +90,7 @@ def _difference(make: Callable[[Sequence[keras.Variable]], Apply]) -> float:
         def on_replica(scale: float, apply: Apply = apply, replicas: int = replicas) -> tf.Tensor:
             index = tf.distribute.get_replica_context().replica_id_in_sync_group
             gradient = halves[index] if replicas == 2 else tf.reduce_sum(halves, axis=0)
-            apply([gradient * scale])
+            apply([gradient * (scale * loss_scale)])
             return tf.constant(0)
 
         # The second step has other gradients: Adam alone forgets the length of one.
@@ -109,7 +109,8 @@ def main(argv: Sequence[str]) -> None:
         times, differences = [_milliseconds(make) for make in (ours, theirs)], []
         for make in (ours, theirs):
             try:
-                differences.append(f"{_difference(make):.2g}")
+                loss_scale = 2.0**15 if "float16" in name else 1.0
+                differences.append(f"{_difference(make, loss_scale):.2g}")
             except (ValueError, TypeError, RuntimeError, AttributeError) as error:
                 differences.append(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
         print(

@@ -37,7 +37,7 @@ class PretrainingSettings(TrainingSettings):
     )
     max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Defaults likewise.")
     max_predictions_per_seq: int | None = setting(
-        None, "Maximum masked tokens per sequence. Effectively unlimited by default."
+        None, "Maximum masked tokens per sequence, for dynamic masking. Defaults to the value in stats.json."
     )
     masked_lm_prob: float | None = setting(
         None, "Masked LM probability, for records with dynamic masking. Defaults to the value in their stats.json."

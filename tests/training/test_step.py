@@ -45,3 +45,16 @@ def test_all_replicas_learn_of_a_stop_request():
     distributed = iter(run.strategy.distribute_datasets_from_function(lambda context: dataset(0, context)))
     assert function(distributed, 2, stop=True)[STOP_REQUESTS].tolist() == [2, 2]
     assert function(distributed, 1)[STOP_REQUESTS].tolist() == [0]
+
+
+def test_the_parts_of_a_batch_do_not_overlap_in_memory():
+    run = Run(gradient_accumulation_steps=4)
+    function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)
+    iterator = iter(dataset(0, tf.distribute.InputContext()))
+    graph = function._run.get_concrete_function(iterator, tf.constant(1), tf.constant(0.0)).graph.as_graph_def()
+    # The body of the loop over steps contains the loop over parts, and no part outside of it.
+    (step,) = (body for body in graph.library.function if any("While" in node.op for node in body.node_def))
+    (loop,) = (node for node in step.node_def if "While" in node.op)
+    assert loop.attr["parallel_iterations"].i == 1
+    assert not any("MatMul" in node.op for node in step.node_def)
+    assert any("MatMul" in node.op for body in graph.library.function for node in body.node_def)
