@@ -117,7 +117,7 @@ class Ours:
             restore_initial(model, FLAGS.model_dir, tokenizer)
             objective = FineTuningObjective(model, task.form)
             rate = WarmupLinearDecay(FLAGS.learning_rate, steps * 1000, 1)
-            optimizer = AdamW(objective.trainable_variables, rate, AdamWSettings(weight_decay=WEIGHT_DECAY))
+            optimizer = AdamW(objective.model.trainable_variables, rate, AdamWSettings(weight_decay=WEIGHT_DECAY))
         function = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=steps * 1000))
         numbers = iter(range(1000))
 

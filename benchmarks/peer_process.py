@@ -88,7 +88,7 @@ def ours(model_type: str) -> Run:
         start_variables(model.variables, read_bert(os.path.join(FLAGS.weights, "hugging_face")), tokenizer)
         objective = PretrainingObjective(model)
         rate = WarmupLinearDecay(LEARNING_RATE, DECAY_STEPS, WARMUP)
-        optimizer = AdamW(objective.trainable_variables, rate, AdamWSettings(weight_decay=WEIGHT_DECAY))
+        optimizer = AdamW(objective.model.trainable_variables, rate, AdamWSettings(weight_decay=WEIGHT_DECAY))
     batches = _batches()
     shapes = {
         name: tf.TensorSpec([len(value), *([None] * (value.ndim - 1))], value.dtype)

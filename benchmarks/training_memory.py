@@ -48,7 +48,7 @@ def _measure(batch_size: int, parts: int) -> None:
 
     config = ModelConfig.preset(FLAGS.config, *VOCAB_SIZES)
     objective = PretrainingObjective(AmbertMaskedLM(AmbertBackbone.from_model_config(config), compile=False))
-    optimizer = AdamW(objective.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
+    optimizer = AdamW(objective.model.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
     batches = iter(tf.data.Dataset.from_tensors(random_batch(batch_size)).repeat())
     loop = LoopSettings(num_train_steps=10_000, gradient_accumulation_steps=parts)
     train = TrainFunction(make_strategy(None), objective, optimizer, loop)
@@ -57,7 +57,7 @@ def _measure(batch_size: int, parts: int) -> None:
         file.write("5")  # Resets the peak.
     before = _status("VmRSS")
     train(batches, 3)
-    gradients = sum(4 * variable.value.shape.num_elements() for variable in objective.trainable_variables) / 1e6
+    gradients = sum(4 * variable.value.shape.num_elements() for variable in objective.model.trainable_variables) / 1e6
     print(f"{_status('VmHWM') - before:.0f} {gradients:.0f}")
 
 

@@ -68,7 +68,7 @@ def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
         config = ModelConfig.preset(name, *VOCAB_SIZES, model_type=model_type)
         backbone = AmbertBackbone.from_model_config(config, dtype=POLICIES[precision])
         objective = PretrainingObjective(AmbertMaskedLM(backbone, compile=False))
-        optimizer = AdamW(objective.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
+        optimizer = AdamW(objective.model.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
     batches = iter(
         strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(random_batch(FLAGS.batch_size)).repeat())
     )

@@ -1,9 +1,8 @@
 """Eq. (2) as an objective of the training loop, for every form of task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from ambert_tf.models.flops import BACKWARD_FACTOR, model_flops
@@ -56,10 +55,6 @@ class FineTuningObjective:
             "agreement_of": agreement_of,
             "agreement_squared": agreement_squared,
         }
-
-    @property
-    def trainable_variables(self) -> Sequence[keras.Variable]:
-        return self.model.trainable_variables
 
     def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
         return {"sequences": _examples(batch)}

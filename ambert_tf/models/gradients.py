@@ -34,7 +34,9 @@ def custom_gradient(function: FunctionT) -> FunctionT:
 def _move_to_graph(graph: Any) -> None:
     """Moves the closures of the last call from the table to the graph."""
     table = ops.gradient_registry._registry  # There is no public way to remove an entry.
-    owned = graph.__dict__.setdefault(_ATTRIBUTE, {})
+    if not hasattr(graph, _ATTRIBUTE):
+        setattr(graph, _ATTRIBUTE, {})
+    owned = getattr(graph, _ATTRIBUTE)
     for name in reversed(table):
         entry = table[name]
         if not name.startswith("CustomGradient-") or isinstance(entry["type"], _OwnedByGraph):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,10 +22,6 @@ class PretrainingObjective:
     def __init__(self, model: AmbertMaskedLM) -> None:
         self.model = model
         self.grains = model.config.grains
-
-    @property
-    def trainable_variables(self) -> Sequence[keras.Variable]:
-        return self.model.trainable_variables
 
     def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
         totals = {grain: tf.reduce_sum(batch[f"{grain}_masked_lm_weights"]) for grain in self.grains}

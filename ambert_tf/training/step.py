@@ -1,7 +1,7 @@
 """One training step as a graph: the gradients of a distributed, possibly accumulated batch, and the optimizer."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import keras
@@ -24,10 +24,6 @@ class Objective(Protocol):
     @property
     def model(self) -> keras.Model:
         """The model that checkpoints save."""
-
-    @property
-    def trainable_variables(self) -> Sequence[keras.Variable]:
-        """The model's variables."""
 
     def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns the part's share of the denominators of means: float32 scalars by name."""
@@ -143,7 +139,8 @@ class TrainFunction:
         with tf.GradientTape() as tape:
             loss, metrics = self.objective.loss(batch, totals, seed)
             scaled = loss if scale is None else loss * scale.scale.read_value()
-        return {"loss": loss, **metrics}, tape.gradient(scaled, [v.value for v in self.objective.trainable_variables])
+        variables = [variable.value for variable in self.objective.model.trainable_variables]
+        return {"loss": loss, **metrics}, tape.gradient(scaled, variables)
 
     def _accumulate(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
@@ -152,7 +149,7 @@ class TrainFunction:
         parts = self.settings.gradient_accumulation_steps
         rows = tf.shape(next(iter(batch.values())))[0]
         size = (rows + parts - 1) // parts
-        variables = self.objective.trainable_variables
+        variables = self.objective.model.trainable_variables
         names: list[str] = []
         used: list[int] = []  # Variables with a gradient; known once the body is traced.
 

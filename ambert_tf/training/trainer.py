@@ -92,7 +92,7 @@ class Trainer(Generic[ObjectiveT]):
             self.objective = make_objective()
             schedule = SCHEDULES[settings.learning_rate_schedule]
             self.optimizer = OPTIMIZERS[settings.optimizer](
-                self.objective.trainable_variables,
+                self.objective.model.trainable_variables,
                 schedule(settings.learning_rate, num_train_steps, num_warmup_steps),
                 AdamWSettings(weight_decay=settings.weight_decay, bias_correction=settings.bias_correction),
                 LossScale() if settings.precision == "float16" else None,

@@ -190,7 +190,7 @@ def test_losses_of_training_are_those_of_bert_for_masked_lm(tmp_path):
     with strategy.scope():
         objective = PretrainingObjective(masked_lm(config_for(tokenizer, "bert_fine")))
         saved = model_directory(tmp_path / "model", objective.model, tokenizer)
-        optimizer = AdamW(objective.trainable_variables, rate, AdamWSettings(weight_decay=weight_decay))
+        optimizer = AdamW(objective.model.trainable_variables, rate, AdamWSettings(weight_decay=weight_decay))
     update = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=steps))
     rows = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     dataset = tf.data.Dataset.from_tensor_slices(rows).batch(8).repeat()

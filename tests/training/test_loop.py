@@ -130,9 +130,7 @@ class Poisoned:
 
     def __init__(self, objective, bad):
         self.objective, self.bad = objective, bad
-        self.model, self.trainable_variables, self.totals = (
-            objective.model, objective.trainable_variables, objective.totals
-        )  # fmt: skip
+        self.model, self.totals = objective.model, objective.totals
 
     def loss(self, batch, totals, seed):
         loss, metrics = self.objective.loss(batch, totals, seed)
