@@ -344,3 +344,17 @@ def test_a_masked_lm_head_that_does_not_fit_is_named(made, trained, tmp_path, ca
     kernel = "model/masked_lm_head.Stransform.Skernel/.ATTRIBUTES/VARIABLE_VALUE"
     assert [np.abs(reader.get_tensor(kernel)).max() > 1 for reader in read] == [True, False]
     assert "uniform" not in caplog.text
+
+
+def test_records_tokenizer_and_model_directory_may_be_remote(made):
+    tf.io.gfile.makedirs("ram://records/tokenizer")
+    for path in (made / "records").rglob("*"):
+        if path.is_file():
+            tf.io.gfile.copy(str(path), f"ram://records/{path.relative_to(made / 'records')}")
+    files = {"input_file": "ram://records/train-*", "eval_input_file": "ram://records/dev", "tokenizer_dir": None}
+    for steps in (1, 2):
+        results = run_pretraining(settings(made, "ram://models/run", num_train_steps=steps, **files))
+    assert json.loads(tf.io.gfile.GFile("ram://models/run/eval_results.json").read()) == {"step": 2, **results}
+    written = tf.io.gfile.GFile("ram://models/run/metrics.jsonl").read().splitlines()
+    assert [json.loads(line)["step"] for line in written] == [1, 1, 2, 2]
+    assert load_model_directory("ram://models/run").checkpoint == "ram://models/run/checkpoints/ckpt-2"
