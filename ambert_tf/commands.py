@@ -50,11 +50,11 @@ pretrain = Program(
     "ambert_tf.pretraining.pretraining:run_pretraining",
 )
 classify = Program(
-    "ambert_tf.finetuning.classification_settings:ClassificationSettings",
-    "ambert_tf.finetuning.classification:run_classifier",
+    "ambert_tf.finetuning.fine_tuning_settings:ClassificationSettings",
+    "ambert_tf.finetuning.fine_tuning:run_fine_tuning",
 )
 squad = Program(
-    "ambert_tf.finetuning.span_settings:SpanSettings",
+    "ambert_tf.finetuning.fine_tuning_settings:SpanSettings",
     "ambert_tf.finetuning.fine_tuning:run_fine_tuning",
 )
 convert = Program(

@@ -38,7 +38,6 @@ data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --tokenizer_dir=
     --text_field=sentence --output=OUT/distances.png
 -m ambert_tf.analysis.cases --model_dir=DEMO/classifier --data_dir=DEMO/reviews --output=OUT/cases.md
 export_saved_model.py --model_dir=DEMO/classifier --export_dir=OUT/single --inference=fine
-export_saved_model.py --model_dir=DEMO/classifier --export_dir=OUT/int8 --weights_dtype=int8 --check_file=OUT/dev.jsonl
 export_saved_model.py --model_dir=DEMO/classifier --export_dir=OUT/models/reviews --version=1 --check_file=OUT/dev.jsonl
 convert_checkpoint.py --from_format=ambert --input=DEMO/pretrained --to_format=huggingface --output=OUT/huggingface
 convert_checkpoint.py --from_format=huggingface --input=OUT/huggingface --to_format=ambert --model_type=ambert \

@@ -19,8 +19,8 @@ import numpy as np
 from absl import flags, logging
 
 from ambert_tf.errors import run_main
-from ambert_tf.finetuning.classification_settings import ClassificationSettings
-from ambert_tf.finetuning.tokenized import training_plan
+from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
+from ambert_tf.finetuning.tokenized_examples import training_plan
 from ambert_tf.models.task_config import REGRESSION, TaskConfig
 from ambert_tf.tasks import metrics
 from ambert_tf.tasks.data_files import file_records, split_files
@@ -94,7 +94,8 @@ class Ours:
         """Returns a function that trains an epoch; its graph has been built."""
         from ambert_tf.conversion.initial import bert_model, restore_initial
         from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
-        from ambert_tf.finetuning.tokenized import tokenize_examples
+        from ambert_tf.finetuning.splits import Split
+        from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
         from ambert_tf.models.ambert_backbone import AmbertBackbone
         from ambert_tf.models.task_models import make_model
         from ambert_tf.training.distribution import make_strategy
@@ -104,13 +105,14 @@ class Ours:
 
         config, tokenizer = bert_model(FLAGS.model_dir, None, None)
         lengths = FLAGS.max_seq_length, FLAGS.max_seq_length
-        data = tokenize_examples(tokenizer, examples_of(task, data_dir, "train"), lengths)
-        steps = -(-len(data) // FLAGS.batch_size)
         labels = tuple(label.name for label in task.labels or ())
         fine_tuned = TaskConfig(
             task_name=task.name, form=task.form, labels=labels, pair=task.pair, max_seq_length=lengths[0],
             max_coarse_seq_length=lengths[1],
         )  # fmt: skip
+        split = Split("train", (data_dir,), examples_of(task, data_dir, "train"), {})
+        data = TokenizedExamples(split, fine_tuned, tokenizer)
+        steps = -(-len(data) // FLAGS.batch_size)
         strategy = make_strategy(None)
         with strategy.scope():
             model = make_model(AmbertBackbone.from_model_config(config, seed=TIMED_SEED), fine_tuned)
@@ -152,7 +154,7 @@ class Transformers:
 
     def tokenized(self, examples: Sequence[Example]) -> list[dict[str, list[int]]]:
         """Returns the model's inputs for each example."""
-        rows = [example.rows[0] for example in examples]
+        rows = [example.inputs for example in examples]
         pairs = None if rows[0].text_pair is None else [row.text_pair for row in rows]
         found = self.tokenizer(
             [row.text for row in rows], pairs, truncation="longest_first", max_length=FLAGS.max_seq_length,

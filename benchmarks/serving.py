@@ -31,22 +31,23 @@ from common import machine
 from places import PLACES, Place, has_files
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.finetuning.classifiers import load_classifier
-from ambert_tf.finetuning.form import Split
 from ambert_tf.finetuning.prediction import Predictor
-from ambert_tf.finetuning.result_files import probabilities_of
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.span_form import SpanForm
+from ambert_tf.finetuning.splits import Split
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_config import REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_inputs import input_specs
 from ambert_tf.models.task_models import make_model
-from ambert_tf.serving.export import export_saved_model
-from ambert_tf.serving.served_predictions import input_specs
+from ambert_tf.serving.export import run_export
+from ambert_tf.serving.export_settings import ExportSettings
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
+from ambert_tf.training.loaded_model import load_model
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("parts", ["agreement", "fuzz", "requests", "throughput"], "Parts to run.")
@@ -89,24 +90,13 @@ def declared_task(place: Place) -> TaskConfig:
     )  # fmt: skip
 
 
-def columns_of(task: TaskConfig, records: Sequence[Any], split: Split) -> dict[str, list[Any]]:
-    """Returns what a client would send for these records, by input of the signature."""
-    if task.form == SPANS:
-        return {name: [getattr(example, name) for example in split.examples] for name in ("question", "context")}
-    contents = [record.content for record in records]
-    if task.form == MULTIPLE_CHOICE:
-        most = max(len(content["choices"]) for content in contents)
-        choices = [[*content["choices"], *[""] * (most - len(content["choices"]))] for content in contents]
-        if task.inputs == IDIOMS:
-            contexts = [f"{content['before']}#idiom999999#{content['after']}" for content in contents]
-            return {"context": contexts, "question": ["#idiom999999#"] * len(contents), "choices": choices}
-        return {**{name: [c[name] for c in contents] for name in ("context", "question")}, "choices": choices}
-    if task.inputs == MARKED_SPANS:
-        names = ("span1_text", "span1_index", "span2_text", "span2_index")
-        targets = {name: [content["target"][name] for content in contents] for name in names}
-        return {"text": [content["text"] for content in contents], **targets}
-    rows = [example.rows[0] for example in split.examples]
-    return {name: [getattr(row, name) for row in rows] for name in input_specs(task)}
+def columns_of(task: TaskConfig, split: Split) -> dict[str, list[Any]]:
+    """Returns what a client would send for the examples, by the signature's input."""
+    columns = {name: [getattr(example.inputs, name) for example in split.examples] for name in input_specs(task)}
+    if "choices" in columns:
+        most = max(map(len, columns["choices"]))
+        columns["choices"] = [[*choices, *[""] * (most - len(choices))] for choices in columns["choices"]]
+    return columns
 
 
 def ask_all(signature: Ask, task: TaskConfig, columns: Columns, size: int = 32) -> dict[str, np.ndarray]:
@@ -123,24 +113,25 @@ def ask_all(signature: Ask, task: TaskConfig, columns: Columns, size: int = 32) 
 
 def agreement(place: Place, model_dir: str, export_dir: str, inference: str) -> None:
     """Prints a row: the SavedModel's answers compared with the predictions of fine-tuning."""
-    declared, classifier = TASKS[place.task], load_classifier(model_dir, inference)
-    task = classifier.task
+    declared, loaded = TASKS[place.task], load_model(model_dir, inference)
+    task = loaded.task
+    assert task is not None
     data_dir = os.path.join(FLAGS.data_dir, place.directory)
     # Some development files are small.
     paths = (*split_files(declared, data_dir, "dev", place.dev), *split_files(declared, data_dir, "train", place.train))
     records = list(itertools.islice(file_records(declared, paths, "dev"), FLAGS.examples))
     form: Any = (SpanForm if task.form == SPANS else SequenceForm)(declared, task)
     split = form.read(records, "test", paths, needs_labels=False)
-    form.tokenize(split, classifier.tokenizer)
-    logits = Predictor(classifier.model)(split.data, 32)
+    data = TokenizedExamples(split, task, loaded.tokenizer)
+    logits = Predictor(loaded.model)(data, 32)
     started = time.perf_counter()
     found = ask_all(tf.saved_model.load(export_dir).signatures["serving_default"], task,
-                    columns_of(task, records, split))  # fmt: skip
+                    columns_of(task, split))  # fmt: skip
     seconds = time.perf_counter() - started
     joint = logits.by_head["joint"]
     if task.form == SPANS:
         best = [answers.best[0] if answers.best else ("", answers.null_score, 0, 0)
-                for answers in form.answers(logits, split)]  # fmt: skip
+                for answers in form.answers(logits, data)]  # fmt: skip
         ends = zip((answer.decode() for answer in found["answer"]), found["start"], found["end"], strict=True)
         same = [a == (b[0], b[2], b[3]) for a, b in zip(ends, best, strict=True)]
         difference = np.abs(found["score"] - [b[1] for b in best]).max()
@@ -148,7 +139,7 @@ def agreement(place: Place, model_dir: str, export_dir: str, inference: str) -> 
         difference = np.abs(found["score"] - form.predicted(joint, split.examples)).max()
         same = [True] * len(found["score"])
     else:
-        shares = probabilities_of(joint)[:, : found["probabilities"].shape[1]]
+        shares = tf.nn.softmax(joint).numpy()[:, : found["probabilities"].shape[1]]
         difference = np.abs(found["probabilities"] - shares).max()
         chosen = joint.argmax(axis=-1)
         ours = [task.labels.index(label.decode()) for label in found["label"]] if task.labels else found["choice"]
@@ -267,7 +258,10 @@ def main(argv: Sequence[str]) -> None:
             models[place.task] = new_model(os.path.join(directory, place.task), declared_task(place), tokenizer_dir)
             for inference in FLAGS.inferences:
                 exports[place.task, inference] = os.path.join(directory, f"{place.task} {inference}")
-                export_saved_model(models[place.task], exports[place.task, inference], inference, check=False)
+                run_export(ExportSettings(
+                    model_dir=models[place.task], export_dir=exports[place.task, inference], inference=inference,
+                    check=False,
+                ))  # fmt: skip
         if "agreement" in FLAGS.parts:
             print("| task | form | inference | examples | largest difference | same answers | examples/s |\n"
                   "|---|---|---|---|---|---|---|", flush=True)  # fmt: skip

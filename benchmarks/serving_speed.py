@@ -18,7 +18,8 @@ from ambert_tf.errors import InputError
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.models.task_models import make_model
-from ambert_tf.serving.export import export_saved_model
+from ambert_tf.serving.export import run_export
+from ambert_tf.serving.export_settings import ExportSettings
 from ambert_tf.tasks.data_files import file_records
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -99,7 +100,7 @@ def throughput(directory: str) -> None:
         ("our BERT", bert, "joint"), ("AMBERT-Single", ambert, "fine"), ("AMBERT", ambert, "joint")
     ):  # fmt: skip
         export_dir = os.path.join(directory, f"export {name}")
-        export_saved_model(model_dir, export_dir, inference, check=False)
+        run_export(ExportSettings(model_dir=model_dir, export_dir=export_dir, inference=inference, check=False))
         signature = tf.saved_model.load(export_dir).signatures["serving_default"]
         asks[name] = functools.partial(_shares, signature)
     shares = np.array([

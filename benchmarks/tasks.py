@@ -26,13 +26,11 @@ from common import machine
 from places import PLACES, Place, has_files
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
-from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
-from ambert_tf.finetuning.span_settings import SpanSettings
+from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, FineTuningSettings, SpanSettings
 from ambert_tf.models.task_config import SPANS
 from ambert_tf.tasks.data_files import file_records, split_files
-from ambert_tf.tasks.declaration import ReadOptions, Texts
+from ambert_tf.tasks.declaration import ReadOptions
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.vocabulary.build_vocab import build_tokenizer
 from ambert_tf.vocabulary.phrase_dictionary import build_phrases
@@ -60,10 +58,9 @@ def texts_of(place: Place) -> list[str]:
     paths = split_files(task, os.path.join(FLAGS.data_dir, place.directory), "train", place.train)
     found: list[str] = []
     for record, _ in zip(file_records(task, paths, "train"), range(FLAGS.max_train), strict=False):
-        made = task.texts(record, ReadOptions())
-        for row in (made,) if isinstance(made, Texts) else made:
-            found += [text for text in row if text]
-    return list(dict.fromkeys(found))
+        for value in task.texts(record, ReadOptions()):
+            found += [value] if isinstance(value, str) else value if isinstance(value, tuple) else []
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> str:

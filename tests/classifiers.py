@@ -5,8 +5,8 @@ import json
 import os
 import tempfile
 
-from ambert_tf.finetuning.classification import run_classifier
-from ambert_tf.finetuning.classification_settings import ClassificationSettings
+from ambert_tf.finetuning.fine_tuning import run_fine_tuning
+from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 
@@ -69,7 +69,7 @@ def fine_tune(directory, records=RECORDS, model_type="ambert", **flags):
         **write_start(directory, model_type),
         **flags,
     }
-    return run_classifier(ClassificationSettings(**values))
+    return run_fine_tuning(ClassificationSettings(**values))
 
 
 @functools.cache

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ambert_tf.analysis.analysis_settings import MEAN
-from ambert_tf.analysis.encoders import NamedEncoder, TextTokens, limits, model_inputs, read_tokens
+from ambert_tf.analysis.encoders import TextTokens, limits, model_inputs, read_tokens
 from ambert_tf.errors import InputError
+from ambert_tf.training.loaded_model import LoadedModel
 
 
 class AttentionMap(NamedTuple):
@@ -56,7 +57,7 @@ def parse_head(value: str) -> int | None:
 
 
 def attention_maps(
-    encoder: NamedEncoder, text: str, text_pair: str | None = None, max_seq_length: int = 64
+    encoder: LoadedModel, text: str, text_pair: str | None = None, max_seq_length: int = 64
 ) -> tuple[TextTokens, list[AttentionMap]]:
     """Returns the tokens of a text and its maps: one for a BERT or an AMBERT-Hybrid, two for an AMBERT or AMBERT-Combo.
 

@@ -7,14 +7,16 @@ import numpy as np
 from ambert_tf.analysis.analysis_settings import CasesSettings
 from ambert_tf.analysis.case_table import Case, Segmented, segmented_texts, shown_cases, table_format, write_table
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.sequence_form import SequenceForm
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.flags import run_program
 from ambert_tf.models.task_config import REGRESSION, SPANS
 from ambert_tf.tasks.data_files import file_records, find_data_dir, split_files
 from ambert_tf.tasks.declaration import Example
+from ambert_tf.tasks.record_inputs import BLANK_NAME
 from ambert_tf.tasks.registry import find_task
+from ambert_tf.training.loaded_model import load_model
 
 BATCH_SIZE = 32
 
@@ -47,20 +49,19 @@ def find_cases(
     columns: dict[str, np.ndarray] = {}
     labels: tuple[str, ...] = ()
     for number, directory in enumerate(model_dirs):
-        classifier = load_classifier(directory)
-        if classifier.task.form in (SPANS, REGRESSION):
-            raise InputError(f"--model_dir={directory}: is a model of {classifier.task.form}; labels or choices are "
-                             "compared")  # fmt: skip
-        task = find_task(task_name or classifier.task.task_name, task_file or None)
-        if number and classifier.task.labels != labels:
+        loaded = load_model(directory, task=True)
+        config = loaded.task
+        assert config is not None
+        if config.form in (SPANS, REGRESSION):
+            raise InputError(f"--model_dir={directory}: is a model of {config.form}; labels or choices are compared")
+        task = find_task(task_name or config.task_name, task_file or None)
+        if number and config.labels != labels:
             raise InputError(f"--model_dir={directory}: has other labels than {model_dirs[0]}")
-        labels = classifier.task.labels
-        form = SequenceForm(task, classifier.task)
+        labels = config.labels
+        form = SequenceForm(task, config)
         files = split_files(task, data_dir or find_data_dir(task) or "", split, input_file)
         found = form.read(file_records(task, files, split), split, files, needs_labels=True)
-        form.tokenize(found, classifier.tokenizer)
-        assert found.data is not None
-        logits = Predictor(classifier.model)(found.data, BATCH_SIZE)
+        logits = Predictor(loaded.model)(TokenizedExamples(found, config, loaded.tokenizer), BATCH_SIZE)
         heads = ("joint",) if len(model_dirs) > 1 else ("fine", "coarse", "joint")
         if not set(heads) <= set(logits.by_head):
             raise InputError(f"--model_dir={directory}: has one head alone; give several models, or an ambert")
@@ -73,7 +74,7 @@ def find_cases(
         row for row in range(len(found.examples)) if len({int(values[row]) for values in columns.values()}) > 1
     ]
     texts = [text for row in chosen for text in _texts(found.examples[row])]
-    segmented = iter(segmented_texts(classifier.tokenizer, texts))
+    segmented = iter(segmented_texts(loaded.tokenizer, texts))
     cases = []
     for row in chosen:
         example = found.examples[row]
@@ -84,9 +85,11 @@ def find_cases(
 
 
 def _texts(example: Example) -> list[str]:
-    """Returns the distinct texts of an example; in multiple choice, those of all choices."""
-    texts = [text for row in example.rows for text in (row.text, row.text_pair) if text is not None]
-    return list(dict.fromkeys(texts))
+    """Returns the texts of an example, each once."""
+    texts: list[str] = []
+    for value in example.inputs:
+        texts += [value] if isinstance(value, str) else value if isinstance(value, tuple) else []
+    return list(dict.fromkeys(text for text in texts if text != BLANK_NAME))
 
 
 def _name(index: int, labels: Sequence[str]) -> str:

@@ -21,12 +21,13 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.analysis.analysis_settings import DistancesSettings
-from ambert_tf.analysis.encoders import NamedEncoder, limits, load_encoders, model_inputs
+from ambert_tf.analysis.encoders import limits, load_encoders, model_inputs
 from ambert_tf.analysis.input_texts import given_texts
 from ambert_tf.errors import InputError
 from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program
+from ambert_tf.training.loaded_model import LoadedModel
 
 COSINE = "cosine_dissimilarity"
 EUCLIDEAN = "normalized_euclidean"
@@ -48,7 +49,7 @@ def normalized_euclidean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.sqrt(0.5 * (first - second).var(axis=1) / np.maximum(spread, 1e-12))
 
 
-def cls_vectors(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int) -> dict[str, np.ndarray]:
+def cls_vectors(encoder: LoadedModel, texts: Sequence[str], max_seq_length: int) -> dict[str, np.ndarray]:
     """Returns the [CLS] vectors of texts by grain, float32 [texts, hidden].
 
     Raises:
@@ -75,7 +76,7 @@ def cls_vectors(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int
     return found
 
 
-def grain_distances(encoder: NamedEncoder, texts: Sequence[str], max_seq_length: int = 128) -> dict[str, np.ndarray]:
+def grain_distances(encoder: LoadedModel, texts: Sequence[str], max_seq_length: int = 128) -> dict[str, np.ndarray]:
     """Returns both distances of each text, float64 [texts], under `cosine_dissimilarity` and `normalized_euclidean`."""
     vectors = cls_vectors(encoder, texts, max_seq_length)
     fine, coarse = vectors["fine"], vectors["coarse"]

@@ -1,6 +1,5 @@
 """Encoders of model directories with their tokenizers, and the readable tokens of texts."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,15 +9,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.tokenization.model_inputs import GRAINS, build_model_inputs, pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import load_model_directory, restore_backbone
-
-
-class NamedEncoder(NamedTuple):
-    """A pre-trained or fine-tuned model without its heads; `name` is its name in figures."""
-
-    name: str
-    backbone: AmbertBackbone
-    tokenizer: MultiGrainedTokenizer
+from ambert_tf.training.loaded_model import LoadedModel, load_model
 
 
 class TextTokens(NamedTuple):
@@ -34,26 +25,8 @@ class TextTokens(NamedTuple):
     fine_to_coarse: list[int]
 
 
-def load_encoder(model_dir: str, name: str = "", flag: str = "model_dir") -> NamedEncoder:
-    """Loads the encoder of a model directory in float32.
-
-    Args:
-      model_dir: directory of a pre-trained or fine-tuned model.
-      name: name of the model. Default: its model type and directory.
-      flag: the flag that names the directory, for error messages.
-
-    Raises:
-      InputError: it is not a model directory.
-    """
-    directory = load_model_directory(model_dir, flag)
-    backbone = AmbertBackbone.from_model_config(directory.config, dtype="float32")
-    restore_backbone(backbone, model_dir, flag)
-    name = name or f"{directory.config.model_type} ({os.path.basename(os.path.abspath(model_dir))})"
-    return NamedEncoder(name, backbone, MultiGrainedTokenizer.load(directory.tokenizer_directory))
-
-
-def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: str = "model_dir") -> list[NamedEncoder]:
-    """Loads several encoders; see `load_encoder`.
+def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: str = "model_dir") -> list[LoadedModel]:
+    """Loads several encoders; see `load_model`.
 
     Raises:
       InputError: there are no directories, the number of names differs, or one is not a model directory.
@@ -62,10 +35,8 @@ def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: s
         raise InputError(f"--{flag} is needed: model directories, --output_dir of training, separated by commas")
     if names and len(names) != len(directories):
         raise InputError(f"--names: has {len(names)} names for {len(directories)} directories of --{flag}")
-    return [
-        load_encoder(directory, name, flag)
-        for directory, name in zip(directories, names or [""] * len(directories), strict=True)
-    ]
+    models = [load_model(directory, flag=flag, task=False) for directory in directories]
+    return [model._replace(name=name) for model, name in zip(models, names, strict=True)] if names else models
 
 
 def limits(backbone: AmbertBackbone, max_seq_length: int) -> int:

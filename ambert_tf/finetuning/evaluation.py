@@ -3,40 +3,47 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import tensorflow as tf
 from absl import logging
 
-from ambert_tf.finetuning.classifiers import Classifier
+from ambert_tf.finetuning.fine_tuning_objective import fine_tuning_loss
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
-from ambert_tf.finetuning.form import Form, Split, evaluation_loss
-from ambert_tf.finetuning.prediction import Logits, Predictor
+from ambert_tf.finetuning.form import Form, Logits
+from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.result_files import write_eval_results
+from ambert_tf.finetuning.splits import Split
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
+from ambert_tf.training.loaded_model import LoadedModel
 
 OtherTasks = Sequence[tuple[Form, Mapping[str, Split]]]
 
 
 def reported_heads(logits: Logits) -> tuple[str, ...]:
-    """Returns the heads whose scores are reported: the joint one, and both single ones where there are three."""
+    """Returns the heads whose scores are reported: the joint one, and both single ones of a model with three."""
     return ("joint", "fine", "coarse") if len(logits.by_head) > 2 else ("joint",)
 
 
 def evaluation_scores(
-    form: Form, logits: Logits, split: Split, agreement: Mapping[str, Any], heads: Sequence[str]
+    form: Form, logits: Logits, data: TokenizedExamples, agreement: Mapping[str, Any], heads: Sequence[str]
 ) -> dict[str, float]:
-    """Returns the metrics, and eq. (2) with its parts, over a split."""
-    assert split.data is not None
-    results = form.scores(logits, split, heads)
-    if len(heads) > 1:  # the joint head's beside the others', under a name of the same kind
+    """Returns the metrics of a split, and eq. (2) with its parts."""
+    results = form.scores(logits, data, heads)
+    if len(heads) > 1:  # The joint head's metrics also under names like those of the other heads.
         results.update({f"joint_{name}": results[name] for name in form.task.metrics})
-    results.update(evaluation_loss(form.fine_tuned.form, logits.by_head, split.data.targets, agreement))
-    return results
+    loss, parts = fine_tuning_loss(
+        form.config.form,
+        {name: tf.constant(values) for name, values in logits.by_head.items()},
+        {name: tf.constant(values) for name, values in data.targets.items()},
+        **agreement,
+    )
+    return results | {"loss": float(loss), **{name: float(value) for name, value in parts.items()}}
 
 
 def evaluate(
     settings: FineTuningSettings,
-    classifier: Classifier,
+    loaded: LoadedModel,
     form: Form,
-    split: Split,
+    data: TokenizedExamples,
     others: OtherTasks = (),
     runs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -44,47 +51,42 @@ def evaluate(
 
     Args:
       settings: of the run.
-      classifier: the model.
+      loaded: the model.
       form: of the task.
-      split: with labels.
-      others: further tasks to evaluate on, whose results bear their names.
-      runs: what to say of several runs.
+      data: examples with labels.
+      others: further tasks to evaluate on; their results are prefixed with their names.
+      runs: results of several runs.
 
     Returns:
-      The results: `task_name`, `step`, `inference`; the task's metrics, the first one is the one that counts
-      (`metric`), of the single heads as `fine_…` and `coarse_…`; the loss and its parts; what was read and how fast.
+      The results: `task_name`, `step`, `inference`; the task's metrics, of which `metric` names the main one, of the
+      single heads as `fine_...` and `coarse_...`; the loss and its parts; counts and speed.
     """
-    predictor = Predictor(classifier.model)
-    task = classifier.task
-    if split.data is None:
-        form.tokenize(split, classifier.tokenizer)
-    assert split.data is not None
-    logits = predictor(split.data, settings.eval_batch_size)
-    step = int(classifier.checkpoint.rsplit("-", 1)[-1])
+    predictor = Predictor(loaded.model)
+    logits = predictor(data, settings.eval_batch_size)
     results: dict[str, Any] = {
         "task_name": form.task.name,
-        "step": step,
+        "step": int(loaded.checkpoint.rsplit("-", 1)[-1]),
         "inference": settings.inference,
-        "model_type": classifier.model.config.model_type,
+        "model_type": loaded.config.model_type,
         "metric": form.task.metrics[0],
     }
-    results.update(evaluation_scores(form, logits, split, settings.agreement, reported_heads(logits)))
-    results.update(form.write_evaluation(settings.output_dir, logits, split))
-    results["examples"] = len(split.examples)
-    results.update(split.counts)
+    results.update(evaluation_scores(form, logits, data, settings.agreement, reported_heads(logits)))
+    results.update(form.write_evaluation(settings.output_dir, logits, data))
+    results["examples"] = len(data.split.examples)
+    results.update(data.split.counts)
+    if data.windows:
+        results["windows"] = len(data)
     results["examples_per_second"] = logits.examples_per_second
-    results["data_augmentation"] = task.data_augmentation
+    results["data_augmentation"] = form.config.data_augmentation
     results["agreement_weight"] = settings.agreement_weight
-    results["eval_file"] = " ".join(name.rsplit("/", 1)[-1] for name in split.files)
-    table = form.table(logits, split)
+    results["eval_file"] = " ".join(name.rsplit("/", 1)[-1] for name in data.split.files)
+    table = form.table(logits, data)
     for other, splits in others:
         if "dev" in splits:
-            own = splits["dev"]
-            other.tokenize(own, classifier.tokenizer)
-            assert own.data is not None
-            scores = other.scores(predictor(own.data, settings.eval_batch_size), own, ("joint",))
+            others_data = TokenizedExamples(splits["dev"], other.config, loaded.tokenizer)
+            scores = other.scores(predictor(others_data, settings.eval_batch_size), others_data, ("joint",))
             results.update({f"{other.task.name}_{name}": value for name, value in scores.items()})
-            results[f"{other.task.name}_examples"] = len(own.examples)
+            results[f"{other.task.name}_examples"] = len(splits["dev"].examples)
     if runs:
         results["runs"] = dict(runs)
     write_eval_results(settings.output_dir, results, table)
@@ -95,19 +97,11 @@ def evaluate(
 
 
 def predict(
-    settings: FineTuningSettings, classifier: Classifier, form: Form, split: Split, others: OtherTasks = ()
-) -> np.ndarray:
-    """Predicts a split; writes `predictions.json` and the leaderboard's file. Returns the joint head's logits."""
-    predictor = Predictor(classifier.model)
-    form.tokenize(split, classifier.tokenizer)
-    assert split.data is not None
-    logits = predictor(split.data, settings.predict_batch_size)
-    for other, splits in others:
-        if "test" in splits:
-            own = splits["test"]
-            other.tokenize(own, classifier.tokenizer)
-            assert own.data is not None
-            # Its predictions.json is written over by the task's own.
-            other.write_predictions(settings.output_dir, predictor(own.data, settings.predict_batch_size), own)
-    form.write_predictions(settings.output_dir, logits, split)
-    return logits.by_head["joint"]
+    settings: FineTuningSettings, loaded: LoadedModel, form: Form, split: Split, others: OtherTasks = ()
+) -> None:
+    """Predicts a split; writes `predictions.json` and the leaderboard's file, also those of further tasks."""
+    predictor = Predictor(loaded.model)
+    wanted = [(other, splits["test"]) for other, splits in others if "test" in splits]
+    for each, examples in (*wanted, (form, split)):  # The task itself comes last: its predictions.json stays.
+        data = TokenizedExamples(examples, each.config, loaded.tokenizer)
+        each.write_predictions(settings.output_dir, predictor(data, settings.predict_batch_size), data)

@@ -2,23 +2,32 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
+
+from absl import logging
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import make_directory
-from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.evaluation import evaluate, predict
-from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
-from ambert_tf.finetuning.form import Form, Split
+from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings, SpanSettings
+from ambert_tf.finetuning.form import Form
 from ambert_tf.finetuning.new_model import initial_model
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.span_form import SpanForm
-from ambert_tf.finetuning.span_settings import SpanSettings
-from ambert_tf.finetuning.split_reader import SplitReader, settings_for_task
+from ambert_tf.finetuning.splits import Split, SplitReader, settings_for_task
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.finetuning.training_runs import train_runs
-from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.inference import inference_config
-from ambert_tf.models.task_config import CLASSIFICATION, NO_AUGMENTATION, SPANS, TaskConfig, is_fine_tuned
+from ambert_tf.models.task_config import (
+    CLASSIFICATION,
+    DECODING_FIELDS,
+    NO_AUGMENTATION,
+    SPAN_FIELDS,
+    SPANS,
+    TaskConfig,
+    is_fine_tuned,
+)
 from ambert_tf.tasks.data_files import find_files
 from ambert_tf.tasks.declaration import Label, Task
 from ambert_tf.tasks.labels import find_labels
@@ -28,6 +37,7 @@ from ambert_tf.tokenization.model_inputs import check_seq_lengths
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import is_model_directory
 from ambert_tf.training.cluster import is_chief
+from ambert_tf.training.loaded_model import load_model
 from ambert_tf.training.trainer import strategy_for
 
 
@@ -45,7 +55,7 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
     Raises:
       InputError: a setting or a file is wrong, or a loss is not finite.
     """
-    task = find_task(settings.task_name, settings.task_file)
+    task = _find_task(settings)
     if (task.form == SPANS) != isinstance(settings, SpanSettings):
         program = "run_squad.py" if task.form == SPANS else "run_classifier.py"
         raise InputError(f"--task_name={task.name}: is for {program}")
@@ -55,62 +65,69 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
     settings.validate()
     strategy = strategy_for(settings, training=settings.do_train)
     reader = SplitReader(task, settings)
-    loaded: MultiGrainedTokenizer | None = None
+    tokenizer: MultiGrainedTokenizer | None = None
     # Everything is read before anything is trained, so that a wrong line shows at once.
     if settings.do_train:
-        config, loaded = initial_model(settings)
+        config, tokenizer = initial_model(settings)
         inference_config(config, settings.inference)
-        fine_tuned = _fine_tuned_task(settings, task, reader, config)
+        form = make_form(task, _new_task_config(settings, task, reader))
     else:
-        fine_tuned = _trained_task(settings, task)
-    form = make_form(task, fine_tuned, settings)
-    splits = {split: reader.read(split, form) for split in reader.wanted}
+        form = make_form(task, _trained_task_config(settings, task))
+    splits = {split: read_split(reader, split, form) for split in reader.wanted}
+    dev: TokenizedExamples | None = None
     runs: dict[str, Any] = {}
     if settings.do_train:
-        assert loaded is not None
-        runs = train_runs(settings, strategy, config, loaded, form, splits["train"], splits.get("dev"))
+        assert tokenizer is not None
+        train = TokenizedExamples(splits["train"], form.config, tokenizer, settings.use_xla)
+        if "dev" in splits:
+            dev = TokenizedExamples(splits["dev"], form.config, tokenizer)
+        runs = train_runs(settings, strategy, config, tokenizer, form, train, dev)
     if not is_chief(strategy):
         return {}
     make_directory(settings.output_dir)
-    return _evaluate_and_predict(settings, form, splits, loaded, runs)
-
-
-def make_form(task: Task, fine_tuned: TaskConfig, settings: FineTuningSettings | None = None) -> Form:
-    """Returns what reads, scores and writes a task's examples."""
-    if fine_tuned.form != SPANS:
-        return SequenceForm(task, fine_tuned)
-    if isinstance(settings, SpanSettings):
-        return SpanForm(task, fine_tuned, settings.n_best_size, settings.null_score_diff_threshold)
-    return SpanForm(task, fine_tuned)
-
-
-def _evaluate_and_predict(
-    settings: FineTuningSettings,
-    form: Form,
-    splits: dict[str, Split],
-    tokenizer: MultiGrainedTokenizer | None,
-    runs: dict[str, Any],
-) -> dict[str, Any]:
     results: dict[str, Any] = {}
-    if not (settings.do_eval or settings.do_predict):
-        return results
-    classifier = load_classifier(_trained_directory(settings), settings.inference, "output_dir", tokenizer)
-    others = _other_tasks(settings, form, classifier.task)
-    if settings.do_eval:
-        results = evaluate(settings, classifier, form, splits["dev"], others, runs)
-    if settings.do_predict:
-        predict(settings, classifier, form, splits["test"], others)
+    if settings.do_eval or settings.do_predict:
+        loaded = load_model(_trained_directory(settings), settings.inference, "output_dir", tokenizer, task=True)
+        others = _other_tasks(settings, form)
+        if settings.do_eval:
+            dev = dev or TokenizedExamples(splits["dev"], form.config, loaded.tokenizer)
+            results = evaluate(settings, loaded, form, dev, others, runs)
+        if settings.do_predict:
+            predict(settings, loaded, form, splits["test"], others)
     return results
 
 
-def _other_tasks(
-    settings: FineTuningSettings, form: Form, fine_tuned: TaskConfig
-) -> list[tuple[Form, dict[str, Split]]]:
-    """Returns the tasks that a model is evaluated on beside its own, with their examples, where these are there."""
+def make_form(task: Task, config: TaskConfig) -> Form:
+    """Returns what reads, scores and writes a task's examples."""
+    return (SpanForm if config.form == SPANS else SequenceForm)(task, config)
+
+
+def read_split(reader: SplitReader, split: str, form: Form) -> Split:
+    """Reads the examples of a split; those to predict need no labels."""
+    files = reader.files[split]
+    found = form.read(reader.records(split), split, files, needs_labels=split != "test")
+    logging.info("%s: %d examples", " and ".join(files), len(found.examples))
+    return found
+
+
+def _find_task(settings: FineTuningSettings) -> Task:
+    """Returns the task that the flags name; google-research/bert's command line names SQuAD by its files."""
+    name = settings.task_name
+    if not isinstance(settings, SpanSettings):
+        return find_task(name, settings.task_file)
+    null_answers = settings.version_2_with_negative
+    if not name and (settings.train_file or settings.eval_file or settings.predict_file):
+        name = "squad2" if null_answers else "squad1"
+    task = find_task(name, settings.task_file)
+    return dataclasses.replace(task, null_answers=True) if null_answers else task
+
+
+def _other_tasks(settings: FineTuningSettings, form: Form) -> list[tuple[Form, dict[str, Split]]]:
+    """Returns the further tasks that a model is evaluated on, with their examples, if their files are there."""
     found = []
     for name in form.task.also:
         other = TASKS[name]
-        other_form = make_form(other, fine_tuned, settings)
+        other_form = make_form(other, form.config)
         splits: dict[str, Split] = {}
         for split, wanted, own in (
             ("dev", settings.do_eval, settings.eval_file),
@@ -123,7 +140,7 @@ def _other_tasks(
             if isinstance(there, tuple):
                 values["data_dir"] = os.path.dirname(there[0])
             reader = SplitReader(other, dataclasses.replace(settings, **values))
-            splits[split] = reader.read(split, other_form)
+            splits[split] = read_split(reader, split, other_form)
         if splits:
             found.append((other_form, splits))
     return found
@@ -138,9 +155,7 @@ def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str
     return ()
 
 
-def _fine_tuned_task(
-    settings: FineTuningSettings, task: Task, reader: SplitReader, config: ModelConfig
-) -> TaskConfig:
+def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitReader) -> TaskConfig:
     labels: tuple[Label, ...] = ()
     if task.form == CLASSIFICATION:
         data_dir = "" if reader.from_tfds else settings.data_dir
@@ -148,14 +163,10 @@ def _fine_tuned_task(
     described = bool(labels) and all(label.description for label in labels)
     fine, coarse = check_seq_lengths(settings.max_seq_length, settings.max_coarse_seq_length)
     augmentation = task.augmentation if settings.data_augmentation else None
-    spans: dict[str, Any] = {}
-    if isinstance(settings, SpanSettings):
-        names = ("doc_stride", "max_query_length", "max_answer_length")
-        spans = {name: getattr(settings, name) for name in names}
-        spans["null_answers"] = task.null_answers
     return TaskConfig(
         task_name=task.name,
         form=task.form,
+        inputs=task.inputs,
         labels=tuple(label.name for label in labels),
         label_descriptions=tuple(label.description for label in labels) if described else (),
         pair=task.pair,
@@ -164,35 +175,41 @@ def _fine_tuned_task(
         data_augmentation=augmentation or NO_AUGMENTATION,
         choices=task.choices,
         score_range=task.score_range,
-        inputs=task.inputs,
-        **spans,
+        null_answers=task.null_answers,
+        **_given(settings, SPAN_FIELDS),
     )
 
 
-def _trained_task(settings: FineTuningSettings, task: Task) -> TaskConfig:
+def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig:
     directory = _trained_directory(settings)
-    fine_tuned = TaskConfig.read(directory, "output_dir")
-    if fine_tuned.task_name not in (task.name, task.trained_as) and not _same_kind(fine_tuned, task):
+    config = TaskConfig.read(directory, "output_dir")
+    if config.task_name not in (task.name, task.trained_as) and not _same_kind(config, task):
         raise InputError(
-            f"--task_name={settings.task_name}: the model in {directory} was fine-tuned on {fine_tuned.task_name}"
+            f"--task_name={settings.task_name}: the model in {directory} was fine-tuned on {config.task_name}"
         )
-    if task.null_answers and not fine_tuned.null_answers:
+    if task.null_answers and not config.null_answers:
         raise InputError(
-            f"--task_name={settings.task_name}: the model in {directory} was fine-tuned on {fine_tuned.task_name}, "
-            "where every question has an answer; train one on this task"
+            f"--task_name={task.name}: the model in {directory} was fine-tuned on {config.task_name}, where every "
+            "question has an answer; train one on this task"
         )
     if settings.tokenizer_dir:
         _check_tokenizer(settings.tokenizer_dir, directory)
-    return fine_tuned
+    return dataclasses.replace(config, **_given(settings, DECODING_FIELDS))
 
 
-def _same_kind(fine_tuned: TaskConfig, task: Task) -> bool:
+def _given(settings: FineTuningSettings, names: Sequence[str]) -> dict[str, Any]:
+    """Returns the flags of some names that the program has and that were given."""
+    values = {name: getattr(settings, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _same_kind(config: TaskConfig, task: Task) -> bool:
     """Returns whether a model of another task gives what this one asks for: FewCLUE's tasks and CLUE's, SQuAD's two."""
-    if fine_tuned.form != task.form:
+    if config.form != task.form:
         return False
     if task.form == CLASSIFICATION:
         names = tuple(label.name for label in task.labels or ())
-        return names == fine_tuned.labels and (task.name.removeprefix("fewclue_") in fine_tuned.task_name)
+        return names == config.labels and (task.name.removeprefix("fewclue_") in config.task_name)
     return task.form == SPANS
 
 

@@ -1,4 +1,4 @@
-"""The settings that all fine-tuning programs share."""
+"""The flags of run_classifier.py and run_squad.py."""
 
 import dataclasses
 import math
@@ -6,6 +6,7 @@ import os
 from typing import Any, TypeVar
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import is_directory
 from ambert_tf.flags import above_zero, at_least, require, setting
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.training.settings import TrainingSettings
@@ -15,6 +16,14 @@ SettingsT = TypeVar("SettingsT", bound="FineTuningSettings")
 # Where a pre-trained model is looked for without --init_checkpoint.
 DEFAULT_MODEL = "pretrained"
 DEFAULT_OUTPUT = "output"
+# BERT (Devlin et al., 2019), Appendix A.3; a task's own defaults take precedence.
+BERT_DEFAULTS = {
+    "learning_rate": 3e-5,
+    "train_batch_size": 32,
+    "num_train_epochs": 3.0,
+    "max_seq_length": 128,
+    "warmup_proportion": 0.1,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,21 +93,21 @@ class FineTuningSettings(TrainingSettings):
     grid_batch_sizes: str = setting("", "Batch sizes to try, likewise.")
 
     def for_task(self: SettingsT, task: Task, data_dir: str | None, has_test: bool) -> SettingsT:
-        """Returns the settings with the task's own where none are given.
+        """Fills in the task's defaults where no flag is given.
 
         Args:
           task: its declaration.
           data_dir: where its files were found.
-          has_test: whether there is a test file to predict, if nothing says what to do.
+          has_test: whether there is a test file to predict, if no flag says what to do.
+
+        Raises:
+          InputError: a default of the task is not a flag.
         """
-        preset = task.preset
-        values: dict[str, Any] = {
-            name: getattr(preset, name)
-            for name in (field.name for field in dataclasses.fields(preset))
-            if hasattr(self, name) and getattr(self, name) is None
-        }
-        if self.agreement_weight is None:
-            values["agreement_weight"] = task.agreement_weight
+        names = {field.name for field in dataclasses.fields(self)}
+        if unknown := sorted(set(task.defaults) - names):
+            raise InputError(f"task {task.name}: its defaults name {unknown[0]}, which is not a flag of this program")
+        defaults = BERT_DEFAULTS | {"agreement_weight": task.agreement_weight, **task.defaults}
+        values: dict[str, Any] = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         if not self.data_dir and data_dir:
             values["data_dir"] = data_dir
         if not self.output_dir:
@@ -107,7 +116,7 @@ class FineTuningSettings(TrainingSettings):
         if not (self.do_train or self.do_eval or self.do_predict):
             values.update(do_train=True, do_eval=True, do_predict=has_test)
             training = True
-        if training and not (self.init_checkpoint or self.config) and os.path.isdir(DEFAULT_MODEL):
+        if training and not (self.init_checkpoint or self.config) and is_directory(DEFAULT_MODEL):
             values["init_checkpoint"] = DEFAULT_MODEL
         return dataclasses.replace(self, **values)
 
@@ -165,6 +174,47 @@ class FineTuningSettings(TrainingSettings):
                 "--init_checkpoint is needed, a model directory such as run_pretraining.py's "
                 f"(./{DEFAULT_MODEL} is not there); or --config and --tokenizer_dir, to train from new weights"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassificationSettings(FineTuningSettings):
+    """Fine-tunes, evaluates and predicts with a classifier: CLUE's and GLUE's tasks, RACE, or your own data.
+
+        python run_classifier.py --task_name=tnews --data_dir=tnews --init_checkpoint=pretrained \\
+            --do_train --do_eval --do_predict --output_dir=classifier
+
+    Supports single sentences, pairs, regression and multiple choice; run_squad.py does span extraction. Your own data
+    are JSON lines or tables: --task_name=sentence reads `sentence` and `label`, --task_name=sentence_pair reads
+    `sentence1`, `sentence2` and `label`, from train.json, dev.json and test.json (or .jsonl, .csv, .tsv) in --data_dir.
+    Flags that are not given take the task's values. With --task_name alone the command trains and evaluates, if data
+    and pre-trained model are in their default locations.
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpanSettings(FineTuningSettings):
+    """Fine-tunes, evaluates and predicts for extractive question answering: SQuAD, CMRC2018, or your own data.
+
+        python run_squad.py --task_name=cmrc2018 --data_dir=cmrc2018 --init_checkpoint=pretrained \\
+            --do_train --do_eval --do_predict --output_dir=reader
+
+    --task_name=spans reads SQuAD's JSON from train.json, dev.json and test.json. The command line of
+    google-research/bert works too: without --task_name, --train_file and --predict_file are in the format of SQuAD 1.1,
+    or of SQuAD 2.0 with --version_2_with_negative. Flags that are not given take the task's values.
+    """
+
+    doc_stride: int | None = setting(None, "Fine tokens between the starts of two windows on a long context.")
+    max_query_length: int | None = setting(None, "Maximum fine tokens of a question; longer ones are truncated.")
+    max_answer_length: int | None = setting(None, "Maximum fine tokens of an answer.")
+    n_best_size: int | None = setting(None, "Answers written per question; starts and ends considered per window.")
+    null_score_diff_threshold: float | None = setting(
+        None, "Predict no answer if its score exceeds the best answer's by more than this; squad2."
+    )
+    version_2_with_negative: bool = setting(False, "Questions may have no answer, as in SQuAD 2.0.")
+
+    def validate(self) -> None:
+        super().validate()
+        at_least(self, 1, "doc_stride", "max_query_length", "max_answer_length", "n_best_size")
 
 
 def _numbers(text: str, kind: Any, flag: str) -> list[Any]:

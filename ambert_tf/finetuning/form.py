@@ -1,87 +1,60 @@
-"""What differs between forms of tasks: how examples are read, fed, scored and written."""
+"""What differs between forms of tasks: how records become examples, how predictions are scored and written."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from ambert_tf.finetuning.fine_tuning_objective import fine_tuning_loss
-from ambert_tf.finetuning.prediction import Logits
-from ambert_tf.finetuning.tokenized import TokenizedExamples
+from ambert_tf.finetuning.splits import Split
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.tasks.json_lines import Record
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 
-@dataclasses.dataclass
-class Split:
-    """A split that was read, and tokenized once it is needed.
+class Logits(NamedTuple):
+    """Logits of all heads over a split.
 
     Attributes:
-      name: `train`, `dev` or `test`.
-      files: the paths, for messages.
-      examples: of the form's own kind.
-      counts: what the results say about reading, such as how many examples were left out.
-      data: the model's inputs; None until `Form.tokenize`.
-      details: whatever else the form keeps of them.
+      by_head: float32 [examples, classes] by name of the head, of multiple choice [examples, choices]; of spans
+        [windows, fine_length, 2], -1e9 at padding.
+      examples_per_second: rate of the model alone, without the first batch, which traces the graph.
+      coarse_heads: heads that read coarse tokens only, whose logits are equal for all fine tokens inside one.
     """
 
-    name: str
-    files: tuple[str, ...]
-    examples: list[Any]
-    counts: dict[str, int]
-    data: TokenizedExamples | None = None
-    details: Any = None
-
-    def describe(self, rows: Iterable[int]) -> str:
-        """Returns in words which examples rows of `data` were made of, by the ids of the data."""
-        owners = getattr(self.details, "example", None)  # of spans: a row is a window on a question
-        numbers = dict.fromkeys(int(row if owners is None else owners[row]) for row in rows)
-        ids = ", ".join(str(self.examples[number].id) for number in numbers)
-        return f"the examples with id {ids} of {' and '.join(self.files)}"
+    by_head: Mapping[str, np.ndarray]
+    examples_per_second: float
+    coarse_heads: frozenset[str] = frozenset()
 
 
-class Form(Protocol):
-    """One form of tasks.
+class Form:
+    """A form of tasks.
 
-    Attributes:
+    Args:
       task: the declaration.
-      fine_tuned: the labels and lengths of the model.
+      config: labels, lengths and decoding of the model.
     """
 
-    task: Task
-    fine_tuned: TaskConfig
+    def __init__(self, task: Task, config: TaskConfig) -> None:
+        self.task = task
+        self.config = config
 
     def read(self, records: Iterable[Record], split: str, files: tuple[str, ...], needs_labels: bool) -> Split:
-        """Reads a split; raises an InputError for a wrong record."""
+        """Reads a split; raises an InputError for an invalid record."""
+        raise NotImplementedError
 
-    def tokenize(self, split: Split, tokenizer: MultiGrainedTokenizer, fixed_lengths: bool = False) -> None:
-        """Gives a split its `data`."""
+    def scores(self, logits: Logits, data: TokenizedExamples, heads: Iterable[str]) -> dict[str, float]:
+        """Returns the task's metrics: those of the joint head under their names, of another head as in `fine_f1`."""
+        raise NotImplementedError
 
-    def scores(self, logits: Logits, split: Split, heads: Iterable[str]) -> dict[str, float]:
-        """Returns the task's metrics, those of `joint` under their own names, of another head as `fine_f1`."""
+    def table(self, logits: Logits, data: TokenizedExamples) -> list[str]:
+        """Returns the lines of a table of errors; empty for no table."""
+        return []
 
-    def table(self, logits: Logits, split: Split) -> list[str]:
-        """Returns lines that show where the errors are, if there is something to show."""
+    def write_evaluation(self, output_dir: str, logits: Logits, data: TokenizedExamples) -> dict[str, float]:
+        """Writes further files of an evaluation; returns further results."""
+        return {}
 
-    def write_predictions(self, output_dir: str, logits: Logits, split: Split) -> None:
-        """Writes what is predicted for a split, and the leaderboard's file."""
-
-    def write_evaluation(self, output_dir: str, logits: Logits, split: Split) -> dict[str, float]:
-        """Writes what an evaluation leaves beside its results; returns what it adds to them."""
-
-
-def evaluation_loss(
-    form: str, logits: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray], agreement: Mapping[str, Any]
-) -> dict[str, float]:
-    """Returns eq. (2) and its parts over a data set."""
-    loss, parts = fine_tuning_loss(
-        form,
-        {name: tf.constant(values) for name, values in logits.items()},
-        {name: tf.constant(values) for name, values in targets.items()},
-        **agreement,
-    )
-    return {"loss": float(loss), **{name: float(value) for name, value in parts.items()}}
+    def write_predictions(self, output_dir: str, logits: Logits, data: TokenizedExamples) -> None:
+        """Writes the predictions of a split, and the leaderboard's file."""
+        raise NotImplementedError

@@ -1,38 +1,21 @@
 """Runs a fine-tuned model over tokenized examples."""
 
 import time
-from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.finetuning.tokenized import TokenizedExamples
+from ambert_tf.finetuning.form import Logits
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.models.classification_heads import MASKED_LOGIT
 from ambert_tf.models.task_models import TaskModel
 
 
-class Logits(NamedTuple):
-    """What the heads say of a data set.
-
-    Attributes:
-      by_head: by the head's name float32 [examples, classes], in multiple choice [examples, choices]; of spans
-        [windows, fine_length, 2], -1e9 behind a window's end.
-      examples_per_second: rate of the model alone; the first batch, which traces the graph, is left out where there
-        are others.
-      coarse_heads: the heads that read coarse tokens alone, and so say the same of all fine tokens inside one.
-    """
-
-    by_head: Mapping[str, np.ndarray]
-    examples_per_second: float
-    coarse_heads: frozenset[str] = frozenset()
-
-
 class Predictor:
-    """The graph of a model's prediction.
+    """Predicts with one graph.
 
     Args:
-      model: whose logits to compute, without dropout.
+      model: a model with heads; runs without dropout.
     """
 
     def __init__(self, model: TaskModel) -> None:

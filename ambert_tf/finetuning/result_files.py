@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from ambert_tf.files import atomic_path
 from ambert_tf.tasks.report import EVAL_RESULTS
@@ -14,11 +13,6 @@ from ambert_tf.tasks.report import EVAL_RESULTS
 PREDICTIONS_FILE = "predictions.json"
 # A wider table is no longer read.
 CONFUSION_LABELS = 40
-
-
-def probabilities_of(logits: np.ndarray) -> np.ndarray:
-    """Returns the softmax over the last axis, float32, by the same operation as the SavedModel's."""
-    return tf.nn.softmax(tf.constant(logits)).numpy()
 
 
 def confusion_table(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:

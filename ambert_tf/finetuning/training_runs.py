@@ -23,9 +23,9 @@ from ambert_tf.finetuning.best_checkpoint import (
 from ambert_tf.finetuning.evaluation import evaluation_scores
 from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
-from ambert_tf.finetuning.form import Form, Split
+from ambert_tf.finetuning.form import Form
 from ambert_tf.finetuning.prediction import Predictor
-from ambert_tf.finetuning.tokenized import training_plan
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples, training_plan
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_models import make_model
@@ -50,8 +50,8 @@ def train_runs(
     config: ModelConfig,
     tokenizer: MultiGrainedTokenizer,
     form: Form,
-    train: Split,
-    dev: Split | None,
+    train: TokenizedExamples,
+    dev: TokenizedExamples | None,
 ) -> dict[str, Any]:
     """Trains as often as the settings say; `output_dir` then holds the best run's model.
 
@@ -71,12 +71,9 @@ def train_runs(
     Raises:
       InputError: the directory holds another training, or a loss is not finite.
     """
-    form.tokenize(train, tokenizer, settings.use_xla)
-    if dev is not None:
-        form.tokenize(dev, tokenizer)
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
-        form.fine_tuned.write(settings.output_dir)
+        form.config.write(settings.output_dir)
     plans = run_settings(settings)
     if len(plans) == 1:
         train_once(settings, strategy, config, tokenizer, form, train, dev)
@@ -85,7 +82,7 @@ def train_runs(
     for number, plan in enumerate(plans, 1):
         logging.info("run %d of %d: %s", number, len(plans), os.path.basename(plan.output_dir))
         prepare_model_directory(plan.output_dir, config, tokenizer)
-        form.fine_tuned.write(plan.output_dir)
+        form.config.write(plan.output_dir)
         facts = train_once(plan, strategy, config, tokenizer, form, train, dev)
         found.append({"directory": os.path.relpath(plan.output_dir, settings.output_dir), **facts})
     return _keep_best(settings.output_dir, found)
@@ -111,8 +108,8 @@ def train_once(
     config: ModelConfig,
     tokenizer: MultiGrainedTokenizer,
     form: Form,
-    train: Split,
-    dev: Split | None,
+    train: TokenizedExamples,
+    dev: TokenizedExamples | None,
 ) -> dict[str, Any]:
     """Trains with eq. (2), from the newest checkpoint of `output_dir` if there is one.
 
@@ -129,10 +126,8 @@ def train_once(
         check_same_training(settings.output_dir, finished, wanted)
         logging.warning("%s: training is finished; nothing is trained", settings.output_dir)
         return finished
-    assert train.data is not None
-    data = train.data
-    num_train_steps = settings.num_train_steps(len(data))
-    plan = training_plan(data.lengths, settings.train_batch_size, num_train_steps, settings.random_seed)
+    num_train_steps = settings.num_train_steps(len(train))
+    plan = training_plan(train.lengths, settings.train_batch_size, num_train_steps, settings.random_seed)
     started = time.time()
 
     def make_objective() -> FineTuningObjective:
@@ -142,14 +137,14 @@ def train_once(
             static_shapes=settings.use_xla,
             dtype=POLICIES[settings.precision],
         )
-        return FineTuningObjective(make_model(backbone, form.fine_tuned), form.fine_tuned.form, **settings.agreement)
+        return FineTuningObjective(make_model(backbone, form.config), form.config.form, **settings.agreement)
 
     trainer = Trainer(
         settings,
         strategy,
         make_objective,
         num_train_steps,
-        settings.num_warmup_steps(len(data)),
+        settings.num_warmup_steps(len(train)),
         functools.partial(restore_initial, tokenizer=tokenizer),
     )
     model, metric = trainer.objective.model, form.task.metrics[0]
@@ -163,8 +158,7 @@ def train_once(
     def evaluate(step: int) -> Mapping[str, Any]:
         if dev is None:
             return {}
-        assert dev.data is not None
-        logits = predictor(dev.data, settings.eval_batch_size)
+        logits = predictor(dev, settings.eval_batch_size)
         results = evaluation_scores(form, logits, dev, settings.agreement, ("joint",))
         if best is not None:
             best.add(step, results)
@@ -172,10 +166,10 @@ def train_once(
         return results
 
     trainer.train(
-        lambda step, context: data.training_batches(plan, step, context),
+        lambda step, context: train.training_batches(plan, step, context),
         evaluate,
         describe_batch=lambda step: train.describe(plan[step]),
-        save_checkpoints_steps=settings.steps_per_epoch(len(data)),
+        save_checkpoints_steps=settings.steps_per_epoch(len(train)),
         should_stop=lambda: best is not None and best.stop,
     )
     if best is None and not last and is_chief(strategy):

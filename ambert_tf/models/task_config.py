@@ -25,6 +25,7 @@ IDIOMS = "idioms"
 NO_AUGMENTATION = "none"
 # Fields that only decoding reads: a model can be evaluated again with other values.
 DECODING_FIELDS = ("n_best_size", "null_score_diff_threshold")
+SPAN_FIELDS = ("doc_stride", "max_query_length", "max_answer_length", *DECODING_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

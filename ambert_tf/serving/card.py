@@ -70,7 +70,7 @@ def model_card(
         "## Task\n\n" + _task(task),
         "## Model\n\n"
         f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {parameters / 1e6:.1f} million "
-        f"parameters, stored as {facts.weights_dtype}; files of {size_mb:.1f} MB. Fine vocabulary {config.vocab_size}"
+        f"parameters; files of {size_mb:.1f} MB. Fine vocabulary {config.vocab_size}"
         + (f", coarse {config.coarse_vocab_size}" if "coarse" in config.grains else "")
         + f". Texts are cut after {task.max_seq_length} fine and {task.max_coarse_seq_length} coarse tokens"
         + (f"; contexts are read in windows, {task.doc_stride} fine tokens apart." if task.form == SPANS else "."),
@@ -79,7 +79,7 @@ def model_card(
         "## A client\n\n" + _client(facts, served_name),
     ]
     if report is not None:
-        parts.insert(5, "## Check\n\n" + _check(report, facts))
+        parts.insert(5, "## Check\n\n" + _check(report))
     return "\n\n".join(parts) + "\n"
 
 
@@ -128,15 +128,13 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
     return "| name | inputs | outputs |\n|---|---|---|\n" + "\n".join(rows) + notes + "."
 
 
-def _check(report: Report, facts: Facts) -> str:
+def _check(report: Report) -> str:
     text = (
         f"Loaded in a process of its own and compared with the checkpoint on {report.examples} examples: largest "
-        f"difference {report.difference:.1e}, {100 * report.same:.2f} % answered alike."
+        f"difference {report.difference:.1e}."
     )
-    if report.accuracy is None and facts.weights_dtype != "float32":
-        text += " What the smaller weights cost in accuracy was not checked."
     if report.accuracy is not None:
-        text += f" Accuracy {report.accuracy[0]:.4f}, the checkpoint's {report.accuracy[1]:.4f}."
+        text += f" Accuracy on the given examples: {report.accuracy:.4f}."
     times = ", ".join(f"{1000 * value:.1f} ms for a batch of {size}" for size, value in report.latency_seconds.items())
     return text + f" It loads in {report.load_seconds:.1f} s, takes {times} (median) and {report.memory_mb:.0f} MB."
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file
 from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
-from ambert_tf.serving.served_predictions import input_specs
+from ambert_tf.models.task_inputs import input_specs
 
 # The output of a form of tasks that a file may have the right values of.
 RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}

@@ -6,7 +6,6 @@ from ambert_tf.errors import InputError
 from ambert_tf.flags import check_choices, require, setting
 
 INFERENCES = ("joint", "fine", "coarse")
-WEIGHTS_DTYPES = ("float32", "float16", "bfloat16", "int8")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,10 +34,9 @@ class ExportSettings:
         "What to compare on: JSON lines with the signature's inputs, and label, choice, answer or score where it is "
         "known; or lines of text. Defaults to built-in texts.",
     )
-    weights_dtype: str = setting("float32", "How weights are stored: smaller files, not faster.", WEIGHTS_DTYPES)
     version: int | None = setting(None, "Write to EXPORT_DIR/VERSION, with warm-up requests, for TensorFlow Serving.")
-    null_score_diff_threshold: float = setting(
-        0.0, "Predict no answer if its score exceeds the best answer's by more than this; squad2."
+    null_score_diff_threshold: float | None = setting(
+        None, "Predict no answer if its score exceeds the best answer's by more than this. Default: as fine-tuned."
     )
 
     def validate(self) -> None:

@@ -30,7 +30,6 @@ class Facts:
       task: None of a model that predicts nothing.
       config: of the model that runs.
       inference: `joint`, `fine` or `coarse`.
-      weights_dtype: of the stored weights.
       language: the tokenizer's.
       signatures: names of the inputs by signature, in order.
     """
@@ -38,7 +37,6 @@ class Facts:
     task: TaskConfig | None
     config: ModelConfig
     inference: str
-    weights_dtype: str
     language: str
     signatures: Mapping[str, Sequence[str]]
 
@@ -64,6 +62,7 @@ class Facts:
             if content["task"] is not None:
                 content["task"] = TaskConfig.from_dict(content["task"])
             content["config"] = ModelConfig.from_dict(content["config"], path)
+            content.pop("weights_dtype", None)  # Older exports have it.
             return cls(**content)
         except FileNotFoundError:
             raise InputError(f"{saved_model}: has no {EXTRA_DIRECTORY}/{FACTS_FILE}, so it is no export of "

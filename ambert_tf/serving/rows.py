@@ -1,4 +1,4 @@
-"""Runs a model over rows of any number and any lengths, in graph: little padding, bounded memory."""
+"""Runs a model over any number of rows of any lengths, in graph, with little padding and bounded memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from ambert_tf.tokenization.model_inputs import GRAINS
 
-# Padded tokens that are encoded at once, or one row where it alone has more; benchmarks/serving.py tries others.
+# Maximum padded tokens per call of the model, or one row that alone has more; benchmarks/serving.py tries others.
 TOKENS_AT_ONCE = 1024
-# Lengths are padded to one of these (multiples of 64 beyond): few shapes, and little padding.
+# Lengths are padded to one of these, or to a multiple of 64: few shapes, and little padding.
 BUCKETS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 288, 320, 352, 384, 448, 512)
 LAST_STEP = 64
 
@@ -16,7 +16,7 @@ Run = Callable[[dict[str, tf.Tensor], tf.Tensor], Sequence[tf.Tensor]]
 
 
 def bucket(length: tf.Tensor, longest: int) -> tf.Tensor:
-    """Returns the length that rows of `length`, int32 scalar, are padded to; `longest` at most."""
+    """Returns the length that rows of `length`, int32 scalar, are padded to, at most `longest`."""
     steps = tf.constant(BUCKETS)
     index = tf.searchsorted(steps, tf.reshape(length, [1]))[0]
     beyond = (length + LAST_STEP - 1) // LAST_STEP * LAST_STEP
@@ -29,7 +29,7 @@ def pad_rows(inputs: Mapping[str, tf.RaggedTensor], longest: Mapping[str, int]) 
 
     Args:
       inputs: ragged int32 [rows, (length)], see `build_model_inputs`.
-      longest: the most tokens that a grain may have.
+      longest: maximum tokens per grain.
 
     Returns:
       int32 [rows, length].
@@ -49,14 +49,14 @@ def run_rows(
     shapes: Sequence[tf.TensorSpec],
     longest: Mapping[str, int],
 ) -> list[tf.Tensor]:
-    """Runs a function over all rows, rows of like lengths together and as many at once as is fast.
+    """Runs a function over all rows, grouping rows of similar lengths, as many per call as is fast.
 
     Args:
       inputs: ragged int32 [rows, (length)], see `build_model_inputs`.
       run: takes dense inputs, int32 [some, length], and the numbers of these rows, int32 [some]; returns tensors
-        [some, …].
+        [some, ...].
       shapes: of what `run` returns, without the first axis.
-      longest: the most tokens that a grain may have.
+      longest: maximum tokens per grain.
 
     Returns:
       What `run` returns for all rows, in their order.
@@ -68,8 +68,8 @@ def run_rows(
     rows = tf.size(order)
 
     def body(start: tf.Tensor, number: tf.Tensor, arrays: list[tf.TensorArray]) -> tuple:
-        # Rows come by falling length, so the first one here is the longest.
-        end = tf.minimum(rows, start + tf.maximum(1, TOKENS_AT_ONCE // total[start]))
+        # Rows are in order of decreasing length, so the first one is the longest.
+        end = tf.minimum(rows, start + tf.maximum(1, TOKENS_AT_ONCE // tf.maximum(1, total[start])))
         some = {name: values[start:end] for name, values in ordered.items()}
         results = run(pad_rows(some, longest), order[start:end])
         return end, number + 1, [array.write(number, value) for array, value in zip(arrays, results, strict=True)]
@@ -78,7 +78,7 @@ def run_rows(
         tf.TensorArray(spec.dtype, size=0, dynamic_size=True, infer_shape=False, element_shape=[None, *spec.shape])
         for spec in shapes
     ]
-    # Without rows it runs once all the same: the shapes of nothing are the model's to say.
+    # Runs once even without rows, so that the result has the model's shapes.
     _, _, arrays = tf.while_loop(
         lambda start, number, arrays: (start < rows) | (number == 0), body, (0, 0, arrays), parallel_iterations=2
     )

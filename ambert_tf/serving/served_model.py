@@ -1,4 +1,4 @@
-"""A model that takes raw text, with the tokenizer in its graph: what a SavedModel holds."""
+"""A model that takes raw text, with the tokenizer in its graph: the content of a SavedModel."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.task_config import TaskConfig
-from ambert_tf.serving.served_predictions import STRINGS, Outputs, Prediction, input_specs
-from ambert_tf.serving.weights import Weights
+from ambert_tf.models.task_inputs import STRINGS, input_specs
+from ambert_tf.serving.served_predictions import Outputs, Prediction
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -19,29 +19,27 @@ SERVING_DEFAULT = "serving_default"
 class ServedModel(tf.Module):
     """Text in, predictions, vectors, attention or tokens out.
 
-    Any batch size will do, none included, and texts of any length and any bytes, which are cut as in training.
+    Takes batches of any size, including 0, and texts of any length and any bytes, which are truncated as in training.
 
     Args:
       tokenizer: the model's.
-      model: a backbone, or a model with heads on one; float32.
-      task: what it was fine-tuned on; None for a model that was only pre-trained, which predicts nothing.
-      max_seq_length, max_coarse_seq_length: of `features` and `attention`, where there is no task.
-      weights_dtype: see `Weights`.
-      null_score_diff_threshold: see `Prediction`.
+      model: a backbone or a model with heads; float32.
+      task: what it was fine-tuned on; None for no task, and no `serving_default`.
+      max_seq_length, max_coarse_seq_length: for `features` and `attention` of a model without a task.
 
     Attributes:
-      functions: the signatures by name, `tf.function`s with named inputs, string [batch] but where said:
+      functions: the signatures by name, `tf.function`s with named inputs, string [batch] unless noted:
         `serving_default`: see `Prediction` and `input_specs`.
-        `features`: `text` (and `text_pair` where the task's sequences are two texts; "" for one text alone) to, for
-          each grain g, `g_sequence`, float32 [batch, g_length, hidden], `g_cls`, float32 [batch, hidden], the first of
-          them, and `g_input_ids`, int32 [batch, g_length], 0 at padding.
-        `fine_features`, `coarse_features`: likewise, of a model that runs either grain alone.
-        `attention`: likewise to `g_attention`, float32 [batch, layers, heads, g_length, g_length], with `g_input_ids`;
-          AMBERT-Hybrid's is `joint_attention`, over both sequences, the fine one first.
+        `features`: `text` (and `text_pair` for tasks with two texts; "" for a single text) to, for each grain g,
+          `g_sequence`, float32 [batch, g_length, hidden]; `g_cls`, float32 [batch, hidden], its first vectors;
+          and `g_input_ids`, int32 [batch, g_length], 0 at padding.
+        `fine_features`, `coarse_features`: likewise, for models that can run on one grain.
+        `attention`: the same inputs to `g_attention`, float32 [batch, layers, heads, g_length, g_length], and
+          `g_input_ids`; AMBERT-Hybrid has `joint_attention`, over both sequences, the fine one first.
         `tokenize`: `text` to `g_ids`, `g_starts`, `g_ends` (bytes), int32 [batch, longest], `g_lengths`, int32 [batch],
-          and `fine_to_coarse`; 0 behind a text's end.
-      specs: the inputs of each.
-      model_variables: what is stored.
+          and `fine_to_coarse`; 0 after the end of a text.
+      specs: the inputs of each signature.
+      model_variables: the stored weights.
     """
 
     def __init__(
@@ -51,14 +49,12 @@ class ServedModel(tf.Module):
         task: TaskConfig | None,
         max_seq_length: int = 512,
         max_coarse_seq_length: int = 512,
-        weights_dtype: str = "float32",
-        null_score_diff_threshold: float = 0.0,
     ) -> None:
         super().__init__(name="served_model")
         self.tokenizer = tokenizer
-        self.weights = Weights(model, weights_dtype)
-        self.model_variables = self.weights.model_variables
-        self._facts = lambda: (task, model.config)
+        # tf.Module does not track what a function returns. It would save Keras' metadata and functions too.
+        self._model = lambda: model
+        self.model_variables = [variable.value for variable in model.variables]
         self._limits = (max_seq_length, max_coarse_seq_length)
         grains = model.config.grains
         if task is not None:
@@ -67,7 +63,7 @@ class ServedModel(tf.Module):
         texts = {"text": STRINGS, "text_pair": STRINGS} if two else {"text": STRINGS}
         functions: dict[str, tuple[Callable[..., Outputs], Mapping[str, tf.TensorSpec]]] = {}
         if task is not None:
-            prediction = Prediction(task, tokenizer, self.weights, grains == ("coarse",), null_score_diff_threshold)
+            prediction = Prediction(task, tokenizer, self._joint_logits, grains == ("coarse",))
             functions[SERVING_DEFAULT] = (prediction, input_specs(task))
         functions["features"] = (lambda **inputs: self._features(grains, **inputs), texts)
         if len(grains) > 1 and not model.config.one_sequence:
@@ -77,13 +73,20 @@ class ServedModel(tf.Module):
         functions["tokenize"] = (self._tokens, {"text": STRINGS})
         self.specs = {name: dict(specs) for name, (_, specs) in functions.items()}
         made = {name: _with_signature(function, specs) for name, (function, specs) in functions.items()}
-        # In a function tf.Module does not track them: what it tracks, saving traces once more beside the signatures.
+        # Not tracked either: saving would trace them once more.
         self._functions = lambda: made
 
     @property
     def functions(self) -> dict[str, Any]:
         """The signatures by name, see above."""
         return self._functions()
+
+    def _joint_logits(self, rows: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return self._model()(rows, training=False)["joint"]
+
+    def _backbone(self) -> AmbertBackbone:
+        model: Any = self._model()
+        return getattr(model, "backbone", model)
 
     def _features_of(self, grain: str) -> Callable[..., Outputs]:
         return lambda **inputs: self._features((grain,), **inputs)
@@ -97,12 +100,8 @@ class ServedModel(tf.Module):
 
     def _features(self, grains: tuple[str, ...], **texts: tf.Tensor) -> Outputs:
         inputs = self._inputs(**texts)
-
-        def run(model: keras.Model, rows: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return _backbone(model)(rows, training=False, grains=grains)
-
         outputs: Outputs = {}
-        found = self.weights.call(self.weights.matrices(), inputs, run)
+        found = self._backbone()(inputs, training=False, grains=grains)
         for grain in grains:
             sequence = found[f"{grain}_sequence_output"]
             outputs[f"{grain}_sequence"] = sequence
@@ -113,10 +112,8 @@ class ServedModel(tf.Module):
 
     def _attention(self, **texts: tf.Tensor) -> Outputs:
         inputs = self._inputs(**texts)
-        weights: dict[str, list[tf.Tensor]] = self.weights.call(
-            self.weights.matrices(), inputs, lambda model, rows: _backbone(model).attention_weights(rows)
-        )
-        _, config = self._facts()
+        weights = self._backbone().attention_weights(inputs)
+        config = self._backbone().config
         if config.one_sequence:
             weights = {"joint": weights["fine"]}
         outputs = {f"{grain}_attention": tf.stack(layers, axis=1) for grain, layers in weights.items()}
@@ -135,12 +132,8 @@ class ServedModel(tf.Module):
         tf.saved_model.save(self, directory, signatures=signatures)
 
 
-def _backbone(model: Any) -> AmbertBackbone:
-    return getattr(model, "backbone", model)
-
-
 def _with_signature(function: Callable[..., Outputs], specs: Mapping[str, tf.TensorSpec]) -> Any:
-    """Returns a function as a graph whose inputs have these names, whatever the Python function calls them."""
+    """Returns a function as a graph whose inputs have these names."""
     names = tuple(specs)
 
     def positional(*values: tf.Tensor) -> Outputs:

@@ -8,14 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.classifiers import load_classifier
-from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.inference import inference_config
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS, is_fine_tuned
+from ambert_tf.files import is_file
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import load_model_directory, restore_backbone
+from ambert_tf.training.loaded_model import load_model
 
 BATCH_SIZE = 32
 
@@ -243,29 +240,18 @@ def load(path: str, inference: str = "joint") -> TextModel:
     Raises:
       InputError: the directory is neither, or the model cannot run so.
     """
-    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+    if is_file(os.path.join(path, "saved_model.pb")):
         facts = Facts.read(path)
         if inference not in ("joint", facts.inference):
             raise InputError(f"{path}: was exported with --inference={facts.inference}")
-        loaded = tf.saved_model.load(path)
-        functions = {name: _keeping(signature, loaded) for name, signature in loaded.signatures.items()}
+        export = tf.saved_model.load(path)
+        functions = {name: _keeping(signature, export) for name, signature in export.signatures.items()}
         return TextModel(functions, facts)
-    if is_fine_tuned(path):
-        classifier = load_classifier(path, inference)
-        task, tokenizer, model = classifier.task, classifier.tokenizer, classifier.model
-        served = ServedModel(tokenizer, model, task)
-    else:
-        directory = load_model_directory(path, "model_dir")
-        if inference != "joint":
-            inference_config(directory.config, inference)
-            raise InputError(f"{path}: is a model without a task; it is loaded as a whole")
-        task, tokenizer = None, MultiGrainedTokenizer.load(directory.tokenizer_directory)
-        model = AmbertBackbone.from_model_config(directory.config, dtype="float32")
-        restore_backbone(model, path, "model_dir")
-        longest = directory.config.max_position_embeddings
-        served = ServedModel(tokenizer, model, None, longest, longest)
+    loaded = load_model(path, inference)
+    longest = loaded.config.max_position_embeddings
+    served = ServedModel(loaded.tokenizer, loaded.model, loaded.task, longest, longest)
     signatures = {name: tuple(specs) for name, specs in served.specs.items()}
-    facts = Facts(task, model.config, inference, "float32", tokenizer.language, signatures)
+    facts = Facts(loaded.task, loaded.config, inference, loaded.tokenizer.language, signatures)
     return TextModel({name: _by_name(function, signatures[name]) for name, function in served.functions.items()}, facts)
 
 
@@ -291,12 +277,27 @@ def _strings(column: Sequence[Any]) -> tf.Tensor:
     return tf.constant(column, tf.string, shape=[len(column)]) if column else tf.zeros([0], tf.string)
 
 
+def _check_column(name: str, values: Any) -> None:
+    """Raises an InputError if values are not a list of what an input takes."""
+    if isinstance(values, str | bytes):
+        raise InputError(f"{name} is one string; a list is expected")
+    kind, expected = (int, "an int") if name.endswith("_index") else ((str, bytes), "a string")
+    if name == "choices":
+        kind, expected = (list, tuple), "a list of strings"
+    for index, value in enumerate(values):
+        if not isinstance(value, kind):
+            raise InputError(f"{name}[{index}] is {value!r:.100}; {expected} is expected")
+        if name == "choices":
+            for choice, text in enumerate(value):
+                if not isinstance(text, str | bytes):
+                    raise InputError(f"{name}[{index}][{choice}] is {text!r:.100}; a string is expected")
+
+
 def _batches(
     columns: Mapping[str, Sequence[Any]], batch_size: int = BATCH_SIZE
 ) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
     for name, values in columns.items():
-        if isinstance(values, (str, bytes)):
-            raise InputError(f"{name} is one string; a list of strings is expected")
+        _check_column(name, values)
     count = len(next(iter(columns.values())))
     for start in range(0, count, batch_size):
         yield start, {name: values[start : start + batch_size] for name, values in columns.items()}

@@ -1,17 +1,15 @@
 """CLUE's tasks (Xu et al., 2020, "CLUE: A Chinese Language Understanding Evaluation Benchmark"), versions 1.0 and 1.1.
 
-The presets are those of CLUE's own BERT baselines, in `baselines/models_pytorch` of its repository. The names of the
+The defaults are those of CLUE's own BERT baselines, in `baselines/models_pytorch` of its repository. The names of the
 leaderboard files are those of its submission guide.
 """
 
 import dataclasses
 
 from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE
-from ambert_tf.tasks.choice_texts import idioms_in_blank, question_and_choices
 from ambert_tf.tasks.declaration import (
     Label,
     Leaderboard,
-    Preset,
     ReadOptions,
     Task,
     Texts,
@@ -20,8 +18,14 @@ from ambert_tf.tasks.declaration import (
     named_labels,
 )
 from ambert_tf.tasks.json_lines import Record
-from ambert_tf.tasks.marked_spans import PRONOUNS_OF_WOMEN, pronoun, text_with_marks
 from ambert_tf.tasks.multiple_choice_files import c3_records, chid_records
+from ambert_tf.tasks.record_inputs import (
+    PRONOUNS_OF_WOMEN,
+    idiom_and_choices,
+    marked_spans,
+    pronoun,
+    question_and_choices,
+)
 
 CLUE_PAGE = "https://github.com/CLUEbenchmark/CLUE"
 CLUE_SOURCE = "CLUE's BERT baseline (CLUEbenchmark/CLUE, baselines/models_pytorch)"
@@ -64,7 +68,8 @@ TNEWS = Task(
     augmentation="keywords joined to the title by a full stop",
     leaderboard=clue_leaderboard("tnews", versions=True),
     download_page=CLUE_PAGE,
-    preset=Preset(learning_rate=2e-5, train_batch_size=16, source=CLUE_SOURCE),
+    defaults={"learning_rate": 2e-5, "train_batch_size": 16},
+    defaults_source=CLUE_SOURCE,
 )
 
 IFLYTEK = Task(
@@ -75,13 +80,14 @@ IFLYTEK = Task(
     labels=named_labels(*map(str, range(119))),
     leaderboard=clue_leaderboard("iflytek"),
     download_page=CLUE_PAGE,
-    preset=Preset(learning_rate=2e-5, train_batch_size=16, source=CLUE_SOURCE),
+    defaults={"learning_rate": 2e-5, "train_batch_size": 16},
+    defaults_source=CLUE_SOURCE,
 )
 
 CLUEWSC2020 = Task(
     name="cluewsc2020",
     description="whether a marked pronoun refers to a marked noun",
-    texts=text_with_marks,
+    texts=marked_spans,
     inputs=MARKED_SPANS,
     files=files(test=TESTS),
     directories=("cluewsc2020", "cluewsc2020_public", "cluewsc", "wsc"),
@@ -91,7 +97,8 @@ CLUEWSC2020 = Task(
     copies=lambda record: 2 if pronoun(record) in PRONOUNS_OF_WOMEN else 1,
     leaderboard=clue_leaderboard("cluewsc", versions=True),
     download_page=CLUE_PAGE,
-    preset=Preset(learning_rate=1e-5, train_batch_size=16, num_train_epochs=50, source=CLUE_SOURCE),
+    defaults={"learning_rate": 1e-5, "train_batch_size": 16, "num_train_epochs": 50},
+    defaults_source=CLUE_SOURCE,
 )
 
 AFQMC = Task(
@@ -103,7 +110,8 @@ AFQMC = Task(
     labels=named_labels("0", "1"),
     leaderboard=clue_leaderboard("afqmc"),
     download_page=CLUE_PAGE,
-    preset=Preset(learning_rate=2e-5, train_batch_size=16, source=CLUE_SOURCE),
+    defaults={"learning_rate": 2e-5, "train_batch_size": 16},
+    defaults_source=CLUE_SOURCE,
 )
 
 CSL = Task(
@@ -117,9 +125,8 @@ CSL = Task(
     augmentation="keywords joined by ；",
     leaderboard=clue_leaderboard("csl"),
     download_page=CLUE_PAGE,
-    preset=Preset(
-        learning_rate=1e-5, train_batch_size=8, num_train_epochs=5, max_seq_length=256, source=CLUE_SOURCE
-    ),
+    defaults={"learning_rate": 1e-5, "train_batch_size": 8, "num_train_epochs": 5, "max_seq_length": 256},
+    defaults_source=CLUE_SOURCE,
 )
 
 CMNLI = Task(
@@ -132,7 +139,8 @@ CMNLI = Task(
     no_gold_labels=frozenset(("-",)),
     leaderboard=clue_leaderboard("cmnli"),
     download_page=CLUE_PAGE,
-    preset=Preset(learning_rate=3e-5, train_batch_size=16, num_train_epochs=2, source=CLUE_SOURCE),
+    defaults={"learning_rate": 3e-5, "train_batch_size": 16, "num_train_epochs": 2},
+    defaults_source=CLUE_SOURCE,
 )
 
 OCNLI = dataclasses.replace(
@@ -149,7 +157,7 @@ CHID = Task(
     name="chid",
     description="idioms for blanks in texts, ten candidates per group of blanks",
     form=MULTIPLE_CHOICE,
-    texts=idioms_in_blank,
+    texts=idiom_and_choices,
     pair=True,
     inputs=IDIOMS,
     records=chid_records,
@@ -161,9 +169,8 @@ CHID = Task(
     choices=10,
     leaderboard=clue_leaderboard("chid", versions=True, format="choice_by_id"),
     download_page=CLUE_PAGE,
-    preset=Preset(
-        learning_rate=2e-5, train_batch_size=24, max_seq_length=64, warmup_proportion=0.06, source=CLUE_SOURCE
-    ),
+    defaults={"learning_rate": 2e-5, "train_batch_size": 24, "max_seq_length": 64, "warmup_proportion": 0.06},
+    defaults_source=CLUE_SOURCE,
 )
 
 C3 = Task(
@@ -183,10 +190,11 @@ C3 = Task(
     choices=4,
     leaderboard=clue_leaderboard("c3", versions=True, format="choice_lines"),
     download_page="https://dataset.org/c3/",
-    preset=Preset(
-        learning_rate=2e-5, train_batch_size=24, num_train_epochs=8, max_seq_length=512, warmup_proportion=0.05,
-        source=CLUE_SOURCE,
-    ),
+    defaults={
+        "learning_rate": 2e-5, "train_batch_size": 24, "num_train_epochs": 8, "max_seq_length": 512,
+        "warmup_proportion": 0.05,
+    },
+    defaults_source=CLUE_SOURCE,
 )  # fmt: skip
 
 TASKS = (TNEWS, IFLYTEK, CLUEWSC2020, AFQMC, CSL, CMNLI, OCNLI, CHID, C3)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 from ambert_tf.files import check_input_file, open_input
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION
-from ambert_tf.tasks.choice_texts import question_and_choices
 from ambert_tf.tasks.declaration import FILE_FLAGS, Task, columns, files
 from ambert_tf.tasks.json_lines import Record, read_json_lines
+from ambert_tf.tasks.record_inputs import question_and_choices
 from ambert_tf.tasks.tables import csv_table
 
 TABLE_ENDINGS = (".csv", ".tsv")

@@ -16,10 +16,39 @@ SplitFiles = tuple[tuple[str, ...], ...]
 
 
 class Texts(NamedTuple):
-    """The text or the two texts of one sequence."""
+    """Raw inputs of an example that is one text or two."""
 
     text: str
     text_pair: str | None = None
+
+
+class MarkedSpans(NamedTuple):
+    """Raw inputs of an example that is a text with two spans; each index is the character where its span starts."""
+
+    text: str
+    span1_text: str
+    span1_index: int
+    span2_text: str
+    span2_index: int
+
+
+class Choices(NamedTuple):
+    """Raw inputs of a multiple-choice example."""
+
+    context: str
+    question: str
+    choices: tuple[str, ...]
+
+
+class Question(NamedTuple):
+    """Raw inputs of extractive question answering."""
+
+    question: str
+    context: str
+
+
+# Strings as the data have them; `ambert_tf.models.task_inputs` makes sequences of them, for training and serving alike.
+RawInputs = Texts | MarkedSpans | Choices | Question
 
 
 class Label(NamedTuple):
@@ -34,50 +63,26 @@ class Example(NamedTuple):
 
     Attributes:
       id: as the data give it, or the number of its record, from 0.
-      rows: what is classified; in multiple choice one for each choice.
+      inputs: its raw inputs.
       label: index of its label or of the right choice, or the score to predict; None where there is none.
       group: examples of one group choose among the same candidates, each of which is right once at most.
     """
 
     id: int | str
-    rows: tuple[Texts, ...]
+    inputs: Texts | MarkedSpans | Choices
     label: int | float | None
     group: int | str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
-    """How texts are made of records.
+    """How raw inputs are made of records.
 
     Attributes:
       augment: whether to apply the task's data augmentation.
-      max_seq_length: fine tokens at most; a text of which only a middle part matters is cut to that part.
     """
 
     augment: bool = True
-    max_seq_length: int = 128
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Preset:
-    """What a task is fine-tuned with where flags do not say otherwise.
-
-    Attributes:
-      source: where these values were published.
-    """
-
-    learning_rate: float = 2e-5
-    train_batch_size: int = 32
-    num_train_epochs: float = 3.0
-    max_seq_length: int = 128
-    warmup_proportion: float = 0.1
-    doc_stride: int = 128
-    max_query_length: int = 64
-    max_answer_length: int = 30
-    source: str
-
-
-OWN_DATA = Preset(learning_rate=3e-5, source="BERT (Devlin et al., 2019), Appendix A.3")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,9 +135,9 @@ class Task:
       name: for `--task_name`.
       description: one line.
       form: `classification`, `regression`, `multiple_choice` or `spans`.
-      texts: makes the texts of a record: one `Texts`, or in multiple choice a tuple of them.
+      texts: makes the raw inputs of a record: `Texts`, `MarkedSpans`, `Choices` or `Question`.
       pair: whether there are two texts.
-      inputs: how an export makes its texts, see `TaskConfig`; `plain` for one whose caller does so.
+      inputs: kind of the inputs, see `TaskConfig`.
       records: reads a file; takes its path and the flag that named it.
       files: see `files`.
       companions: further files that `records` reads, beside a split's own.
@@ -150,7 +155,8 @@ class Task:
       positive_label: the label that `f1` is of.
       leaderboard: the file for it.
       download_page: where the data are to be had.
-      preset: the usual settings.
+      defaults: values of flags that are not given, by flag; others are BERT's.
+      defaults_source: where these values were published.
       agreement_weight: λ of eq. (2).
       tfds: where TensorFlow Datasets has it.
       trained_as: the task whose model this one is evaluated with, where it has no training data of its own.
@@ -160,7 +166,7 @@ class Task:
     name: str
     description: str
     form: str = CLASSIFICATION
-    texts: Callable[[Record, ReadOptions], Texts | tuple[Texts, ...]]
+    texts: Callable[[Record, ReadOptions], RawInputs]
     pair: bool = False
     inputs: str = PLAIN
     records: Callable[[str, str], Iterator[Record]] = read_json_lines
@@ -180,7 +186,8 @@ class Task:
     positive_label: str | None = None
     leaderboard: Leaderboard | None = None
     download_page: str | None = None
-    preset: Preset = OWN_DATA
+    defaults: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
+    defaults_source: str = "BERT (Devlin et al., 2019), Appendix A.3"
     agreement_weight: float = 1.0
     tfds: TfdsSource | None = None
     trained_as: str | None = None
@@ -193,5 +200,5 @@ def named_labels(*names: str) -> tuple[Label, ...]:
 
 
 def columns(*names: str) -> Callable[[Record, ReadOptions], Texts]:
-    """Returns a task's `texts` that takes these keys or columns of a record, one text or two."""
+    """Returns a `Task.texts` that takes one text or two from these keys or columns of a record."""
     return lambda record, options: Texts(*(record.string(name) for name in names))

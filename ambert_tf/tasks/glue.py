@@ -11,7 +11,6 @@ from ambert_tf.tasks.declaration import (
     FILE_FLAGS,
     Label,
     Leaderboard,
-    Preset,
     Task,
     TfdsSource,
     columns,
@@ -23,7 +22,7 @@ from ambert_tf.tasks.tables import glue_table
 
 GLUE_PAGE = "https://gluebenchmark.com/tasks"
 GLUE_SOURCE = "google-research/bert, README: sentence and sentence-pair classification tasks"
-BERT = Preset(learning_rate=2e-5, train_batch_size=32, num_train_epochs=3, source=GLUE_SOURCE)
+DEFAULTS = {"learning_rate": 2e-5, "train_batch_size": 32, "num_train_epochs": 3}
 ENTAILMENT = named_labels("entailment", "not_entailment")
 NLI = named_labels("entailment", "neutral", "contradiction")
 TSV = files("train.tsv", "dev.tsv", "test.tsv")
@@ -44,7 +43,8 @@ COLA = Task(
     metrics=("matthews_correlation", "accuracy"),
     leaderboard=_leaderboard("CoLA"),
     download_page=GLUE_PAGE,
-    preset=BERT,
+    defaults=DEFAULTS,
+    defaults_source=GLUE_SOURCE,
     tfds=TfdsSource(names=("glue/cola",)),
 )
 
@@ -58,7 +58,8 @@ SST2 = Task(
     labels=(Label("0", "negative"), Label("1", "positive")),
     leaderboard=_leaderboard("SST-2"),
     download_page=GLUE_PAGE,
-    preset=BERT,
+    defaults=DEFAULTS,
+    defaults_source=GLUE_SOURCE,
     tfds=TfdsSource(names=("glue/sst2",)),
 )
 
@@ -100,7 +101,8 @@ MRPC = Task(
     positive_label="1",
     leaderboard=_leaderboard("MRPC"),
     download_page=GLUE_PAGE,
-    preset=BERT,
+    defaults=DEFAULTS,
+    defaults_source=GLUE_SOURCE,
     tfds=TfdsSource(
         names=("glue/mrpc",), columns={"sentence1": "#1 String", "sentence2": "#2 String", "label": "Quality"}
     ),
@@ -120,7 +122,8 @@ STSB = Task(
     metrics=("pearson", "spearman"),
     leaderboard=_leaderboard("STS-B"),
     download_page=GLUE_PAGE,
-    preset=BERT,
+    defaults=DEFAULTS,
+    defaults_source=GLUE_SOURCE,
     tfds=TfdsSource(names=("glue/stsb",), columns={"label": "score"}),
 )
 
@@ -138,14 +141,16 @@ QQP = Task(
     positive_label="1",
     leaderboard=_leaderboard("QQP"),
     download_page=GLUE_PAGE,
-    preset=BERT,
+    defaults=DEFAULTS,
+    defaults_source=GLUE_SOURCE,
     tfds=TfdsSource(names=("glue/qqp",), columns={"label": "is_duplicate"}),
 )
 
 
 def _mnli(name: str, description: str, dev: str, test: str, tfds: TfdsSource, board: str, **more: object) -> Task:
     values: dict = {
-        "files": files("train.tsv", dev, test), "directories": ("MNLI", "multinli_1.0"), "preset": BERT,
+        "files": files("train.tsv", dev, test), "directories": ("MNLI", "multinli_1.0"), "defaults": DEFAULTS,
+        "defaults_source": GLUE_SOURCE,
         "records": glue_table(("sentence1", "sentence2")), **more,
     }  # fmt: skip
     return Task(
@@ -213,7 +218,8 @@ RTE = Task(
     labels=ENTAILMENT,
     leaderboard=_leaderboard("RTE"),
     download_page=GLUE_PAGE,
-    preset=BERT,
+    defaults=DEFAULTS,
+    defaults_source=GLUE_SOURCE,
     tfds=TfdsSource(names=("glue/rte",)),
 )
 

@@ -5,12 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION
-from ambert_tf.tasks.declaration import FILE_FLAGS, Example, ReadOptions, Task, Texts
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION
+from ambert_tf.tasks.declaration import FILE_FLAGS, Choices, Example, MarkedSpans, RawInputs, ReadOptions, Task, Texts
 from ambert_tf.tasks.json_lines import Record, shown
 from ambert_tf.tasks.labels import label_indices, without_zero_decimals
 
 SHOWN_LABELS = 20
+# What a task of each form returns of a record.
+EXAMPLE_INPUTS: Mapping[str, tuple[type, ...]] = {
+    CLASSIFICATION: (Texts, MarkedSpans),
+    REGRESSION: (Texts, MarkedSpans),
+    MULTIPLE_CHOICE: (Choices,),
+}
 
 
 class Examples(NamedTuple):
@@ -52,17 +58,18 @@ def read_examples(
     examples: list[Example] = []
     left_out = number = 0
     for record in records:
-        texts = task.texts(record, options)
-        # A named tuple is a tuple too.
-        rows = (texts,) if isinstance(texts, Texts) else texts
+        inputs = task.texts(record, options)
+        if not isinstance(inputs, EXAMPLE_INPUTS[task.form]):
+            kinds = " or ".join(kind.__name__ for kind in EXAMPLE_INPUTS[task.form])
+            raise InputError(f"task {task.name}: its texts returns {type(inputs).__name__}; {kinds} is expected")
         label = None
         if needs_labels:
             if task.no_gold_labels and record.name(task.label_key) in task.no_gold_labels:
                 left_out += 1
                 continue
-            label = _label(task, record, split, indices, len(rows))
+            label = _label(task, record, split, indices, inputs)
         group = record.content.get("group") if task.form == MULTIPLE_CHOICE else None
-        example = Example(_id(task, record, number), rows, label, group)
+        example = Example(_id(task, record, number), inputs, label, group)
         examples += [example] * (task.copies(record) if options.augment and split == "train" else 1)
         number += 1
     if not examples:
@@ -76,7 +83,7 @@ def _id(task: Task, record: Record, number: int) -> int | str:
     return number if key is None else record.identifier(key)
 
 
-def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], rows: int) -> int | float:
+def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], inputs: RawInputs) -> int | float:
     value = record.content.get(task.label_key)
     if value is None or (isinstance(value, str) and not value.strip()):
         if name := record.content.get("answer_file"):
@@ -91,8 +98,11 @@ def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], r
         return _score(task, record)
     if task.form == MULTIPLE_CHOICE:
         answer = record.integer(task.label_key)
-        if not 0 <= answer < rows:
-            raise record.error(f"{task.label_key!r} is {shown(answer)}; it must be from 0 to {rows - 1}")
+        choices = inputs.choices if isinstance(inputs, Choices) else ()
+        if not 0 <= answer < len(choices):
+            raise record.error(f"{task.label_key!r} is {shown(answer)}; it must be from 0 to {len(choices) - 1}")
+        if not choices[answer]:
+            raise record.error(f"{task.label_key!r} is {answer}, but that choice is empty")
         return answer
     name = record.name(task.label_key) or ""
     index = indices.get(name, indices.get(without_zero_decimals(name)))

@@ -3,19 +3,13 @@
 import dataclasses
 
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, SPANS
-from ambert_tf.tasks.choice_texts import question_and_choices
-from ambert_tf.tasks.declaration import Leaderboard, Preset, ReadOptions, Task, Texts, TfdsSource, files
-from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.declaration import Leaderboard, Task, TfdsSource, files
 from ambert_tf.tasks.multiple_choice_files import race_records
+from ambert_tf.tasks.record_inputs import question_and_choices, question_and_context
 from ambert_tf.tasks.squad_files import span_records
 
 SQUAD_PAGE = "https://rajpurkar.github.io/SQuAD-explorer/"
 SQUAD_README = "google-research/bert, README: SQuAD"
-
-
-def question_and_context(record: Record, options: ReadOptions) -> Texts:
-    """Returns the question and the context."""
-    return Texts(record.string("question"), record.string("context"))
 
 
 SQUAD1 = Task(
@@ -29,9 +23,8 @@ SQUAD1 = Task(
     directories=("squad1", "SQuAD1.1", "squad", "SQuAD"),
     metrics=("f1", "exact_match"),
     download_page=SQUAD_PAGE,
-    preset=Preset(
-        learning_rate=3e-5, train_batch_size=12, num_train_epochs=2, max_seq_length=384, source=SQUAD_README
-    ),
+    defaults={"learning_rate": 3e-5, "train_batch_size": 12, "num_train_epochs": 2, "max_seq_length": 384},
+    defaults_source=SQUAD_README,
     tfds=TfdsSource(names=("squad/v1.1",), splits={"train": "train", "dev": "validation"}),
 )
 
@@ -42,9 +35,8 @@ SQUAD2 = dataclasses.replace(
     files=files("train-v2.0.json|train.json", "dev-v2.0.json|dev.json", "test-v2.0.json|test.json|dev-v2.0.json"),
     directories=("squad2", "SQuAD2.0", "squad", "SQuAD"),
     null_answers=True,
-    preset=Preset(
-        learning_rate=3e-5, train_batch_size=24, num_train_epochs=2, max_seq_length=384, source=SQUAD_README
-    ),
+    defaults={"learning_rate": 3e-5, "train_batch_size": 24, "num_train_epochs": 2, "max_seq_length": 384},
+    defaults_source=SQUAD_README,
     tfds=TfdsSource(names=("squad/v2.0",), splits={"train": "train", "dev": "validation"}),
 )
 
@@ -60,10 +52,11 @@ CMRC2018 = dataclasses.replace(
     leaderboard=Leaderboard(file="cmrc2018_predict.json", format="text_by_id"),
     metrics=("mixed_f1", "mixed_exact_match"),
     download_page="https://github.com/ymcui/cmrc2018",
-    preset=Preset(
-        learning_rate=3e-5, train_batch_size=32, num_train_epochs=2, max_seq_length=512, max_answer_length=50,
-        source="CLUE's BERT baseline (CLUEbenchmark/CLUE, baselines/models_pytorch/mrc_pytorch)",
-    ),
+    defaults={
+        "learning_rate": 3e-5, "train_batch_size": 32, "num_train_epochs": 2, "max_seq_length": 512,
+        "max_answer_length": 50,
+    },
+    defaults_source="CLUE's BERT baseline (CLUEbenchmark/CLUE, baselines/models_pytorch/mrc_pytorch)",
     tfds=None,
 )  # fmt: skip
 
@@ -91,10 +84,11 @@ RACE = Task(
     download_page="https://www.cs.cmu.edu/~glai1/data/race/",
     # Section 4.6: "we adopt 0.0 for RACE and 1.0 for the other tasks".
     agreement_weight=0.0,
-    preset=Preset(
-        learning_rate=1e-5, train_batch_size=16, num_train_epochs=4, max_seq_length=512, warmup_proportion=0.06,
-        source="RoBERTa (Liu et al., 2019), Appendix C, Table 10",
-    ),
+    defaults={
+        "learning_rate": 1e-5, "train_batch_size": 16, "num_train_epochs": 4, "max_seq_length": 512,
+        "warmup_proportion": 0.06,
+    },
+    defaults_source="RoBERTa (Liu et al., 2019), Appendix C, Table 10",
     tfds=TfdsSource(names=("race/middle", "race/high"), splits={"train": "train", "dev": "dev", "test": "test"}),
 )  # fmt: skip
 

@@ -11,8 +11,8 @@ from ambert_tf.analysis.attention import write_attention
 from ambert_tf.analysis.attention_figure import draw_attention
 from ambert_tf.analysis.attention_maps import AttentionMap, attention_maps, parse_head
 from ambert_tf.analysis.attention_page import attention_page, heat_table
-from ambert_tf.analysis.encoders import load_encoder
 from ambert_tf.errors import InputError
+from ambert_tf.training.loaded_model import load_model
 from tests.serving.models import model_directory
 
 TEXT = "南京市长江大桥"
@@ -61,7 +61,7 @@ FINE, COARSE = ["[CLS]", *TEXT, "[SEP]"], ["[CLS]", "南京市", "长江大桥",
     ],
 )
 def test_maps_of_each_model_type(model_type, tokens):
-    encoder = load_encoder(model_directory(model_type=model_type), "model")
+    encoder = load_model(model_directory(model_type=model_type), task=False)._replace(name="model")
     read, maps = attention_maps(encoder, TEXT)
     assert {one.grain: one.tokens for one in maps} == tokens
     assert read.fine_to_coarse == [0, 1, 1, 1, 2, 2, 2, 2, 3]

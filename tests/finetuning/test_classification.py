@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.classification import run_classifier
-from ambert_tf.finetuning.classification_settings import ClassificationSettings
-from ambert_tf.finetuning.classifiers import load_classifier
+from ambert_tf.finetuning.fine_tuning import run_fine_tuning
+from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.training.loaded_model import load_model
 from tests.classifiers import RECORDS, fine_tune, fine_tuned, write_json_lines, write_start
 
 
@@ -24,7 +24,7 @@ def run(tmp_path, **flags):
         "init_checkpoint": os.path.join(directory, "model"),
         "output_dir": str(tmp_path / "results"),
     }
-    return run_classifier(ClassificationSettings(**{**values, **flags}))
+    return run_fine_tuning(ClassificationSettings(**{**values, **flags}))
 
 
 def test_an_ambert_learns_sixteen_examples_by_heart():
@@ -80,7 +80,7 @@ def test_evaluation_on_one_grain_runs_without_the_other(tmp_path, model_type, gr
 @pytest.mark.parametrize("model_type", ["ambert", "ambert_combo"])
 def test_one_grain_has_no_variables_of_the_other(model_type):
     directory, _ = fine_tuned(model_type)
-    model = load_classifier(os.path.join(directory, "model"), "fine").model
+    model = load_model(os.path.join(directory, "model"), "fine").model
     assert model.config.coarse_vocab_size > model.config.vocab_size
     assert max(variable.shape[0] for variable in model.variables) == model.config.vocab_size
     assert not any("coarse" in variable.path for variable in model.variables)
@@ -105,8 +105,8 @@ def test_the_encoder_of_another_model_is_where_training_starts(tmp_path):
     write_json_lines(tmp_path / "labels.json", [{"label": record["label"]} for record in RECORDS[::4]])
     flags = {"data_dir": str(tmp_path), "do_train": True, "num_train_epochs": 1, "train_batch_size": 16}
     run(tmp_path, **flags, max_seq_length=16, learning_rate=1e-9)
-    ours = load_classifier(str(tmp_path / "results")).model.backbone
-    theirs = load_classifier(os.path.join(directory, "model")).model.backbone
+    ours = load_model(str(tmp_path / "results")).model.backbone
+    theirs = load_model(os.path.join(directory, "model")).model.backbone
     for variable, other in zip(ours.variables, theirs.variables, strict=True):
         np.testing.assert_allclose(variable.value, other.value, atol=1e-6)
 

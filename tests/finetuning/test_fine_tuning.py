@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.classification_settings import ClassificationSettings
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
-from ambert_tf.finetuning.span_settings import SpanSettings
+from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
 from tests.classifiers import RECORDS, fine_tune, write_json_lines, write_start
 
 SENTENCES = [record["sentence"] for record in RECORDS]

@@ -9,6 +9,8 @@ import tensorflow as tf
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS, TaskConfig
 from ambert_tf.models.task_models import make_model
+from ambert_tf.serving.export import run_export
+from ambert_tf.serving.export_settings import ExportSettings
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
@@ -30,6 +32,17 @@ TASKS = {
         null_answers=True, **COMMON,
     ),
 }  # fmt: skip
+
+
+def export(model_dir, export_dir, inference="joint", **flags):
+    """Exports a model; returns the report of the check, which only runs if asked for."""
+    return run_export(
+        ExportSettings(
+            model_dir=str(model_dir), export_dir=str(export_dir), inference=inference, **{"check": False, **flags}
+        )
+    )
+
+
 _HOLDERS = []  # directories that go away with the process
 
 

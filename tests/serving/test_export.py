@@ -7,12 +7,11 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.classification import run_classifier
-from ambert_tf.finetuning.classification_settings import ClassificationSettings
+from ambert_tf.finetuning.fine_tuning import run_fine_tuning
+from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
 from ambert_tf.serving.check import ask_saved_model
-from ambert_tf.serving.export import export_saved_model
 from tests.classifiers import RECORDS, fine_tune, fine_tuned, write_json_lines
-from tests.serving.models import model_directory
+from tests.serving.models import export, model_directory
 
 TEXTS = [
     "南京市长江大桥",
@@ -35,7 +34,7 @@ def model_dir():
 @pytest.fixture(scope="module")
 def exported(model_dir, tmp_path_factory):
     directory = str(tmp_path_factory.mktemp("export") / "joint")
-    export_saved_model(model_dir, directory, check=False)
+    export(model_dir, directory)
     return directory
 
 
@@ -46,7 +45,7 @@ def predictions(model_dir, directory, inference):
         task_name="sentence", data_dir=str(directory), init_checkpoint=model_dir, output_dir=str(directory / "out"),
         do_predict=True, inference=inference,
     )  # fmt: skip
-    run_classifier(settings)
+    run_fine_tuning(settings)
     content = json.loads((directory / "out" / "predictions.json").read_text(encoding="utf-8"))
     return {
         "probabilities": [list(item["probabilities"].values()) for item in content],
@@ -62,7 +61,7 @@ def test_another_process_without_this_package_predicts_the_same(model_dir, expor
 
 
 def test_the_fine_model_predicts_as_it_does_here_and_has_no_coarse_tables(model_dir, exported, tmp_path):
-    export_saved_model(model_dir, str(tmp_path / "fine"), "fine", check=False)
+    export(model_dir, str(tmp_path / "fine"), "fine")
     fine, joint = (tf.saved_model.load(name) for name in (str(tmp_path / "fine"), exported))
     found = fine.signatures["serving_default"](text=tf.constant(TEXTS))
     expected = predictions(model_dir, tmp_path, "fine")
@@ -103,7 +102,7 @@ def test_bytes_that_are_no_utf8_give_probabilities_too(exported):
 def test_pairs_take_two_texts(tmp_path):
     records = [{"sentence1": "中国", "sentence2": text, "label": label} for text, label in (("好", "a"), ("的", "b"))]
     fine_tune(tmp_path, records, task_name="sentence_pair", num_train_epochs=1, do_eval=False)
-    export_saved_model(str(tmp_path / "model"), str(tmp_path / "export"), check=False)
+    export(str(tmp_path / "model"), str(tmp_path / "export"))
     signature = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
     result = signature(text=tf.constant(["中国", "的"]), text_pair=tf.constant(["好", ""]))
     assert result["probabilities"].shape == (2, 2)
@@ -111,20 +110,19 @@ def test_pairs_take_two_texts(tmp_path):
 
 def test_wrong_directories(model_dir, exported, tmp_path):
     with pytest.raises(InputError, match="--export_dir is needed"):
-        export_saved_model(model_dir, "")
+        export(model_dir, "")
     with pytest.raises(InputError, match="exists; name another directory, or replace it by --overwrite"):
-        export_saved_model(model_dir, exported)
+        export(model_dir, exported)
     with pytest.raises(InputError, match=r"--model_dir=.*none: no such directory"):
-        export_saved_model(str(tmp_path / "none"), str(tmp_path / "new"))
+        export(str(tmp_path / "none"), str(tmp_path / "new"))
     with pytest.raises(InputError, match="not a model directory"):
-        export_saved_model(str(tmp_path), str(tmp_path / "new"))
+        export(str(tmp_path), str(tmp_path / "new"))
     assert os.listdir(tmp_path) == []
 
 
 def test_the_directory_of_tensorflow_serving(model_dir, tmp_path):
-    report = export_saved_model(model_dir, str(tmp_path / "models"), version=3)
+    report = export(model_dir, str(tmp_path / "models"), version=3, check=True)
     assert report.difference <= 1e-5
-    assert report.same == 1
     directory = tmp_path / "models" / "3"
     records = tf.data.TFRecordDataset(str(directory / "assets.extra" / "tf_serving_warmup_requests"))
     logs = [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in records]
@@ -139,46 +137,41 @@ def test_the_directory_of_tensorflow_serving(model_dir, tmp_path):
     assert "| accuracy | 1 |" in card
     assert "| `serving_default` | `text` | `probabilities`" in card
     assert "http://localhost:8501/v1/models/models:predict" in card
-    export_saved_model(model_dir, str(tmp_path / "models"), version=4, check=False)
+    export(model_dir, str(tmp_path / "models"), version=4)
     assert sorted(os.listdir(tmp_path / "models")) == ["3", "4"]
     with pytest.raises(InputError, match="name another --version"):
-        export_saved_model(model_dir, str(tmp_path / "models"), version=4)
+        export(model_dir, str(tmp_path / "models"), version=4)
 
 
-def test_smaller_weights_are_checked_on_a_file(model_dir, exported, tmp_path):
+def test_the_check_reads_a_file(model_dir, tmp_path):
     path = write_json_lines(tmp_path / "dev.jsonl", [{"text": r["sentence"], "label": r["label"]} for r in RECORDS])
     content = (tmp_path / "dev.jsonl").read_bytes()
     (tmp_path / "dev.jsonl").write_bytes(b"\xef\xbb\xbf" + content)  # as some editors begin a file
-    report = export_saved_model(model_dir, str(tmp_path / "int8"), check_file=path, weights_dtype="int8")
-    assert report.accuracy == (1.0, 1.0)
-    int8, float32 = (
-        os.path.getsize(os.path.join(directory, "variables", "variables.data-00000-of-00001"))
-        for directory in (str(tmp_path / "int8"), exported)
-    )
-    assert int8 < 0.5 * float32
+    report = export(model_dir, str(tmp_path / "checked"), check_file=path, check=True)
+    assert (report.examples, report.accuracy) == (16, 1.0)
     (tmp_path / "blank.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(InputError, match=r"blank\.txt: has blank lines only"):
-        export_saved_model(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "blank.txt"))
+        export(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "blank.txt"))
     (tmp_path / "wrong.jsonl").write_text('{"text": "a"}\n{"sentence": "b"}\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"wrong\.jsonl, line 2: a JSON object with text is expected"):
-        export_saved_model(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "wrong.jsonl"))
+        export(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "wrong.jsonl"))
 
 
 def test_a_head_that_is_not_there(tmp_path):
     for model_type, message in (("ambert_hybrid", "cannot run on one alone"), ("bert_coarse", "has no fine grain")):
         with pytest.raises(InputError, match=message):
-            export_saved_model(model_directory("sentence", model_type), str(tmp_path / "e"), "fine")
+            export(model_directory("sentence", model_type), str(tmp_path / "e"), "fine")
 
 
 def test_an_export_that_exists_is_replaced_on_request(model_dir, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "file").touch()
-    with pytest.raises(InputError, match="is no SavedModel, and --overwrite replaces nothing else"):
-        export_saved_model(model_dir, str(tmp_path / "old"), overwrite=True)
+    with pytest.raises(InputError, match="is not a SavedModel; --overwrite replaces nothing else"):
+        export(model_dir, str(tmp_path / "old"), overwrite=True)
     for directory in (model_dir, os.path.dirname(model_dir)):
-        with pytest.raises(InputError, match="holds the model of --model_dir"):
-            export_saved_model(model_dir, directory, overwrite=True)
+        with pytest.raises(InputError, match="contains the model of --model_dir"):
+            export(model_dir, directory, overwrite=True)
     (tmp_path / "old" / "saved_model.pb").touch()
-    export_saved_model(model_dir, str(tmp_path / "old"), overwrite=True, check=False)
+    export(model_dir, str(tmp_path / "old"), overwrite=True)
     assert os.path.exists(tmp_path / "old" / "saved_model.pb")
     assert not os.path.exists(tmp_path / "old" / "file")

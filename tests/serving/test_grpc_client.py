@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from ambert_tf.serving.export import export_saved_model
-from tests.serving.models import model_directory
+from tests.serving.models import export, model_directory
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples" / "grpc_client.py"
 
@@ -34,7 +33,7 @@ def test_the_client_gets_what_the_model_says(tmp_path):
     spec = importlib.util.spec_from_file_location("grpc_client", EXAMPLE)
     client = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(client)
-    export_saved_model(model_directory("sentence"), str(tmp_path / "1"), check=False)
+    export(model_directory("sentence"), str(tmp_path / "1"))
     server = grpc.server(futures.ThreadPoolExecutor(1))
     service = Service(str(tmp_path / "1"))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)

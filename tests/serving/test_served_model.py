@@ -1,19 +1,19 @@
-"""Served models of every form against the tasks' own prediction: texts made, tokenized, run and searched apart."""
+"""Served models of every form against the evaluation of the same examples, whose batches are padded otherwise."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ambert_tf.finetuning.classifiers import load_classifier
 from ambert_tf.finetuning.prediction import Predictor
-from ambert_tf.finetuning.span_examples import SpanExample, Windows
-from ambert_tf.finetuning.span_prediction import find_answers
-from ambert_tf.finetuning.tokenized import tokenize_examples
+from ambert_tf.finetuning.span_examples import SpanExample
+from ambert_tf.finetuning.span_form import find_answers
+from ambert_tf.finetuning.splits import Split
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.serving.served_model import ServedModel
-from ambert_tf.tasks.choice_texts import idioms_in_blank, question_and_choices
-from ambert_tf.tasks.declaration import Example, ReadOptions, Texts
-from ambert_tf.tasks.json_lines import Record
-from ambert_tf.tasks.marked_spans import text_with_marks
+from ambert_tf.tasks.declaration import Choices, Example, MarkedSpans, Question, Texts
+from ambert_tf.training.loaded_model import load_model
 from tests.serving.models import model_directory
 from tests.tokenizers import chinese_tokenizer
 
@@ -31,9 +31,10 @@ CONTEXTS = [
 CHOICES = [["好", "的人民", "了"], ["中国", "大桥", "南京市"]] * 4
 
 
-def served(form, model_type="ambert", inference="joint", **options):
-    classifier = load_classifier(model_directory(form, model_type), inference, tokenizer=chinese_tokenizer())
-    return classifier, ServedModel(classifier.tokenizer, classifier.model, classifier.task, **options)
+def served(form, model_type="ambert", inference="joint", **decoding):
+    loaded = load_model(model_directory(form, model_type), inference, tokenizer=chinese_tokenizer())
+    loaded = loaded._replace(task=dataclasses.replace(loaded.task, **decoding))
+    return loaded, ServedModel(loaded.tokenizer, loaded.model, loaded.task)
 
 
 def ask(model, *values, signature="serving_default"):
@@ -42,66 +43,54 @@ def ask(model, *values, signature="serving_default"):
     return {name: value.numpy() for name, value in outputs.items()}
 
 
-def joint_logits(classifier, rows, choices=0):
-    """Returns what run_classifier.py's own prediction says; `rows` has the texts of each example."""
-    task = classifier.task
-    examples = [Example(index, tuple(texts), None) for index, texts in enumerate(rows)]
-    limits = (task.max_seq_length, task.max_coarse_seq_length)
-    data = tokenize_examples(classifier.tokenizer, examples, limits, choices=choices)
-    return Predictor(classifier.model)(data, 3).by_head["joint"]
+def joint_logits(loaded, inputs):
+    """Returns the logits of evaluation for examples with these raw inputs."""
+    examples = [Example(index, values, None) for index, values in enumerate(inputs)]
+    data = TokenizedExamples(Split("test", ("f",), examples, {}), loaded.task, loaded.tokenizer)
+    return Predictor(loaded.model)(data, 3).by_head["joint"]
 
 
 @pytest.mark.parametrize("inference", ["joint", "fine"])
 def test_classification(inference):
-    classifier, model = served("sentence", inference=inference)
+    loaded, model = served("sentence", inference=inference)
     found = ask(model, TEXTS)
-    logits = joint_logits(classifier, [[Texts(text)] for text in TEXTS])
+    logits = joint_logits(loaded, map(Texts, TEXTS))
     np.testing.assert_allclose(found["probabilities"], tf.nn.softmax(logits), atol=1e-5)
     assert [label.decode() for label in found["label"]] == ["abc"[i] for i in logits.argmax(1)]
 
 
-def test_regression_is_cut_to_its_range():
-    classifier, model = served("score")
-    logits = joint_logits(classifier, [[Texts(*pair)] for pair in zip(TEXTS, TURNED, strict=True)])[:, 0]
+def test_regression_is_clipped_to_its_range():
+    loaded, model = served("score")
+    logits = joint_logits(loaded, map(Texts, TEXTS, TURNED))[:, 0]
     np.testing.assert_allclose(ask(model, TEXTS, TURNED)["score"], logits.clip(0, 5), atol=1e-5)
     assert (logits < 0).any() or (logits > 5).any()
 
 
 def test_marked_spans():
-    classifier, model = served("marked")
-    text = ["中国人民的生活好", "南京市长江大桥" * 9]
-    columns = (text, ["中国", "长江"], [0, 24], ["好", "大"], [0, 5])
-    targets = [
-        dict(zip(("span1_text", "span1_index", "span2_text", "span2_index"), values, strict=True))
-        for values in zip(*columns[1:], strict=True)
-    ]
-    options = ReadOptions(max_seq_length=classifier.task.max_seq_length)
-    records = [Record("f", 1, {"text": t, "target": target}) for t, target in zip(text, targets, strict=True)]
-    logits = joint_logits(classifier, [[text_with_marks(record, options)] for record in records])
+    loaded, model = served("marked")
+    columns = (["中国人民的生活好", "南京市长江大桥" * 9], ["中国", "长江"], [0, 24], ["好", "大"], [0, 5])
+    logits = joint_logits(loaded, map(MarkedSpans, *columns))
     np.testing.assert_allclose(ask(model, *columns)["probabilities"], tf.nn.softmax(logits), atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["choice", "idioms"])
 def test_multiple_choice(form):
-    classifier, model = served(form)
-    if form == "choice":
-        contexts, questions = TEXTS, [f"{text[:3]}_好" if len(text) % 2 else text for text in TURNED]
-        contents = [{"context": c, "question": q} for c, q in zip(contexts, questions, strict=True)]
-        texts = question_and_choices
-    else:
+    loaded, model = served(form)
+    contexts, questions = TEXTS, [f"{text[:3]}_好" if len(text) % 2 else text for text in TURNED]
+    if form == "idioms":
         contexts, questions = [f"{text}#idiom1#{text}" for text in TEXTS], [""] * len(TEXTS)
-        contents = [{"before": text, "after": text} for text in TEXTS]
-        texts = idioms_in_blank
-    options = ReadOptions(max_seq_length=classifier.task.max_seq_length)
-    records = [Record("f", 1, {**c, "choices": choices}) for c, choices in zip(contents, CHOICES, strict=True)]
-    logits = joint_logits(classifier, [texts(record, options) for record in records], choices=3)
+    logits = joint_logits(loaded, map(Choices, contexts, questions, map(tuple, CHOICES)))[:, :3]
     found = ask(model, contexts, questions, CHOICES)
     np.testing.assert_allclose(found["probabilities"], tf.nn.softmax(logits), atol=1e-5)
     assert found["choice"].tolist() == logits.argmax(1).tolist()
-    fewer = ask(model, contexts[:2], questions[:2], [["好", ""], ["", ""]])
-    np.testing.assert_allclose(fewer["probabilities"][0], [1, 0], atol=1e-6)
-    assert fewer["choice"].tolist() == [0, -1]
-    assert ask(model, contexts[:1], questions[:1], np.zeros([1, 0], object))["choice"].tolist() == [-1]
+
+
+def test_empty_choices_have_no_probability():
+    _, model = served("choice")
+    found = ask(model, ["中国", "人民"], ["好", "了"], [["", "好"], ["", ""]])
+    np.testing.assert_allclose(found["probabilities"], [[0, 1], [0, 0]], atol=1e-6)
+    assert found["choice"].tolist() == [1, -1]
+    assert ask(model, ["中国"], ["好"], np.zeros([1, 0], object))["choice"].tolist() == [-1]
 
 
 @pytest.mark.parametrize(
@@ -109,15 +98,13 @@ def test_multiple_choice(form):
     [("ambert", "joint"), ("ambert_combo", "coarse"), ("ambert_hybrid", "joint")],
 )
 def test_spans(model_type, inference):
-    classifier, model = served("spans", model_type, inference, null_score_diff_threshold=-0.3)
-    examples = [SpanExample(str(i), q, c, (), None) for i, (q, c) in enumerate(zip(TURNED, CONTEXTS, strict=True))]
-    windows = Windows(classifier.tokenizer, examples, classifier.task)
-    assert len(windows.data) > len(examples)
-    logits = Predictor(classifier.model)(windows.data, 5)
-    expected = find_answers(
-        examples, windows, logits.by_head["joint"], 20, classifier.task.max_answer_length,
-        whole_coarse="joint" in logits.coarse_heads,
-    )  # fmt: skip
+    loaded, model = served("spans", model_type, inference, null_score_diff_threshold=-0.3)
+    inputs = map(Question, TURNED, CONTEXTS)
+    examples = [SpanExample(str(index), question, (), None) for index, question in enumerate(inputs)]
+    data = TokenizedExamples(Split("test", ("f",), examples, {}), loaded.task, loaded.tokenizer)
+    assert len(data) > len(examples)
+    logits = Predictor(loaded.model)(data, 5)
+    expected = find_answers(loaded.task, logits.by_head["joint"], data, whole_coarse="joint" in logits.coarse_heads)
     found = ask(model, TURNED, CONTEXTS)
     assert 0 < sum(answer == b"" for answer in found["answer"]) < len(TEXTS) or model_type != "ambert"
     for row, answers in enumerate(expected):
@@ -131,15 +118,6 @@ def test_spans(model_type, inference):
         else:
             assert (found["answer"][row], found["start"][row], found["end"][row]) == (b"", 0, 0)
             np.testing.assert_allclose(found["score"][row], answers.null_score, atol=1e-4)
-
-
-@pytest.mark.parametrize("weights_dtype", ["bfloat16", "int8"])
-def test_smaller_weights_say_nearly_the_same(weights_dtype):
-    _, model = served("pair")
-    _, smaller = served("pair", weights_dtype=weights_dtype)
-    expected, found = ask(model, TEXTS, TURNED), ask(smaller, TEXTS, TURNED)
-    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=0.05)
-    assert smaller.weights.size_bytes < (0.4 if weights_dtype == "int8" else 0.6) * model.weights.size_bytes
 
 
 def test_hostile_requests_have_finite_answers():

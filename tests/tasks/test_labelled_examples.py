@@ -24,17 +24,17 @@ def test_tnews_joins_keywords_to_the_title(tmp_path):
         {"label": "100", "sentence": ""},
     ]
     assert read(tmp_path, records).examples == [
-        Example(0, (Texts("江疏影甜甜圈自拍。江疏影,美少女"),), 1),
-        Example(7, (Texts("我们走到一起"),), 0),
-        Example(2, (Texts(""),), 0),
+        Example(0, Texts("江疏影甜甜圈自拍。江疏影,美少女"), 1),
+        Example(7, Texts("我们走到一起"), 0),
+        Example(2, Texts(""), 0),
     ]
     plain = read(tmp_path, records, options=ReadOptions(augment=False)).examples
-    assert plain[0].rows == (Texts("江疏影甜甜圈自拍"),)
+    assert plain[0].inputs == Texts("江疏影甜甜圈自拍")
 
 
 def test_pairs(tmp_path):
     records = [{"sentence1": "a", "sentence2": "b", "label": "100"}]
-    assert read(tmp_path, records, SENTENCE_PAIR).examples == [Example(0, (Texts("a", "b"),), 0)]
+    assert read(tmp_path, records, SENTENCE_PAIR).examples == [Example(0, Texts("a", "b"), 0)]
 
 
 def test_examples_without_a_gold_label_are_counted_and_left_out(tmp_path):
@@ -95,7 +95,7 @@ def test_the_diagnostic_set_with_labels_has_other_columns(tmp_path):
     (tmp_path / "diagnostic-full.tsv").write_text(header + "Lexical entailment\ta\tb\tneutral\n")
     records = file_records(AX, split_files(AX, str(tmp_path), "dev"), "dev")
     labels = ("entailment", "neutral", "contradiction")
-    assert read_examples(AX, records, "dev", labels).examples == [Example(0, (Texts("a", "b"),), 1)]
+    assert read_examples(AX, records, "dev", labels).examples == [Example(0, Texts("a", "b"), 1)]
 
 
 def test_prediction_ignores_labels(tmp_path):

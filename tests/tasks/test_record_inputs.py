@@ -2,10 +2,10 @@ import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.tasks.clue import CLUEWSC2020
-from ambert_tf.tasks.declaration import ReadOptions, Texts
+from ambert_tf.tasks.declaration import Choices, MarkedSpans, ReadOptions
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.labelled_examples import read_examples
-from ambert_tf.tasks.marked_spans import text_with_marks
+from ambert_tf.tasks.record_inputs import idiom_and_choices, marked_spans, question_and_choices
 
 
 def record(text="小明说小红喜欢她的猫", noun=("小红", 3), pronoun=("她", 7), **more):
@@ -15,29 +15,16 @@ def record(text="小明说小红喜欢她的猫", noun=("小红", 3), pronoun=("
     return Record("train.json", 1, {"text": text, "target": target, "label": "true", **more})
 
 
-def test_the_noun_and_the_pronoun_are_marked():
-    assert text_with_marks(record(), ReadOptions()) == Texts("小明说_小红_喜欢[她]的猫")
-    first = record("他知道小明来了", ("小明", 3), ("他", 0))
-    assert text_with_marks(first, ReadOptions()) == Texts("[他]知道_小明_来了")
+def test_inputs_are_the_strings_of_the_record():
+    assert marked_spans(record(), ReadOptions()) == MarkedSpans("小明说小红喜欢她的猫", "小红", 3, "她", 7)
+    race = Record("f", 1, {"context": "c", "question": "q _ ?", "choices": ["a", "b"]})
+    assert question_and_choices(race, ReadOptions()) == Choices("c", "q _ ?", ("a", "b"))
 
 
-def test_marks_of_neighbours_do_not_cross():
-    behind = record("小红她来了", ("小红", 0), ("她", 2))
-    assert text_with_marks(behind, ReadOptions()).text == "_小红_[她]来了"
-    before = record("她小红来了", ("小红", 1), ("她", 0))
-    assert text_with_marks(before, ReadOptions()).text == "[她]_小红_来了"
-
-
-def test_a_span_a_few_characters_out_is_found_where_it_is_nearest():
-    assert text_with_marks(record(noun=("小红", 4)), ReadOptions()).text == "小明说_小红_喜欢[她]的猫"
-
-
-def test_of_a_long_text_the_part_around_both_is_kept():
-    text = "前" * 200 + "小红喜欢她" + "后" * 200
-    marked = text_with_marks(record(text, ("小红", 200), ("她", 204)), ReadOptions(max_seq_length=32)).text
-    assert "_小红_喜欢[她]" in marked
-    assert len(marked) == 30
-    assert "前" in marked and "后" in marked
+def test_the_blank_in_question_differs_from_all_others():
+    chid = Record("f", 1, {"before": "甲#idiom#乙", "after": "丙#idiom000001#", "choices": ["一心一意"]})
+    found = idiom_and_choices(chid, ReadOptions())
+    assert found == Choices("甲#idiom#乙#idiom0#丙#idiom000001#", "#idiom0#", ("一心一意",))
 
 
 @pytest.mark.parametrize(
@@ -51,10 +38,10 @@ def test_of_a_long_text_the_part_around_both_is_kept():
 )
 def test_wrong_spans(changes, message):
     with pytest.raises(InputError, match=message):
-        text_with_marks(record(**changes), ReadOptions())
+        marked_spans(record(**changes), ReadOptions())
 
 
-def test_training_examples_of_she_are_taken_twice():
+def test_training_examples_with_she_are_used_twice():
     records = [record(), record("小明说小红喜欢它的猫", pronoun=("它", 7))]
     labels = ("true", "false")
     assert [e.id for e in read_examples(CLUEWSC2020, records, "train", labels).examples] == [0, 0, 1]

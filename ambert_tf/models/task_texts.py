@@ -1,38 +1,31 @@
-"""The texts of the tasks' sequences, in graph: what `ambert_tf/tasks` makes of records, made of a request's strings."""
+"""The texts of the sequences that a model reads, made of the raw strings of examples, in graph."""
 
 import tensorflow as tf
 
-# White space as Python's str.isspace() has it.
+# White space by Python's str.isspace().
 SPACE = r"[\t-\r\x1c-\x20\x{85}\p{Z}]"
+# RACE marks the place of the choice by one or more underscores, with optional spaces between and around them.
 GAP = f"{SPACE}*_(?:{SPACE[:-1]}_]*_)?{SPACE}*"
 BLANK = r"#idiom\d*#"
-# Marks around the noun and the pronoun of CLUEWSC2020.
+# CLUEWSC2020: before and after the noun, before and after the pronoun, as in CLUE's baseline.
 MARKS = ("_", "_", "[", "]")
-# Characters of a span that are compared with the text to find it.
+# A span is found in a text by at most this many of its first characters.
 COMPARED = 512
 
 
 def clean(texts: tf.Tensor) -> tf.Tensor:
-    """Returns texts, string of any shape, without bytes that are no UTF-8."""
+    """Removes bytes that are not valid UTF-8 from texts, string of any shape."""
     return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="ignore")
 
 
-def of_one_batch(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the inputs; what is computed from them fails with one line where they are not of one batch size."""
-    (first, size), *others = ((name, tf.shape(value)[0]) for name, value in inputs.items())
-    same = [
-        tf.debugging.assert_equal(size, other, f"{first} and {name} must have the same batch size")
-        for name, other in others
-    ]
-    # Otherwise another operation may fail first: the order of an assertion and what reads its inputs is open.
-    with tf.control_dependencies(same if not tf.executing_eagerly() else []):
-        return {name: tf.identity(value) for name, value in inputs.items()}
-
-
 def fill(questions: tf.Tensor, choices: tf.Tensor) -> tf.Tensor:
-    """Returns questions with the choice in their gap, `… is _ .`, if they have just one, else behind them; string [n].
+    """Puts each choice into the gap of its question, as in `… is _ .`, or after a question without exactly one gap.
 
-    White space at both ends, which is no token, may differ from that of the tasks' texts.
+    Args:
+      questions, choices: string [n].
+
+    Returns:
+      string [n].
     """
     parts = tf.strings.split(tf.strings.regex_replace(questions, GAP, "_"), "_")
     first, second = (parts[:, index : index + 1].to_tensor("", shape=[None, 1])[:, 0] for index in (0, 1))
@@ -44,11 +37,14 @@ def fill(questions: tf.Tensor, choices: tf.Tensor) -> tf.Tensor:
 
 
 def choice_rows(contexts: tf.Tensor, questions: tf.Tensor, choices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns both texts of each choice's sequence, string [batch * n]: the context, and the question with the choice.
+    """Returns both texts of each choice's sequence: the context, and the question with the choice.
 
     Args:
       contexts, questions: string [batch].
       choices: string [batch, n].
+
+    Returns:
+      Two tensors, string [batch * n].
     """
     count = tf.shape(choices)[1]
     return tf.repeat(contexts, count), fill(tf.repeat(questions, count), tf.reshape(choices, [-1]))
@@ -57,22 +53,26 @@ def choice_rows(contexts: tf.Tensor, questions: tf.Tensor, choices: tf.Tensor) -
 def idiom_rows(
     contexts: tf.Tensor, questions: tf.Tensor, choices: tf.Tensor, max_seq_length: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns both texts of each idiom's sequence, string [batch * n]: it, and the text around the blank with it.
+    """Returns both texts of each idiom's sequence: the idiom, and the text around the blank with the idiom in it.
 
-    Other blanks are left out. Of a long text the characters next to the blank are kept.
+    Other blanks are removed. A long text is cut on both sides of the blank, as CLUE's baseline does; the tokenizer
+    would truncate its end only.
 
     Args:
       contexts: string [batch]; texts with blanks, such as `#idiom000123#`.
-      questions: string [batch]; the blank that is asked for, "" for the first one.
+      questions: string [batch]; the name of the blank in question, "" for the first one.
       choices: string [batch, n].
-      max_seq_length: fine tokens at most.
+      max_seq_length: maximum fine tokens.
+
+    Returns:
+      Two tensors, string [batch * n].
     """
     contexts, questions, choices = clean(contexts), clean(questions), clean(choices)
     first_blank = tf.strings.regex_replace(contexts, rf"(?s)^.*?({BLANK}).*$", r"\1", replace_global=False)
     blanks = tf.where(questions == "", first_blank, questions)
     size = _length(contexts)
     place = find(contexts, blanks, tf.zeros_like(size))
-    # Where there is no such blank the idiom stands behind the text.
+    # The idiom goes to the end of a text without such a blank.
     place, end = (tf.where(place < 0, size, at) for at in (place, place + _length(blanks)))
     before, after = _part(contexts, 0 * size, place), _part(contexts, end, size)
     before, after = (tf.strings.regex_replace(part, BLANK, "") for part in (before, after))
@@ -90,16 +90,19 @@ def idiom_rows(
 def marked_texts(
     texts: tf.Tensor, spans: tuple[tf.Tensor, tf.Tensor], indices: tuple[tf.Tensor, tf.Tensor], max_seq_length: int
 ) -> tf.Tensor:
-    """Returns CLUEWSC2020's texts with `_noun_` and `[pronoun]`, string [batch].
+    """Marks the noun and the pronoun in CLUEWSC2020's texts: `_noun_`, `[pronoun]`.
 
-    Of a text too long for the model the part around both is kept. A span that is not in the text is taken to be where
-    its index says.
+    Of a long text, the part around both is kept.
 
     Args:
       texts: string [batch].
       spans: the noun and the pronoun, string [batch].
-      indices: where they begin, int32 [batch], in characters; of a span that is elsewhere the nearest place is taken.
-      max_seq_length: fine tokens at most.
+      indices: int32 [batch], the characters where they start. Of several occurrences of a span, the nearest one is
+        marked; a span that does not occur is assumed to be where its index says.
+      max_seq_length: maximum fine tokens.
+
+    Returns:
+      string [batch].
     """
     texts = clean(texts)
     size = _length(texts)
@@ -113,7 +116,7 @@ def marked_texts(
     room = tf.maximum(max_seq_length - 2 - len(MARKS) - (last - first), 0)
     begin = tf.maximum(0, tf.minimum(first - room // 2, size - (last - first) - room))
     end = tf.maximum(last, begin + room + last - first)
-    # The order that the tasks' code leaves marks at one place in: closing ones first, of each kind the later one.
+    # Marks at one place: closing ones first, so that neighbouring spans do not overlap.
     at = tf.stack(places, axis=1)
     order = tf.argsort(at * len(MARKS) + tf.constant([3, 1, 2, 0]), axis=1)
     at, marks = tf.gather(at, order, batch_dims=1), tf.gather(tf.constant(MARKS), order)
@@ -125,11 +128,14 @@ def marked_texts(
 
 
 def find(texts: tf.Tensor, spans: tf.Tensor, near: tf.Tensor) -> tf.Tensor:
-    """Returns where spans are in texts, int32 [batch]: of several places the nearest to `near`, -1 for none.
+    """Returns the positions of spans in texts, in characters.
 
     Args:
-      texts, spans: string [batch], UTF-8. Of a span the first 512 characters count.
-      near: int32 [batch], in characters, as what is returned.
+      texts, spans: string [batch], UTF-8; the first 512 characters of a span are compared.
+      near: int32 [batch]; of several occurrences, the nearest to this position is returned, the first of two.
+
+    Returns:
+      int32 [batch], -1 for a span that does not occur.
     """
     characters = tf.strings.unicode_decode(texts, "UTF-8")
     wanted = tf.strings.unicode_decode(spans, "UTF-8")[:, :COMPARED]
@@ -151,7 +157,6 @@ def find(texts: tf.Tensor, spans: tf.Tensor, near: tf.Tensor) -> tf.Tensor:
         lambda offset, matches: (offset < longest) & tf.reduce_any(matches), body, (0, length > 0)
     )
     distance = every - starts - tf.gather(near, rows)
-    # Of two places equally near the first.
     key = tf.where(matches, 2 * tf.abs(distance) + tf.cast(distance > 0, tf.int32), tf.int32.max)
     best = tf.math.unsorted_segment_min(key, rows, tf.size(near))
     return tf.where(best == tf.int32.max, -1, near + tf.where(best % 2 == 1, best // 2, -(best // 2)))
@@ -162,5 +167,5 @@ def _length(texts: tf.Tensor) -> tf.Tensor:
 
 
 def _part(texts: tf.Tensor, begin: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    """Returns the characters from `begin` to before `end` of each text."""
+    """Returns characters `begin` to `end` (exclusive) of each text."""
     return tf.strings.substr(texts, begin, tf.maximum(end - begin, 0), "UTF8_CHAR")

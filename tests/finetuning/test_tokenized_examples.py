@@ -1,20 +1,27 @@
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.finetuning.tokenized import tokenize_examples, training_plan
-from ambert_tf.tasks.declaration import Example, Texts
+from ambert_tf.finetuning.splits import Split
+from ambert_tf.finetuning.tokenized_examples import TokenizedExamples, training_plan
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, TaskConfig
+from ambert_tf.tasks.declaration import Choices, Example, Texts
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
 from tests.tokenizers import chinese_tokenizer
 
 TEXTS = ["南京市长江大桥", "好", "", "中国人民的生活"]
 
 
+def tokenize(examples, static_shapes=False, **config):
+    task = TaskConfig(task_name="sentence", max_seq_length=16, max_coarse_seq_length=16, **config)
+    split = Split("train", ("a.json", "b.json"), examples, {})
+    return TokenizedExamples(split, task, chinese_tokenizer(), static_shapes)
+
+
 def tokenized(texts=TEXTS, **options):
-    examples = [Example(index, (Texts(text),), index) for index, text in enumerate(texts)]
-    return tokenize_examples(chinese_tokenizer(), examples, (16, 16), **options)
+    return tokenize([Example(index, Texts(text), index) for index, text in enumerate(texts)], **options)
 
 
-def test_batches_hold_what_the_tokenizer_gives():
+def test_batches_are_what_the_tokenizer_returns():
     batch = next(iter(tokenized().batches(tf.data.Dataset.from_tensors([3, 1]))))
     inputs = build_model_inputs(chinese_tokenizer(), tf.constant([TEXTS[3], TEXTS[1]]), max_seq_length=16)
     expected = {**pad_model_inputs(inputs), "label": [3, 1]}
@@ -24,39 +31,42 @@ def test_batches_hold_what_the_tokenizer_gives():
 
 
 def test_pairs_are_segments():
-    examples = [Example(0, (Texts("好", "中国"),), 0)]
-    data = tokenize_examples(chinese_tokenizer(), examples, (16, 16))
+    data = tokenize([Example(0, Texts("好", "中国"), 0)], pair=True)
     ((_, batch),) = data.in_order_of_length(4)
     assert batch["fine_segment_ids"].numpy().tolist() == [[0, 0, 0, 1, 1, 1]]
     assert batch["coarse_segment_ids"].numpy().tolist() == [[0, 0, 0, 1, 1]]
 
 
-def test_choices_have_an_axis_and_those_that_lack_are_padding():
+def test_choices_have_an_axis_and_missing_ones_are_padding():
     examples = [
-        Example(0, (Texts("好", "中国"), Texts("好", "人民"), Texts("好", "了")), 2),
-        Example(1, (Texts("中国", "好"), Texts("中国", "长江大桥")), 0),
+        Example(0, Choices("好", "", ("中国", "人民", "了")), 2),
+        Example(1, Choices("中国", "", ("好", "长江大桥")), 0),
     ]
-    data = tokenize_examples(chinese_tokenizer(), examples, (16, 16), choices=3)
+    data = tokenize(examples, form=MULTIPLE_CHOICE, choices=3)
     ((rows, batch),) = data.in_order_of_length(4)
     assert rows.tolist() == [1, 0]
     fine = batch["fine_input_ids"].numpy()
     assert fine.shape == (2, 3, 9)
     assert (fine != 0).sum(axis=2).tolist() == [[6, 9, 0], [6, 6, 5]]
-    one_by_one = tokenize_examples(chinese_tokenizer(), [Example(0, examples[1].rows[1:], 0)], (16, 16))
-    ((_, single),) = one_by_one.in_order_of_length(1)
+    pair = tokenize([Example(0, Texts("中国", "长江大桥"), 0)], pair=True)
+    ((_, single),) = pair.in_order_of_length(1)
     assert fine[0, 1].tolist() == single["fine_input_ids"].numpy()[0].tolist()
     assert batch["label"].numpy().tolist() == [0, 2]
 
 
 def test_scores_are_numbers():
-    examples = [Example(0, (Texts("好"),), 2.5)]
-    data = tokenize_examples(chinese_tokenizer(), examples, (16, 16), label_type=np.float32)
+    data = tokenize([Example(0, Texts("好"), 2.5)], form=REGRESSION)
     assert data.targets["label"].tolist() == [2.5]
 
 
-def test_fixed_lengths():
-    data = tokenized(fixed_lengths=True)
+def test_static_shapes():
+    data = tokenized(static_shapes=True)
     assert all(batch["fine_input_ids"].shape[1] == 16 for _, batch in data.in_order_of_length(2))
+
+
+def test_rows_are_named_by_the_ids_of_the_data():
+    data = tokenize([Example(name, Texts("a"), 0) for name in (7, "b", "c")])
+    assert data.describe([2, 0, 2]) == "the examples with id c, 7 of a.json and b.json"
 
 
 def test_in_order_of_length_every_example_comes_once():

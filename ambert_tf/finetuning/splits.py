@@ -1,33 +1,49 @@
-"""Which data a run reads, and from where."""
+"""The splits of a task that a run reads, and where they come from."""
 
+import dataclasses
 import itertools
 import os
-from collections.abc import Iterator
-
-from absl import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings
-from ambert_tf.finetuning.form import Form, Split
 from ambert_tf.tasks.data_files import expected_files, file_records, find_data_dir, find_files, split_files
 from ambert_tf.tasks.declaration import SPLITS, Task
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.tfds_source import has_split, tfds_records
 
 
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A split that was read.
+
+    Attributes:
+      name: `train`, `dev` or `test`.
+      files: the paths, for messages.
+      examples: `Example`s, or for spans `SpanExample`s.
+      counts: what the results report about reading, such as the number of skipped examples.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    examples: Sequence[Any]
+    counts: Mapping[str, int]
+
+
 class SplitReader:
-    """The splits of a task that a run reads.
+    """The records of the splits that a run reads.
 
     Args:
       task: the declaration.
       settings: of the run.
 
     Attributes:
-      wanted: the splits' names.
-      files: by split, the paths that are read; names of data sets with `--data_source=tfds`.
+      wanted: names of the splits.
+      files: paths by split; names of data sets with `--data_source=tfds`.
 
     Raises:
-      InputError: a file that is wanted is not there.
+      InputError: a file is missing.
     """
 
     def __init__(self, task: Task, settings: FineTuningSettings) -> None:
@@ -40,7 +56,6 @@ class SplitReader:
         self.files: dict[str, tuple[str, ...]] = {}
         for split in self.wanted:
             if self.from_tfds:
-                assert task.tfds is None or task.tfds.names
                 self.files[split] = tuple(f"{name} {split}" for name in (task.tfds.names if task.tfds else ()))
             else:
                 self.files[split] = split_files(task, settings.data_dir, split, names[split])
@@ -51,43 +66,35 @@ class SplitReader:
             found = tfds_records(self.task, split, self.settings.tfds_data_dir)
         else:
             found = file_records(self.task, self.files[split], split)
-        wanted = self.settings.max_examples
+        limit = self.settings.max_examples
         if split != "train":
-            wanted = self.settings.max_eval_examples or wanted
-        return itertools.islice(found, wanted or None)
-
-    def read(self, split: str, form: Form) -> Split:
-        """Reads the examples of a split; those to predict need no labels."""
-        found = form.read(self.records(split), split, self.files[split], needs_labels=split != "test")
-        logging.info("%s: %d examples", " and ".join(self.files[split]), len(found.examples))
-        return found
+            limit = self.settings.max_eval_examples or limit
+        return itertools.islice(found, limit or None)
 
 
 def settings_for_task(task: Task, settings: FineTuningSettings) -> FineTuningSettings:
-    """Returns the settings with the task's own where none are given, and the place where its data are.
+    """Fills in the task's defaults and the location of its data.
 
     Raises:
-      InputError: the data are not in the default place, and no other is given.
+      InputError: `--data_dir` is missing and the data are not in the default place.
     """
     data_dir = settings.data_dir
-    from_tfds = settings.data_source == "tfds"
-    if from_tfds:
-        has_test = has_split(task, "test")
-    else:
-        if not data_dir and not all(_own_files(settings)):
-            data_dir = find_data_dir(task) or ""
-            if not data_dir:
-                place = os.environ.get("AMBERT_DATA") or "./data"
-                raise InputError(
-                    f"--data_dir is needed: the directory with {expected_files(task)}; {place} has no such directory "
-                    f"({', '.join((*task.directories, task.name))})"
-                )
-        has_test = bool(settings.predict_file or find_files(task, data_dir, "test"))
+    if settings.data_source == "tfds":
+        return settings.for_task(task, data_dir, has_split(task, "test"))
+    if not data_dir and not all(_named_files(settings)):
+        data_dir = find_data_dir(task) or ""
+        if not data_dir:
+            place = os.environ.get("AMBERT_DATA") or "./data"
+            raise InputError(
+                f"--data_dir is needed: the directory with {expected_files(task)}; {place} has no such directory "
+                f"({', '.join((*task.directories, task.name))})"
+            )
+    has_test = bool(settings.predict_file or find_files(task, data_dir, "test"))
     return settings.for_task(task, data_dir, has_test)
 
 
-def _own_files(settings: FineTuningSettings) -> list[bool]:
-    """Returns for each split that is wanted whether a flag names its file."""
+def _named_files(settings: FineTuningSettings) -> list[bool]:
+    """Returns for each split to read whether a flag names its file."""
     flags = [
         (settings.do_train, settings.train_file),
         (settings.do_eval, settings.eval_file),

@@ -1,0 +1,197 @@
+"""Tokenized examples in memory, and batches of them."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ambert_tf.finetuning.splits import Split
+from ambert_tf.models.task_answers import span_targets
+from ambert_tf.models.task_config import REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_inputs import MODEL_INPUTS, input_specs, task_inputs
+from ambert_tf.tokenization.model_inputs import pad_model_inputs
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+# Texts, or questions with their contexts, that one call of the tokenizer takes.
+TEXTS_AT_ONCE = 256
+QUESTIONS_AT_ONCE = 64
+# Training batches are cut from pools of this many batches, sorted by length: less padding, still random.
+POOL_BATCHES = 32
+NO_ANSWER = -1
+
+
+class TokenizedExamples:
+    """Model inputs and targets of a split.
+
+    Args:
+      split: the examples.
+      task: says how their inputs are made.
+      tokenizer: the model's.
+      static_shapes: pad to the maximum lengths rather than to the longest of a batch, as XLA needs.
+
+    Attributes:
+      split: as given.
+      lengths: int [rows]; fine tokens of each.
+      targets: arrays [rows] by name: `label`, -1 for none; or for spans `start` and `end`, fine positions of the first
+        answer in each window, 0 if the window does not contain all of it.
+      windows: spans only; what `build_windows` returns, with `window_example` counted through the split.
+
+    A row is an example, or for spans a window.
+    """
+
+    def __init__(
+        self, split: Split, task: TaskConfig, tokenizer: MultiGrainedTokenizer, static_shapes: bool = False
+    ) -> None:
+        self.split = split
+        columns: dict[str, Any] = {
+            name: ["" if (value := getattr(example.inputs, name)) is None else value for example in split.examples]
+            for name in input_specs(task)
+        }
+        self._choices = 0
+        at_once = TEXTS_AT_ONCE
+        if "choices" in columns:
+            self._choices = max(task.choices, *(len(choices) for choices in columns["choices"]))
+            columns["choices"] = [[*each, *[""] * (self._choices - len(each))] for each in columns["choices"]]
+            at_once = max(TEXTS_AT_ONCE // self._choices, 1)
+        if task.form == SPANS:
+            at_once = QUESTIONS_AT_ONCE
+            spans = [_byte_span(example.inputs.context, example.span) for example in split.examples]
+            columns["answer_start"], columns["answer_end"] = zip(*spans, strict=True)
+        specs = _specs(task)
+        dataset = tf.data.Dataset.from_tensor_slices(
+            {name: tf.constant(values, specs[name].dtype) for name, values in columns.items()}
+        )
+        dataset = dataset.batch(at_once).map(_tokenize_function(task, tokenizer), num_parallel_calls=tf.data.AUTOTUNE)
+        parts = list(dataset)
+        if task.form == SPANS:
+            for index, part in enumerate(parts):
+                part["window_example"] += index * at_once
+        found = {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
+        self._inputs = {name: found[name] for name in MODEL_INPUTS}
+        self._padded = (task.max_seq_length, task.max_coarse_seq_length) if static_shapes else (None, None)
+        lengths = self._inputs["fine_input_ids"].row_lengths().numpy()
+        self.lengths = lengths.reshape(-1, self._choices).sum(axis=1) if self._choices else lengths
+        self.windows: dict[str, Any] = {}
+        if task.form == SPANS:
+            self.targets = {name: found.pop(f"target_{name}").numpy() for name in ("start", "end")}
+            self.windows = {n: values for n, values in found.items() if n not in MODEL_INPUTS or n == "fine_to_coarse"}
+        else:
+            labels = [-1 if example.label is None else example.label for example in split.examples]
+            self.targets = {"label": np.array(labels, np.float32 if task.form == REGRESSION else np.int32)}
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Fine tokens of the longest row."""
+        return int(self._inputs["fine_input_ids"].bounding_shape()[1])
+
+    def describe(self, rows: Iterable[int]) -> str:
+        """Names the examples of some rows, by the ids of the data."""
+        if self.windows:
+            rows = self.windows["window_example"].numpy()[list(rows)]
+        ids = ", ".join(str(self.split.examples[row].id) for row in dict.fromkeys(rows))
+        return f"the examples with id {ids} of {' and '.join(self.split.files)}"
+
+    def batches(self, rows: tf.data.Dataset) -> tf.data.Dataset:
+        """Maps batches of row numbers to batches of dense model inputs and targets.
+
+        Inputs are int32 [batch, length], or for multiple choice [batch, choices, length], all padding for a choice that
+        an example does not have.
+        """
+
+        @tf.autograph.experimental.do_not_convert
+        def batch(indices: tf.Tensor) -> dict[str, tf.Tensor]:
+            chosen = indices
+            if self._choices:
+                every = tf.range(self._choices, dtype=indices.dtype)
+                chosen = tf.reshape(indices[:, tf.newaxis] * self._choices + every, [-1])
+            ragged = {name: tf.gather(values, chosen) for name, values in self._inputs.items()}
+            dense = pad_model_inputs(ragged, *self._padded)
+            if self._choices:
+                dense = {
+                    name: tf.reshape(value, [-1, self._choices, tf.shape(value)[1]]) for name, value in dense.items()
+                }
+            return {**dense, **{name: tf.gather(values, indices) for name, values in self.targets.items()}}
+
+        return rows.map(batch, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+    def in_order_of_length(self, batch_size: int) -> Iterator[tuple[np.ndarray, dict[str, tf.Tensor]]]:
+        """Yields all rows once, in batches of similar lengths: the row numbers and the batch."""
+        order = np.argsort(self.lengths, kind="stable")
+        batches = self.batches(tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+        for index, batch in enumerate(batches):
+            yield order[index * batch_size : (index + 1) * batch_size], batch
+
+    def training_batches(
+        self, plan: np.ndarray, start_step: int, context: tf.distribute.InputContext
+    ) -> tf.data.Dataset:
+        """Returns the batches of a plan, each divided among the replicas.
+
+        Args:
+          plan: see `training_plan`.
+          start_step: first step.
+          context: says which part of each batch this worker reads.
+        """
+        workers, worker = context.num_input_pipelines, context.input_pipeline_id
+        share = plan.shape[1] // workers
+        part = plan[start_step:, worker * share : (worker + 1) * share]
+        rows = part.reshape(-1, plan.shape[1] // context.num_replicas_in_sync)
+        return self.batches(tf.data.Dataset.from_tensor_slices(rows))
+
+
+def _byte_span(text: str, span: tuple[int, int] | None) -> tuple[int, int]:
+    """Converts a span of characters to one of UTF-8 bytes."""
+    if span is None:
+        return NO_ANSWER, NO_ANSWER
+    start = len(text[: span[0]].encode())
+    return start, start + len(text[span[0] : span[1]].encode())
+
+
+def _specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
+    """Returns the columns that are tokenized: the raw inputs, and for spans the first and last byte of the answer."""
+    numbers = tf.TensorSpec([None], tf.int32)
+    return input_specs(task) | ({"answer_start": numbers, "answer_end": numbers} if task.form == SPANS else {})
+
+
+@functools.lru_cache(maxsize=4)
+def _tokenize_function(
+    task: TaskConfig, tokenizer: MultiGrainedTokenizer
+) -> Callable[[Mapping[str, tf.Tensor]], dict[str, Any]]:
+    """Returns `task_inputs` as a graph. Tracing takes seconds, so graphs are cached."""
+
+    def tokenize(columns: dict[str, tf.Tensor]) -> dict[str, Any]:
+        columns = dict(columns)
+        answers = [columns.pop(name) for name in ("answer_start", "answer_end") if name in columns]
+        inputs = task_inputs(task, tokenizer, **columns)
+        if answers:
+            inputs |= {f"target_{name}": values for name, values in span_targets(inputs, *answers).items()}
+        return inputs
+
+    return tf.function(tokenize, input_signature=[_specs(task)], autograph=False)
+
+
+def training_plan(lengths: np.ndarray, batch_size: int, num_train_steps: int, seed: int) -> np.ndarray:
+    """Returns which examples each training step takes, int [num_train_steps, batch_size].
+
+    Each epoch takes all examples in a new order; a batch may hold the end of one epoch and the start of the next.
+
+    Args:
+      lengths: of the examples.
+      batch_size: examples a step.
+      num_train_steps: number of steps.
+      seed: of the order.
+    """
+    random = np.random.default_rng([seed, len(lengths)])
+    wanted = num_train_steps * batch_size
+    epochs = [random.permutation(len(lengths)) for _ in range(-(-wanted // len(lengths)))]
+    stream = np.concatenate(epochs)[:wanted]
+    pools = []
+    for start in range(0, wanted, POOL_BATCHES * batch_size):
+        pool = stream[start : start + POOL_BATCHES * batch_size]
+        batches = pool[np.argsort(lengths[pool], kind="stable")].reshape(-1, batch_size)
+        pools.append(batches[random.permutation(len(batches))])
+    return np.concatenate(pools)

@@ -1,0 +1,196 @@
+"""Logits to predictions, in graph: evaluation and serving both call these functions."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from ambert_tf.models.classification_heads import MASKED_LOGIT
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, TaskConfig
+
+INVALID = -1e30  # Score of what is not an answer; the sum of two is a float32 too.
+
+
+def sequence_predictions(task: TaskConfig, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the predictions of a classification, regression or multiple-choice task.
+
+    Args:
+      task: the task.
+      logits: float32 [batch, num_outputs]; of multiple choice [batch, choices], `MASKED_LOGIT` for an empty choice.
+
+    Returns:
+      Regression: `score`, float32 [batch]. Other tasks: `probabilities`, float32 like the logits, and `prediction`,
+      int32 [batch], the index of the label or choice; without any choice, zeros and -1.
+    """
+    if task.form == REGRESSION:
+        score = logits[:, 0]
+        return {"score": score if task.score_range is None else tf.clip_by_value(score, *task.score_range)}
+    probabilities = tf.nn.softmax(logits)
+    if task.form != MULTIPLE_CHOICE:
+        return {"probabilities": probabilities, "prediction": tf.argmax(logits, axis=-1, output_type=tf.int32)}
+    there = tf.reduce_any(logits > MASKED_LOGIT, axis=1)
+    # One more column, because argmax takes no empty rows.
+    padded = tf.pad(logits, [[0, 0], [0, 1]], constant_values=2 * MASKED_LOGIT)
+    prediction = tf.argmax(padded, axis=-1, output_type=tf.int32)
+    return {
+        "probabilities": tf.where(there[:, tf.newaxis], probabilities, 0.0),
+        "prediction": tf.where(there, prediction, -1),
+    }
+
+
+class Candidates(NamedTuple):
+    """Possible answers in windows.
+
+    Attributes:
+      score: float32 [windows, candidates]; logit of the start plus logit of the end, below `INVALID` for no candidate.
+      start, end: int32 [windows, candidates]; bytes of the context.
+      null_score: float32 [windows]; of no answer.
+    """
+
+    score: tf.Tensor
+    start: tf.Tensor
+    end: tf.Tensor
+    null_score: tf.Tensor
+
+    def best(self) -> "Candidates":
+        """Returns the best candidate of each window."""
+        index = tf.argmax(self.score, axis=1)[:, tf.newaxis]
+        return Candidates(*(tf.gather(values, index, batch_dims=1) for values in self[:3]), self.null_score)
+
+
+class Answers(NamedTuple):
+    """Answers to questions, the best ones first.
+
+    Attributes:
+      text: string [questions, (answers)]; all different, sliced out of the context.
+      score: float32 [questions, (answers)].
+      start, end: int32 [questions, (answers)]; bytes of the context.
+      null_score: float32 [questions]; the lowest score of [CLS] over the windows, as in BERT.
+    """
+
+    text: tf.RaggedTensor
+    score: tf.RaggedTensor
+    start: tf.RaggedTensor
+    end: tf.RaggedTensor
+    null_score: tf.Tensor
+
+
+def span_targets(windows: Mapping[str, Any], starts: tf.Tensor, ends: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the positions of known answers in windows, which training predicts.
+
+    Args:
+      windows: see `build_windows`.
+      starts, ends: int32 [questions]; first byte of the answer and byte after it, or -1 for no answer.
+
+    Returns:
+      `start` and `end`, int32 [windows]: fine positions of the first and last token, 0 if the window does not contain
+      the whole answer.
+    """
+    token_starts, token_ends = windows["context_starts"], windows["context_ends"]
+    start, end = (tf.gather(values, windows["window_example"])[:, tf.newaxis] for values in (starts, ends))
+    inside = tf.cast((token_starts < end) & (token_ends > start), tf.int32)
+    count = tf.reduce_sum(inside, axis=1)
+    whole = (start >= 0) & (tf.reduce_min(token_starts, axis=1)[:, tf.newaxis] <= start)
+    whole &= end <= tf.reduce_max(token_ends, axis=1)[:, tf.newaxis]
+    found = whole[:, 0] & (count > 0)
+    before = tf.reduce_sum(tf.cast(token_ends <= start, tf.int32), axis=1)
+    first = windows["context_offset"] + before
+    return {"start": tf.where(found, first, 0), "end": tf.where(found, first + count - 1, 0)}
+
+
+def window_candidates(
+    task: TaskConfig, logits: tf.Tensor, windows: Mapping[str, Any], whole_coarse: bool = False
+) -> Candidates:
+    """Pairs the best starts with the best ends in each window: BERT's search, with max-context scoring.
+
+    Args:
+      task: `n_best_size` starts and ends are considered; an answer has at most `max_answer_length` fine tokens.
+      logits: float32 [windows, fine_length, 2]; of each position as the first and as the last token of the answer.
+      windows: see `build_windows`.
+      whole_coarse: answers start and end at the boundaries of coarse tokens. A head that reads coarse tokens only
+        cannot tell the fine tokens inside one apart.
+    """
+    length = tf.shape(logits)[1]
+    # From fine positions to tokens of the context.
+    token = tf.range(length) - windows["context_offset"][:, tf.newaxis]
+    inside = (token >= 0) & (token < tf.cast(windows["context_starts"].row_lengths(), tf.int32)[:, tf.newaxis])
+    token = tf.clip_by_value(token, 0, length - 1)
+
+    def of_tokens(name: str) -> tf.Tensor:
+        return tf.gather(windows[name].to_tensor(shape=tf.stack([-1, length])), token, batch_dims=1)
+
+    may_start, may_end = inside & (of_tokens("max_context") > 0), inside
+    if whole_coarse:
+        coarse = windows["fine_to_coarse"].to_tensor(shape=tf.stack([-1, length]))
+        may_start &= coarse != tf.pad(coarse[:, :-1], [[0, 0], [1, 0]], constant_values=-1)
+        may_end &= coarse != tf.pad(coarse[:, 1:], [[0, 0], [0, 1]], constant_values=-1)
+    count = tf.minimum(length, task.n_best_size)
+    starting, first = tf.math.top_k(tf.where(may_start, logits[:, :, 0], INVALID), count)
+    ending, last = tf.math.top_k(tf.where(may_end, logits[:, :, 1], INVALID), count)
+    starting, first, starts = (
+        tf.repeat(values, count, axis=1)
+        for values in (starting, first, tf.gather(of_tokens("context_starts"), first, batch_dims=1))
+    )
+    ending, last, ends = (
+        tf.tile(values, tf.stack([1, count]))
+        for values in (ending, last, tf.gather(of_tokens("context_ends"), last, batch_dims=1))
+    )
+    allowed = (last >= first) & (last - first < task.max_answer_length) & (starting > INVALID) & (ending > INVALID)
+    score = tf.where(allowed, starting + ending, 2 * INVALID)
+    return Candidates(score, starts, ends, tf.reduce_sum(logits[:, 0], axis=1))
+
+
+def best_answers(candidates: Candidates, window_example: tf.Tensor, contexts: tf.Tensor, count: int) -> Answers:
+    """Merges the candidates of all windows of each question.
+
+    Args:
+      candidates: of the windows.
+      window_example: int32 [windows]; the question of each.
+      contexts: string [questions].
+      count: maximum number of answers per question; of equal texts the best one counts.
+    """
+    questions = tf.size(contexts)
+    valid = candidates.score > INVALID
+    question = tf.gather(window_example, tf.cast(tf.where(valid)[:, 0], tf.int32))
+    score, start, end = (tf.boolean_mask(values, valid) for values in candidates[:3])
+    by_score = tf.argsort(score, direction="DESCENDING", stable=True)
+    order = tf.gather(by_score, tf.argsort(tf.gather(question, by_score), stable=True))
+    question, score, start, end = (tf.gather(values, order) for values in (question, score, start, end))
+    text = tf.strings.substr(tf.gather(contexts, question), start, end - start)
+    _, number = tf.unique(tf.strings.join([tf.strings.as_string(question), text], " "))
+    index = tf.range(tf.size(number))
+    is_first = index == tf.gather(tf.math.unsorted_segment_min(index, number, tf.size(number)), number)
+    keep = is_first & (text != "")
+    rows = tf.boolean_mask(question, keep)
+
+    def ragged(values: tf.Tensor) -> tf.RaggedTensor:
+        return tf.RaggedTensor.from_value_rowids(tf.boolean_mask(values, keep), rows, questions)[:, :count]
+
+    return Answers(
+        *(ragged(values) for values in (text, score, start, end)),
+        tf.math.unsorted_segment_min(candidates.null_score, window_example, questions),
+    )
+
+
+def final_answers(task: TaskConfig, answers: Answers) -> dict[str, tf.Tensor]:
+    """Returns the predicted answer to each question.
+
+    Returns:
+      `answer`, string [questions], "" for none; `start` and `end`, int32 [questions], bytes of the context, 0 and 0 for
+      none; `score`, float32 [questions]. If questions may have no answer, also `null_odds`, float32 [questions], by how
+      much the score of no answer exceeds the best answer's; `null_score_diff_threshold` decides.
+    """
+    text, score, start, end = (
+        values[:, :1].to_tensor("" if values.dtype == tf.string else 0, shape=[None, 1])[:, 0] for values in answers[:4]
+    )
+    none = answers.score.row_lengths() == 0
+    null_odds = tf.where(none, 0.0, answers.null_score - score)
+    if task.null_answers:
+        none |= null_odds > task.null_score_diff_threshold
+    outputs = {
+        "answer": tf.where(none, "", text),
+        "start": tf.where(none, 0, start),
+        "end": tf.where(none, 0, end),
+        "score": tf.where(none, answers.null_score, score),
+    }
+    return outputs | ({"null_odds": null_odds} if task.null_answers else {})

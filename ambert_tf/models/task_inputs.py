@@ -1,0 +1,76 @@
+"""Raw strings of examples to model inputs, in graph: training, evaluation and serving all call `task_inputs`."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from ambert_tf.models import task_texts
+from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, SPANS, TaskConfig
+from ambert_tf.tokenization.model_inputs import build_model_inputs
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.tokenization.windows import build_windows
+
+MODEL_INPUTS = ("fine_input_ids", "fine_segment_ids", "coarse_input_ids", "coarse_segment_ids", "fine_to_coarse")
+STRINGS = tf.TensorSpec([None], tf.string)
+NUMBERS = tf.TensorSpec([None], tf.int32)
+
+
+def input_specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
+    """Returns the raw inputs of a task, by name and in order: those of `task_inputs` and of `serving_default`."""
+    if task.form == SPANS:
+        return {"question": STRINGS, "context": STRINGS}
+    if task.form == MULTIPLE_CHOICE:
+        return {"context": STRINGS, "question": STRINGS, "choices": tf.TensorSpec([None, None], tf.string)}
+    if task.inputs == MARKED_SPANS:
+        return {
+            "text": STRINGS, "span1_text": STRINGS, "span1_index": NUMBERS, "span2_text": STRINGS,
+            "span2_index": NUMBERS,
+        }  # fmt: skip
+    return {"text": STRINGS, "text_pair": STRINGS} if task.pair else {"text": STRINGS}
+
+
+def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf.Tensor) -> dict[str, Any]:
+    """Tokenizes a batch of examples.
+
+    Args:
+      task: its form, kind of inputs and lengths.
+      tokenizer: the model's.
+      **inputs: the raw inputs, see `input_specs`.
+
+    Returns:
+      Ragged model inputs, see `build_model_inputs`: one row per example. Multiple choice: one row per choice, batch * n
+      in total, an empty one for an empty choice. Spans: one row per window, with what else `build_windows` returns.
+    """
+    lengths = {"max_seq_length": task.max_seq_length, "max_coarse_seq_length": task.max_coarse_seq_length}
+    if task.form == SPANS:
+        return build_windows(
+            tokenizer,
+            inputs["question"],
+            inputs["context"],
+            doc_stride=task.doc_stride,
+            max_query_length=task.max_query_length,
+            **lengths,
+        )
+    if task.form == MULTIPLE_CHOICE:
+        context, question, choices = (inputs[name] for name in ("context", "question", "choices"))
+        if task.inputs == IDIOMS:
+            texts = task_texts.idiom_rows(context, question, choices, task.max_seq_length)
+        else:
+            texts = task_texts.choice_rows(context, question, choices)
+        real = tf.reshape(choices, [-1]) != ""
+        rows = build_model_inputs(tokenizer, *(tf.boolean_mask(each, real) for each in texts), **lengths)
+        return {name: _with_empty_rows(values, real) for name, values in rows.items()}
+    if task.inputs == MARKED_SPANS:
+        inputs["text"] = task_texts.marked_texts(
+            inputs["text"],
+            (inputs["span1_text"], inputs["span2_text"]),
+            (inputs["span1_index"], inputs["span2_index"]),
+            task.max_seq_length,
+        )
+    return build_model_inputs(tokenizer, inputs["text"], inputs.get("text_pair"), **lengths)
+
+
+def _with_empty_rows(rows: tf.RaggedTensor, real: tf.Tensor) -> tf.RaggedTensor:
+    """Returns as many rows as `real`, bool, has values: the given ones where it is true, empty ones elsewhere."""
+    lengths = tf.scatter_nd(tf.where(real), rows.row_lengths(), tf.shape(real, tf.int64))
+    return tf.RaggedTensor.from_row_lengths(rows.flat_values, lengths, validate=False)

@@ -1,0 +1,59 @@
+"""Runs a SavedModel with tensorflow and tensorflow_text alone: the program that `check` starts.
+
+    python -I check_client.py SAVED_MODEL REQUEST.json RESULT.json
+"""
+
+import json
+import statistics
+import sys
+import time
+
+sys.modules["ambert_tf"] = None  # type: ignore[assignment]  # Makes `import ambert_tf` fail.
+
+import tensorflow as tf  # noqa: E402
+import tensorflow_text  # noqa: E402, F401
+
+BATCH_SIZE = 32
+
+
+def main(saved_model: str, request_file: str, result_file: str) -> None:
+    with open(request_file, encoding="utf-8") as file:
+        request = json.load(file)
+    started = time.perf_counter()
+    signature = tf.saved_model.load(saved_model).signatures[request["signature"]]
+    load_seconds = time.perf_counter() - started
+    dtypes = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
+    columns = request["columns"]
+    count = min(map(len, columns.values()))
+
+    def ask(rows):
+        return signature(
+            **{name: tf.constant([column[row] for row in rows], dtypes[name]) for name, column in columns.items()}
+        )
+
+    def plain(values):
+        return [value.decode("utf-8", "replace") for value in values] if values.dtype == object else values.tolist()
+
+    starts = range(0, count, BATCH_SIZE)
+    parts = [ask(range(start, min(start + BATCH_SIZE, count))) for start in starts] or [ask([])]
+    result = {name: [value for part in parts for value in plain(part[name].numpy())] for name in parts[0]}
+    seconds = {}
+    for size in request["latency_batches"]:
+        batches = [[(run * size + row) % count for row in range(size)] for run in range(request["latency_runs"])]
+        for batch in batches:
+            ask(batch)
+        times = []
+        for batch in batches:
+            started = time.perf_counter()
+            ask(batch)
+            times.append(time.perf_counter() - started)
+        seconds[size] = statistics.median(times)
+    with open("/proc/self/status", encoding="utf-8") as file:
+        memory = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    found = {"result": result, "load_seconds": load_seconds, "seconds": seconds, "memory_mb": memory / 1024}
+    with open(result_file, "w", encoding="utf-8") as file:
+        json.dump(found, file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
