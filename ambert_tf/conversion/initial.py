@@ -21,15 +21,32 @@ def is_bert(path: str) -> bool:
     return is_hugging_face(path) or google_prefix(path) is not None
 
 
-def read_bert(path: str, flag: str = "init_checkpoint", needs_vocab: bool = False) -> Bert:
-    """Reads a checkpoint for which `is_bert` holds."""
-    if is_hugging_face(path):
-        return read_hugging_face(path, flag=flag, needs_vocab=needs_vocab)
-    return read_google_bert(path, flag=flag, needs_vocab=needs_vocab)
+def read_bert(path: str, flag: str = "init_checkpoint", needs_vocab: bool = False, **files: str | None) -> Bert:
+    """Reads a checkpoint for which `is_bert` holds.
+
+    Args:
+      path: the checkpoint.
+      flag: the flag it came from, for errors.
+      needs_vocab: whether a missing vocabulary is an error.
+      **files: `config_file` and `vocab_file` of a checkpoint of Google's BERT; beside the checkpoint by default.
+
+    Raises:
+      InputError: a file is missing, or the parts do not fit each other.
+    """
+    if not is_hugging_face(path):
+        return read_google_bert(path, flag=flag, needs_vocab=needs_vocab, **files)
+    if any(files.values()):
+        raise InputError(f"--bert_config_file and --vocab_file: --{flag}={path} is not a checkpoint of Google's BERT")
+    return read_hugging_face(path, flag=flag, needs_vocab=needs_vocab)
 
 
 def restore_initial(
-    model: keras.Model, path: str, tokenizer: MultiGrainedTokenizer, flag: str = "init_checkpoint", heads: bool = True
+    model: keras.Model,
+    path: str,
+    tokenizer: MultiGrainedTokenizer,
+    flag: str = "init_checkpoint",
+    heads: bool = True,
+    **files: str | None,
 ) -> str:
     """Gives a model the weights that training starts from; returns the checkpoint.
 
@@ -42,6 +59,7 @@ def restore_initial(
       tokenizer: the model's.
       flag: the flag it came from, for errors.
       heads: whether to load the pre-training heads too.
+      **files: see `read_bert`.
 
     Raises:
       InputError: there is no such checkpoint, or it does not fit the model or the tokenizer.
@@ -51,7 +69,7 @@ def restore_initial(
         if heads:
             _restore_heads(model, prefix)
         return prefix
-    bert = read_bert(path, flag)
+    bert = read_bert(path, flag, **files)
     check_tokenizer(bert, tokenizer, "the tokenizer")
     _check_config(bert, model.config, flag)
     variables = [v for v in model.variables if heads or not v.path.startswith(PRETRAINING_HEADS)]
@@ -77,7 +95,7 @@ def _restore_heads(model: keras.Model, prefix: str) -> None:
 
 
 def bert_model(
-    path: str, model_type: str | None, tokenizer_dir: str | None, flag: str = "init_checkpoint"
+    path: str, model_type: str | None, tokenizer_dir: str | None, flag: str = "init_checkpoint", **files: str | None
 ) -> tuple[ModelConfig, MultiGrainedTokenizer]:
     """Returns the configuration and the tokenizer of a model that starts from a BERT for which `is_bert` holds.
 
@@ -86,11 +104,12 @@ def bert_model(
       model_type: one of the five; `bert_fine` by default, or with a tokenizer `ambert`.
       tokenizer_dir: has the checkpoint's vocabulary as its fine one; made of the vocabulary alone by default.
       flag: the flag it came from, for errors.
+      **files: see `read_bert`.
 
     Raises:
       InputError: they do not fit each other, or a model with coarse tokens has no tokenizer directory.
     """
-    bert = read_bert(path, flag, needs_vocab=tokenizer_dir is None)
+    bert = read_bert(path, flag, needs_vocab=tokenizer_dir is None, **files)
     if tokenizer_dir is None:
         if model_type not in (None, "bert_fine"):
             raise InputError(f"--tokenizer_dir is needed: --{flag}={path} does not say which coarse tokens there are")

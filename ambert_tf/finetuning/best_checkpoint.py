@@ -1,15 +1,16 @@
-"""Keeps the checkpoint that is best on the development file, and ends a run that no longer gets better."""
+"""Keeps the best checkpoint on the development file; early stopping."""
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import is_directory, is_file, read_bytes
 from ambert_tf.finetuning.result_files import write_json
 from ambert_tf.training.checkpoints import CHECKPOINT_DIRECTORY, Checkpoints
 
@@ -19,15 +20,13 @@ TRAINING_FILE = "training.json"
 
 
 class BestCheckpoint:
-    """The best weights so far, in `output_dir/best` until training ends.
-
-    A run that goes on after an interruption goes on with what it had.
+    """The best weights so far, in `output_dir/best` until training ends. Resumed runs resume this state too.
 
     Args:
       output_dir: the model directory.
-      model: whose weights to keep.
-      metric: the name of the result to compare; higher is better.
-      patience: evaluations without a better one after which `stop` is true; 0 for never.
+      model: the model.
+      metric: name of the result to compare; higher is better.
+      patience: `stop` is true after this many evaluations without improvement; 0 for never.
     """
 
     def __init__(self, output_dir: str, model: keras.Model, metric: str, patience: int = 0) -> None:
@@ -39,9 +38,8 @@ class BestCheckpoint:
         self.step = 0
         self.without_better = 0
         self._evaluated = 0
-        if os.path.exists(self._state_path):
-            with open(self._state_path, encoding="utf-8") as file:
-                state = json.load(file)
+        if is_file(self._state_path):
+            state = json.loads(read_bytes(self._state_path))
             self.value, self.step, self.without_better = state["value"], state["step"], state["without_better"]
             self._evaluated = state["evaluated"]
 
@@ -50,8 +48,8 @@ class BestCheckpoint:
         return os.path.join(self.directory, STATE_FILE)
 
     def add(self, step: int, results: Mapping[str, float]) -> None:
-        """Keeps the weights if the results are better than all before."""
-        if step <= self._evaluated:  # a run that was interrupted before it had written down what it found
+        """Saves the weights if the results are the best so far."""
+        if step <= self._evaluated:  # A resumed run repeats the steps after its last checkpoint.
             return
         value = float(results[self.metric])
         if self.value is None or value > self.value:
@@ -67,51 +65,52 @@ class BestCheckpoint:
 
     @property
     def stop(self) -> bool:
-        """Whether training is to end."""
+        """Whether training should stop."""
         return bool(self.patience) and self.without_better >= self.patience
 
     def finish(self, output_dir: str, facts: Mapping[str, Any]) -> None:
-        """Writes `training.json`, and puts the best weights in the place of the last ones.
+        """Writes `training.json` and replaces the last weights by the best ones.
 
         Args:
           output_dir: the model directory.
-          facts: of the training.
+          facts: the content of `training.json`.
         """
         write_finished(output_dir, facts)
         _keep_best_weights(output_dir)
-        logging.info("%s was best at step %d: %.4g; that model is kept", self.metric, self.step, self.value)
+        logging.info("best %s at step %d: %.4g; kept this checkpoint", self.metric, self.step, self.value)
 
 
 def _keep_best_weights(output_dir: str) -> None:
-    """Puts the best weights in the place of the last ones, whose optimizer state goes; goes on where it was killed."""
+    """Replaces the last checkpoint, with its optimizer state, by the best weights; resumes if it was interrupted."""
     directory, checkpoints = (os.path.join(output_dir, name) for name in (BEST_DIRECTORY, CHECKPOINT_DIRECTORY))
     best, replaced = (os.path.join(directory, name) for name in (CHECKPOINT_DIRECTORY, "replaced"))
-    if os.path.isdir(best):
-        if os.path.isdir(checkpoints):
-            shutil.rmtree(replaced, ignore_errors=True)
-            os.rename(checkpoints, replaced)
-        os.rename(best, checkpoints)
-    shutil.rmtree(directory, ignore_errors=True)
+    if is_directory(best):
+        if is_directory(checkpoints):
+            if is_directory(replaced):
+                tf.io.gfile.rmtree(replaced)
+            tf.io.gfile.rename(checkpoints, replaced)
+        tf.io.gfile.rename(best, checkpoints)
+    if is_directory(directory):
+        tf.io.gfile.rmtree(directory)
 
 
 def read_finished(output_dir: str) -> dict[str, Any] | None:
-    """Returns what `training.json` says of a finished training; None if there is none.
+    """Returns the content of `training.json`, or None if training has not finished.
 
-    A training that was killed while its best weights were put in place is completed first.
+    If training was interrupted while the best weights were moved, that is completed first.
     """
     path = os.path.join(output_dir, TRAINING_FILE)
-    if not os.path.exists(path):
+    if not is_file(path):
         return None
     _keep_best_weights(output_dir)
     try:
-        with open(path, encoding="utf-8") as file:
-            return dict(json.load(file))
+        return dict(json.loads(read_bytes(path)))
     except ValueError:
-        raise InputError(f"{path}: is no JSON; choose another --output_dir") from None
+        raise InputError(f"{path}: not valid JSON; choose another --output_dir") from None
 
 
 def write_finished(output_dir: str, facts: Mapping[str, Any]) -> None:
-    """Writes `training.json`: this training is finished."""
+    """Writes `training.json`, which marks a finished training."""
     write_json(os.path.join(output_dir, TRAINING_FILE), dict(facts))
 
 
@@ -120,6 +119,6 @@ def check_same_training(output_dir: str, finished: Mapping[str, Any], wanted: Ma
     for name, value in wanted.items():
         if name in finished and finished[name] != value:
             raise InputError(
-                f"--output_dir={output_dir}: holds a finished training with {name}={finished[name]}, not {value}; "
+                f"--output_dir={output_dir}: contains a finished training with {name}={finished[name]}, not {value}; "
                 "choose another directory, or evaluate it without --do_train"
             )

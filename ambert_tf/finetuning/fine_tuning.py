@@ -42,18 +42,18 @@ from ambert_tf.training.trainer import strategy_for
 
 
 def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
-    """Fine-tunes, evaluates and predicts, as far as the settings say.
+    """Fine-tunes, evaluates and predicts, as the settings say.
 
-    After training, `output_dir` is a model directory with `task.json`. Evaluation and prediction run the model of
-    `output_dir`, or without --do_train that of `init_checkpoint` if there is none, in float32: what is exported
-    predicts the same. They write `eval_results.json`, `eval_results.txt`, `predictions.json` and the
-    leaderboard's file; span extraction `nbest_predictions.json` and `null_odds.json` too.
+    After training, `output_dir` is a model directory with `task.json`. Evaluation and prediction run the model in
+    `output_dir`, or without --do_train the one in `init_checkpoint`, in float32, as an export does. They write
+    `eval_results.json`, `eval_results.txt`, `predictions.json` and the leaderboard's file; question answering also
+    `nbest_predictions.json` and `null_odds.json`.
 
     Returns:
-      The evaluation's results; empty without --do_eval, and for workers that write nothing.
+      The results of the evaluation; empty without --do_eval, and for workers that write nothing.
 
     Raises:
-      InputError: a setting or a file is wrong, or a loss is not finite.
+      InputError: a setting or a file is invalid, or a loss is not finite.
     """
     task = _find_task(settings)
     if (task.form == SPANS) != isinstance(settings, SpanSettings):
@@ -64,9 +64,15 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         raise InputError(f"--task_name={task.name}: is evaluated with a model of {task.trained_as}; train that")
     settings.validate()
     strategy = strategy_for(settings, training=settings.do_train)
+    parts = strategy.num_replicas_in_sync * settings.gradient_accumulation_steps
+    if settings.do_train and any(size % parts for size in settings.batch_sizes):
+        raise InputError(
+            f"--grid_batch_sizes={settings.grid_batch_sizes}: must be multiples of {parts} (replicas times "
+            "--gradient_accumulation_steps)"
+        )
     reader = SplitReader(task, settings)
     tokenizer: MultiGrainedTokenizer | None = None
-    # Everything is read before anything is trained, so that a wrong line shows at once.
+    # All splits are read before training, so that an invalid line is reported at once.
     if settings.do_train:
         config, tokenizer = initial_model(settings)
         inference_config(config, settings.inference)
@@ -147,7 +153,7 @@ def _other_tasks(settings: FineTuningSettings, form: Form) -> list[tuple[Form, d
 
 
 def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str, ...]:
-    """Returns the files of a further task: in the data directory, or in a directory of its own beside it."""
+    """Returns the files of a further task, in the data directory or in the task's directory beside it."""
     beside = os.path.dirname(os.path.abspath(settings.data_dir))
     for directory in (settings.data_dir, *(os.path.join(beside, name) for name in task.directories)):
         if files := find_files(task, directory, split):
@@ -204,7 +210,7 @@ def _given(settings: FineTuningSettings, names: Sequence[str]) -> dict[str, Any]
 
 
 def _same_kind(config: TaskConfig, task: Task) -> bool:
-    """Returns whether a model of another task gives what this one asks for: FewCLUE's tasks and CLUE's, SQuAD's two."""
+    """Returns whether a model of another task fits: one of CLUE for FewCLUE, one of SQuAD 1.1 for SQuAD 2.0."""
     if config.form != task.form:
         return False
     if task.form == CLASSIFICATION:
@@ -233,6 +239,6 @@ def _trained_directory(settings: FineTuningSettings) -> str:
     if settings.init_checkpoint and is_fine_tuned(settings.init_checkpoint):
         return settings.init_checkpoint
     raise InputError(
-        f"--output_dir={settings.output_dir}: holds no fine-tuned model; train one with --do_train, or name one by "
+        f"--output_dir={settings.output_dir}: has no fine-tuned model; train one with --do_train, or name one by "
         "--init_checkpoint"
     )

@@ -13,7 +13,7 @@ from ambert_tf.training.settings import TrainingSettings
 
 SettingsT = TypeVar("SettingsT", bound="FineTuningSettings")
 
-# Where a pre-trained model is looked for without --init_checkpoint.
+# Pre-trained model that is used without --init_checkpoint, if it exists.
 DEFAULT_MODEL = "pretrained"
 DEFAULT_OUTPUT = "output"
 # BERT (Devlin et al., 2019), Appendix A.3; a task's own defaults take precedence.
@@ -53,6 +53,8 @@ class FineTuningSettings(TrainingSettings):
         "the fine-tuned model to run.",
     )
     tokenizer_dir: str | None = setting(None, "With --config: tokenizer directory.")
+    bert_config_file: str | None = setting(None, "bert_config.json of a Google BERT, if not beside --init_checkpoint.")
+    vocab_file: str | None = setting(None, "vocab.txt of a Google BERT, if not beside --init_checkpoint.")
     max_examples: int = setting(0, "Maximum number of records to read of each split, for a quick try; 0 for all.")
     max_eval_examples: int = setting(0, "The same for the development and test splits, instead of --max_examples.")
     data_augmentation: bool = setting(True, "Use the paper's data augmentation (Appendix D), if the task has one.")
@@ -121,6 +123,11 @@ class FineTuningSettings(TrainingSettings):
         return dataclasses.replace(self, **values)
 
     @property
+    def bert_files(self) -> dict[str, str | None]:
+        """Files of a Google BERT in `init_checkpoint`, as the arguments of `conversion.initial`."""
+        return {"config_file": self.bert_config_file, "vocab_file": self.vocab_file}
+
+    @property
     def agreement(self) -> dict[str, Any]:
         """The arguments of eq. (2)'s last term."""
         return {
@@ -164,7 +171,7 @@ class FineTuningSettings(TrainingSettings):
             raise InputError(f"--agreement_weight={self.agreement_weight}: must not be negative")
         several = self.num_runs * len(self.learning_rates) * len(self.batch_sizes) > 1
         if several and not (self.do_train and self.do_eval):
-            raise InputError("--num_runs and --grid_…: need --do_train and --do_eval, which compares the runs")
+            raise InputError("--num_runs and --grid_...: need --do_train and --do_eval, which compares the runs")
         if self.early_stopping_patience and not self.do_eval:
             raise InputError(f"--early_stopping_patience={self.early_stopping_patience}: needs --do_eval")
         if self.do_train and self.init_checkpoint and self.config:
@@ -172,7 +179,7 @@ class FineTuningSettings(TrainingSettings):
         if self.do_train and not self.init_checkpoint and not (self.config and self.tokenizer_dir):
             raise InputError(
                 "--init_checkpoint is needed, a model directory such as run_pretraining.py's "
-                f"(./{DEFAULT_MODEL} is not there); or --config and --tokenizer_dir, to train from new weights"
+                f"(./{DEFAULT_MODEL} is not there); or --config and --tokenizer_dir, to train from scratch"
             )
 
 
@@ -203,10 +210,14 @@ class SpanSettings(FineTuningSettings):
     or of SQuAD 2.0 with --version_2_with_negative. Flags that are not given take the task's values.
     """
 
-    doc_stride: int | None = setting(None, "Fine tokens between the starts of two windows on a long context.")
-    max_query_length: int | None = setting(None, "Maximum fine tokens of a question; longer ones are truncated.")
-    max_answer_length: int | None = setting(None, "Maximum fine tokens of an answer.")
-    n_best_size: int | None = setting(None, "Answers written per question; starts and ends considered per window.")
+    doc_stride: int | None = setting(None, "Stride, in fine tokens, between windows of a long context.")
+    max_query_length: int | None = setting(
+        None, "Maximum number of fine tokens of a question; longer ones are truncated."
+    )
+    max_answer_length: int | None = setting(None, "Maximum number of fine tokens of an answer.")
+    n_best_size: int | None = setting(
+        None, "Number of n-best predictions to write per question, and of start and end positions to search per window."
+    )
     null_score_diff_threshold: float | None = setting(
         None, "Predict no answer if its score exceeds the best answer's by more than this; squad2."
     )

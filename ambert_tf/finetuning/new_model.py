@@ -16,7 +16,10 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
       InputError: they do not fit each other or the sequence length.
     """
     if settings.init_checkpoint and is_bert(settings.init_checkpoint):
-        config, tokenizer = bert_model(settings.init_checkpoint, settings.model_type, settings.tokenizer_dir)
+        path, model_type = settings.init_checkpoint, settings.model_type
+        config, tokenizer = bert_model(path, model_type, settings.tokenizer_dir, **settings.bert_files)
+    elif any(settings.bert_files.values()):
+        raise InputError("--bert_config_file and --vocab_file: --init_checkpoint must be a checkpoint of Google's BERT")
     elif settings.init_checkpoint:
         directory = load_model_directory(settings.init_checkpoint)
         config, tokenizer = directory.config, MultiGrainedTokenizer.load(directory.tokenizer_directory)

@@ -1,4 +1,4 @@
-"""The files that hold scores and predictions."""
+"""Files of scores and predictions."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from ambert_tf.files import atomic_path
 from ambert_tf.tasks.report import EVAL_RESULTS
 
 PREDICTIONS_FILE = "predictions.json"
-# A wider table is no longer read.
+# A table of more labels is too wide to read.
 CONFUSION_LABELS = 40
 
 
 def confusion_table(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Returns the lines of a table of counts: a row for each right label, a column for each predicted one."""
+    """Returns the lines of a confusion matrix: a row per right label, a column per predicted label."""
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (labels, predicted), 1)
     width = max(5, *(len(name) for name in names), len(str(counts.max())))
@@ -28,7 +28,7 @@ def confusion_table(predicted: np.ndarray, labels: np.ndarray, names: Sequence[s
 
 
 def write_eval_results(output_dir: str, results: Mapping[str, Any], table: Sequence[str] = ()) -> None:
-    """Writes `eval_results.json`, and the same with a table as `eval_results.txt`, one `name = value` a line."""
+    """Writes `eval_results.json`, and `eval_results.txt` with lines `name = value` and a table."""
     base = os.path.join(output_dir, EVAL_RESULTS)
     write_json(base + ".json", dict(results))
     with atomic_path(base + ".txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -38,14 +38,14 @@ def write_eval_results(output_dir: str, results: Mapping[str, Any], table: Seque
 
 
 def write_json(path: str, value: Any) -> None:
-    """Writes one JSON value."""
+    """Writes a JSON file."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
 
 
 def write_json_list(output_dir: str, objects: Iterable[Mapping[str, Any]], name: str = PREDICTIONS_FILE) -> None:
-    """Writes a list of objects, such as `predictions.json`, one a line; numbers have all their digits."""
+    """Writes a JSON list, such as `predictions.json`, with one object per line."""
     with atomic_path(os.path.join(output_dir, name)) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write("[")
         for index, value in enumerate(objects):

@@ -33,9 +33,9 @@ class SpanExamples(NamedTuple):
 
     Attributes:
       examples: in the order of the file.
-      counts: `answers`, of all questions; `misaligned_answers` that are not where the data say, of which
-        `moved_answers` stand elsewhere in the context, the nearest place; for training `left_out` questions whose
-        first answer is nowhere in the context.
+      counts: `answers` of all questions; `misaligned_answers`, which are not where the data say, of which
+        `moved_answers` occur elsewhere in the context, where the nearest occurrence is used; for training, `left_out`
+        questions, whose first answer does not occur in the context.
     """
 
     examples: list[SpanExample]
@@ -47,12 +47,12 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
 
     Args:
       records: see `squad_files.span_records`.
-      split: `train` leaves out questions whose answer is not to be found; for errors.
-      needs_labels: whether a question needs an answer.
-      null_answers: whether a question may have none.
+      split: in `train`, questions whose answer does not occur in the context are skipped.
+      needs_labels: whether questions need answers.
+      null_answers: whether a question may have no answer.
 
     Raises:
-      InputError: a question lacks what it needs, or no question is left.
+      InputError: a question is incomplete, or no question is left.
     """
     examples: list[SpanExample] = []
     counts = dict.fromkeys(("answers", "misaligned_answers", "moved_answers", "left_out"), 0)
@@ -63,7 +63,7 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
         if needs_labels:
             if impossible and not null_answers:
                 raise record.error(
-                    "has no answer (is_impossible), which this task does not know; --task_name=squad2 does"
+                    "has no answer (is_impossible), but this task has answers only; use --version_2_with_negative"
                 )
             if not known and not (null_answers and (impossible or not answers)) and split != "train":
                 what = f"the answer {shown(answers[0])} is not in the context" if answers else "has no answers"
@@ -84,20 +84,22 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
                          "their context")  # fmt: skip
     if counts["misaligned_answers"] and needs_labels:
         logging.warning(
-            "%d of %d answers are not where the data say: %d are taken where they stand nearest, %d questions are left "
-            "out", counts["misaligned_answers"], counts["answers"], counts["moved_answers"], counts["left_out"],
+            "%d of %d answers are not where the data say: for %d the nearest occurrence is used, %d questions are "
+            "skipped", counts["misaligned_answers"], counts["answers"], counts["moved_answers"], counts["left_out"],
         )  # fmt: skip
     return SpanExamples(examples, counts)
 
 
 def _place(context: str, answer: str, start: int, counts: dict[str, int]) -> tuple[int, int] | None:
-    """Returns where an answer is, in characters."""
+    """Returns the span of an answer in characters, without white space at its ends, which no token covers."""
     counts["answers"] += 1
-    if answer and start != NO_PLACE and context.startswith(answer, start):
-        return start, start + len(answer)
+    stripped = answer.strip()
+    if stripped and start != NO_PLACE and context.startswith(answer, start):
+        start += answer.index(stripped)
+        return start, start + len(stripped)
     counts["misaligned_answers"] += 1
-    # SQuAD's answers may begin or end with white space that the context has otherwise.
-    answer = answer.strip()
+    # SQuAD's answers may start or end with white space that the context does not have.
+    answer = stripped
     places = [place for place in range(len(context)) if context.startswith(answer, place)] if answer else []
     if not places:
         return None

@@ -17,8 +17,10 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 # Texts, or questions with their contexts, that one call of the tokenizer takes.
 TEXTS_AT_ONCE = 256
 QUESTIONS_AT_ONCE = 64
-# Training batches are cut from pools of this many batches, sorted by length: less padding, still random.
-POOL_BATCHES = 32
+# Training batches are cut from random pools sorted by length, for less padding. An epoch has at least this many pools,
+# so that a few examples do not form the same batches in every epoch.
+MIN_POOLS = 8
+MAX_POOL_BATCHES = 32
 NO_ANSWER = -1
 
 
@@ -175,23 +177,38 @@ def _tokenize_function(
 
 
 def training_plan(lengths: np.ndarray, batch_size: int, num_train_steps: int, seed: int) -> np.ndarray:
-    """Returns which examples each training step takes, int [num_train_steps, batch_size].
+    """Returns which examples each training step reads.
 
-    Each epoch takes all examples in a new order; a batch may hold the end of one epoch and the start of the next.
+    Each epoch reads every example once, in a new order. The batch in which an epoch ends is filled up by the next one,
+    with examples that it does not have yet. Within an epoch, batches are of similar lengths.
 
     Args:
-      lengths: of the examples.
-      batch_size: examples a step.
+      lengths: int [examples].
+      batch_size: global batch size.
       num_train_steps: number of steps.
-      seed: of the order.
+      seed: random seed.
+
+    Returns:
+      int [num_train_steps, batch_size].
     """
-    random = np.random.default_rng([seed, len(lengths)])
-    wanted = num_train_steps * batch_size
-    epochs = [random.permutation(len(lengths)) for _ in range(-(-wanted // len(lengths)))]
-    stream = np.concatenate(epochs)[:wanted]
-    pools = []
-    for start in range(0, wanted, POOL_BATCHES * batch_size):
-        pool = stream[start : start + POOL_BATCHES * batch_size]
-        batches = pool[np.argsort(lengths[pool], kind="stable")].reshape(-1, batch_size)
-        pools.append(batches[random.permutation(len(batches))])
-    return np.concatenate(pools)
+    count, wanted = len(lengths), num_train_steps * batch_size
+    random = np.random.default_rng([seed, count])
+    pool = batch_size * int(np.clip(count // batch_size // MIN_POOLS, 1, MAX_POOL_BATCHES))
+    parts: list[np.ndarray] = []
+    filled, incomplete = 0, np.zeros(0, np.int64)
+    while filled < wanted:
+        order = random.permutation(count)
+        order = order[np.argsort(np.isin(order, incomplete), kind="stable")]
+        missing = min(-filled % batch_size, count)
+        rest = random.permutation(order[missing:])
+        whole = len(rest) // batch_size * batch_size
+        parts.append(order[:missing])
+        for start in range(0, whole, pool):
+            chosen = rest[start : min(start + pool, whole)]
+            batches = chosen[np.argsort(lengths[chosen], kind="stable")].reshape(-1, batch_size)
+            parts.append(random.permutation(batches).reshape(-1))
+        parts.append(rest[whole:])
+        filled += count
+        if whole or filled % batch_size < count:
+            incomplete = rest[whole:]
+    return np.concatenate(parts)[:wanted].reshape(num_train_steps, batch_size)

@@ -1,9 +1,8 @@
-"""Training: one run, or several with other seeds, learning rates and batch sizes, of which the best is kept."""
+"""Training: one run, or several seeds, learning rates and batch sizes, of which the best model is kept."""
 
 import dataclasses
 import functools
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from absl import logging
 
 from ambert_tf.conversion.initial import restore_initial
 from ambert_tf.errors import InputError
+from ambert_tf.files import is_directory, is_file, make_directory
 from ambert_tf.finetuning.best_checkpoint import (
     TRAINING_FILE,
     BestCheckpoint,
@@ -36,7 +36,7 @@ from ambert_tf.training.precision import POLICIES
 from ambert_tf.training.trainer import Trainer
 
 RUNS_DIRECTORY = "runs"
-# What of a run is kept in the place of all.
+# Copied from the best run to the output directory.
 KEPT = ("checkpoints", TRAINING_FILE, "metrics.jsonl")
 SETTINGS_OF_A_TRAINING = (
     "learning_rate", "train_batch_size", "num_train_epochs", "random_seed", "agreement_weight", "init_checkpoint",
@@ -53,7 +53,7 @@ def train_runs(
     train: TokenizedExamples,
     dev: TokenizedExamples | None,
 ) -> dict[str, Any]:
-    """Trains as often as the settings say; `output_dir` then holds the best run's model.
+    """Trains one or several runs and leaves the best model in `output_dir`.
 
     Args:
       settings: of the program.
@@ -61,15 +61,15 @@ def train_runs(
       config: of the model.
       tokenizer: of the model.
       form: of the task.
-      train: to train on.
-      dev: to evaluate at each checkpoint; None for no evaluation.
+      train: training data.
+      dev: evaluated at each checkpoint; None for no evaluation.
 
     Returns:
-      What there is to say of several runs: `count`, the `metric` that decided, `settings` that were best, `mean`,
-      `deviation` (of the sample) and `values` of their runs, and `all` runs. Empty for one run.
+      Statistics of several runs: `count`, the `metric` that decides, the best `settings`, `mean`, `deviation` (of the
+      sample) and `values` of their runs, and `all` runs. Empty for one run, and for workers that write nothing.
 
     Raises:
-      InputError: the directory holds another training, or a loss is not finite.
+      InputError: the directory has another training, or a loss is not finite.
     """
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
@@ -81,15 +81,16 @@ def train_runs(
     found = []
     for number, plan in enumerate(plans, 1):
         logging.info("run %d of %d: %s", number, len(plans), os.path.basename(plan.output_dir))
-        prepare_model_directory(plan.output_dir, config, tokenizer)
-        form.config.write(plan.output_dir)
+        if is_chief(strategy):
+            prepare_model_directory(plan.output_dir, config, tokenizer)
+            form.config.write(plan.output_dir)
         facts = train_once(plan, strategy, config, tokenizer, form, train, dev)
         found.append({"directory": os.path.relpath(plan.output_dir, settings.output_dir), **facts})
-    return _keep_best(settings.output_dir, found)
+    return _keep_best(settings.output_dir, found) if is_chief(strategy) else {}
 
 
 def run_settings(settings: FineTuningSettings) -> list[FineTuningSettings]:
-    """Returns the settings of each run: every learning rate with every batch size with every seed."""
+    """Returns the settings of each run: all combinations of learning rates, batch sizes and seeds."""
     plans = []
     for rate in settings.learning_rates:
         for size in settings.batch_sizes:
@@ -111,20 +112,20 @@ def train_once(
     train: TokenizedExamples,
     dev: TokenizedExamples | None,
 ) -> dict[str, Any]:
-    """Trains with eq. (2), from the newest checkpoint of `output_dir` if there is one.
+    """Trains with eq. (2), from the latest checkpoint in `output_dir` if there is one.
 
-    Checkpoints, by default one an epoch, go to `output_dir`; at each of them the development examples are evaluated,
-    the results go to `metrics.jsonl`, and the best checkpoint is the one that is left in the end. What is finished is
-    not trained again.
+    Checkpoints are written to `output_dir`, by default one per epoch. At each of them the development examples are
+    evaluated, the results are added to `metrics.jsonl`, and in the end the best checkpoint remains. A finished training
+    is not repeated.
 
     Returns:
-      What `training.json` says: the settings, the last and the best step, and the best value of the task's metric.
+      The content of `training.json`: settings, last and best step, best value of the task's metric.
     """
     wanted = {name: getattr(settings, name) for name in SETTINGS_OF_A_TRAINING}
     finished = read_finished(settings.output_dir)
     if finished is not None:
         check_same_training(settings.output_dir, finished, wanted)
-        logging.warning("%s: training is finished; nothing is trained", settings.output_dir)
+        logging.warning("%s: training has already finished", settings.output_dir)
         return finished
     num_train_steps = settings.num_train_steps(len(train))
     plan = training_plan(train.lengths, settings.train_batch_size, num_train_steps, settings.random_seed)
@@ -145,7 +146,7 @@ def train_once(
         make_objective,
         num_train_steps,
         settings.num_warmup_steps(len(train)),
-        functools.partial(restore_initial, tokenizer=tokenizer),
+        functools.partial(restore_initial, tokenizer=tokenizer, **settings.bert_files),
     )
     model, metric = trainer.objective.model, form.task.metrics[0]
     predictor = Predictor(model)
@@ -173,7 +174,7 @@ def train_once(
         should_stop=lambda: best is not None and best.stop,
     )
     if best is None and not last and is_chief(strategy):
-        evaluate(num_train_steps)  # a training that was found finished
+        evaluate(num_train_steps)  # The last checkpoint was there already.
     facts = {
         **wanted,
         "num_train_steps": num_train_steps,
@@ -188,8 +189,19 @@ def train_once(
     return facts
 
 
+def copy_directory(source: str, target: str) -> None:
+    """Copies a local or remote directory and replaces `target`."""
+    if is_directory(target):
+        tf.io.gfile.rmtree(target)
+    for directory, _, names in tf.io.gfile.walk(source):
+        copied = target + directory.removeprefix(source)
+        make_directory(copied)
+        for name in names:
+            tf.io.gfile.copy(os.path.join(directory, name), os.path.join(copied, name))
+
+
 def _keep_best(output_dir: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Copies the best run's model to `output_dir`; returns what there is to say of all."""
+    """Copies the best run's model to `output_dir`; returns the statistics of all runs."""
     by_settings: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:
         by_settings.setdefault((run["learning_rate"], run["train_batch_size"]), []).append(run)
@@ -197,11 +209,10 @@ def _keep_best(output_dir: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any
     best = max(chosen, key=lambda run: run["best"])
     for name in KEPT:
         source, target = os.path.join(output_dir, best["directory"], name), os.path.join(output_dir, name)
-        if os.path.isdir(source):
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target)
-        elif os.path.exists(source):
-            shutil.copyfile(source, target)
+        if is_directory(source):
+            copy_directory(source, target)
+        elif is_file(source):
+            tf.io.gfile.copy(source, target, overwrite=True)
     values = [run["best"] for run in chosen]
     logging.info("%d runs; the best is %s", len(runs), best["directory"])
     return {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.files import atomic_path, is_file, read_bytes
 
 TASK_FILE = "task.json"
 FORMAT_VERSION = 1
@@ -93,14 +93,13 @@ class TaskConfig:
           InputError: there is no `task.json`, or it is invalid.
         """
         path = os.path.join(model_dir, TASK_FILE)
-        if not os.path.isfile(path):
+        if not is_file(path):
             raise InputError(
                 f"--{flag}={model_dir}: has no {TASK_FILE}, so it is not a fine-tuned model; run_classifier.py "
                 "--do_train makes one"
             )
         try:
-            with open(path, encoding="utf-8") as file:
-                content = json.load(file)
+            content = json.loads(read_bytes(path))
             if content.pop("format_version") != FORMAT_VERSION:
                 raise InputError(f"{path}: format_version is not {FORMAT_VERSION}, the one that this version reads")
             return cls.from_dict(content)
@@ -116,7 +115,7 @@ class TaskConfig:
           InputError: the directory holds a model of another task.
         """
         path = os.path.join(model_dir, TASK_FILE)
-        if os.path.exists(path):
+        if is_file(path):
             found = TaskConfig.read(model_dir, "output_dir")
             for field in dataclasses.fields(self):
                 ours, theirs = getattr(self, field.name), getattr(found, field.name)
@@ -132,7 +131,7 @@ class TaskConfig:
 
 def is_fine_tuned(model_dir: str) -> bool:
     """Returns whether a directory has a `task.json`."""
-    return os.path.isfile(os.path.join(model_dir, TASK_FILE))
+    return is_file(os.path.join(model_dir, TASK_FILE))
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import is_file, read_bytes
 from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.serving.check import Report
 from ambert_tf.serving.layout import Facts
@@ -22,24 +23,23 @@ EXAMPLES: dict[str, Any] = {
     "text": "…", "text_pair": "…", "question": "…", "context": "…", "choices": ["…", "…"],
     "span1_text": "…", "span1_index": 0, "span2_text": "…", "span2_index": 7,
 }  # fmt: skip
-# Results that are no scores.
+# Results that are not scores.
 NO_SCORES = {"task_name", "step", "inference", "model_type", "metric", "examples_per_second", "runs", "loss"}
 
 
 def read_scores(model_dir: str, inference: str) -> dict[str, Any]:
-    """Returns what `eval_results.json` of a model directory says of this inference; nothing if there is none.
+    """Returns the content of `eval_results.json` if it is of this inference, else nothing.
 
     Raises:
-      InputError: it is no JSON object.
+      InputError: it is not a JSON object.
     """
     path = os.path.join(model_dir, "eval_results.json")
-    if not os.path.isfile(path):
+    if not is_file(path):
         return {}
     try:
-        with open(path, encoding="utf-8") as file:
-            results = dict(json.load(file))
+        results = dict(json.loads(read_bytes(path)))
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: is no JSON object ({error})") from None
+        raise InputError(f"{path}: not a JSON object ({error})") from None
     return results if results.get("inference") == inference else {}
 
 
@@ -54,25 +54,25 @@ def model_card(
     """Returns the text of the card.
 
     Args:
-      facts: of the export.
-      size_mb: of its files.
-      parameters: weights that run.
+      facts: description of the export.
+      size_mb: size of its files.
+      parameters: number of weights.
       scores: see `read_scores`.
-      report: of the check, None where it was left out.
-      served_name: what TensorFlow Serving is to call the model; None of an export that is not for it.
+      report: result of the check, None if it was skipped.
+      served_name: name of the model in TensorFlow Serving; None for an export without a version.
     """
     task, config = facts.task, facts.config
     assert task is not None
     parts = [
         f"# {task.task_name}: {config.model_type}, {facts.inference}",
-        f"A SavedModel that takes raw text, exported by ambert-tf. Its tokenizer "
-        f"({facts.language}) is part of the graph. It loads where there are tensorflow and tensorflow_text only.",
+        f"A SavedModel that takes raw text, exported by ambert-tf. Its tokenizer ({facts.language}) is part of the "
+        "graph. To load it, tensorflow and tensorflow_text are sufficient.",
         "## Task\n\n" + _task(task),
         "## Model\n\n"
         f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {parameters / 1e6:.1f} million "
         f"parameters; files of {size_mb:.1f} MB. Fine vocabulary {config.vocab_size}"
         + (f", coarse {config.coarse_vocab_size}" if "coarse" in config.grains else "")
-        + f". Texts are cut after {task.max_seq_length} fine and {task.max_coarse_seq_length} coarse tokens"
+        + f". Sequences have at most {task.max_seq_length} fine and {task.max_coarse_seq_length} coarse tokens"
         + (f"; contexts are read in windows, {task.doc_stride} fine tokens apart." if task.form == SPANS else "."),
         "## Scores\n\n" + _scores(scores),
         "## Signatures\n\n" + _signatures(facts, task),
@@ -84,13 +84,13 @@ def model_card(
 
 
 def _task(task: TaskConfig) -> str:
-    lines = f"`{task.task_name}`, a task of {task.form.replace('_', ' ')}."
+    lines = f"`{task.task_name}` ({task.form.replace('_', ' ')})."
     if task.labels:
         described = task.label_descriptions or ("",) * len(task.labels)
         names = (f"{name} ({word})" if word else name for name, word in zip(task.labels, described, strict=True))
         lines += f" Labels: {', '.join(names)}."
     if task.data_augmentation != "none":
-        lines += f" Trained with {task.data_augmentation}; texts should come alike."
+        lines += f" Trained with {task.data_augmentation}; inputs should have the same form."
     return lines
 
 
@@ -101,7 +101,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
         if name not in NO_SCORES and isinstance(value, int | float) and not name.endswith("_loss")
     }
     if not numbers:
-        return "There was no `eval_results.json` of this inference in the model directory."
+        return "The model directory has no `eval_results.json` of this inference."
     rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in numbers.items())
     return f"From `eval_results.json`, step {scores.get('step')}:\n\n| result | value |\n|---|---|\n{rows}"
 
@@ -116,13 +116,13 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
         if name == SERVING_DEFAULT:
             outputs = OUTPUTS.get(task.form, CLASS_OUTPUTS)
             if task.null_answers:
-                outputs += "; `null_odds`, float32 [batch]; `answer` is empty where there is none"
+                outputs += "; `null_odds`, float32 [batch]; `answer` is empty for no answer"
         rows.append(f"| `{name}` | {', '.join(f'`{key}`' for key in inputs)} | {outputs} |")
     notes = "\n\nInputs are strings, [batch]"
     if task.form == MULTIPLE_CHOICE:
-        notes += "; `choices` [batch, n], an empty string where an example has fewer"
+        notes += "; `choices` [batch, n], padded with empty strings"
     if task.inputs == IDIOMS:
-        notes += "; `context` has its blank as `#idiom000123#`, and `question` is that blank's name"
+        notes += "; the blank in `context` looks like `#idiom000123#`, and `question` is its name"
     if "span1_index" in facts.signatures[SERVING_DEFAULT]:
         notes += "; `span1_index` and `span2_index` int32 [batch], characters of `text`"
     return "| name | inputs | outputs |\n|---|---|---|\n" + "\n".join(rows) + notes + "."
@@ -130,13 +130,14 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
 
 def _check(report: Report) -> str:
     text = (
-        f"Loaded in a process of its own and compared with the checkpoint on {report.examples} examples: largest "
-        f"difference {report.difference:.1e}."
+        f"Loaded in a separate process and compared with the checkpoint on {report.examples} examples: the answers are "
+        f"equal, the largest difference of scores is {report.difference:.1e}."
     )
     if report.accuracy is not None:
         text += f" Accuracy on the given examples: {report.accuracy:.4f}."
     times = ", ".join(f"{1000 * value:.1f} ms for a batch of {size}" for size, value in report.latency_seconds.items())
-    return text + f" It loads in {report.load_seconds:.1f} s, takes {times} (median) and {report.memory_mb:.0f} MB."
+    text += f" Loading takes {report.load_seconds:.1f} s. Median latency: {times}."
+    return text + f" Peak memory: {report.memory_mb:.0f} MB."
 
 
 def _client(facts: Facts, served_name: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Loads a SavedModel in a process that has only tensorflow and tensorflow_text; compares it with its checkpoint."""
+"""Verifies a SavedModel: loads it in a separate process without this package and compares it with its checkpoint."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import tensorflow as tf
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
 
-# Float32 sums in another order; a score is a sum of logits, which are larger than probabilities.
+# Float32 sums in a different order; scores are sums of logits, which are larger than probabilities.
 TOLERANCE = {"probabilities": 1e-5, "score": 1e-4, "null_odds": 1e-4}
 LATENCY_BATCHES = (1, 32)
 LATENCY_RUNS = 10
@@ -25,10 +25,10 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 class Report(NamedTuple):
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-      examples: how many.
+      examples: number of examples.
       difference: the largest, of probabilities or scores.
       accuracy: accuracy, or Pearson's correlation of scores; None if the right answers are not known.
       load_seconds: time to load it.
@@ -47,19 +47,19 @@ class Report(NamedTuple):
 def ask_saved_model(
     saved_model: str, columns: Columns, signature: str = SERVING_DEFAULT, latency_runs: int = 0
 ) -> dict[str, Any]:
-    """Asks a SavedModel in a process of its own, in which `import ambert_tf` fails.
+    """Runs a SavedModel in a separate process in which `import ambert_tf` fails.
 
     Args:
       saved_model: its directory.
-      columns: values by the signature's input, all as many.
-      signature: its name.
-      latency_runs: how often to measure a batch of 1 and of 32; 0 for not.
+      columns: values by input of the signature, all of one length.
+      signature: name of the signature.
+      latency_runs: number of timed batches of sizes 1 and 32; 0 for none.
 
     Returns:
-      The outputs by name, numpy arrays or lists of strings; and under `measured` the rest of what the process tells.
+      The outputs by name, numpy arrays or lists of strings, and as `measured` the process's measurements.
 
     Raises:
-      InputError: the process fails; the message has the end of what it said.
+      InputError: the process fails; the message ends with its last output.
     """
     with tempfile.TemporaryDirectory() as directory:
         inputs, outputs = (os.path.join(directory, name) for name in ("inputs.json", "outputs.json"))
@@ -86,7 +86,7 @@ def ask_saved_model(
 
 
 def reference(served: ServedModel, columns: Columns, batch_size: int = 32) -> dict[str, Any]:
-    """Returns what a model of this process predicts, as `ask_saved_model` does."""
+    """Returns the predictions of a model in this process, in the form of `ask_saved_model`."""
     function, specs = served.functions[SERVING_DEFAULT], served.specs[SERVING_DEFAULT]
     count = len(next(iter(columns.values())))
     parts = []

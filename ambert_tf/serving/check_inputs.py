@@ -1,4 +1,4 @@
-"""The requests that an export is checked with: texts of all kinds, or a file of the user's."""
+"""The requests that verify an export: built-in texts, or a file of the user."""
 
 import codecs
 import json
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file
+from ambert_tf.files import check_input_file, read_bytes
 from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.models.task_inputs import input_specs
 
-# The output of a form of tasks that a file may have the right values of.
+# The key for the right answer in a file of requests.
 RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}
 
 TEXTS = (
@@ -31,8 +31,8 @@ class Requests(NamedTuple):
     """Requests.
 
     Attributes:
-      columns: values by the signature's input.
-      right: the right labels, choices, answers or scores, where the file has them.
+      columns: values by input of the signature.
+      right: the right labels, choices, answers or scores, if the file has them.
     """
 
     columns: dict[str, list[Any]]
@@ -40,7 +40,7 @@ class Requests(NamedTuple):
 
 
 def built_in(task: TaskConfig) -> Requests:
-    """Returns requests of all kinds of texts, empty ones and one that is too long among them."""
+    """Returns requests with texts of many kinds, including empty ones and one beyond the maximum length."""
     count = len(TEXTS)
     turned = [TEXTS[(index + 3) % count] for index in range(count)]
     values: dict[str, list[Any]] = {
@@ -64,17 +64,17 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
     """Reads requests from a file.
 
     Args:
-      path: JSON lines with the signature's inputs, and where it is known with what is right, see `RIGHT_ANSWERS`; or
-        lines of text for a signature that takes one text.
-      task: whose signature it is.
+      path: JSON lines with the signature's inputs and, if known, the right answer, see `RIGHT_ANSWERS`; or lines of
+        text for a signature that takes one text.
+      task: the task of the signature.
 
     Raises:
-      InputError: a line is wrong.
+      InputError: a line is invalid.
     """
     check_input_file(path, "check_file")
     names = list(input_specs(task))
-    with open(path, "rb") as file:
-        content = [line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") for line in file if line.strip()]
+    lines = read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
+    content = [line.rstrip(b"\r") for line in lines if line.strip()]
     if not content:
         raise InputError(f"--check_file={path}: has blank lines only")
     if not content[0].lstrip().startswith(b"{"):
@@ -96,7 +96,7 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
         if key in record:
             right.append(str(record[key]) if key in ("label", "answer") else record[key])
     _check_types(columns, path)
-    if "choices" in columns:  # a batch has as many of each; an empty one is none
+    if "choices" in columns:  # A batch is rectangular; empty strings are not choices.
         most = max(map(len, columns["choices"]))
         columns["choices"] = [[*choices, *[""] * (most - len(choices))] for choices in columns["choices"]]
     return Requests(columns, right if len(right) == len(content) else None)

@@ -1,4 +1,4 @@
-"""What stands beside the graph in an export: facts for programs, warm-up requests for TensorFlow Serving."""
+"""Files of an export besides the graph: a description for programs, warm-up requests for TensorFlow Serving."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.files import atomic_path, is_file, read_bytes
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.serving.served_model import SERVING_DEFAULT
@@ -24,10 +24,10 @@ WARMUP_BATCHES = (1, 8, 32)
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a program may want to know of an export.
+    """Description of an export for programs.
 
     Attributes:
-      task: None of a model that predicts nothing.
+      task: None for a model without a task.
       config: of the model that runs.
       inference: `joint`, `fine` or `coarse`.
       language: the tokenizer's.
@@ -41,7 +41,7 @@ class Facts:
     signatures: Mapping[str, Sequence[str]]
 
     def write(self, saved_model: str) -> None:
-        """Writes them into an export."""
+        """Writes the description into an export."""
         directory = os.path.join(saved_model, EXTRA_DIRECTORY)
         os.makedirs(directory, exist_ok=True)
         with open(os.path.join(directory, FACTS_FILE), "w", encoding="utf-8") as file:
@@ -50,37 +50,37 @@ class Facts:
 
     @classmethod
     def read(cls, saved_model: str) -> "Facts":
-        """Reads them from an export.
+        """Reads the description of an export.
 
         Raises:
-          InputError: it has none.
+          InputError: there is none.
         """
         path = os.path.join(saved_model, EXTRA_DIRECTORY, FACTS_FILE)
+        if not is_file(path):
+            raise InputError(
+                f"{saved_model}: has no {EXTRA_DIRECTORY}/{FACTS_FILE}, so it is not an export of export_saved_model.py"
+            )
         try:
-            with open(path, encoding="utf-8") as file:
-                content = json.load(file)
+            content = json.loads(read_bytes(path))
             if content["task"] is not None:
                 content["task"] = TaskConfig.from_dict(content["task"])
             content["config"] = ModelConfig.from_dict(content["config"], path)
             content.pop("weights_dtype", None)  # Older exports have it.
             return cls(**content)
-        except FileNotFoundError:
-            raise InputError(f"{saved_model}: has no {EXTRA_DIRECTORY}/{FACTS_FILE}, so it is no export of "
-                             "export_saved_model.py") from None  # fmt: skip
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: is no such file of this project ({error})") from None
+            raise InputError(f"{path}: not a valid {FACTS_FILE} ({error})") from None
 
 
 def write_warmup_requests(
     saved_model: str, model_name: str, columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, tf.DType]
 ) -> int:
-    """Writes the requests that TensorFlow Serving sends itself before it takes others'; returns how many.
+    """Writes the warm-up requests of TensorFlow Serving and returns their number.
 
-    They are `PredictionLog`s in a TFRecord file, batches of 1, 8 and 32.
+    They are `PredictionLog`s in a TFRecord file, with batches of 1, 8 and 32.
 
     Args:
       saved_model: its directory.
-      model_name: under which it is to be served.
+      model_name: name of the served model.
       columns: values by input.
       dtypes: of the inputs.
 

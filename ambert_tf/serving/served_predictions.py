@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from ambert_tf.models.classification_heads import MASKED_LOGIT
 from ambert_tf.models.task_answers import (
     Candidates,
     best_answers,
@@ -55,10 +54,15 @@ class Prediction:
             return self._answer(**inputs)
         rows = task_inputs(self.task, self.tokenizer, **inputs)
         shape = tf.TensorSpec([self.task.num_outputs], tf.float32)
-        (logits,) = run_rows(rows, lambda some, numbers: (self.logits(some),), [shape], self.longest)
+
+        def run(some: Mapping[str, tf.Tensor], numbers: tf.Tensor) -> tuple[tf.Tensor]:
+            if self.task.form == MULTIPLE_CHOICE:  # Examples of one choice.
+                some = {name: values[:, tf.newaxis] for name, values in some.items()}
+            return (self.logits(some),)
+
+        (logits,) = run_rows(rows, run, [shape], self.longest)
         if self.task.form == MULTIPLE_CHOICE:
-            choices = inputs["choices"]
-            logits = tf.where(choices == "", MASKED_LOGIT, tf.reshape(logits, tf.shape(choices)))
+            logits = tf.reshape(logits, tf.shape(inputs["choices"]))
         outputs = sequence_predictions(self.task, logits)
         if self.task.form == REGRESSION:
             return outputs

@@ -20,14 +20,14 @@ Function = Callable[..., dict[str, tf.Tensor]]
 
 
 class Tokenization(NamedTuple):
-    """A text in both tokenizations; printed, the fine tokens stand under their coarse ones.
+    """A text in both tokenizations. `print` shows the fine tokens below their coarse tokens.
 
     Attributes:
       text: as given.
-      fine, coarse: the tokens, as they stand in the text.
+      fine, coarse: the tokens, as spelled in the text.
       fine_ids, coarse_ids: int32.
       fine_offsets, coarse_offsets: int32 [tokens, 2]; bytes of the text.
-      fine_to_coarse: int32; the coarse token that holds each fine one.
+      fine_to_coarse: int32; the coarse token of each fine token.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Encoding(NamedTuple):
 
     Attributes:
       sequence: float32 [length, hidden], [CLS] and [SEP] included.
-      cls: float32 [hidden]; its first row.
+      cls: float32 [hidden]; the first row.
     """
 
     sequence: np.ndarray
@@ -61,7 +61,7 @@ class Encoding(NamedTuple):
 
 
 class TextModel:
-    """A model that reads texts; `ambert_tf.load` makes it of a model directory or an export.
+    """A model that reads texts, from a model directory or an export; see `ambert_tf.load`.
 
     >>> model = ambert_tf.load("classifier")
     >>> print(model.tokenize(["商店里的乒乓球拍卖完了"])[0])
@@ -69,11 +69,11 @@ class TextModel:
     >>> model.predict(["服务很好"])
 
     Args:
-      functions: by name a function of string tensors, see `ServedModel`.
-      facts: of the model.
+      functions: functions of string tensors by name, see `ServedModel`.
+      facts: description of the model.
 
     Attributes:
-      facts: what is known of it: `task`, `config`, `signatures` and so on.
+      facts: `task`, `config`, `signatures` and so on.
     """
 
     def __init__(self, functions: Mapping[str, Function], facts: Facts) -> None:
@@ -87,7 +87,7 @@ class TextModel:
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """What `predict` takes, in order."""
+        """Names of the arguments of `predict`, in order."""
         return tuple(self._signature(SERVING_DEFAULT))
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokenization]:
@@ -100,7 +100,7 @@ class TextModel:
         return found
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, list[Encoding]]:
-        """Returns by grain the vectors of each text, or pair of texts."""
+        """Returns the vectors of each text or pair of texts, by grain."""
         encoded: dict[str, list[Encoding]] = {grain: [] for grain in self.grains}
         for _, columns in _batches(self._texts("features", texts, pairs)):
             outputs = self._call("features", columns)
@@ -113,9 +113,9 @@ class TextModel:
         return encoded
 
     def attention(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
-        """Returns by grain each text's weights, float32 [layers, heads, length, length], [CLS] and [SEP] included.
+        """Returns each text's attention weights by grain, float32 [layers, heads, length, length].
 
-        AMBERT-Hybrid has them as `joint`, over the fine sequence and the coarse one behind it.
+        [CLS] and [SEP] are included. AMBERT-Hybrid has `joint` weights, over the fine and then the coarse sequence.
         """
         found: dict[str, list[np.ndarray]] = {}
         for _, columns in _batches(self._texts("attention", texts, pairs)):
@@ -131,16 +131,16 @@ class TextModel:
         """Predicts.
 
         Args:
-          *inputs: for each of `input_names` a list: texts; texts and their pairs; questions and contexts; contexts,
+          *inputs: a list for each of `input_names`: texts; texts and their pairs; questions and contexts; contexts,
             questions and lists of choices.
-          batch_size: examples at once.
+          batch_size: batch size.
 
         Returns:
-          For each example `label` and `probabilities` by label; `score`; `choice` and `probabilities`, a list; or
-          `answer`, `start`, `end` (bytes of the context) and `score`.
+          A dictionary per example: `label` and `probabilities` by label; `score`; `choice` and `probabilities`, a list;
+          or `answer`, `start`, `end` (bytes of the context) and `score`.
 
         Raises:
-          InputError: the model predicts nothing, or takes other inputs.
+          InputError: the model has no task, or an input is invalid.
         """
         names = self.input_names
         if len(inputs) != len(names):
@@ -164,13 +164,13 @@ class TextModel:
         """Returns a Dataset of predictions for a Dataset of texts, read as it is iterated.
 
         Args:
-          dataset: of strings; of tuples in the order of `input_names`; or of dictionaries with these names, in which
-            other entries are kept.
-          batch_size: examples at once.
+          dataset: strings; tuples in the order of `input_names`; or dictionaries with these names, whose other entries
+            are kept.
+          batch_size: batch size.
           progress: show a progress bar.
 
         Returns:
-          Dictionaries of the outputs of `serving_default`, one an example, with what the dictionary had besides.
+          A dictionary per example: the outputs of `serving_default` and other entries of the input dictionary.
         """
         names = self.input_names
         function = self._functions[SERVING_DEFAULT]
@@ -181,7 +181,7 @@ class TextModel:
             others = {name: value for name, value in entries.items() if name not in names}
             return {**others, **outputs}
 
-        # Examples may have different numbers of choices; an empty one is none.
+        # Pads choices with empty strings, which are not choices.
         batched = dataset.padded_batch(batch_size) if "choices" in names else dataset.batch(batch_size)
         batches = batched.map(predict)
         predictions = batches.unbatch()
@@ -206,9 +206,9 @@ class TextModel:
         if pairs is None:
             return {"text": texts, "text_pair": [""] * len(texts)} if len(names) > 1 else {"text": texts}
         if len(names) == 1:
-            raise InputError("this model's sequences are one text; pairs cannot be given")
+            raise InputError("this model reads single texts, not pairs")
         if len(pairs) != len(texts):
-            raise InputError(f"there are {len(texts)} texts and {len(pairs)} pairs; as many are needed")
+            raise InputError(f"there are {len(texts)} texts but {len(pairs)} pairs")
         return {"text": texts, "text_pair": pairs}
 
     def _call(self, name: str, columns: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
@@ -234,8 +234,8 @@ def load(path: str, inference: str = "joint") -> TextModel:
     """Loads a model directory or an export of `export_saved_model.py`.
 
     Args:
-      path: its directory; a model that was only pre-trained can do all but predict.
-      inference: of a model directory; `joint`, or `fine` or `coarse` for one grain alone.
+      path: its directory. A model without a task has everything but `predict`.
+      inference: for a model directory: `joint`, or `fine` or `coarse` for one grain alone.
 
     Raises:
       InputError: the directory is neither, or the model cannot run so.
@@ -260,7 +260,7 @@ def _by_name(function: Callable[..., Any], names: Sequence[str]) -> Function:
 
 
 def _keeping(function: Callable[..., Any], owner: Any) -> Function:
-    """Returns a signature that holds its SavedModel too, without which its variables would go away."""
+    """Returns a signature that keeps a reference to its SavedModel, which owns the variables."""
 
     def call(**values: Any) -> dict[str, tf.Tensor]:
         assert owner is not None

@@ -115,7 +115,7 @@ def test_the_encoder_of_another_model_is_where_training_starts(tmp_path):
     ("flags", "message"),
     [
         ({"do_eval": True, "task_name": "tnews"}, "was fine-tuned on sentence"),
-        ({"do_eval": True, "init_checkpoint": None}, "holds no fine-tuned model"),
+        ({"do_eval": True, "init_checkpoint": None}, "has no fine-tuned model"),
         ({"do_train": True, "init_checkpoint": None}, "--init_checkpoint is needed"),
         ({"do_train": True, "config": "tiny"}, "--init_checkpoint and --config are both set"),
         ({"do_train": True, "max_seq_length": 128}, "has positions for 64 tokens only"),
@@ -148,7 +148,7 @@ def test_a_configuration_for_another_vocabulary(tmp_path):
 def test_other_labels_in_the_same_directory(tmp_path):
     directory, _ = fine_tuned()
     shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
-    with pytest.raises(InputError, match="holds a model whose labels is"):
+    with pytest.raises(InputError, match="contains a model whose labels is"):
         fine_tune(tmp_path, records=[{"sentence": "a", "label": "x"}, {"sentence": "b", "label": "y"}])
 
 

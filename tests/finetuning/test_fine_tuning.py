@@ -7,11 +7,13 @@ import tempfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
 from tests.classifiers import RECORDS, fine_tune, write_json_lines, write_start
+from tests.conversion.google_checkpoint import values, write_google_checkpoint
 
 SENTENCES = [record["sentence"] for record in RECORDS]
 CONTEXTS = ["南京市长江大桥好", "中国人民的生活", "商店里的乒乓球拍", "球拍卖完了"]
@@ -207,6 +209,60 @@ class TestSpans:
         assert single["loss"] == pytest.approx(results[f"{grain}_loss"], abs=1e-4)
 
 
+class TestGoogleCommandLine:
+    """The command line of google-research/bert's run_squad.py, with the parts of its checkpoint in other places."""
+
+    def settings(self, tmp_path, **flags):
+        prefix = write_google_checkpoint(tmp_path / "bert", values())
+        for name in ("bert_config.json", "vocab.txt"):
+            (tmp_path / "bert" / name).rename(tmp_path / name)
+        for split in ("train", "dev"):
+            content = json.dumps(squad(impossible=True), ensure_ascii=False)
+            (tmp_path / f"{split}-v2.0.json").write_text(content, encoding="utf-8")
+        return SpanSettings(
+            vocab_file=str(tmp_path / "vocab.txt"),
+            bert_config_file=str(tmp_path / "bert_config.json"),
+            init_checkpoint=prefix,
+            do_train=True,
+            train_file=str(tmp_path / "train-v2.0.json"),
+            do_predict=True,
+            predict_file=str(tmp_path / "dev-v2.0.json"),
+            train_batch_size=12,
+            learning_rate=3e-5,
+            num_train_epochs=1.0,
+            max_seq_length=16,
+            doc_stride=4,
+            output_dir=str(tmp_path / "model"),
+            **flags,
+        )
+
+    def test_squad_2(self, tmp_path):
+        run_fine_tuning(self.settings(tmp_path, version_2_with_negative=True))
+        assert read(tmp_path, "task.json")["task_name"] == "squad2"
+        assert read(tmp_path, "null_odds.json").keys() == read(tmp_path, "predictions.json").keys()
+
+    def test_questions_without_an_answer_need_the_flag(self, tmp_path):
+        with pytest.raises(InputError, match=r"train-v2.0.json, question 0d: has no answer"):
+            run_fine_tuning(self.settings(tmp_path))
+
+
+def test_remote_files(tmp_path):
+    holder, results = spans("squad2")
+    for name in ("dev.json", "test.json"):
+        tf.io.gfile.makedirs("ram://squad")
+        tf.io.gfile.copy(os.path.join(holder.name, name), f"ram://squad/{name}", overwrite=True)
+    found = run_fine_tuning(
+        SpanSettings(
+            task_name="squad2", data_dir="ram://squad", init_checkpoint=os.path.join(holder.name, "model"),
+            output_dir="ram://results", do_eval=True, do_predict=True,
+        )
+    )  # fmt: skip
+    assert found["f1"] == results["f1"]
+    with tf.io.gfile.GFile("ram://results/predictions.json") as file:
+        assert json.load(file) == read(holder.name, "predictions.json")
+    assert {"eval_results.json", "nbest_predictions.json"} <= set(tf.io.gfile.listdir("ram://results"))
+
+
 class TestRuns:
     def test_several_seeds_and_learning_rates(self, tmp_path):
         results = fine_tune(
@@ -235,7 +291,7 @@ class TestRuns:
         assert results["step"] == training["best_step"] == training["last_step"] - 50
         assert training["last_step"] < training["num_train_steps"] == 400
         assert not os.path.exists(tmp_path / "model" / "best")
-        with pytest.raises(InputError, match=r"holds a finished training with learning_rate=0.005, not 0.001"):
+        with pytest.raises(InputError, match=r"contains a finished training with learning_rate=0.005, not 0.001"):
             fine_tune(tmp_path, learning_rate=0.001, num_train_epochs=400)
 
 
@@ -265,6 +321,12 @@ def test_a_task_name_alone(tmp_path, monkeypatch):
         (ClassificationSettings, {"task_name": "ax", "do_train": True}, "is evaluated with a model of mnli"),
         (ClassificationSettings, {"task_name": "sentence", "num_runs": 2, "do_eval": False}, "need --do_train and"),
         (ClassificationSettings, {"task_name": "sentence", "grid_batch_sizes": "16,x"}, "--grid_batch_sizes=16,x"),
+        (
+            ClassificationSettings,
+            {"task_name": "sentence", "grid_batch_sizes": "16,12", "gradient_accumulation_steps": 8},
+            "--grid_batch_sizes=16,12: must be multiples of 8",
+        ),
+        (ClassificationSettings, {"task_name": "sentence", "vocab_file": "a.txt"}, "--vocab_file: --init_checkpoint"),
         (ClassificationSettings, {"task_name": "tnews", "data_source": "tfds"}, "TensorFlow Datasets does not have"),
     ],
 )

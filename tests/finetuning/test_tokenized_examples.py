@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from ambert_tf.finetuning.splits import Split
@@ -78,18 +79,28 @@ def test_in_order_of_length_every_example_comes_once():
 class TestTrainingPlan:
     lengths = np.array([9, 3, 7, 5, 8, 2, 6, 4, 1, 10])
 
-    def test_each_epoch_takes_every_example_once(self):
-        plan = training_plan(self.lengths, 5, 6, seed=1)
-        assert plan.shape == (6, 5)
-        assert np.bincount(plan.ravel()).tolist() == [3] * 10
+    @pytest.mark.parametrize(("count", "batch_size"), [(32, 16), (10, 4), (3, 2), (10, 16), (1, 4), (700, 16)])
+    def test_each_epoch_reads_every_example_once(self, count, batch_size):
+        lengths = np.random.default_rng(count).integers(1, 100, count)
+        plan = training_plan(lengths, batch_size, -(-3 * count // batch_size), seed=1)
+        for epoch in range(3):
+            assert sorted(plan.ravel()[epoch * count : (epoch + 1) * count]) == list(range(count))
 
-    def test_batches_may_span_epochs_and_be_larger_than_the_data(self):
-        assert sorted(np.bincount(training_plan(self.lengths, 16, 1, seed=1)[0]))[-1] == 2
+    @pytest.mark.parametrize(("count", "batch_size"), [(32, 16), (10, 4), (3, 2), (10, 16), (7, 50)])
+    def test_no_batch_repeats_an_example_while_there_are_others(self, count, batch_size):
+        plan = training_plan(np.arange(count), batch_size, 50, seed=1)
+        for batch in plan:
+            counts = np.bincount(batch, minlength=count)
+            assert counts.max() - counts.min() <= 1
 
-    def test_a_batch_holds_like_lengths(self):
-        lengths = np.random.default_rng(0).integers(1, 100, 640)
-        spread = np.mean([np.ptp(lengths[rows]) for rows in training_plan(lengths, 16, 40, seed=1)])
-        assert spread < 20
+    def test_batches_of_few_examples_differ_between_epochs(self):
+        plan = training_plan(np.arange(32), 16, 40, seed=1)
+        assert len({frozenset(batch) for batch in plan.tolist()}) == 40
+
+    def test_lengths_in_a_batch_are_similar(self):
+        lengths = np.random.default_rng(0).integers(1, 100, 6400)
+        spread = np.mean([np.ptp(lengths[rows]) for rows in training_plan(lengths, 16, 400, seed=1)])
+        assert spread < 5
 
     def test_the_seed_decides(self):
         first, again, other = (training_plan(self.lengths, 2, 10, seed) for seed in (1, 1, 2))

@@ -69,6 +69,27 @@ def test_dataset_in_dataset_out(model, capsys):
     assert "3/3" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("form", "inputs", "message"),
+    [
+        ("pair", ([None], ["a"]), r"text\[0\] is None; a string is expected"),
+        ("pair", (["a", "b"], ["c", 1]), r"text_pair\[1\] is 1; a string is expected"),
+        ("choice", (["a"], ["b"], ["c"]), r"choices\[0\] is 'c'; a list of strings is expected"),
+        ("choice", (["a"], ["b"], "c"), "choices is one string; a list is expected"),
+        ("choice", (["a"], ["b"], [["c", None]]), r"choices\[0\]\[1\] is None; a string is expected"),
+        ("marked", (["中国"], ["中"], ["0"], ["国"], [1]), r"span1_index\[0\] is '0'; an int is expected"),
+    ],
+)
+def test_inputs_of_the_wrong_type(form, inputs, message):
+    with pytest.raises(InputError, match=message):
+        ambert_tf.load(model_directory(form)).predict(*inputs)
+
+
+def test_only_empty_choices():
+    (found,) = ambert_tf.load(model_directory("choice")).predict(["中国"], ["好"], [["", ""]])
+    assert found == {"choice": -1, "probabilities": [0.0, 0.0]}
+
+
 def test_a_dataset_of_examples_with_different_numbers_of_choices():
     model = ambert_tf.load(model_directory("choice"))
     every = [["大桥", "人民"], ["大桥", "人民", "中国", "好"]]
