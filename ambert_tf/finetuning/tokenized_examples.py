@@ -54,7 +54,7 @@ class TokenizedExamples:
         self._choices = 0
         at_once = TEXTS_AT_ONCE
         if "choices" in columns:
-            self._choices = max(task.choices, *(len(choices) for choices in columns["choices"]))
+            self._choices = max(task.choices, 1, *(len(choices) for choices in columns["choices"]))
             columns["choices"] = [[*each, *[""] * (self._choices - len(each))] for each in columns["choices"]]
             at_once = max(TEXTS_AT_ONCE // self._choices, 1)
         if task.form == SPANS:

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from ambert_tf.finetuning.result_files import confusion_table, probabilities_of, write_eval_results, write_json_list
+from ambert_tf.finetuning.result_files import confusion_table, write_eval_results, write_json_list
 
 
 def test_confusion_table():
@@ -11,7 +11,7 @@ def test_confusion_table():
 
 
 def test_numbers_keep_every_digit(tmp_path):
-    probabilities = probabilities_of(np.array([[0.1, 0.7], [3, -2]], np.float32))
+    probabilities = np.array([[0.1, 0.7], [1 / 3, 2 / 3]], np.float32)
     write_json_list(str(tmp_path), ({"id": i, "row": list(map(float, row))} for i, row in enumerate(probabilities)))
     content = json.loads((tmp_path / "predictions.json").read_text(encoding="utf-8"))
     assert [item["id"] for item in content] == [0, 1]

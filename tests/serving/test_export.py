@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -175,3 +176,20 @@ def test_an_export_that_exists_is_replaced_on_request(model_dir, tmp_path):
     export(model_dir, str(tmp_path / "old"), overwrite=True)
     assert os.path.exists(tmp_path / "old" / "saved_model.pb")
     assert not os.path.exists(tmp_path / "old" / "file")
+
+
+def test_a_full_disk_leaves_nothing(model_dir, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(InputError, match="export: the file is larger than the file system"):
+            export(model_dir, tmp_path / "export")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_written(model_dir, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is a file where a directory is needed"):
+        export(model_dir, tmp_path / "file" / "export")
