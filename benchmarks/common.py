@@ -47,6 +47,11 @@ class Usage(NamedTuple):
     peak_megabytes: float
 
 
+def command_environment(checkout: str = ROOT, **variables: str) -> dict[str, str]:
+    """Returns the environment of a command whose package is that of the checkout, not an installed one."""
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": checkout, **variables}
+
+
 def run_command(command: Sequence[str], checkout: str = ROOT) -> Usage:
     """Runs a command of the project.
 
@@ -57,10 +62,9 @@ def run_command(command: Sequence[str], checkout: str = ROOT) -> Usage:
     Raises:
       SystemExit: the command failed; its output is the message.
     """
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": checkout}
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=checkout, env=command_environment(checkout), stdout=log, stderr=log)
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:  # such as an interrupt: a command does not outlive its benchmark

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 from absl import flags
-from common import ROOT, machine
+from common import ROOT, command_environment, machine
 
 from ambert_tf.errors import InputError, run_main
 
@@ -65,7 +65,12 @@ def main(argv: Sequence[str]) -> None:
         os.makedirs(output, exist_ok=True)
         demo = os.path.abspath(FLAGS.demo_dir or os.path.join(temporary, "demo"))
         if not FLAGS.demo_dir:
-            subprocess.run([sys.executable, "demo/run_demo.py", f"--output_dir={demo}"], cwd=ROOT, check=True)
+            subprocess.run(
+                [sys.executable, "demo/run_demo.py", f"--output_dir={demo}"],
+                cwd=ROOT,
+                env=command_environment(),
+                check=True,
+            )
         write_check_file(demo, os.path.join(output, "dev.jsonl"))
         for line in COMMANDS.replace("\\\n", " ").strip().splitlines():
             if FLAGS.only and not any(part in line for part in FLAGS.only):
@@ -73,8 +78,7 @@ def main(argv: Sequence[str]) -> None:
             print(f"\n$ python {' '.join(line.split())}", flush=True)
             command = [part.replace("DEMO", demo).replace("OUT", output) for part in shlex.split(line)]
             begun = time.perf_counter()
-            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-            if subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=False).returncode:
+            if subprocess.run([sys.executable, *command], cwd=ROOT, env=command_environment(), check=False).returncode:
                 raise InputError(f"failed: python {line}")
             print(f"({time.perf_counter() - begun:.0f} s)", flush=True)
 

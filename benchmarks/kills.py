@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 
 from absl import flags
-from common import ROOT, machine
+from common import ROOT, command_environment, machine
 from pretraining_runs import curve, first_difference, last_step, make_records, pretraining_command
 
 from ambert_tf.errors import InputError, run_main
@@ -42,7 +42,12 @@ _STEP_SECONDS = 0.3  # a kill comes at most this long after its step
 def _run_and_kill(command: Sequence[str], output_dir: str, step: int, seconds: float) -> bool:
     """Starts a command, kills it `seconds` after it reaches a step, and returns whether it was still running."""
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=command_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     while process.poll() is None and last_step(output_dir) < step:
         time.sleep(_POLL_SECONDS)
@@ -68,7 +73,9 @@ def main(argv: Sequence[str]) -> None:
             for directory in (undisturbed, killed)
         ]
         begin = time.perf_counter()
-        if subprocess.run(commands[0], cwd=ROOT, capture_output=True, check=False).returncode:
+        if subprocess.run(
+            commands[0], cwd=ROOT, env=command_environment(), capture_output=True, check=False
+        ).returncode:
             raise InputError("the undisturbed run failed: " + " ".join(commands[0]))
         print(f"undisturbed: {FLAGS.steps} steps, {time.perf_counter() - begin:.1f} s", flush=True)
         lost = 0
@@ -83,7 +90,9 @@ def main(argv: Sequence[str]) -> None:
             lost += 0 if early else reached - kept
             when = "its start" if early else f"step {step}"
             print(f"kill {number}, {seconds:.2f} s after {when}: had reached step {reached}", flush=True)
-        if subprocess.run(commands[1], cwd=ROOT, capture_output=True, check=False).returncode:
+        if subprocess.run(
+            commands[1], cwd=ROOT, env=command_environment(), capture_output=True, check=False
+        ).returncode:
             raise InputError("the run failed after the last kill: " + " ".join(commands[1]))
         found, expected = curve(killed), curve(undisturbed)
         difference = first_difference(found, expected)

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from absl import flags
-from common import ROOT, chinese_corpora, corpus_text, machine, make_tokenizer, text_of_size, write
+from common import ROOT, chinese_corpora, command_environment, corpus_text, machine, make_tokenizer, text_of_size, write
 
 from ambert_tf.errors import run_main
 
@@ -92,7 +92,7 @@ def run_measured(command: Sequence[str]) -> Measured:
     processor_before = _processor_seconds()
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, env=command_environment(), stdout=log, stderr=log)
         while process.poll() is None:
             found = [memory_bytes(member) for member in process_tree(process.pid)]
             kinds |= {kind for size, kind in found if size}

@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 
 from absl import flags
-from common import ROOT, machine
+from common import ROOT, command_environment, machine
 from pretraining_runs import curve, first_difference, last_step, make_records, pretraining_command
 
 from ambert_tf.errors import InputError, run_main
@@ -52,7 +52,7 @@ def _start_workers(command: Sequence[str]) -> list[subprocess.Popen[str]]:
     workers = []
     for index in range(2):
         place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, "TF_CONFIG": json.dumps(place)}
+        environment = command_environment(TF_CONFIG=json.dumps(place))
         workers.append(
             subprocess.Popen(
                 command, cwd=ROOT, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

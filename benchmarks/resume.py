@@ -23,7 +23,17 @@ import time
 from collections.abc import Sequence
 
 from absl import flags
-from common import ROOT, chinese_corpora, corpus_text, machine, make_tokenizer, run_command, text_of_size, write
+from common import (
+    ROOT,
+    chinese_corpora,
+    command_environment,
+    corpus_text,
+    machine,
+    make_tokenizer,
+    run_command,
+    text_of_size,
+    write,
+)
 
 from ambert_tf.errors import InputError, run_main
 
@@ -59,7 +69,12 @@ def _kept(directory: str) -> str:
 def _kill_at(command: Sequence[str], directory: str, seconds: float) -> bool:
     """Starts a command, kills it `seconds` after its first file, and returns whether it was still running."""
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=command_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     _wait_for_first_file(process, directory)
     try:
@@ -111,7 +126,9 @@ def main(argv: Sequence[str]) -> None:
             ]  # fmt: skip
 
         expected, directory = os.path.join(root, "undisturbed"), os.path.join(root, "killed")
-        process = subprocess.Popen(command(expected), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(expected), cwd=ROOT, env=command_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         _wait_for_first_file(process, expected)
         begin = time.perf_counter()
         if process.wait():
