@@ -70,7 +70,7 @@ def _read_curves(directory: str) -> dict[str, tuple[list[int], list[float]]]:
         try:
             line = json.loads(text)
             step = int(line.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise InputError(f"{path}: line {number} is not a JSON object with a step") from None
         for name, value in line.items():
             if isinstance(value, int | float):

@@ -6,9 +6,11 @@ orders are based on the number of contexts, which makes P(states | united) 0.18 
 """
 
 import os
+import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import kenlm
 import numpy as np
@@ -25,21 +27,30 @@ from ambert_tf.vocabulary.kenlm_programs import (
     NgramCounts,
     read_vocabulary,
 )
+from ambert_tf.vocabulary.ngrams import NgramSelection, NgramTable
 from ambert_tf.vocabulary.segments import segment_cutter
-from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings
+from ambert_tf.vocabulary.vocabulary_settings import NPMI, PhraseSettings
 
 _BLOCK_SENTENCES = 512
 
 
-@dataclass
-class OrderReport:
-    """Number of n-grams of one length, and how many are left after each further condition."""
+class Candidates(NamedTuple):
+    """The frequent n-grams of one length with measures of association.
 
-    order: int
-    distinct: int = 0
-    frequent: int = 0
-    probable: int = 0
-    dependent: int = 0
+    Attributes:
+      phrases: the n-grams as text.
+      counts: int64 [ngrams].
+      log10_conditional: log10 P(last word | words before), float64 [ngrams].
+      lift: P(last word | words before) / P(last word).
+      npmi: normalized pointwise mutual information of two parts, the lowest over all ways to divide the n-gram: 0 for
+        independent parts, 1 for parts that only occur together.
+    """
+
+    phrases: list[str]
+    counts: np.ndarray
+    log10_conditional: np.ndarray
+    lift: np.ndarray
+    npmi: np.ndarray
 
 
 @dataclass
@@ -49,35 +60,82 @@ class PhraseReport:
     Attributes:
       words: number of words in the corpus, which consist of letters and digits.
       distinct_words: number of distinct words.
-      orders: statistics for each phrase length.
+      orders: by phrase length, the number of distinct n-grams and how many are left after each further condition.
       phrases: the phrases written, most frequent first.
       lines_replaced: number of lines that were not UTF-8.
     """
 
     words: int = 0
     distinct_words: int = 0
-    orders: list[OrderReport] = field(default_factory=list)
+    orders: dict[int, dict[str, int]] = field(default_factory=dict)
     phrases: list[PhraseRow] = field(default_factory=list)
     lines_replaced: int = 0
 
-    def lines(self, settings: PhraseSettings, most: int = 50) -> list[str]:
-        """Returns the report as lines of text, with the `most` most frequent phrases."""
+    def lines(self, settings: PhraseSettings, most: int = 25) -> list[str]:
+        """Returns the report as lines of text, with the `most` most frequent and as many random phrases."""
         lines = [f"{self.words:,} words, {self.distinct_words:,} of them distinct"]
         if self.lines_replaced:
             lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
-        lines.append("n-grams of    distinct     frequent     probable    dependent")
+        conditions = conditions_of(settings)
+        lines.append("n-grams of " + "".join(f"{name:>13}" for name in ("distinct", *conditions)))
         lines += [
-            f"{row.order} words  {row.distinct:>13,}{row.frequent:>13,}{row.probable:>13,}{row.dependent:>13,}"
-            for row in self.orders
+            f"{order} words    " + "".join(f"{number:>13,}" for number in numbers.values())
+            for order, numbers in self.orders.items()
         ]
-        lines.append(
-            f"frequent: {settings.min_count} times or more; probable: P(last word | words before) >= "
-            f"{settings.min_conditional_prob:g}; dependent: that is >= {settings.min_lift:g} P(last word)"
-        )
-        shown = self.phrases[:most]
-        lines.append(f"{len(self.phrases):,} phrases; the {len(shown)} most frequent:")
-        lines += [f"{row.count:>9,}  {10**row.log10_conditional_probability:.3f}  {row.phrase}" for row in shown]
+        lines.append("; ".join(f"{name}: {condition.meaning}" for name, condition in conditions.items()))
+        lines.append(f"{len(self.phrases):,} phrases; the most frequent:")
+        lines += map(_line, self.phrases[:most])
+        others = self.phrases[most:]
+        if others:
+            lines.append("and others at random:")
+            chosen = random.Random(0).sample(range(len(others)), min(most, len(others)))
+            lines += [_line(others[index]) for index in sorted(chosen)]
         return lines
+
+
+def _line(row: PhraseRow) -> str:
+    return f"{row.count:>9,}  {10**row.log10_conditional_probability:.3f}  {row.phrase}"
+
+
+class Condition(NamedTuple):
+    """A condition on phrases.
+
+    Attributes:
+      flag: the flag with its value.
+      meaning: what it requires.
+      holds: returns which candidates meet it.
+    """
+
+    flag: str
+    meaning: str
+    holds: Callable[[Candidates], np.ndarray]
+
+
+def conditions_of(settings: PhraseSettings) -> dict[str, Condition]:
+    """Returns the conditions on phrases by name, in order."""
+    conditions = {
+        "frequent": Condition(
+            f"--min_count={settings.min_count}", f"count >= {settings.min_count}", lambda found: found.counts > 0
+        )
+    }
+    if settings.phrase_score == NPMI:
+        conditions["cohesive"] = Condition(
+            f"--min_npmi={settings.min_npmi:g}",
+            f"normalized PMI >= {settings.min_npmi:g}",
+            lambda found: found.npmi >= settings.min_npmi,
+        )
+        return conditions
+    conditions["probable"] = Condition(
+        f"--min_conditional_prob={settings.min_conditional_prob:g}",
+        f"P(last word | words before) >= {settings.min_conditional_prob:g}",
+        lambda found: 10**found.log10_conditional >= settings.min_conditional_prob,
+    )
+    conditions["dependent"] = Condition(
+        f"--min_lift={settings.min_lift:g}",
+        f"that probability >= {settings.min_lift:g} P(last word)",
+        lambda found: found.lift >= settings.min_lift,
+    )
+    return conditions
 
 
 def run_build_phrase_dictionary(settings: PhraseSettings) -> None:
@@ -92,23 +150,39 @@ def build_phrases(settings: PhraseSettings) -> PhraseReport:
       InputError: a flag or an input file is wrong, a program is missing or fails, or no phrase is left.
     """
     settings.validate()
-    files = settings.source_names()
     report = PhraseReport()
-    with (
-        atomic_path(settings.output_file) as path,
-        # Opened first, so that an unwritable file is found before the work.
-        open(path, "wb") as output,
-        _temporary_directory(settings.temp_dir) as directory,
-    ):
-        programs = KenlmPrograms.find(settings.lmplz, settings.count_ngrams, settings.memory, directory)
-        text = os.path.join(directory, "segments.txt")
-        _write_segments(files, settings, text, report)
-        rows = _find_phrases(programs, settings, text, directory, report)
+    conditions = conditions_of(settings)
+    rows: list[PhraseRow] = []
+    with atomic_path(settings.output_file) as path, open(path, "wb") as output:  # first, so that it fails at once
+        for order, found in phrase_candidates(settings, report).items():
+            held = np.ones(len(found.counts), bool)
+            for name, condition in conditions.items():
+                held &= condition.holds(found)
+                report.orders[order][name] = int(held.sum())
+            rows += [
+                PhraseRow(found.phrases[index], int(found.counts[index]), float(found.log10_conditional[index]))
+                for index in np.flatnonzero(held)
+            ]
         if not rows:
-            raise InputError(_no_phrase(settings, report))
+            raise InputError(_no_phrase(conditions, report))
         report.phrases = sorted(rows, key=lambda row: (-row.count, row.phrase))[: settings.max_phrases]
         output.write(phrases_content(report.phrases))
     return report
+
+
+def phrase_candidates(settings: PhraseSettings, report: PhraseReport) -> dict[int, Candidates]:
+    """Returns the frequent n-grams of a corpus with their measures of association, by length.
+
+    Args:
+      settings: corpus, normalization, `min_count`, `max_order` and KenLM's programs; its scores do not matter.
+      report: the statistics of the corpus are written to it.
+    """
+    files = settings.source_names()
+    with _temporary_directory(settings.temp_dir) as directory:
+        programs = KenlmPrograms.find(settings.lmplz, settings.count_ngrams, settings.memory, directory)
+        text = os.path.join(directory, "segments.txt")
+        _write_segments(files, settings, text, report)
+        return _score_ngrams(programs, settings, text, directory, report)
 
 
 def _temporary_directory(parent: str | None) -> tempfile.TemporaryDirectory:
@@ -137,9 +211,9 @@ def _write_segments(files: list[str], settings: PhraseSettings, path: str, repor
         raise InputError(f"{settings.corpus_flag}: contains no words")
 
 
-def _find_phrases(
+def _score_ngrams(
     programs: KenlmPrograms, settings: PhraseSettings, text: str, directory: str, report: PhraseReport
-) -> list[PhraseRow]:
+) -> dict[int, Candidates]:
     vocabulary_file, arpa = os.path.join(directory, "words"), os.path.join(directory, "model.arpa")
     lengths = [NgramSelection(order, settings.min_count) for order in range(2, settings.max_order + 1)]
     word_counts = np.zeros(0, np.int64)
@@ -148,19 +222,23 @@ def _find_phrases(
         for selection in lengths:
             selection.add(ngrams)
     vocabulary = read_vocabulary(vocabulary_file)
-    report.words, report.distinct_words = (
-        int(word_counts[NUM_SPECIAL_WORDS:].sum()),
-        len(vocabulary) - NUM_SPECIAL_WORDS,
-    )
-    phrases: list[PhraseRow] = []
+    report.words = int(word_counts[NUM_SPECIAL_WORDS:].sum())
+    report.distinct_words = len(vocabulary) - NUM_SPECIAL_WORDS
+    table = NgramTable(word_counts)
+    scored: dict[int, Candidates] = {}
     for selection in lengths:
         ngrams = selection.finish()
-        row = OrderReport(selection.order, selection.distinct, len(ngrams.counts))
-        report.orders.append(row)
-        if row.frequent:
+        report.orders[selection.order] = {"distinct": selection.distinct, "frequent": len(ngrams.counts)}
+        table.add(ngrams)
+        if len(ngrams.counts):
             programs.estimate(text, selection.order, settings.min_count, arpa)
-            phrases += _depending(ngrams, vocabulary, word_counts / report.words, arpa, settings, row)
-    return phrases
+            phrases = [" ".join(vocabulary[number] for number in numbers) for numbers in ngrams.words.tolist()]
+            log10_conditional = _conditional_probabilities(phrases, arpa)
+            last = word_counts[ngrams.words[:, -1]] / report.words
+            npmi = _normalized_pmi(ngrams, log10_conditional, table, report.words)
+            lift = 10**log10_conditional / last
+            scored[selection.order] = Candidates(phrases, ngrams.counts, log10_conditional, lift, npmi)
+    return scored
 
 
 def _add(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -171,88 +249,48 @@ def _add(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return longer
 
 
-class NgramSelection:
-    """Finds the frequent n-grams of `order` words in the counts of longer n-grams that end with them.
-
-    Args:
-      order: number of words; at most that of the counted n-grams.
-      min_count: minimum count.
-    """
-
-    def __init__(self, order: int, min_count: int):
-        self.order = order
-        self.distinct = 0
-        self._min_count = min_count
-        self._last = NgramCounts(np.zeros((0, order), np.int64), np.zeros(0, np.int64))
-        self._kept: list[NgramCounts] = []
-
-    def add(self, ngrams: NgramCounts) -> None:
-        """Adds counts in the order of `KenlmPrograms.counts`, in which n-grams with the same ending are adjacent."""
-        words = np.concatenate([self._last.words, ngrams.words[:, -self.order :]])
-        counts = np.concatenate([self._last.counts, ngrams.counts])
-        first = np.concatenate([[True], (words[1:] != words[:-1]).any(axis=1)])
-        words, counts = words[first], np.add.reduceat(counts, np.flatnonzero(first))
-        # The last n-gram may continue in the next counts.
-        self._keep(words[:-1], counts[:-1])
-        self._last = NgramCounts(words[-1:], counts[-1:])
-
-    def finish(self) -> NgramCounts:
-        """Returns the frequent n-grams; call it after the last `add`."""
-        self._keep(*self._last)
-        return NgramCounts(*(np.concatenate(parts) for parts in zip(*self._kept, strict=True)))
-
-    def _keep(self, words: np.ndarray, counts: np.ndarray) -> None:
-        within_segment = (words >= NUM_SPECIAL_WORDS).all(axis=1)
-        self.distinct += int(within_segment.sum())
-        frequent = within_segment & (counts >= self._min_count)
-        self._kept.append(NgramCounts(words[frequent], counts[frequent]))
-
-
-def _depending(
-    ngrams: NgramCounts,
-    vocabulary: list[str],
-    word_probabilities: np.ndarray,
-    arpa: str,
-    settings: PhraseSettings,
-    row: OrderReport,
-) -> Iterator[PhraseRow]:
-    """Yields the n-grams whose last word depends on the words before it; counts them in `row`."""
+def _conditional_probabilities(phrases: list[str], arpa: str) -> np.ndarray:
+    """Returns log10 P(last word | words before), float64 [phrases]; removes the model's file."""
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     model = kenlm.Model(arpa, config)
     os.remove(arpa)
     state, following = kenlm.State(), kenlm.State()
-    for numbers, count in zip(ngrams.words.tolist(), ngrams.counts.tolist(), strict=True):
-        words = [vocabulary[number] for number in numbers]
-        log10_probability = 0.0
+    found = np.empty(len(phrases))
+    for index, phrase in enumerate(phrases):
         model.NullContextWrite(state)
-        for word in words:
-            log10_probability = model.BaseScore(state, word, following)
+        for word in phrase.split(" "):
+            found[index] = model.BaseScore(state, word, following)
             state, following = following, state
-        probability = 10**log10_probability
-        if probability >= settings.min_conditional_prob:
-            row.probable += 1
-            if probability >= settings.min_lift * word_probabilities[numbers[-1]]:
-                row.dependent += 1
-                yield PhraseRow(" ".join(words), count, log10_probability)
+    return found
 
 
-def _no_phrase(settings: PhraseSettings, report: PhraseReport) -> str:
-    distinct, frequent, probable = (
-        sum(getattr(row, name) for row in report.orders) for name in ("distinct", "frequent", "probable")
-    )
-    if not frequent:
-        return (
-            f"--min_count={settings.min_count}: none of the corpus' {distinct:,} n-grams is so frequent; "
-            "give a smaller count or a larger corpus"
-        )
-    if not probable:
-        return (
-            f"--min_conditional_prob={settings.min_conditional_prob:g}: none of the {frequent:,} frequent n-grams has "
-            "a last word that probable after the others; give a smaller probability"
-        )
-    return (
-        f"--min_lift={settings.min_lift:g}: none of the {probable:,} frequent and probable n-grams has a last word "
-        "that depends that much on the others; give a smaller number"
-    )
+def _normalized_pmi(ngrams: NgramCounts, log10_conditional: np.ndarray, table: NgramTable, words: int) -> np.ndarray:
+    """Returns the lowest normalized PMI over all ways to divide each n-gram into two parts, float64 [ngrams].
+
+    The probability of an n-gram is the relative frequency of all words but the last, times KenLM's conditional
+    probability of the last one, which is discounted: an n-gram that is seen five times is not certain.
+    """
+
+    def log10_frequency(part: np.ndarray) -> np.ndarray:
+        return np.log10(table.counts(part) / words)
+
+    order = ngrams.words.shape[1]
+    joint = log10_frequency(ngrams.words[:, :-1]) + log10_conditional
+    parts = [
+        log10_frequency(ngrams.words[:, :first]) + log10_frequency(ngrams.words[:, first:]) for first in range(1, order)
+    ]
+    return (joint - np.max(parts, axis=0)) / -joint
+
+
+def _no_phrase(conditions: dict[str, Condition], report: PhraseReport) -> str:
+    """Returns the error for the first condition that no n-gram meets."""
+    left = "distinct"
+    for name, condition in conditions.items():
+        if not sum(numbers.get(name, 0) for numbers in report.orders.values()):
+            break
+        left = name
+    before = sum(numbers.get(left, 0) for numbers in report.orders.values())
+    advice = "give a smaller count or a larger corpus" if name == "frequent" else "give a smaller value"
+    return f"{condition.flag}: none of the {before:,} {left} n-grams has {condition.meaning}; {advice}"

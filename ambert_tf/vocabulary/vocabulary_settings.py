@@ -11,6 +11,7 @@ LANGUAGES = ("zh", "en")
 NORMALIZATIONS = ("bert", "nfkc")
 # The kenlm module is compiled for this order.
 MAX_ORDER = 6
+NPMI, CONDITIONAL = "npmi", "conditional"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,12 +74,12 @@ class VocabularySettings(NormalizationSettings, CorpusSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhraseSettings(NormalizationSettings, CorpusSettings):
-    """Finds the phrases of an English corpus: frequent n-grams whose last word depends on the words before it.
+    """Finds the phrases of an English corpus: frequent n-grams whose words depend on each other.
 
         python data/build_phrase_dictionary.py --input_file='corpus/*.txt' --output_file=phrases.tsv
 
-    Prints how many n-grams each threshold leaves, and the most frequent phrases. Needs KenLM's programs lmplz and
-    count_ngrams, which `make setup` builds.
+    Prints how many n-grams each threshold leaves, the most frequent phrases and random ones. Needs KenLM's programs
+    lmplz and count_ngrams, which `make setup` builds.
     """
 
     output_file: str = setting("", "File to write: phrase, count, log10 P(last word | words before).")
@@ -88,13 +89,22 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
         "Minimum count of a phrase. Raise it with the corpus, to some hundreds for tens of gigabytes: n-grams that "
         "occur this often are held in memory.",
     )
-    min_conditional_prob: float = setting(
-        0.01, "Minimum P(last word | words before). Raise it for fewer and more cohesive phrases."
+    phrase_score: str = setting(
+        NPMI,
+        "Association measure: npmi, normalized pointwise mutual information of the phrase's parts; or conditional, "
+        "P(last word | words before).",
+        (NPMI, CONDITIONAL),
     )
+    min_npmi: float = setting(
+        0.4,
+        "With --phrase_score=npmi: minimum score, from 0 (independent words) to 1 (words that only occur together). "
+        "Raise it for fewer and more cohesive phrases.",
+    )
+    min_conditional_prob: float = setting(0.01, "With --phrase_score=conditional: minimum P(last word | words before).")
     min_lift: float = setting(
         10.0,
-        "Minimum ratio of that probability to P(last word). It filters out 'of the', because 'the' is probable "
-        "anywhere. 0 disables it.",
+        "With --phrase_score=conditional: minimum ratio of that probability to P(last word). It filters out 'of the', "
+        "because 'the' is probable anywhere. 0 disables it.",
     )
     max_phrases: int | None = setting(None, "Maximum number of phrases; the most frequent are kept.")
     lmplz: str | None = setting(None, "KenLM's lmplz. Defaults to the one beside the running Python, or on PATH.")
@@ -114,6 +124,8 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
             raise InputError(f"--max_order={self.max_order}: must be from 2 to {MAX_ORDER}")
         at_least(self, 1, "min_count", "max_phrases")
         at_least(self, 0, "min_lift")
+        if not -1 <= self.min_npmi < 1:
+            raise InputError(f"--min_npmi={self.min_npmi}: must be at least -1 and below 1, such as 0.4")
         if not 0 <= self.min_conditional_prob < 1:
             raise InputError(
                 f"--min_conditional_prob={self.min_conditional_prob}: must be at least 0 and below 1, such as 0.01"
