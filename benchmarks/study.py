@@ -1,4 +1,4 @@
-"""Does pre-training pay, and does AMBERT gain over BERT? The five models at equal steps, fine-tuned over label budgets.
+r"""Does pre-training pay, and does AMBERT gain over BERT? The five models at equal steps, fine-tuned over label budgets.
 
     python benchmarks/study.py --output_dir=output/study
     python benchmarks/study.py --output_dir=output/study_zh --input_file='corpus/*.txt' --data_dir=/data \
@@ -26,13 +26,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import flags
-from common import ROOT, corpus_text, machine, run_command, write
+from common import ROOT, corpus_text, machine, write
 from places import PLACES, Place
+from study_jobs import Jobs, read_json
 from study_report import Pretraining, Score, write_report
 
 from ambert_tf.errors import InputError, run_main
@@ -79,58 +80,6 @@ flags.DEFINE_float("fine_tuning_rate", 5e-4, "Peak learning rate of fine-tuning.
 flags.DEFINE_integer("min_fine_tuning_steps", 250, "More epochs than the task's, for this many steps on few labels.")
 flags.DEFINE_multi_string("fine_tuning_flags", [], "Other flags of run_classifier.py and the like.")
 flags.DEFINE_bool("smoke", False, "Try everything in a few minutes, with a small corpus, few steps and 40 labels.")
-
-
-class Jobs:
-    """Runs the study's commands one at a time and records them in progress.jsonl."""
-
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.path = os.path.join(directory, "progress.jsonl")
-        self.finished: dict[str, dict[str, Any]] = {}
-        if os.path.exists(self.path):
-            with open(self.path, encoding="utf-8") as file:
-                lines = file.readlines()
-            for record in (json.loads(line) for line in lines if line.endswith("\n")):
-                self.finished[record["job"]] = record
-
-    def run(self, name: str, command: Sequence[str], read: Callable[[], Any] | None = None) -> dict[str, Any]:
-        """Runs a command unless it has finished before; returns its record.
-
-        Args:
-          name: of the job, unique.
-          command: program and flags.
-          read: returns what to record of the command's output, as `result`.
-
-        Raises:
-          InputError: the job has finished before with other flags.
-          SystemExit: the command failed.
-        """
-        shown = [part.replace(self.directory, "OUTPUT_DIR") for part in command]
-        if name in self.finished:
-            if self.finished[name]["command"] != shown:
-                raise InputError(
-                    f"--output_dir={FLAGS.output_dir}: the job {name!r} has finished with other flags, "
-                    f"{' '.join(self.finished[name]['command'])}; repeat them or choose another directory"
-                )
-            return self.finished[name]
-        print(f"{name} ...", end=" ", flush=True)
-        usage = run_command([sys.executable, *command])
-        print(f"{usage.wall_seconds:.0f} s", flush=True)
-        record: dict[str, Any] = {
-            "job": name, "command": shown, "wall_seconds": round(usage.wall_seconds, 1),
-            "processor_seconds": round(usage.processor_seconds, 1), "result": read() if read else None,
-        }  # fmt: skip
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self.finished[name] = record
-        return record
-
-
-def read_json(*path: str) -> Any:
-    """Returns the content of a JSON file."""
-    with open(os.path.join(*path), encoding="utf-8") as file:
-        return json.load(file)
 
 
 class Data:

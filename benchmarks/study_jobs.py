@@ -1,0 +1,65 @@
+"""The jobs of benchmarks/study.py: commands that run one at a time, once, whatever interrupts the study."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from common import run_command
+
+from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path
+
+
+class Jobs:
+    """Runs the study's commands one at a time and records them in progress.jsonl."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.path = os.path.join(directory, "progress.jsonl")
+        self.finished: dict[str, dict[str, Any]] = {}
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as file:
+                lines = [line for line in file if line.endswith("\n")]
+            with atomic_path(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+                file.writelines(lines)  # without a line that was cut off
+            self.finished = {record["job"]: record for record in map(json.loads, lines)}
+
+    def run(self, name: str, command: Sequence[str], read: Callable[[], Any] | None = None) -> dict[str, Any]:
+        """Runs a command unless it has finished before; returns its record.
+
+        Args:
+          name: of the job, unique.
+          command: program and flags.
+          read: returns what to record of the command's output, as `result`.
+
+        Raises:
+          InputError: the job has finished before with other flags.
+          SystemExit: the command failed.
+        """
+        shown = [part.replace(self.directory, "OUTPUT_DIR") for part in command]
+        if name in self.finished:
+            if self.finished[name]["command"] != shown:
+                raise InputError(
+                    f"--output_dir={self.directory}: the job {name!r} has finished with other flags, "
+                    f"{' '.join(self.finished[name]['command'])}; repeat them or choose another directory"
+                )
+            return self.finished[name]
+        print(f"{name} ...", end=" ", flush=True)
+        usage = run_command([sys.executable, *command])
+        print(f"{usage.wall_seconds:.0f} s", flush=True)
+        record: dict[str, Any] = {
+            "job": name, "command": shown, "wall_seconds": round(usage.wall_seconds, 1),
+            "processor_seconds": round(usage.processor_seconds, 1), "result": read() if read else None,
+        }  # fmt: skip
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self.finished[name] = record
+        return record
+
+
+def read_json(*path: str) -> Any:
+    """Returns the content of a JSON file."""
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return json.load(file)
