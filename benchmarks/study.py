@@ -1,4 +1,4 @@
-r"""Does pre-training pay, and does AMBERT gain over BERT? The five models at equal steps, fine-tuned over label budgets.
+r"""Does pre-training pay, and is AMBERT better than BERT? Five models at equal steps, fine-tuned over label budgets.
 
     python benchmarks/study.py --output_dir=output/study
     python benchmarks/study.py --output_dir=output/study_zh --input_file='corpus/*.txt' --data_dir=/data \
