@@ -22,6 +22,7 @@ FLAG = re.compile(r"(?<![\w-])--(\w+)")
 LINK = re.compile(r"\]\(([\w./-]*)(?:#([\w-]+))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONSOLE_SCRIPT = re.compile(r"`(ambert-(?!tf)[a-z-]+)")
 OWN_PACKAGE = "ambert_tf."
 
 
@@ -72,6 +73,12 @@ def test_links_between_documents_work():
             if not os.path.exists(os.path.join(ROOT, target)) or (anchor and anchor not in anchors(target)):
                 broken.append((document, path, anchor))
     assert not broken
+
+
+def test_documented_console_scripts_exist():
+    declared = set(re.findall(r"^(ambert-[a-z-]+) = ", read("pyproject.toml"), re.MULTILINE))
+    documented = {name for document in DOCUMENTS for name in CONSOLE_SCRIPT.findall(read(document))}
+    assert documented == declared
 
 
 def top_level_names(module):
