@@ -29,8 +29,8 @@ compile pyproject.toml "${main[@]}" --output-file "$work/main" "$@"
     shorten "$work/main"
 } >requirements.lock
 
-# PyTorch exists for few kinds of processors, which uv minds, and in builds with and without CUDA's libraries. So it
-# stands for itself here, with those of its requirements that all builds have.
+# PyTorch has builds for few processors, which uv rejects, and builds with and without CUDA's libraries. So it is added
+# by hand, together with the requirements that all its builds share.
 torch=$(sed -nE 's/^peers = .*"torch~=([0-9.]+)".*/\1/p' pyproject.toml)
 echo "torch ; python_version < '3'" >"$work/without-torch"
 printf '%s\n' jinja2 networkx sympy >"$work/of-torch"
@@ -38,8 +38,8 @@ cat requirements.lock requirements-peers.lock >"$work/peers" 2>/dev/null || true
 compile pyproject.toml "$work/of-torch" "${main[@]}" --extra peers --override "$work/without-torch" \
     --output-file "$work/peers" "$@"
 {
-    echo "# What \`make test\` and \`make bench\` install beside requirements.lock, the extra peers: what ours is compared"
-    echo "# with. pip takes PyTorch's build for the CPU (0.2 GB) where it finds one, otherwise the one for CUDA with all of"
-    echo "# CUDA's libraries (3 GB). Written by tools/update_lock.sh."
+    echo "# What \`make test\` and \`make bench\` install in addition to requirements.lock: the extra peers, for comparisons."
+    echo "# pip installs PyTorch's CPU build (0.2 GB) if it finds one, otherwise the CUDA build with all of CUDA's libraries"
+    echo "# (3 GB). Written by tools/update_lock.sh."
     { shorten "$work/peers" | grep -vxFf requirements.lock; echo "torch==$torch"; } | sort
 } >requirements-peers.lock
