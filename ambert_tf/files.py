@@ -5,12 +5,16 @@ import errno
 import glob
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ambert_tf.errors import InputError, one_line, write_problem
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @contextlib.contextmanager
@@ -197,16 +201,30 @@ def read_bytes(name: str) -> bytes:
         return file.read()
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Parses JSON; raises a ValueError also for what Python's parser accepts or reports in other ways.
+
+    Half of a surrogate pair, such as "\\ud83d", is not a character. Python parses it, but UTF-8 cannot encode it.
+    """
+    text = text if isinstance(text, str) else text.decode("utf-8")
+    try:
+        value = json.loads(text)
+        if _SURROGATE_ESCAPE.search(text) and (half := _SURROGATE.search(json.dumps(value, ensure_ascii=False))):
+            raise ValueError(f"it contains \\u{ord(half[0]):x}, half of a surrogate pair, which is not a character")
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
 def read_json_object(name: str) -> dict[str, Any]:
     """Returns the JSON object in a local or remote file.
 
     Raises:
-      InputError: the file contains something else, or a string that is not valid Unicode.
+      InputError: the file contains something else.
     """
     try:
-        found = json.loads(read_bytes(name))
-        json.dumps(found, ensure_ascii=False).encode()  # fails for a lone surrogate, such as "\\ud83d"
-    except (ValueError, RecursionError) as error:
+        found = parse_json(read_bytes(name))
+    except ValueError as error:
         raise InputError(f"{name}: not valid JSON ({one_line(error)[:200]})") from None
     if not isinstance(found, dict):
         raise InputError(f"{name}: not a JSON object")

@@ -1,5 +1,6 @@
 """The programs: every one has flags and a function, and the files and console scripts call them."""
 
+import dataclasses
 import pathlib
 import pkgutil
 import re
@@ -65,5 +66,5 @@ def test_help_shows_usage_and_flags_without_tensorflow(name):
     # The example calls the program by the name that the user knows.
     assert re.search(rf"^    ambert-{name}\b", usage, re.MULTILINE) and f"python {FILES.get(name)}" not in usage
     settings = pkgutil.resolve_name(PROGRAMS[name].settings)
-    for field in settings.__dataclass_fields__:
-        assert re.search(rf"^  --(\[no\])?{field}:", flags, re.MULTILINE), field
+    for field in dataclasses.fields(settings):
+        assert re.search(rf"^  --(\[no\])?{field.name}:", flags, re.MULTILINE), field.name

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import json
 import random
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from ambert_tf.analysis.analysis_settings import TextSettings
 from ambert_tf.errors import InputError
-from ambert_tf.files import input_files, open_input
+from ambert_tf.files import input_files, open_input, parse_json
 
 TABLES = {".tsv": "\t", ".csv": ","}
 
@@ -72,7 +71,7 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except ValueError:
                 record = None
             if not isinstance(record, dict):

@@ -15,7 +15,7 @@ from absl import logging
 from ambert_tf.conversion.bert import Bert, check_vocab, collect_weights, is_cased
 from ambert_tf.conversion.parameters import MASKED_LM, NEXT_SENTENCE, POOLER, Parameter, bert_parameters
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import check_input_file
+from ambert_tf.files import check_input_file, parse_json, read_bytes
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.vocab_file import SPECIAL_TOKENS, check_vocabulary, read_vocabulary, write_vocabulary
 
@@ -94,12 +94,11 @@ def read_hugging_face(
 def _read_json(path: str, flag: str) -> dict[str, Any]:
     check_input_file(path, flag)
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no JSON file ({error})") from None
+        content = parse_json(read_bytes(path))
+    except ValueError as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no JSON object")
+        raise InputError(f"{path}: not a JSON object")
     return content
 
 

@@ -1,6 +1,5 @@
 """Keeps the best checkpoint on the development file; early stopping."""
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import is_directory, is_file, read_bytes
+from ambert_tf.files import is_directory, is_file, parse_json, read_bytes
 from ambert_tf.finetuning.result_files import write_json
 from ambert_tf.training.checkpoints import CHECKPOINT_DIRECTORY, Checkpoints
 
@@ -39,7 +38,7 @@ class BestCheckpoint:
         self.without_better = 0
         self._evaluated = 0
         if is_file(self._state_path):
-            state = json.loads(read_bytes(self._state_path))
+            state = parse_json(read_bytes(self._state_path))
             self.value, self.step, self.without_better = state["value"], state["step"], state["without_better"]
             self._evaluated = state["evaluated"]
 
@@ -104,7 +103,7 @@ def read_finished(output_dir: str) -> dict[str, Any] | None:
         return None
     _keep_best_weights(output_dir)
     try:
-        return dict(json.loads(read_bytes(path)))
+        return dict(parse_json(read_bytes(path)))
     except ValueError:
         raise InputError(f"{path}: not valid JSON; choose another --output_dir") from None
 

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_input_file, read_bytes
+from ambert_tf.files import atomic_path, check_input_file, parse_json, read_bytes
 
 MODEL_TYPES = ("ambert", "ambert_combo", "ambert_hybrid", "bert_fine", "bert_coarse")
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
@@ -108,8 +108,8 @@ class ModelConfig:
         """
         check_input_file(path, flag)
         try:
-            content = json.loads(read_bytes(path))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            content = parse_json(read_bytes(path))
+        except ValueError as error:
             raise InputError(f"{path}: is not a JSON file ({error})") from None
         if not isinstance(content, dict):
             raise InputError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_file, read_bytes
+from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
 
 TASK_FILE = "task.json"
 FORMAT_VERSION = 1
@@ -99,7 +99,7 @@ class TaskConfig:
                 "--do_train makes one"
             )
         try:
-            content = json.loads(read_bytes(path))
+            content = parse_json(read_bytes(path))
             if content.pop("format_version") != FORMAT_VERSION:
                 raise InputError(f"{path}: format_version is not {FORMAT_VERSION}, the one that this version reads")
             return cls.from_dict(content)

@@ -1,7 +1,6 @@
 """The batches of pre-training, by its settings and the `stats.json` of the records."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import exists, file_size, open_input
+from ambert_tf.files import exists, file_size, open_input, parse_json
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.dataset import pretraining_dataset, record_places
 from ambert_tf.pretraining_data.masking import MaskingSettings
@@ -163,9 +162,9 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
             continue
         try:
             with open_input(path) as file:
-                stats = json.loads(file.read())
+                stats = parse_json(file.read())
             found = stats.get("tokenizer_fingerprint")
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        except (ValueError, AttributeError):
             raise InputError(f"{path}: not a JSON object; make the records again") from None
         if found and found != fingerprint:
             raise InputError(

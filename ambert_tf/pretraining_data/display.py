@@ -4,20 +4,44 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.examples import NEXT_SENTENCE_FEATURE
+from ambert_tf.pretraining_data.examples import INPUT_FEATURES, NEXT_SENTENCE_FEATURE
 from ambert_tf.pretraining_data.masking import GRAINS
 
 Record = Mapping[str, Sequence[int]]
 
 
+def check_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> None:
+    """Checks what the functions below rely on.
+
+    Raises:
+      InputError: a feature is missing or inconsistent with others, or the vocabularies are not those of the record.
+    """
+    for name in INPUT_FEATURES:
+        if name not in record:
+            raise InputError(f"has no {name!r}; give records of data/create_pretraining_data.py")
+    lengths = {grain: len(record[f"{grain}_input_ids"]) for grain in GRAINS}
+    for grain, vocabulary in zip(GRAINS, (fine_vocab, coarse_vocab), strict=True):
+        originals = record.get(f"{grain}_masked_lm_ids", ())
+        for token_id in (*record[f"{grain}_input_ids"], *originals):
+            if not 0 <= token_id < len(vocabulary):
+                raise InputError(
+                    f"has {grain} id {token_id}, but the vocabulary has {len(vocabulary)} lines; give the "
+                    "--tokenizer_dir of these records"
+                )
+        _check_indices(record, f"{grain}_segment_ids", lengths[grain], 2)
+        _check_indices(record, f"{grain}_masked_lm_positions", len(originals), lengths[grain])
+    _check_indices(record, "fine_to_coarse", lengths["fine"], lengths["coarse"])
+
+
+def _check_indices(record: Record, name: str, length: int, bound: int) -> None:
+    values = record.get(name, ())
+    if len(values) != length or not all(0 <= value < bound for value in values):
+        raise InputError(f"its {name} are inconsistent with its other features; create the file again")
+
+
 def _marked_tokens(record: Record, grain: str, vocabulary: Sequence[str]) -> list[str]:
     """Returns the tokens of one grain; a masked one as {original→shown}, or {original} if it was kept."""
     ids = record[f"{grain}_input_ids"]
-    if max(ids, default=0) >= len(vocabulary):
-        raise InputError(
-            f"--tokenizer_dir: the record has {grain} id {max(ids)}, the vocabulary {len(vocabulary)} lines; "
-            "give the tokenizer of these records"
-        )
     tokens = [vocabulary[token_id] for token_id in ids]
     positions = record.get(f"{grain}_masked_lm_positions", ())
     originals = record.get(f"{grain}_masked_lm_ids", ())

@@ -1,14 +1,13 @@
 """Prints records, to look at the data before training on it."""
 
-import json
 import os
 
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import is_directory, open_input
+from ambert_tf.files import is_directory, open_input, parse_json
 from ambert_tf.pretraining_data.creation_settings import InspectionSettings
-from ambert_tf.pretraining_data.display import describe_record, tabulate_record
+from ambert_tf.pretraining_data.display import check_record, describe_record, tabulate_record
 from ambert_tf.pretraining_data.examples import decode_example
 from ambert_tf.pretraining_data.records import compression_type, naming_damaged_files, record_files, record_kind
 from ambert_tf.pretraining_data.stats import STATS_FILE
@@ -36,6 +35,10 @@ def print_records(settings: InspectionSettings) -> None:
                     return
                 if number >= first:
                     record = decode_example(serialized.numpy())
+                    try:
+                        check_record(record, tokenizer.fine_vocab, tokenizer.coarse_vocab)
+                    except InputError as error:
+                        raise InputError(f"{name}: record {index} {error}") from None
                     text = show(record, tokenizer.fine_vocab, tokenizer.coarse_vocab)
                     print(f"{name} record {index}: {text}\n")
                 number += 1
@@ -48,7 +51,7 @@ def _tokenizer_of_stats(name: str) -> str:
     path = os.path.join(os.path.dirname(name), STATS_FILE)
     try:
         with open_input(path) as file:
-            directory = json.loads(file.read())["arguments"]["tokenizer_dir"]
+            directory = parse_json(file.read())["arguments"]["tokenizer_dir"]
     except (OSError, tf.errors.OpError, ValueError, LookupError, TypeError):
         raise InputError(
             f"--tokenizer_dir is needed: beside {name} there is no {TOKENIZER_DIRECTORY}/, and no {STATS_FILE} that "

@@ -6,7 +6,6 @@ The framing of TFRecord is length (uint64), its checksum (uint32), the record, i
 import dataclasses
 import gzip
 import itertools
-import json
 import os
 import struct
 import zlib
@@ -17,7 +16,16 @@ from typing import BinaryIO
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file, exists, file_size, input_files, is_file, open_input, read_bytes
+from ambert_tf.files import (
+    check_input_file,
+    exists,
+    file_size,
+    input_files,
+    is_file,
+    open_input,
+    parse_json,
+    read_bytes,
+)
 from ambert_tf.pretraining_data import examples
 from ambert_tf.pretraining_data.stats import STATS_FILE
 
@@ -70,7 +78,7 @@ def _is_empty_shard(name: str) -> bool:
     if not exists(stats_file):
         return False
     try:
-        sizes = json.loads(read_bytes(stats_file)).get("files")
+        sizes = parse_json(read_bytes(stats_file)).get("files")
     except (ValueError, AttributeError):
         return False  # the reader of stats.json reports it
     return isinstance(sizes, dict) and sizes.get(base) == size and count_records(name) == 0

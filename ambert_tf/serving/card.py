@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import is_file, read_bytes
+from ambert_tf.files import is_file, parse_json, read_bytes
 from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.serving.check import Report
 from ambert_tf.serving.layout import Facts
@@ -37,7 +37,7 @@ def read_scores(model_dir: str, inference: str) -> dict[str, Any]:
     if not is_file(path):
         return {}
     try:
-        results = dict(json.loads(read_bytes(path)))
+        results = dict(parse_json(read_bytes(path)))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not a JSON object ({error})") from None
     return results if results.get("inference") == inference else {}

@@ -1,12 +1,11 @@
 """The requests that verify an export: built-in texts, or a file of the user."""
 
 import codecs
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file, read_bytes
+from ambert_tf.files import check_input_file, parse_json, read_bytes
 from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.models.task_inputs import input_specs
 
@@ -86,7 +85,7 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
     key = RIGHT_ANSWERS[task.form]
     for number, line in enumerate(content, 1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             record = None
         if not isinstance(record, dict) or not set(names) <= set(record):

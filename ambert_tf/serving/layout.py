@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_file, read_bytes
+from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.serving.served_model import SERVING_DEFAULT
@@ -61,7 +61,7 @@ class Facts:
                 f"{saved_model}: has no {EXTRA_DIRECTORY}/{FACTS_FILE}, so it is not an export of export_saved_model.py"
             )
         try:
-            content = json.loads(read_bytes(path))
+            content = parse_json(read_bytes(path))
             if content["task"] is not None:
                 content["task"] = TaskConfig.from_dict(content["task"])
             content["config"] = ModelConfig.from_dict(content["config"], path)

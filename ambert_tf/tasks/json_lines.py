@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_input_file, open_input, read_bytes
+from ambert_tf.files import check_input_file, open_input, parse_json, read_bytes
 
 # White space, zero-width space and byte-order mark at the ends of a label: nobody sees them in a table.
 _INVISIBLE_ENDS = re.compile(r"\A[\s\u200b\ufeff]+|[\s\u200b\ufeff]+\Z")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SAVE_AS_UTF8 = "save it as UTF-8 (in Excel: CSV UTF-8)"
 
 
@@ -176,20 +174,6 @@ def read_json(path: str, flag: str, expected: str) -> Any:
         raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}); {expected} is expected") from None
     except ValueError as error:
         raise InputError(f"{path}: is not JSON ({error}); {expected} is expected") from None
-
-
-def parse_json(text: str) -> Any:
-    """Parses JSON; raises a ValueError, also for what Python's parser accepts or reports in other ways.
-
-    Half of a surrogate pair, such as "\\ud83d", is not a character. Python parses it, and UTF-8 cannot encode it.
-    """
-    try:
-        value = json.loads(text)
-        if _SURROGATE_ESCAPE.search(text) and (half := _SURROGATE.search(json.dumps(value, ensure_ascii=False))):
-            raise ValueError(f"it contains \\u{ord(half[0]):x}, half of a surrogate pair, which is not a character")
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    return value
 
 
 def _json_object(text: str, path: str, number: int) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_directory, is_file, make_directory, read_bytes
+from ambert_tf.files import atomic_path, is_directory, is_file, make_directory, parse_json, read_bytes
 from ambert_tf.tokenization import flat, vocab_file
 from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words
 from ambert_tf.tokenization.phrases import PhraseMatcher
@@ -309,7 +309,7 @@ def _read_settings(directory: str) -> dict[str, Any]:
     if not is_file(path):
         raise InputError(f"--tokenizer_dir={directory}: has no {SETTINGS_FILE}; data/build_vocab.py makes one")
     try:
-        settings = json.loads(read_bytes(path))
+        settings = parse_json(read_bytes(path))
     except ValueError as error:
         raise InputError(f"{path}: broken JSON ({error})") from None
     expected = {"format_version", "language", "do_lower_case", "normalization", "files"}

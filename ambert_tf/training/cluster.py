@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError, one_line
+from ambert_tf.files import parse_json
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
 # Errors of a collective operation if another process is gone or does not answer.
@@ -48,7 +49,7 @@ def cluster_of_environment() -> Cluster | None:
     if not text:
         return None
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         jobs = {job: list(addresses) for job, addresses in content.get("cluster", {}).items()}
         task = content.get("task", {})
         job, index = task.get("type", "worker"), int(task.get("index", 0))

@@ -1,14 +1,13 @@
 """Draws the training curves of several runs in one picture."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
 from ambert_tf.figures import new_figure, save_figure
-from ambert_tf.files import is_directory, is_file, read_bytes
+from ambert_tf.files import is_directory, is_file, parse_json, read_bytes
 from ambert_tf.flags import run_program, setting
 from ambert_tf.training.settings import EVALUATION_PREFIX, METRICS_FILE
 
@@ -68,9 +67,9 @@ def _read_curves(directory: str) -> dict[str, tuple[list[int], list[float]]]:
         if not text.endswith(b"\n"):
             break  # A run is writing this line.
         try:
-            line = json.loads(text)
+            line = parse_json(text)
             step = int(line.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise InputError(f"{path}: line {number} is not a JSON object with a step") from None
         for name, value in line.items():
             if isinstance(value, int | float):

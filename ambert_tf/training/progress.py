@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.files import atomic_path, exists, make_directory, read_bytes
+from ambert_tf.files import atomic_path, exists, make_directory, parse_json, read_bytes
 from ambert_tf.training.settings import EVALUATION_PREFIX, METRICS_FILE
 
 TENSORBOARD_DIRECTORY = "tensorboard"
@@ -199,7 +199,7 @@ def _read_lines(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     for line in read_bytes(path).decode("utf-8", "replace").splitlines(keepends=True):
         try:
-            values = json.loads(line)
+            values = parse_json(line)
             if line.endswith("\n") and isinstance(values["step"], int):
                 yield line, values
         except (json.JSONDecodeError, KeyError, TypeError):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import atomic_path, exists, read_bytes
+from ambert_tf.files import atomic_path, exists, parse_json, read_bytes
 from ambert_tf.training.checkpoints import Checkpoints
 from ambert_tf.training.cluster import check_workers_agree, is_chief, naming_lost_workers
 from ambert_tf.training.distribution import make_strategy
@@ -215,7 +215,7 @@ def compare_settings(output_dir: str, present: Mapping[str, Any], step: int) -> 
     path = os.path.join(output_dir, SETTINGS_FILE)
     if step and exists(path):
         try:
-            before = json.loads(read_bytes(path))
+            before = parse_json(read_bytes(path))
             changed = [name for name, value in present.items() if name in before and before[name] != value]
         except (ValueError, TypeError):
             changed = []

@@ -286,11 +286,11 @@ def _normalized_pmi(ngrams: NgramCounts, log10_conditional: np.ndarray, table: N
 
 def _no_phrase(conditions: dict[str, Condition], report: PhraseReport) -> str:
     """Returns the error for the first condition that no n-gram meets."""
-    left = "distinct"
-    for name, condition in conditions.items():
-        if not sum(numbers.get(name, 0) for numbers in report.orders.values()):
-            break
-        left = name
-    before = sum(numbers.get(left, 0) for numbers in report.orders.values())
+    totals = {
+        name: sum(numbers.get(name, 0) for numbers in report.orders.values()) for name in ("distinct", *conditions)
+    }
+    name = next(name for name in conditions if not totals[name])
+    before = list(totals)[list(totals).index(name) - 1]
     advice = "give a smaller count or a larger corpus" if name == "frequent" else "give a smaller value"
-    return f"{condition.flag}: none of the {before:,} {left} n-grams has {condition.meaning}; {advice}"
+    flag, meaning, _ = conditions[name]
+    return f"{flag}: none of the {totals[before]:,} {before} n-grams has {meaning}; {advice}"

@@ -1,7 +1,7 @@
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.pretraining_data.display import describe_record, tabulate_record
+from ambert_tf.pretraining_data.display import check_record, describe_record, tabulate_record
 
 FINE = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "商", "店", "的", "好"]
 COARSE = [*FINE, "商店"]
@@ -49,5 +49,6 @@ def test_records_without_masks_or_labels():
 
 
 def test_the_tokenizer_must_be_the_one_of_the_records():
-    with pytest.raises(InputError, match="--tokenizer_dir: the record has coarse id 9, the vocabulary 9 lines"):
-        describe_record(RECORD, FINE, FINE)
+    with pytest.raises(InputError, match="has coarse id 9, but the vocabulary has 9 lines; give the --tokenizer_dir of"):
+        check_record(RECORD, FINE, FINE)
+    check_record(RECORD, FINE, COARSE)

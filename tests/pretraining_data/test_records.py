@@ -1,13 +1,17 @@
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data.dataset import pretraining_dataset
-from ambert_tf.pretraining_data.examples import encode_examples
+from ambert_tf.pretraining_data.display import check_record, describe_record, tabulate_record
+from ambert_tf.pretraining_data.examples import decode_example, encode_examples
 from ambert_tf.pretraining_data.records import (
     RecordKind,
     count_records,
     find_damaged_record,
     naming_damaged_files,
+    record_files,
     record_kind,
 )
 from tests.pretraining_data.records_for_tests import column, make_records, write_records
@@ -54,6 +58,49 @@ def test_a_file_that_is_cut_off_is_named(tmp_path, compression):
     with pytest.raises(InputError, match=r"x: record \d+.* damaged or truncated"), naming_damaged_files([str(path)]):
         for _ in pretraining_dataset([str(path)], batch_size=4, num_epochs=1):
             pass
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.integers(0, 600), st.integers(1, 255)), max_size=4),
+    st.integers(0, 600),
+    st.sampled_from([None, "GZIP"]),
+)
+def test_whatever_happens_to_a_file_is_an_input_error(tmp_path_factory, flips, size, compression):
+    path = tmp_path_factory.mktemp("fuzz") / "x"
+    write_records(path, make_records(range(2)), compression)
+    content = bytearray(path.read_bytes())[:size]
+    for place, bits in flips:
+        if place < len(content):
+            content[place] ^= bits
+    path.write_bytes(content)
+    try:
+        record_files(str(path), "input_file")
+        record_kind([str(path)])
+        with naming_damaged_files([str(path)]):
+            for _ in pretraining_dataset([str(path)], batch_size=2, num_epochs=1):
+                pass
+    except InputError as error:
+        assert str(path) in str(error)
+
+
+LISTS = st.lists(st.sampled_from([-1, 0, 1, 2, 3, 5, 10**6, 2**40]), max_size=4)
+FEATURES = ("coarse_masked_lm_ids", "coarse_masked_lm_positions", "fine_input_ids", "fine_to_coarse")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from(FEATURES), st.none() | LISTS))
+def test_a_record_that_is_checked_can_be_shown(changes):
+    (serialized,) = make_records([1])
+    record = {**decode_example(serialized), **changes}
+    record = {name: values for name, values in record.items() if values is not None}
+    vocabulary = [f"token{index}" for index in range(40)]
+    try:
+        check_record(record, vocabulary, vocabulary)
+    except InputError:
+        return
+    assert describe_record(record, vocabulary, vocabulary)
+    assert tabulate_record(record, vocabulary, vocabulary)
 
 
 def test_a_damaged_record_is_named(tmp_path):
