@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from ambert_tf.errors import InputError, run_main
+from ambert_tf.files import check_writable
 
 flags.disclaim_key_flags()  # They are the calling program's, whose --help shows them.
 
@@ -149,6 +150,13 @@ def check_text(settings: Any) -> None:
         for text in value if isinstance(value, tuple) else (value,):
             if isinstance(text, str) and ("\0" in text or any("\ud800" <= character <= "\udfff" for character in text)):
                 raise InputError(f"--{field.name}={text!a}: is not valid UTF-8")
+
+
+def check_outputs(settings: Any, *names: str) -> None:
+    """Raises an InputError for the first of some settings, files to write, whose directory is not writable."""
+    for name in names:
+        if getattr(settings, name):
+            check_writable(os.path.dirname(getattr(settings, name)) or ".", name)
 
 
 def check_choices(settings: Any) -> None:

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 from absl import flags
 
-from ambert_tf.flags import define_flags, setting, settings_from_flags
+from ambert_tf.errors import InputError
+from ambert_tf.flags import above_zero, check_outputs, check_text, define_flags, setting, settings_from_flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,3 +50,28 @@ def test_a_flag_has_the_subclass_default_and_help(defined):
 def test_a_value_that_is_no_choice_is_refused(defined):
     with pytest.raises(flags.IllegalFlagValueError):
         flags.FLAGS(["program", "--test_grain=medium"])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutputSettings:
+    output: str = setting("", "A file.")
+
+
+def test_an_output_that_cannot_be_written_is_found_early(tmp_path):
+    (tmp_path / "file").touch()
+    check_outputs(OutputSettings(output=str(tmp_path / "new" / "directory" / "x.png")), "output")
+    check_outputs(OutputSettings(), "output")
+    with pytest.raises(InputError, match=r"^--output=.*/file: .*/file is a file where a directory is needed"):
+        check_outputs(OutputSettings(output=str(tmp_path / "file" / "x.png")), "output")
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "a\0b"])
+def test_a_value_that_is_not_text_is_refused(text):
+    with pytest.raises(InputError, match=r"^--output='.*': is not valid UTF-8"):
+        check_text(OutputSettings(output=text))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_rate_is_a_finite_number_above_0(value):
+    with pytest.raises(InputError, match=f"^--test_rate={value}: must be above 0"):
+        above_zero(Settings(test_rate=value), "test_rate")

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ambert_tf.errors import InputError
-from ambert_tf.flags import at_least, check_choices, require, setting
+from ambert_tf.flags import at_least, check_choices, check_outputs, require, setting
 from ambert_tf.tasks.declaration import SPLITS
 
 MEAN = "mean"
@@ -53,6 +53,7 @@ class AttentionSettings(TextSettings):
     def validate(self) -> None:
         super().validate()
         require(self, "model_dir", "output")
+        check_outputs(self, "output")
         at_least(self, 1, "layer")
 
 
@@ -75,6 +76,7 @@ class DistancesSettings(TextSettings):
     def validate(self) -> None:
         super().validate()
         require(self, "model_dir", "output")
+        check_outputs(self, "output")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,7 @@ class TokensSettings(TextSettings):
                 "--tokenizer_dir is needed: what data/build_vocab.py made, or tokenizer/ of a model directory"
             )
         super().validate()
+        check_outputs(self, "output")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,7 @@ class CasesSettings:
     def validate(self) -> None:
         """Raises an InputError if a value is out of range or flags do not go together."""
         check_choices(self)
+        check_outputs(self, "output")
         at_least(self, 1, "max_cases")
         if not self.model_dir:
             raise InputError(

@@ -1,9 +1,9 @@
 """The settings of `convert_checkpoint.py`; this module imports no TensorFlow."""
 
 import dataclasses
-import os
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import check_writable, is_directory, is_file, list_directory
 from ambert_tf.flags import check_choices, require, setting
 from ambert_tf.models.config import MODEL_TYPES
 
@@ -73,5 +73,6 @@ class ConversionSettings:
                 f"--tokenizer_dir is needed for --model_type={self.model_type}: it says which coarse tokens there are; "
                 "make it with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
             )
-        if os.path.isfile(self.output) or (os.path.isdir(self.output) and os.listdir(self.output)):
+        if is_file(self.output) or (is_directory(self.output) and list_directory(self.output)):
             raise InputError(f"--output={self.output}: exists already; name a directory that does not")
+        check_writable(self.output, "output")

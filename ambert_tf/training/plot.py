@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ambert_tf.errors import InputError
 from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.files import is_directory, is_file, parse_json, read_bytes
-from ambert_tf.flags import run_program, setting
+from ambert_tf.flags import check_outputs, run_program, setting
 from ambert_tf.training.settings import EVALUATION_PREFIX, METRICS_FILE
 
 PANELS_PER_ROW = 3
@@ -36,6 +36,7 @@ class PlotSettings:
             raise InputError(
                 "name the runs' directories: python -m ambert_tf.training.plot RUN_DIR... --output=curves.png"
             )
+        check_outputs(self, "output")
 
 
 class Run(NamedTuple):

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import check_writable
 from ambert_tf.flags import above_zero, at_least, check_choices, check_seed, require, setting
 from ambert_tf.models.config import MODEL_TYPES, ModelConfig
 
@@ -88,6 +89,7 @@ class TrainingSettings:
         """Raises an InputError if a value is out of range or flags do not go together."""
         check_choices(self)
         require(self, "output_dir")
+        check_writable(self.output_dir, "output_dir")
         at_least(self, 1, "train_batch_size", "eval_batch_size", "save_checkpoints_steps", "keep_checkpoints")
         at_least(self, 1, "log_steps", "steps_per_loop", "gradient_accumulation_steps", "num_replicas")
         at_least(self, 0, "weight_decay")
