@@ -3,6 +3,8 @@
 import errno
 import os
 import re
+import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from logging import INFO, WARNING, Formatter, LogRecord
@@ -83,6 +85,8 @@ def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False)
             return 1
         try:
             main(argv)
+        except BrokenPipeError:
+            raise
         except Exception as error:
             line = _describe(error)
             if line is None:
@@ -103,7 +107,20 @@ def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False)
 
     logging.get_absl_handler().addFilter(_is_ours)
     logging.get_absl_handler().setFormatter(_LogFormatter("%(asctime)s %(label)s%(message)s", "%Y-%m-%d %H:%M:%S"))
-    app.run(guarded, flags_parser=parse)
+    try:
+        app.run(guarded, flags_parser=parse)
+    except BrokenPipeError:
+        _end_quietly_without_reader()
+        raise
+
+
+def _end_quietly_without_reader() -> None:
+    """Ends the process if the reader of standard output, such as `head`, has ended."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit.
+        sys.exit(128 + signal.SIGPIPE)
 
 
 class _LogFormatter(Formatter):

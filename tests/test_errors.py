@@ -58,6 +58,16 @@ def test_full_disk_says_what_to_do(tmp_path):
     assert (done.returncode, done.stderr) == (1, line)
 
 
+def test_output_whose_reader_has_ended_is_no_error(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text("from ambert_tf.errors import run_main\nrun_main(lambda argv: print('line\\n' * 100_000))\n")
+    for arguments in ([], ["--help"]):
+        command = [sys.executable, script, *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            run.stdout.close()
+            assert (run.stderr.read(), run.wait()) == (b"", 141)
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(tmp_path):
     done = run_script(tmp_path, "{}['key']")
     assert done.returncode == 1
