@@ -39,7 +39,7 @@ from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import REGRESSION, SPANS, TaskConfig
-from ambert_tf.models.task_inputs import input_specs
+from ambert_tf.models.task_inputs import input_specs, pad_choices
 from ambert_tf.models.task_models import make_model
 from ambert_tf.serving.export import run_export
 from ambert_tf.serving.export_settings import ExportSettings
@@ -94,8 +94,7 @@ def columns_of(task: TaskConfig, split: Split) -> dict[str, list[Any]]:
     """Returns what a client would send for the examples, by the signature's input."""
     columns = {name: [getattr(example.inputs, name) for example in split.examples] for name in input_specs(task)}
     if "choices" in columns:
-        most = max(map(len, columns["choices"]))
-        columns["choices"] = [[*choices, *[""] * (most - len(choices))] for choices in columns["choices"]]
+        columns["choices"] = pad_choices(columns["choices"])
     return columns
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ambert_tf.finetuning.splits import Split
 from ambert_tf.models.task_answers import span_targets
 from ambert_tf.models.task_config import REGRESSION, SPANS, TaskConfig
-from ambert_tf.models.task_inputs import MODEL_INPUTS, input_specs, task_inputs
+from ambert_tf.models.task_inputs import MODEL_INPUTS, input_specs, pad_choices, task_inputs
 from ambert_tf.tokenization.model_inputs import pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -54,8 +54,8 @@ class TokenizedExamples:
         self._choices = 0
         at_once = TEXTS_AT_ONCE
         if "choices" in columns:
-            self._choices = max(task.choices, 1, *(len(choices) for choices in columns["choices"]))
-            columns["choices"] = [[*each, *[""] * (self._choices - len(each))] for each in columns["choices"]]
+            columns["choices"] = pad_choices(columns["choices"], max(task.choices, 1))
+            self._choices = len(columns["choices"][0])
             at_once = max(TEXTS_AT_ONCE // self._choices, 1)
         if task.form == SPANS:
             at_once = QUESTIONS_AT_ONCE

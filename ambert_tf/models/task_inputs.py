@@ -1,5 +1,6 @@
 """Raw strings of examples to model inputs, in graph: training, evaluation and serving all call `task_inputs`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -27,6 +28,12 @@ def input_specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
             "span2_index": NUMBERS,
         }  # fmt: skip
     return {"text": STRINGS, "text_pair": STRINGS} if task.pair else {"text": STRINGS}
+
+
+def pad_choices(choices: Sequence[Sequence[str]], count: int = 0) -> list[list[str]]:
+    """Pads lists of choices with empty strings, which are not choices, to the longest list or to `count`."""
+    longest = max([count, *map(len, choices)])
+    return [[*each, *[""] * (longest - len(each))] for each in choices]
 
 
 def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf.Tensor) -> dict[str, Any]:

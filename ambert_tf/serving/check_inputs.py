@@ -1,13 +1,12 @@
 """The requests that verify an export: built-in texts, or a file of the user."""
 
 import codecs
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, parse_json, read_bytes
 from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
-from ambert_tf.models.task_inputs import input_specs
+from ambert_tf.models.task_inputs import input_specs, pad_choices
 
 # The key for the right answer in a file of requests.
 RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}
@@ -91,23 +90,23 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
         if not isinstance(record, dict) or not set(names) <= set(record):
             raise InputError(f"{path}, line {number}: a JSON object with {', '.join(names)} is expected")
         for name in names:
+            if problem := wrong_value(name, record[name]):
+                raise InputError(f"{path}, line {number}: {name} {problem}")
             columns[name].append(record[name])
         if key in record:
             right.append(str(record[key]) if key in ("label", "answer") else record[key])
-    _check_types(columns, path)
     if "choices" in columns:  # A batch is rectangular; empty strings are not choices.
-        most = max(map(len, columns["choices"]))
-        columns["choices"] = [[*choices, *[""] * (most - len(choices))] for choices in columns["choices"]]
+        columns["choices"] = pad_choices(columns["choices"])
     return Requests(columns, right if len(right) == len(content) else None)
 
 
-def _check_types(columns: dict[str, list[Any]], path: str) -> None:
-    def is_right(name: str, value: Any) -> bool:
-        if name == "choices":
-            return isinstance(value, Sequence) and all(isinstance(choice, str) for choice in value)
-        return isinstance(value, int if name.endswith("_index") else str)
-
-    for name, values in columns.items():
-        for number, value in enumerate(values, 1):
-            if not is_right(name, value):
-                raise InputError(f"{path}, line {number}: {name} is {str(value)[:40]!r}, which has the wrong type")
+def wrong_value(name: str, value: Any) -> str | None:
+    """Returns what is wrong with a value of an input, None if it is valid."""
+    if name == "choices":
+        if not isinstance(value, list | tuple):
+            return f"is {value!r:.100}; a list of strings is expected"
+        wrong = [choice for choice in value if not isinstance(choice, str | bytes)]
+        return f"has {wrong[0]!r:.100}; strings are expected" if wrong else None
+    if name.endswith("_index"):
+        return None if isinstance(value, int) else f"is {value!r:.100}; an int is expected"
+    return None if isinstance(value, str | bytes) else f"is {value!r:.100}; a string is expected"

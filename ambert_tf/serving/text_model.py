@@ -10,6 +10,8 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_file
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS
+from ambert_tf.models.task_inputs import pad_choices
+from ambert_tf.serving.check_inputs import wrong_value
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
 from ambert_tf.training.loaded_model import load_model
@@ -271,33 +273,20 @@ def _keeping(function: Callable[..., Any], owner: Any) -> Function:
 
 def _strings(column: Sequence[Any]) -> tf.Tensor:
     if column and isinstance(column[0], (list, tuple)):
-        most = max(map(len, column))
-        column = [[*choices, *[""] * (most - len(choices))] for choices in column]
-        return tf.reshape(tf.constant(column, tf.string), [len(column), most])
+        column = pad_choices(column)
+        return tf.reshape(tf.constant(column, tf.string), [len(column), len(column[0])])
     return tf.constant(column, tf.string, shape=[len(column)]) if column else tf.zeros([0], tf.string)
-
-
-def _check_column(name: str, values: Any) -> None:
-    """Raises an InputError if values are not a list of what an input takes."""
-    if isinstance(values, str | bytes):
-        raise InputError(f"{name} is one string; a list is expected")
-    kind, expected = (int, "an int") if name.endswith("_index") else ((str, bytes), "a string")
-    if name == "choices":
-        kind, expected = (list, tuple), "a list of strings"
-    for index, value in enumerate(values):
-        if not isinstance(value, kind):
-            raise InputError(f"{name}[{index}] is {value!r:.100}; {expected} is expected")
-        if name == "choices":
-            for choice, text in enumerate(value):
-                if not isinstance(text, str | bytes):
-                    raise InputError(f"{name}[{index}][{choice}] is {text!r:.100}; a string is expected")
 
 
 def _batches(
     columns: Mapping[str, Sequence[Any]], batch_size: int = BATCH_SIZE
 ) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
     for name, values in columns.items():
-        _check_column(name, values)
+        if isinstance(values, str | bytes):
+            raise InputError(f"{name} is one string; a list is expected")
+        for index, value in enumerate(values):
+            if problem := wrong_value(name, value):
+                raise InputError(f"{name}[{index}] {problem}")
     count = len(next(iter(columns.values())))
     for start in range(0, count, batch_size):
         yield start, {name: values[start : start + batch_size] for name, values in columns.items()}

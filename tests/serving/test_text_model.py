@@ -76,7 +76,7 @@ def test_dataset_in_dataset_out(model, capsys):
         ("pair", (["a", "b"], ["c", 1]), r"text_pair\[1\] is 1; a string is expected"),
         ("choice", (["a"], ["b"], ["c"]), r"choices\[0\] is 'c'; a list of strings is expected"),
         ("choice", (["a"], ["b"], "c"), "choices is one string; a list is expected"),
-        ("choice", (["a"], ["b"], [["c", None]]), r"choices\[0\]\[1\] is None; a string is expected"),
+        ("choice", (["a"], ["b"], [["c", None]]), r"choices\[0\] has None; strings are expected"),
         ("marked", (["中国"], ["中"], ["0"], ["国"], [1]), r"span1_index\[0\] is '0'; an int is expected"),
     ],
 )
