@@ -13,7 +13,7 @@ share of the seconds of all kernels. Kernels that run concurrently share the cor
 matrix product looks expensive.
 
 --baseline=DIR, another checkout of this project, pre-trains with the run_pretraining.py of both, in turns, on the same
-records of real text, and prints the ratio of the sequences per second and whether the losses are equal. This compares
+records of real text, and prints the ratio of the sequences per second and whether losses and gradients are equal. This compares
 what a user gets, input pipeline included; it needs nothing of the other checkout but the command.
 """
 
@@ -135,13 +135,19 @@ def _compare_checkouts(baseline: str) -> None:
                 print(ratio_line(f"{config}, {precision}, sequences/s", rates["ours"], rates["baseline"]))
                 what = f"{config}, {precision}, processor seconds of the whole command"
                 print(ratio_line(what, processor_seconds["ours"], processor_seconds["baseline"]))
-                difference = first_difference(curves["ours"], curves["baseline"])
-                print(f"losses of {steps} steps: {difference or 'equal to the last digit'}", flush=True)
+                # One of the checkouts may log metrics that the other does not have.
+                shared = {*curves["ours"][0]} & {*curves["baseline"][0]}
+                ours, theirs = (
+                    [{metric: line[metric] for metric in sorted(shared)} for line in lines] for lines in curves.values()
+                )
+                difference = first_difference(ours, theirs)
+                what = f"{', '.join(sorted(shared))} of {steps} steps"
+                print(f"{what}: {difference or 'equal to the last digit'}", flush=True)
 
 
 def _pretraining(root: str, output_dir: str, config: str, precision: str, steps: int) -> list[str]:
     """Returns the command that pre-trains an AMBERT on the records in `root`."""
-    precisions = {"float32": [], "bfloat16": ["--use_bf16"], "float16": ["--use_fp16"]}
+    precisions: dict[str, list[str]] = {"float32": [], "bfloat16": ["--use_bf16"], "float16": ["--use_fp16"]}
     return [
         sys.executable, "run_pretraining.py", f"--input_file={root}/records-*", f"--tokenizer_dir={root}/tokenizer",
         f"--output_dir={output_dir}", f"--config={config}", f"--train_batch_size={FLAGS.batch_size}",
