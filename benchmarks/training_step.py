@@ -13,8 +13,8 @@ share of the seconds of all kernels. Kernels that run concurrently share the cor
 matrix product looks expensive.
 
 --baseline=DIR, another checkout of this project, pre-trains with the run_pretraining.py of both, in turns, on the same
-records of real text, and prints the ratio of the sequences per second and whether losses and gradients are equal. This compares
-what a user gets, input pipeline included; it needs nothing of the other checkout but the command.
+records of real text. It prints the ratio of the sequences per second and whether losses and gradients are equal. This
+compares what a user gets, input pipeline included, and needs nothing of the other checkout but the command.
 """
 
 import os
