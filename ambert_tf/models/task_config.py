@@ -112,7 +112,7 @@ class TaskConfig:
         """Writes `task.json`.
 
         Raises:
-          InputError: the directory holds a model of another task.
+          InputError: the directory has a model of another task.
         """
         path = os.path.join(model_dir, TASK_FILE)
         if is_file(path):

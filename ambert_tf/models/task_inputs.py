@@ -78,6 +78,6 @@ def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf
 
 
 def _with_empty_rows(rows: tf.RaggedTensor, real: tf.Tensor) -> tf.RaggedTensor:
-    """Returns as many rows as `real`, bool, has values: the given ones where it is true, empty ones elsewhere."""
+    """Spreads rows over the true values of `real`, bool [n]; returns n rows, empty ones for the false values."""
     lengths = tf.scatter_nd(tf.where(real), rows.row_lengths(), tf.shape(real, tf.int64))
     return tf.RaggedTensor.from_row_lengths(rows.flat_values, lengths, validate=False)

@@ -52,7 +52,7 @@ RawInputs = Texts | MarkedSpans | Choices | Question
 
 
 class Label(NamedTuple):
-    """A label as the data write it, and a word for it where there is one."""
+    """A label as spelled in the data, and optionally a word for it."""
 
     name: str
     description: str = ""
@@ -62,10 +62,10 @@ class Example(NamedTuple):
     """One example of a data set.
 
     Attributes:
-      id: as the data give it, or the number of its record, from 0.
+      id: from the data, or the index of its record.
       inputs: its raw inputs.
-      label: index of its label or of the right choice, or the score to predict; None where there is none.
-      group: examples of one group choose among the same candidates, each of which is right once at most.
+      label: index of the label or of the right choice, or the score; None if unknown.
+      group: examples of one group have the same candidates, each of which is right at most once.
     """
 
     id: int | str
@@ -76,7 +76,7 @@ class Example(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
-    """How raw inputs are made of records.
+    """Options of `Task.texts`.
 
     Attributes:
       augment: whether to apply the task's data augmentation.
@@ -92,8 +92,8 @@ class Leaderboard:
     Attributes:
       file: its name.
       format: a key of `leaderboard.FORMATS`.
-      versions: names for a version of the test set, by the version (`1.0`, `1.1`) that stands in the test file's name;
-        the last one is that of a test file without a version. Written beside `file`.
+      versions: further file names by version of the test set (`1.0`, `1.1`), which the name of the test file contains.
+        A test file without a version has the last one. Written beside `file`.
     """
 
     file: str
@@ -103,12 +103,12 @@ class Leaderboard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TfdsSource:
-    """Where TensorFlow Datasets has a task.
+    """A task in TensorFlow Datasets.
 
     Attributes:
-      names: data sets, such as `glue/cola`, all of which are read.
-      splits: TFDS's split by ours; those that it lacks are left out.
-      columns: the record's key by the key of TFDS, where they differ.
+      names: data sets, such as `glue/cola`; all are read.
+      splits: split of TFDS by our split, for those that exist.
+      columns: key of the record by key of TFDS, if they differ.
     """
 
     names: tuple[str, ...]
@@ -119,7 +119,7 @@ class TfdsSource:
 
 
 def files(train: str = "train.json", dev: str = "dev.json", test: str = "test.json") -> dict[str, SplitFiles]:
-    """Returns the files of each split; `|` stands between names to choose from and `+` between files read together."""
+    """Returns the files of each split; `|` separates alternatives, `+` files that are read together."""
     return {
         split: tuple(tuple(names.split("+")) for names in choices.split("|"))
         for split, choices in zip(SPLITS, (train, dev, test), strict=True)
@@ -129,38 +129,38 @@ def files(train: str = "train.json", dev: str = "dev.json", test: str = "test.js
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task that one of the models is fine-tuned on.
+    """Declaration of a fine-tuning task.
 
     Attributes:
-      name: for `--task_name`.
+      name: value of `--task_name`.
       description: one line.
       form: `classification`, `regression`, `multiple_choice` or `spans`.
-      texts: makes the raw inputs of a record: `Texts`, `MarkedSpans`, `Choices` or `Question`.
-      pair: whether there are two texts.
+      texts: returns the raw inputs of a record: `Texts`, `MarkedSpans`, `Choices` or `Question`.
+      pair: whether an example has two texts.
       inputs: kind of the inputs, see `TaskConfig`.
       records: reads a file; takes its path and the flag that named it.
       files: see `files`.
-      companions: further files that `records` reads, beside a split's own.
-      directories: names of the official download's folder, to find the data by.
-      label_key: the record's key for the label, the score or the index of the right choice.
-      id_keys: the record's keys for its id, the first that is there.
+      companions: further files that `records` reads.
+      directories: directory names of the official download.
+      label_key: key of the label, the score or the index of the right choice.
+      id_keys: possible keys of the id; the first one found is used.
       labels: all labels; None to take them from `labels.json`, or from the training file.
-      no_gold_labels: labels that stand for none: the annotators did not agree. Such examples are left out.
-      score_range: of a regression.
-      choices: candidates an example has at most, in multiple choice.
-      null_answers: whether a question may have no answer, in span extraction.
-      augmentation: what `--data_augmentation` does, where the task has one.
-      copies: how often a record is trained on, with augmentation.
-      metrics: names in `metrics.METRICS`; the first one chooses the best checkpoint.
-      positive_label: the label that `f1` is of.
-      leaderboard: the file for it.
-      download_page: where the data are to be had.
-      defaults: values of flags that are not given, by flag; others are BERT's.
-      defaults_source: where these values were published.
+      no_gold_labels: labels that mean that the annotators did not agree; such examples are skipped.
+      score_range: regression only.
+      choices: multiple choice only; maximum number of choices per example.
+      null_answers: spans only; whether a question may have no answer.
+      augmentation: what `--data_augmentation` does; None if the task has no augmentation.
+      copies: with augmentation, how many times a record is used per epoch.
+      metrics: names in `metrics.METRICS`; the first one selects the best checkpoint.
+      positive_label: the label of `f1`.
+      leaderboard: its file.
+      download_page: URL of the data.
+      defaults: flag values by flag, instead of BERT's; flags on the command line take precedence.
+      defaults_source: the publication of these values.
       agreement_weight: λ of eq. (2).
-      tfds: where TensorFlow Datasets has it.
-      trained_as: the task whose model this one is evaluated with, where it has no training data of its own.
-      also: names of tasks which a model of this one is evaluated on too, where their files are there.
+      tfds: the task in TensorFlow Datasets.
+      trained_as: a task without training data is evaluated with a model of this task.
+      also: further tasks to evaluate a model on, if their files exist.
     """
 
     name: str
@@ -200,5 +200,5 @@ def named_labels(*names: str) -> tuple[Label, ...]:
 
 
 def columns(*names: str) -> Callable[[Record, ReadOptions], Texts]:
-    """Returns a `Task.texts` that takes one text or two from these keys or columns of a record."""
+    """Returns a `Task.texts` that reads one or two texts from these keys or columns of a record."""
     return lambda record, options: Texts(*(record.string(name) for name in names))

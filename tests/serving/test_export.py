@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+import ambert_tf
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
+from ambert_tf.finetuning.training_runs import copy_directory
 from ambert_tf.serving.check import ask_saved_model
 from tests.classifiers import RECORDS, fine_tune, fine_tuned, write_json_lines
 from tests.serving.models import export, model_directory
@@ -193,3 +195,16 @@ def test_a_directory_that_cannot_be_written(model_dir, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file is a file where a directory is needed"):
         export(model_dir, tmp_path / "file" / "export")
+
+
+def test_remote_directories():
+    local, remote = model_directory("sentence"), "ram://export-test/model"
+    copy_directory(local, remote)
+    export(remote, "ram://export-test/exports", version=1)
+    texts = ["中国人民的生活", ""]
+    expected = ambert_tf.load(local).predict(texts)
+    for path in (remote, "ram://export-test/exports/1"):
+        found = ambert_tf.load(path).predict(texts)
+        assert [row["label"] for row in found] == [row["label"] for row in expected]
+    with tf.io.gfile.GFile("ram://export-test/exports/1/README.md") as file:
+        assert file.readline() == "# sentence: ambert, joint\n"
