@@ -14,7 +14,7 @@ from ambert_tf.pretraining_data.display import describe_record
 from ambert_tf.pretraining_data.examples import decode_example
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-_LOGGED_EXAMPLES = 5
+_LOGGED_EXAMPLES = 2
 
 
 def write_json(content: dict[str, Any], path: str) -> None:
