@@ -19,7 +19,7 @@ TEXTS_AT_ONCE = 256
 QUESTIONS_AT_ONCE = 64
 # Training batches are cut from random pools sorted by length, for less padding. An epoch has at least this many pools,
 # so that a few examples do not form the same batches in every epoch.
-MIN_POOLS = 8
+MIN_POOLS = 4
 MAX_POOL_BATCHES = 32
 NO_ANSWER = -1
 
