@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.conversion.initial import new_model_config, restore_initial
+from ambert_tf.conversion.initial import bert_model, is_bert, new_model_config, restore_initial
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
@@ -20,7 +20,7 @@ from ambert_tf.pretraining.pretraining_objective import HeldOutEvaluation, Pretr
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.records import naming_damaged_files, record_files, record_kind
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import prepare_model_directory
+from ambert_tf.training.checkpoints import CONFIG_FILE, is_model_directory, prepare_model_directory
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.loop import Metrics
 from ambert_tf.training.precision import POLICIES
@@ -56,7 +56,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             f"--eval_input_file={settings.eval_input_file}: next sentence labels must be in both the training and the "
             "held-out records, or in neither; create both with --do_nsp or both without"
         )
-    config = new_model_config(settings.config, settings.model_type, tokenizer, tokenizer_dir)
+    config = initial_config(settings, tokenizer, tokenizer_dir)
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
     data = PretrainingInput(settings, tokenizer, stats, longest, kind.masked)
@@ -107,6 +107,22 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     if trainer.finished and eval_files and not results and is_chief(strategy):
         evaluate(trainer.step)
     return results
+
+
+def initial_config(
+    settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer, tokenizer_dir: str
+) -> ModelConfig:
+    """Returns the configuration to train: that of `config`, of `init_checkpoint` if only that is given, or `base`.
+
+    Raises:
+      InputError: it does not exist or is for other vocabularies.
+    """
+    config, start = settings.config, settings.init_checkpoint
+    if config is None and start and is_bert(start):
+        return bert_model(start, settings.model_type, tokenizer_dir)[0]
+    if config is None and start and is_model_directory(start):
+        config = os.path.join(start, CONFIG_FILE)
+    return new_model_config(config or "base", settings.model_type, tokenizer, tokenizer_dir)
 
 
 def check_heads(metrics: Mapping[str, float], config: ModelConfig, settings: PretrainingSettings) -> None:

@@ -26,7 +26,11 @@ class PretrainingSettings(TrainingSettings):
     eval_input_file: str | None = setting(None, "Held-out TFRecord files, evaluated at each checkpoint.")
     output_dir: str = setting("pretrained", "Model directory: checkpoints, config.json, tokenizer, metrics, results.")
     tokenizer_dir: str | None = setting(None, "Tokenizer directory. Defaults to tokenizer/ beside the records.")
-    config: str = setting("base", "Preset (tiny, mini, small, base), config.json or bert_config.json.")
+    config: str | None = setting(
+        None,
+        "Preset (tiny, mini, small, base), config.json or bert_config.json. Defaults to the configuration of "
+        "--init_checkpoint, or base.",
+    )
     max_eval_steps: int | None = setting(None, "Maximum number of evaluation steps. Defaults to all held-out records.")
     num_train_steps: int = setting(100_000, "Number of training steps.")
     num_warmup_steps: int | None = setting(

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.pretraining.pretraining import run_pretraining
+from ambert_tf.pretraining.pretraining import initial_config, run_pretraining
 from ambert_tf.pretraining.pretraining_input import PretrainingInput
 from ambert_tf.pretraining.pretraining_objective import evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
@@ -270,7 +270,9 @@ def test_a_configuration_for_another_vocabulary_is_refused(made, tmp_path):
 
 def test_defaults_are_those_of_the_shortest_command():
     defaults = PretrainingSettings(input_file="records/part-*")
-    assert (defaults.output_dir, defaults.config, defaults.tokenizer_dir) == ("pretrained", "base", None)
+    assert (defaults.output_dir, defaults.tokenizer_dir) == ("pretrained", None)
+    config = initial_config(defaults, english_tokenizer(), "tokenizer")
+    assert (config.model_type, config.num_hidden_layers, config.hidden_size) == ("ambert", 12, 768)
 
 
 def test_records_without_a_tokenizer_beside_them_need_the_flag(made, tmp_path):
