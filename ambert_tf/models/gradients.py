@@ -33,25 +33,24 @@ def custom_gradient(function: FunctionT) -> FunctionT:
 
 def _move_to_graph(graph: Any) -> None:
     """Moves the closures of the last call from the table to the graph."""
-    table = ops.gradient_registry._registry  # There is no public way to remove an entry.
     if not hasattr(graph, _ATTRIBUTE):
         setattr(graph, _ATTRIBUTE, {})
     owned = getattr(graph, _ATTRIBUTE)
+    table = ops.gradient_registry._registry  # There is no public way to remove an entry.
     for name in reversed(table):
         entry = table[name]
-        if not name.startswith("CustomGradient-") or isinstance(entry["type"], _OwnedByGraph):
+        if not name.startswith("CustomGradient-") or hasattr(entry["type"], _ATTRIBUTE):
             break
         owned[name] = entry["type"]
-        table[name] = {**entry, "type": _OwnedByGraph(weakref.ref(graph), name)}
+        table[name] = {**entry, "type": _reference(weakref.ref(graph), name)}
         weakref.finalize(graph, table.pop, name, None)
 
 
-class _OwnedByGraph:
-    """A gradient function that lives as long as its graph."""
+def _reference(graph: weakref.ref[Any], name: str) -> Callable[..., Any]:
+    """Returns a gradient function that calls the one that a graph owns."""
 
-    def __init__(self, graph: weakref.ref[Any], name: str) -> None:
-        self._graph = graph
-        self._name = name
+    def gradient(operation: Any, *upstream: Any) -> Any:
+        return getattr(graph(), _ATTRIBUTE)[name](operation, *upstream)
 
-    def __call__(self, *args: Any) -> Any:
-        return getattr(self._graph(), _ATTRIBUTE)[self._name](*args)
+    setattr(gradient, _ATTRIBUTE, True)
+    return gradient

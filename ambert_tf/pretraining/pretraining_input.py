@@ -46,7 +46,8 @@ class PretrainingInput:
         self._context = tf.distribute.InputContext()
         fine_length = settings.max_seq_length or longest.get("max_seq_length", 512)
         coarse_length = settings.max_coarse_seq_length or longest.get("max_coarse_seq_length", fine_length)
-        recorded = stats.get("arguments", {}) if stats.get("masking") == "dynamic" else {}
+        arguments = stats.get("arguments")
+        recorded: Mapping[str, Any] = arguments if isinstance(arguments, dict) else {}
         first_prob = settings.masked_lm_prob or recorded.get("masked_lm_prob") or DEFAULT_MASKED_LM_PROB
         last_prob = settings.final_masked_lm_prob or first_prob
         max_predictions = settings.max_predictions_per_seq or recorded.get("max_predictions_per_seq")

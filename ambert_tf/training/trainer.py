@@ -213,6 +213,7 @@ def compare_settings(output_dir: str, present: Mapping[str, Any], step: int) -> 
       step: the step from which the run resumes; 0 for a new one.
     """
     path = os.path.join(output_dir, SETTINGS_FILE)
+    present = json.loads(json.dumps(present))  # Tuples become lists, as in the file.
     if step and exists(path):
         try:
             before = parse_json(read_bytes(path))
@@ -222,5 +223,5 @@ def compare_settings(output_dir: str, present: Mapping[str, Any], step: int) -> 
         for name in changed:
             logging.warning("resuming at step %d with --%s=%s; it was %s", step, name, present[name], before[name])
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        json.dump(dict(present), file, indent=2)
+        json.dump(present, file, indent=2)
         file.write("\n")
