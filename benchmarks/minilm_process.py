@@ -101,7 +101,8 @@ class Ours:
         from ambert_tf.training.distribution import make_strategy
         from ambert_tf.training.learning_rate import WarmupLinearDecay
         from ambert_tf.training.optimizer import AdamW, AdamWSettings
-        from ambert_tf.training.step import LoopSettings, TrainFunction
+        from ambert_tf.training.settings import TrainingSettings
+        from ambert_tf.training.step import TrainFunction
 
         config, tokenizer = bert_model(FLAGS.model_dir, None, None)
         lengths = FLAGS.max_seq_length, FLAGS.max_seq_length
@@ -120,7 +121,7 @@ class Ours:
             objective = FineTuningObjective(model, task.form)
             rate = WarmupLinearDecay(FLAGS.learning_rate, steps * 1000, 1)
             optimizer = AdamW(objective.model.trainable_variables, rate, AdamWSettings(weight_decay=WEIGHT_DECAY))
-        function = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=steps * 1000))
+        function = TrainFunction(strategy, objective, optimizer, TrainingSettings())
         numbers = iter(range(1000))
 
         def batches() -> Iterator[Any]:

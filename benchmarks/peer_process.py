@@ -74,7 +74,8 @@ def ours(model_type: str) -> Run:
     from ambert_tf.training.learning_rate import WarmupLinearDecay
     from ambert_tf.training.optimizer import AdamW, AdamWSettings
     from ambert_tf.training.precision import POLICIES
-    from ambert_tf.training.step import LoopSettings, TrainFunction
+    from ambert_tf.training.settings import TrainingSettings
+    from ambert_tf.training.step import TrainFunction
 
     directory = load_model_directory(FLAGS.weights)
     tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
@@ -96,7 +97,7 @@ def ours(model_type: str) -> Run:
     }
     dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=shapes).cache().repeat()
     iterator = iter(strategy.experimental_distribute_dataset(dataset.prefetch(2)))
-    function = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=DECAY_STEPS))
+    function = TrainFunction(strategy, objective, optimizer, TrainingSettings())
 
     def step() -> dict[str, float]:
         metrics = function(iterator, 1)

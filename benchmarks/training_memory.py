@@ -44,14 +44,15 @@ def _measure(batch_size: int, parts: int) -> None:
     from ambert_tf.training.distribution import make_strategy
     from ambert_tf.training.learning_rate import WarmupLinearDecay
     from ambert_tf.training.optimizer import AdamW
-    from ambert_tf.training.step import LoopSettings, TrainFunction
+    from ambert_tf.training.settings import TrainingSettings
+    from ambert_tf.training.step import TrainFunction
 
     config = ModelConfig.preset(FLAGS.config, *VOCAB_SIZES)
     objective = PretrainingObjective(AmbertMaskedLM(AmbertBackbone.from_model_config(config), compile=False))
     optimizer = AdamW(objective.model.trainable_variables, WarmupLinearDecay(1e-4, 10_000, 100))
     batches = iter(tf.data.Dataset.from_tensors(random_batch(batch_size)).repeat())
-    loop = LoopSettings(num_train_steps=10_000, gradient_accumulation_steps=parts)
-    train = TrainFunction(make_strategy(None), objective, optimizer, loop)
+    settings = TrainingSettings(gradient_accumulation_steps=parts)
+    train = TrainFunction(make_strategy(None), objective, optimizer, settings)
     next(batches)
     with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
         file.write("5")  # Resets the peak.

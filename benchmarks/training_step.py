@@ -45,7 +45,8 @@ from ambert_tf.training.learning_rate import WarmupLinearDecay
 from ambert_tf.training.optimizer import AdamW
 from ambert_tf.training.peak import matrix_peak
 from ambert_tf.training.precision import POLICIES
-from ambert_tf.training.step import LoopSettings, TrainFunction
+from ambert_tf.training.settings import TrainingSettings
+from ambert_tf.training.step import TrainFunction
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("configs", ["tiny", "mini"], "Presets to measure.")
@@ -72,7 +73,7 @@ def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
     batches = iter(
         strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(random_batch(FLAGS.batch_size)).repeat())
     )
-    train = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=10_000))
+    train = TrainFunction(strategy, objective, optimizer, TrainingSettings())
     for _ in range(3):
         train(batches, 1)
     seconds, flops = [], 0.0

@@ -17,7 +17,8 @@ from ambert_tf.training.cluster import gather_from_replicas, naming_lost_workers
 from ambert_tf.training.optimizer import AdamW
 from ambert_tf.training.precision import LossScale
 from ambert_tf.training.progress import Progress
-from ambert_tf.training.step import STOP_REQUESTS, LoopSettings, Objective, TrainFunction
+from ambert_tf.training.settings import TrainingSettings
+from ambert_tf.training.step import STOP_REQUESTS, Objective, TrainFunction
 
 MakeDataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
 Metrics = Mapping[str, np.ndarray]
@@ -31,7 +32,8 @@ def train(
     objective: Objective,
     optimizer: AdamW,
     make_dataset: MakeDataset,
-    settings: LoopSettings,
+    num_train_steps: int,
+    settings: TrainingSettings,
     checkpoints: Checkpoints | None = None,
     progress: Progress | None = None,
     after_checkpoint: Callable[[int], None] | None = None,
@@ -49,7 +51,8 @@ def train(
       objective: what to train.
       optimizer: how to update the variables.
       make_dataset: (number of completed steps, input context) to endless batches, one per replica.
-      settings: of the loop.
+      num_train_steps: the last step.
+      settings: of the program; without `save_checkpoints_steps`, only the last step is saved.
       checkpoints: where to save, after the last step too; None for nowhere.
       progress: where to report.
       after_checkpoint: called with the step after each checkpoint.
@@ -68,14 +71,14 @@ def train(
     dataset = strategy.distribute_datasets_from_function(lambda context: make_dataset(start, context))
     iterator = iter(dataset)
     with naming_lost_workers(strategy), _StopSignals() as signals:
-        while step < settings.num_train_steps:
-            every = settings.save_checkpoints_steps
-            stop = min(settings.num_train_steps, (step // every + 1) * every)
+        while step < num_train_steps:
+            every = settings.save_checkpoints_steps or num_train_steps
+            stop = min(num_train_steps, (step // every + 1) * every)
             count = min(settings.steps_per_loop, stop - step)
             try:
                 metrics = function(iterator, count, signals.received)
             except (tf.errors.OutOfRangeError, StopIteration):
-                raise InputError(f"the training data end at step {step} of {settings.num_train_steps}") from None
+                raise InputError(f"the training data end at step {step} of {num_train_steps}") from None
             # All workers end at the same step: those without a signal learn of it from the others.
             ending = bool(metrics.pop(STOP_REQUESTS).any()) or (alone and signals.received)
             watch(metrics, step)
@@ -95,7 +98,7 @@ def train(
             # A signal that came during an evaluation or a save ends the run too.
             if ending or (save and alone and signals.received):
                 saved = f"; saved {checkpoints.path(step)}; run the same command to resume" if checkpoints else ""
-                signals.exit(f"stopped at step {step} of {settings.num_train_steps}{saved}")
+                signals.exit(f"stopped at step {step} of {num_train_steps}{saved}")
         if not alone:
             gather_from_replicas(strategy, [step])  # Nobody leaves while others still evaluate or save.
 

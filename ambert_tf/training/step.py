@@ -1,6 +1,5 @@
 """One training step as a graph: the gradients of a distributed, possibly accumulated batch, and the optimizer."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -9,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.training.optimizer import AdamW
+from ambert_tf.training.settings import TrainingSettings
 
 Batch = Mapping[str, tf.Tensor]
 STOP_REQUESTS = "stop_requests"
@@ -40,29 +40,6 @@ class Objective(Protocol):
         """
 
 
-@dataclasses.dataclass(frozen=True)
-class LoopSettings:
-    """Settings of the training loop.
-
-    Attributes:
-      num_train_steps: training steps of the whole run.
-      save_checkpoints_steps: training steps between checkpoints.
-      steps_per_loop: training steps per call of the graph.
-      gradient_accumulation_steps: parts that each replica divides its batch into.
-      seed: seed of dropout.
-      use_xla: compile the forward and backward pass.
-      on_nonfinite: `stop`, or `skip` to leave out steps whose loss or gradient is not finite.
-    """
-
-    num_train_steps: int
-    save_checkpoints_steps: int = 1000
-    steps_per_loop: int = 1
-    gradient_accumulation_steps: int = 1
-    seed: int = 0
-    use_xla: bool = False
-    on_nonfinite: str = "stop"
-
-
 class TrainFunction:
     """The graph of one or several training steps.
 
@@ -70,11 +47,11 @@ class TrainFunction:
       strategy: where to train; its scope holds the variables of the objective and the optimizer.
       objective: what to train.
       optimizer: how to update the variables.
-      settings: of the loop.
+      settings: `gradient_accumulation_steps`, `use_xla` and `random_seed` count here.
     """
 
     def __init__(
-        self, strategy: tf.distribute.Strategy, objective: Objective, optimizer: AdamW, settings: LoopSettings
+        self, strategy: tf.distribute.Strategy, objective: Objective, optimizer: AdamW, settings: TrainingSettings
     ) -> None:
         self.strategy = strategy
         self.objective = objective
@@ -119,7 +96,8 @@ class TrainFunction:
     def _replica_step(self, batch: Batch, stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the metrics to sum over replicas and those equal on all replicas, float32 vectors."""
         context = tf.distribute.get_replica_context()
-        seed = dropout_seed(self.settings.seed, self.optimizer.step.read_value(), context.replica_id_in_sync_group)
+        step = self.optimizer.step.read_value()
+        seed = dropout_seed(self.settings.random_seed, step, context.replica_id_in_sync_group)
         totals = self.objective.totals(batch)
         if context.num_replicas_in_sync > 1:
             totals = context.all_reduce(tf.distribute.ReduceOp.SUM, totals)

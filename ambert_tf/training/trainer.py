@@ -22,7 +22,7 @@ from ambert_tf.training.peak import peak_of
 from ambert_tf.training.precision import LossScale
 from ambert_tf.training.progress import Progress, has_evaluation
 from ambert_tf.training.settings import EVALUATION_PREFIX, TrainingSettings
-from ambert_tf.training.step import LoopSettings, Objective
+from ambert_tf.training.step import Objective
 
 ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
@@ -172,15 +172,7 @@ class Trainer(Generic[ObjectiveT]):
             if should_stop is not None and should_stop():
                 raise _Stopped
 
-        loop = LoopSettings(
-            num_train_steps=self.num_train_steps,
-            save_checkpoints_steps=settings.save_checkpoints_steps or save_checkpoints_steps or self.num_train_steps,
-            steps_per_loop=settings.steps_per_loop,
-            gradient_accumulation_steps=settings.gradient_accumulation_steps,
-            seed=settings.random_seed,
-            use_xla=settings.use_xla,
-            on_nonfinite=settings.on_nonfinite,
-        )
+        every = settings.save_checkpoints_steps or save_checkpoints_steps
         try:
             if owes_evaluation:
                 report(self.step)
@@ -189,7 +181,8 @@ class Trainer(Generic[ObjectiveT]):
             if self.finished:
                 return
             train(
-                self.strategy, self.objective, self.optimizer, make_dataset, loop, self.checkpoints, progress, report,
+                self.strategy, self.objective, self.optimizer, make_dataset, self.num_train_steps,
+                dataclasses.replace(settings, save_checkpoints_steps=every), self.checkpoints, progress, report,
                 describe_batch, check_metrics,
             )  # fmt: skip
         except _Stopped:

@@ -20,7 +20,8 @@ from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, pr
 from ambert_tf.training.distribution import make_strategy
 from ambert_tf.training.learning_rate import WarmupLinearDecay
 from ambert_tf.training.optimizer import AdamW, AdamWSettings
-from ambert_tf.training.step import LoopSettings, TrainFunction
+from ambert_tf.training.settings import TrainingSettings
+from ambert_tf.training.step import TrainFunction
 from tests.small_models import masked_lm, pretraining_inputs, random_inputs, small_config
 from tests.tokenizers import chinese_tokenizer, english_tokenizer
 
@@ -191,7 +192,7 @@ def test_losses_of_training_are_those_of_bert_for_masked_lm(tmp_path):
         objective = PretrainingObjective(masked_lm(config_for(tokenizer, "bert_fine")))
         saved = model_directory(tmp_path / "model", objective.model, tokenizer)
         optimizer = AdamW(objective.model.trainable_variables, rate, AdamWSettings(weight_decay=weight_decay))
-    update = TrainFunction(strategy, objective, optimizer, LoopSettings(num_train_steps=steps))
+    update = TrainFunction(strategy, objective, optimizer, TrainingSettings())
     rows = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     dataset = tf.data.Dataset.from_tensor_slices(rows).batch(8).repeat()
     ours = update(iter(strategy.experimental_distribute_dataset(dataset)), steps)["loss"]

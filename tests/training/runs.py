@@ -11,7 +11,7 @@ from ambert_tf.training.learning_rate import WarmupLinearDecay
 from ambert_tf.training.loop import train
 from ambert_tf.training.optimizer import AdamW, AdamWSettings
 from ambert_tf.training.precision import POLICIES, LossScale
-from ambert_tf.training.step import LoopSettings
+from ambert_tf.training.settings import TrainingSettings
 from tests.small_models import masked_lm, pretraining_inputs, small_config
 
 BATCH = 16
@@ -32,9 +32,19 @@ def dataset(start_step, context):
 class Run:
     """A model, its optimizer and its loop; gradients are clipped to CLIP_NORM."""
 
-    def __init__(self, replicas=None, model_type="ambert", precision="float32", dropout=0.0, rate=1e-2, **settings):
+    def __init__(
+        self,
+        replicas=None,
+        model_type="ambert",
+        precision="float32",
+        dropout=0.0,
+        rate=1e-2,
+        num_train_steps=4,
+        **settings,
+    ):
         self.strategy = make_strategy(replicas)
-        self.settings = LoopSettings(**{"num_train_steps": 4, **settings})
+        self.num_train_steps = num_train_steps
+        self.settings = TrainingSettings(**settings)
         config = small_config(
             model_type, num_hidden_layers=1, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
         )
@@ -57,8 +67,8 @@ class Run:
             checkpoints = Checkpoints(str(output_dir), self.model, state, writes=is_chief(self.strategy))
             checkpoints.restore_latest()
         train(
-            self.strategy, self.objective, self.optimizer, make_dataset, self.settings, checkpoints, progress,
-            after_checkpoint, describe_batch,
+            self.strategy, self.objective, self.optimizer, make_dataset, self.num_train_steps, self.settings,
+            checkpoints, progress, after_checkpoint, describe_batch,
         )  # fmt: skip
         return self.weights()
 

@@ -42,7 +42,8 @@ def main():
         "steps": told(lambda: check_workers_agree(run.strategy, Flags(rate=0.5), 7 * index)),
         "agreed": told(lambda: check_workers_agree(run.strategy, Flags(rate=0.5), 7)),
     }
-    run.settings = dataclasses.replace(run.settings, num_train_steps=1000, save_checkpoints_steps=3)
+    run.num_train_steps = 1000
+    run.settings = dataclasses.replace(run.settings, save_checkpoints_steps=3)
 
     def die(step):
         if step == 6 and index == 1:
