@@ -12,7 +12,7 @@ from ambert_tf.files import make_directory
 from ambert_tf.finetuning.evaluation import evaluate, predict
 from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings, SpanSettings
 from ambert_tf.finetuning.form import Form
-from ambert_tf.finetuning.new_model import initial_model
+from ambert_tf.finetuning.new_model import check_tokenizer_dir, initial_model
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.span_form import SpanForm
 from ambert_tf.finetuning.splits import Split, SplitReader, settings_for_task
@@ -93,7 +93,10 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
     make_directory(settings.output_dir)
     results: dict[str, Any] = {}
     if settings.do_eval or settings.do_predict:
-        loaded = load_model(_trained_directory(settings), settings.inference, "output_dir", tokenizer, task=True)
+        directory = _trained_directory(settings)
+        loaded = load_model(directory, settings.inference, "output_dir", tokenizer, task=True)
+        if not settings.do_train:
+            check_tokenizer_dir(settings, loaded.tokenizer, directory)
         others = _other_tasks(settings, form)
         if settings.do_eval:
             dev = dev or TokenizedExamples(splits["dev"], form.config, loaded.tokenizer)
@@ -198,8 +201,6 @@ def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig
             f"--task_name={task.name}: the model in {directory} was fine-tuned on {config.task_name}, where every "
             "question has an answer; train one on this task"
         )
-    if settings.tokenizer_dir:
-        _check_tokenizer(settings.tokenizer_dir, directory)
     return dataclasses.replace(config, **_given(settings, DECODING_FIELDS))
 
 
@@ -217,15 +218,6 @@ def _same_kind(config: TaskConfig, task: Task) -> bool:
         names = tuple(label.name for label in task.labels or ())
         return names == config.labels and (task.name.removeprefix("fewclue_") in config.task_name)
     return task.form == SPANS
-
-
-def _check_tokenizer(tokenizer_dir: str, directory: str) -> None:
-    ours = MultiGrainedTokenizer.load(os.path.join(directory, "tokenizer")).fingerprint
-    if MultiGrainedTokenizer.load(tokenizer_dir).fingerprint != ours:
-        raise InputError(
-            f"--tokenizer_dir={tokenizer_dir}: is another tokenizer than that of the model in {directory}; leave the "
-            "flag out"
-        )
 
 
 def _trained_directory(settings: FineTuningSettings) -> str:

@@ -1,5 +1,4 @@
-"""The configuration and the tokenizer that training starts from."""
-
+"""The configuration and the tokenizer that fine-tuning starts from."""
 
 from ambert_tf.conversion.initial import bert_model, is_bert, new_model_config
 from ambert_tf.errors import InputError
@@ -23,20 +22,14 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
     elif settings.init_checkpoint:
         directory = load_model_directory(settings.init_checkpoint)
         config, tokenizer = directory.config, MultiGrainedTokenizer.load(directory.tokenizer_directory)
-        if settings.tokenizer_dir:
-            other = MultiGrainedTokenizer.load(settings.tokenizer_dir)
-            if other.fingerprint != tokenizer.fingerprint:
-                raise InputError(
-                    f"--tokenizer_dir={settings.tokenizer_dir}: is another tokenizer than the one that "
-                    f"--init_checkpoint={settings.init_checkpoint} was trained with; leave the flag out"
-                )
+        check_tokenizer_dir(settings, tokenizer, settings.init_checkpoint)
         if settings.model_type not in (None, config.model_type):
             raise InputError(
                 f"--model_type={settings.model_type}: --init_checkpoint={settings.init_checkpoint} is a "
                 f"{config.model_type}"
             )
     else:
-        assert settings.config is not None and settings.tokenizer_dir is not None  # validate() saw to it
+        assert settings.config is not None and settings.tokenizer_dir is not None  # See validate().
         tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
         config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
     if settings.max_seq_length > config.max_position_embeddings:
@@ -45,3 +38,10 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
             f"{config.max_position_embeddings} tokens only"
         )
     return config, tokenizer
+
+
+def check_tokenizer_dir(settings: FineTuningSettings, tokenizer: MultiGrainedTokenizer, directory: str) -> None:
+    """Raises an InputError if `--tokenizer_dir` is not the tokenizer of the model in a directory."""
+    given = settings.tokenizer_dir
+    if given and MultiGrainedTokenizer.load(given).fingerprint != tokenizer.fingerprint:
+        raise InputError(f"--tokenizer_dir={given}: is not the tokenizer of the model in {directory}; omit the flag")
