@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_directory
@@ -32,6 +32,11 @@ class FineTuningSettings(TrainingSettings):
 
     `for_task` replaces a default of None by the task's value; only then do fields have their declared types.
     """
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
+        *TrainingSettings.MAY_CHANGE, "data_dir", "tfds_data_dir", "do_train", "do_eval", "do_predict", "eval_file",
+        "predict_file", "predict_batch_size", "max_eval_examples", "inference",
+    )  # fmt: skip
 
     task_name: str = setting("", "Name of the task. An unknown name lists all tasks.")
     task_file: str | None = setting(None, "Instead: a Python file with TASK = Task(...), your own task.")

@@ -57,9 +57,9 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             "held-out records, or in neither; create both with --do_nsp or both without"
         )
     config = initial_config(settings, tokenizer, tokenizer_dir)
+    data = PretrainingInput(settings, tokenizer, stats, longest, kind.masked)
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
-    data = PretrainingInput(settings, tokenizer, stats, longest, kind.masked)
 
     def make_objective() -> PretrainingObjective:
         backbone = AmbertBackbone.from_model_config(

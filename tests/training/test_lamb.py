@@ -41,7 +41,7 @@ def lamb(parameters, gradient_steps, rates, settings):
 
 
 @pytest.mark.parametrize("bias_correction", [True, False])
-def test_three_steps_with_clipping_and_exclusions_are_lambs(bias_correction):
+def test_three_steps_with_clipping_and_exclusions_are_those_of_lamb(bias_correction):
     settings = AdamWSettings(weight_decay=0.1, bias_correction=bias_correction, epsilon=1e-3)
     variables = [variable(path, start) for path, start in zip(PATHS, STARTS, strict=True)]
     optimizer = Lamb(variables, WarmupLinearDecay(0.1, 10), settings)
@@ -52,13 +52,13 @@ def test_three_steps_with_clipping_and_exclusions_are_lambs(bias_correction):
         np.testing.assert_allclose(np.asarray(created), value, rtol=1e-4)
 
 
-def test_a_first_step_is_as_long_as_the_rate_times_the_weights():
+def test_the_norm_of_the_first_update_is_rate_times_weight_norm():
     weights = variable("dense/kernel", [3.0, 4.0])
     Lamb([weights], WarmupLinearDecay(0.01, 10)).apply_gradients([tf.constant([0.2, -0.1])])
     assert np.linalg.norm(np.asarray(weights) - [3.0, 4.0]) == pytest.approx(0.01 * 5.0, rel=1e-4)
 
 
-def test_a_variable_without_weight_decay_moves_as_with_adamw():
+def test_a_variable_without_weight_decay_is_updated_as_by_adamw():
     ours, adams = variable("dense/bias", [1.0, -2.0]), variable("dense/bias", [1.0, -2.0])
     for optimizer in (Lamb([ours], WarmupLinearDecay(0.01, 10)), AdamW([adams], WarmupLinearDecay(0.01, 10))):
         optimizer.apply_gradients([tf.constant([0.2, -0.1])])
