@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ambert_tf.commands import PROGRAMS
-from ambert_tf.errors import InputError
+from ambert_tf.errors import InputError, one_line
 from ambert_tf.flags import check_text
 from ambert_tf.tasks.registry import TASKS
 
@@ -65,7 +65,7 @@ def test_validation_raises_nothing_but_an_input_error(name):
                 chosen = chosen.for_task(TASKS["tnews"], None, False)
             chosen.validate()
         except InputError as error:
-            assert str(error) and "\n" not in str(error).strip()
+            assert one_line(error)
 
     validate()
 
@@ -133,6 +133,6 @@ def test_a_program_on_garbage_raises_nothing_but_an_input_error(name, garbage, t
         try:
             program(SETTINGS[name](**{**outputs, **REQUIRED.get(name, {}), **chosen}))
         except InputError as error:
-            assert "\n" not in str(error).strip()
+            assert one_line(error)
 
     run()
