@@ -1,10 +1,10 @@
-"""What BERT's normalisation does to each Unicode character, as one lookup table.
+"""BERT's normalization of each Unicode character, as one lookup table.
 
-The rules are those of the BasicTokenizer of google-research/bert: control characters go, white space
-separates, every CJK character and every punctuation character is a word of its own, and in uncased
-models characters are lower-cased, decomposed (NFD) and stripped of non-spacing marks. All of them act on
-single characters, so a table holds them exactly (one exception: Python's `lower` writes a final Greek
-capital sigma as "ς", the table writes "σ").
+The rules are those of BasicTokenizer in google-research/bert: control characters are removed, white space
+separates words, each CJK character and each punctuation character is a separate word, and uncased models
+lower-case characters, decompose them (NFD) and strip non-spacing marks. Each rule acts on single characters, so a
+table expresses them exactly. The one exception: Python's `lower` turns a final Greek capital sigma into "ς", the
+table into "σ".
 """
 
 import functools
@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Kinds of characters. Those up to CJK stay in the text, the others do not.
+# Kinds of characters. Those up to CJK are kept in the text, the others are not.
 LETTER, PUNCTUATION, CJK, WHITESPACE, CONTROL, MARK, EXPANDS = range(7)
 
 KIND_BITS = 3
 NUM_CODEPOINTS = sys.maxunicode + 1
 REPLACEMENT = 0xFFFD
 
-# Google's list of CJK blocks; Hangul, Hiragana and Katakana are words like those of other scripts.
+# Google's list of CJK blocks. Hangul, Hiragana and Katakana form words as other scripts do.
 CJK_BLOCKS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -34,19 +34,19 @@ CJK_BLOCKS = (
 )
 
 
-# Unassigned, private and surrogate codepoints are letters that stay as they are; most of plane 1 is unassigned.
+# Unassigned, private and surrogate codepoints are letters that never change; most of plane 1 is unassigned.
 _NEVER_CHANGED = ("Cn", "Co", "Cs")
 
 
 class CharacterTable(NamedTuple):
-    """The normalisation of every character.
+    """The normalization of every character.
 
     Attributes:
-      packed: int32 [NUM_CODEPOINTS]; `(normalised codepoint << KIND_BITS) | kind`. For the kind EXPANDS the
+      packed: int32 [NUM_CODEPOINTS]; `(normalized codepoint << KIND_BITS) | kind`. For the kind EXPANDS the
         upper bits are a row of the expansions instead.
-      expansion_starts, expansion_lengths: int32 [rows]; where the row stands in `expansions`.
-      expansions: int32 [all]; packed characters that take the place of one that expands, such as the
-        letters of a Hangul syllable.
+      expansion_starts, expansion_lengths: int32 [rows]; the range of each row in `expansions`.
+      expansions: int32 [all]; the packed characters that replace one that expands, such as the letters of a
+        Hangul syllable.
     """
 
     packed: np.ndarray
@@ -56,29 +56,31 @@ class CharacterTable(NamedTuple):
 
 
 def is_cjk(codepoint: int) -> bool:
-    """Tells whether BERT takes the character as a word of its own for being Chinese."""
+    """Returns whether BERT treats the character as a Chinese one, that is, as a separate word."""
     return any(first <= codepoint <= last for first, last in CJK_BLOCKS)
 
 
 def is_punctuation(character: str) -> bool:
-    """Tells whether BERT splits at the character: all ASCII symbols, and Unicode's classes P*."""
+    """Returns whether BERT splits at the character: all ASCII symbols, and Unicode's classes P*."""
     codepoint = ord(character)
     if 33 <= codepoint <= 126 and not character.isalnum():
         return True
     return unicodedata.category(character).startswith("P")
 
 
-def _normalised(character: str, do_lower_case: bool, fold: bool) -> str:
+def _normalized(character: str, do_lower_case: bool, fold: bool, strip_accents: bool) -> str:
     if fold:
         character = unicodedata.normalize("NFKC", character)
     if do_lower_case:
-        decomposed = unicodedata.normalize("NFD", character.lower())
+        character = character.lower()
+    if strip_accents:
+        decomposed = unicodedata.normalize("NFD", character)
         character = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
     return character
 
 
 def kind_of(character: str) -> int:
-    """Returns the kind of a character that normalisation leaves as it is."""
+    """Returns the kind of a normalized character."""
     codepoint = ord(character)
     if character in "\t\n\r" or (character.isspace() and unicodedata.category(character) != "Cc"):
         return WHITESPACE
@@ -90,22 +92,24 @@ def kind_of(character: str) -> int:
 
 
 @functools.cache
-def character_table(do_lower_case: bool, fold: bool = False) -> CharacterTable:
-    """Makes the table.
+def character_table(do_lower_case: bool, fold: bool = False, strip_accents: bool | None = None) -> CharacterTable:
+    """Builds the table.
 
     Args:
-      do_lower_case: as in BERT's uncased models: lower case, without accents.
+      do_lower_case: lower-case, as in BERT's uncased models.
       fold: apply NFKC first, which turns full-width forms, ligatures and fractions into plain ones. Google's
         BERT does not.
+      strip_accents: remove non-spacing marks. Default: if lower-casing, as Google's BERT does.
     """
+    strip_accents = do_lower_case if strip_accents is None else strip_accents
     packed = (np.arange(NUM_CODEPOINTS, dtype=np.int32) << KIND_BITS) | LETTER
     for first, last in CJK_BLOCKS:
         packed[first : last + 1] |= CJK
     starts: list[int] = []
     lengths: list[int] = []
     expansions: list[int] = []
-    # Planes 0 and 1, the compatibility ideographs, and plane 14's tags and variation selectors; nothing
-    # else has a case, a decomposition or a class that matters here.
+    # Planes 0 and 1, the compatibility ideographs, and plane 14's tags and variation selectors. No other character
+    # has a case, a decomposition or a class that matters here.
     special = (range(0x20000), range(0x2F800, 0x2FA20), range(0xE0000, 0xE0200))
     for codepoint in (c for block in special for c in block):
         if 0x3400 <= codepoint <= 0x9FFF and is_cjk(codepoint):
@@ -117,7 +121,7 @@ def character_table(do_lower_case: bool, fold: bool = False) -> CharacterTable:
         if kind in (WHITESPACE, CONTROL):
             packed[codepoint] = (codepoint << KIND_BITS) | kind
             continue
-        text = _normalised(character, do_lower_case, fold)
+        text = _normalized(character, do_lower_case, fold, strip_accents)
         if len(text) == 1:
             kind = CJK if kind == CJK else kind_of(text)
             packed[codepoint] = (ord(text) << KIND_BITS) | kind

@@ -1,4 +1,4 @@
-"""Operations on ranges of flat tensors, chosen by measurement: `tf.repeat` takes ten times as long as these."""
+"""Operations on ranges of flat tensors, chosen by measurement: `tf.repeat` takes ten times as long."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,17 @@ NOT_FOUND = -1
 
 
 def string_table(entries: Mapping[str, int]) -> tf.lookup.StaticHashTable:
-    """Makes a table from strings that are not empty to int32; what it lacks is `NOT_FOUND`."""
+    """Makes a table from non-empty strings to int32; other keys give `NOT_FOUND`."""
     return _table(tf.constant([*entries, ""]), [*entries.values(), NOT_FOUND])
 
 
 def integer_table(entries: Mapping[int, int]) -> tf.lookup.StaticHashTable:
-    """Makes a table from int64 that are not negative to int32; what it lacks is `NOT_FOUND`."""
+    """Makes a table from non-negative int64 to int32; other keys give `NOT_FOUND`."""
     return _table(tf.constant([*entries, NOT_FOUND], tf.int64), [*entries.values(), NOT_FOUND])
 
 
 def _table(keys: tf.Tensor, values: list[int]) -> tf.lookup.StaticHashTable:
-    # The last entry is there because a table cannot be empty.
+    # The last entry is needed because a table cannot be empty.
     initializer = tf.lookup.KeyValueTensorInitializer(keys, tf.constant(values, tf.int32))
     return tf.lookup.StaticHashTable(initializer, default_value=NOT_FOUND)
 
@@ -27,11 +27,11 @@ def marks(positions: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Marks positions.
 
     Args:
-      positions: int32 [n]; ascending or not, each below `size`; repeats are fine.
+      positions: int32 [n]; in any order, each below `size`; repeats are allowed.
       size: int32 scalar.
 
     Returns:
-      int32 [size]; 1 at the positions, else 0.
+      int32 [size]; 1 at the positions, 0 elsewhere.
     """
     return tf.raw_ops.SparseToDense(
         sparse_indices=positions,
@@ -43,7 +43,7 @@ def marks(positions: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def put(positions: tf.Tensor, values: tf.Tensor, size: tf.Tensor, default: int) -> tf.Tensor:
-    """Returns a tensor [size] that holds `values` at `positions`, int32 [n], and `default` elsewhere."""
+    """Returns a tensor [size] with `values` at `positions`, int32 [n], and `default` elsewhere."""
     return tf.raw_ops.SparseToDense(
         sparse_indices=positions,
         output_shape=[size],
@@ -54,10 +54,10 @@ def put(positions: tf.Tensor, values: tf.Tensor, size: tf.Tensor, default: int) 
 
 
 def range_index(starts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Tells which range each place belongs to.
+    """Returns the index of the range that each position belongs to.
 
     Args:
-      starts: int32 [ranges]; where each range begins, the first at 0, none of them empty.
+      starts: int32 [ranges]; where each range begins. The first begins at 0, and none is empty.
       size: int32 scalar; where the last range ends.
 
     Returns:
@@ -67,15 +67,15 @@ def range_index(starts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def where(mask: tf.Tensor) -> tf.Tensor:
-    """Returns the positions at which a mask, bool [n], holds, as int32."""
+    """Returns the positions at which a mask, bool [n], is true, as int32."""
     return tf.cast(tf.where(mask)[:, 0], tf.int32)
 
 
 def previous(values: tf.Tensor) -> tf.Tensor:
-    """Returns the values moved on by one place, a zero first."""
+    """Returns the values shifted by one position, with a zero first."""
     return tf.pad(values, [[1, 0]])[: tf.size(values)]
 
 
 def ends_of(starts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns where ranges end that follow each other up to `size`, from where they begin, int32 [ranges]."""
+    """Returns the ends of contiguous ranges that begin at `starts`, int32 [ranges], up to `size`."""
     return tf.concat([starts[1:], [size]], 0)[: tf.size(starts)]

@@ -1,4 +1,4 @@
-"""Texts to what the models take: [CLS] a [SEP] (b [SEP]) at both grains, truncated alike, in graph."""
+"""Texts to model inputs, in graph: [CLS] a [SEP] (b [SEP]) at both grains, truncated at the same point."""
 
 import tensorflow as tf
 
@@ -10,10 +10,10 @@ MIN_SEQ_LENGTH = 8
 
 
 def check_seq_lengths(max_seq_length: int, max_coarse_seq_length: int | None) -> tuple[int, int]:
-    """Returns both length limits; the coarse one is the fine one by default.
+    """Returns both length limits; the coarse one defaults to the fine one.
 
     Raises:
-      InputError: a limit is under 8, or the coarse one above the fine one.
+      InputError: a limit is below 8, or the coarse one exceeds the fine one.
     """
     coarse = max_seq_length if max_coarse_seq_length is None else max_coarse_seq_length
     for flag, value in (("max_seq_length", max_seq_length), ("max_coarse_seq_length", coarse)):
@@ -38,16 +38,16 @@ def build_model_inputs(
 ) -> dict[str, tf.RaggedTensor]:
     """Tokenizes texts or pairs of texts and frames them as BERT does.
 
-    Both grains are cut at the same coarse token, so that they cover the same text. Of a pair the longer text
-    is cut first.
+    Both grains are truncated at the same coarse token, so that they cover the same text. Of a pair, the longer text
+    is truncated first.
 
     Args:
       tokenizer: the model's tokenizer.
       texts_a: string [batch].
       texts_b: string [batch], for pairs.
-      max_seq_length: fine tokens at most, [CLS] and [SEP] included.
-      max_coarse_seq_length: coarse tokens at most; `max_seq_length` by default.
-      empty_is_single: where the second text has no tokens, frame the first one as if there were no second.
+      max_seq_length: maximum fine tokens, including [CLS] and [SEP].
+      max_coarse_seq_length: maximum coarse tokens; defaults to `max_seq_length`.
+      empty_is_single: frame the first text alone if the second has no tokens.
 
     Returns:
       Ragged int32 [batch, (length)]: `fine_input_ids`, `fine_segment_ids`, `coarse_input_ids`,
@@ -75,15 +75,15 @@ def build_model_inputs(
 
 
 def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | int) -> Tokens:
-    """Keeps the first coarse tokens of each text, as many as fit both limits, and the fine tokens inside them.
+    """Keeps as many leading coarse tokens of each text as fit both limits, and the fine tokens inside them.
 
     Args:
       tokens: of a batch of texts.
-      max_fine, max_coarse: int32 [batch] or scalar; tokens at most.
+      max_fine, max_coarse: int32 [batch] or scalar; maximum tokens.
     """
     fine_counts = _lengths(tokens.fine_ids)
     fits = tf.minimum(fine_counts, max_fine)
-    # The coarse token of the first fine token that does not fit is the first one to go.
+    # The coarse token that contains the first fine token that does not fit is the first one to be dropped.
     padded = tf.concat([tokens.fine_to_coarse, tf.cast(tokens.coarse_ids.row_lengths(), tf.int32)[:, tf.newaxis]], 1)
     coarse_kept = tf.gather(padded.flat_values, tf.cast(padded.row_starts(), tf.int32) + fits)
     coarse_kept = tf.minimum(coarse_kept, max_coarse)
@@ -98,7 +98,7 @@ def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | 
 
 
 def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedTensor]:
-    """Puts [CLS] before and [SEP] behind one text or two; see `build_model_inputs` for what it returns."""
+    """Adds [CLS] and [SEP] to one text or two; returns what `build_model_inputs` returns."""
     batch = parts[0].fine_ids.nrows(out_type=tf.int32)
     one = tf.ones([batch, 1], tf.int32)
     inputs: dict[str, tf.RaggedTensor] = {}
@@ -124,10 +124,10 @@ def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedT
 def pad_model_inputs(
     inputs: dict[str, tf.RaggedTensor], fine_length: int | None = None, coarse_length: int | None = None
 ) -> dict[str, tf.Tensor]:
-    """Pads model inputs with zeros, to the longest of the batch or to fixed lengths.
+    """Pads model inputs with zeros to the longest sequence of the batch or to fixed lengths.
 
     Returns:
-      int32 [batch, length] under the same names; tensors that are dense already are passed on.
+      int32 [batch, length] under the same names; dense tensors are returned unchanged.
     """
     lengths = {"fine": fine_length, "coarse": coarse_length}
     return {
@@ -149,9 +149,9 @@ def _first(ragged: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _share(first: tf.Tensor, second: tf.Tensor, limit: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Shares `limit` tokens between two texts of given lengths, int32 [batch], as if the longer lost one at a time.
+    """Returns the lengths, int32 [batch], of two texts after the longer one loses one token at a time.
 
-    BERT's `_truncate_seq_pair` takes from the second text where both are equally long.
+    Like BERT's `_truncate_seq_pair`, this shortens the second text if both are equally long.
     """
     half = (limit + 1) // 2
     first_kept = tf.minimum(first, tf.maximum(half, limit - second))

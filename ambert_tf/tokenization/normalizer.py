@@ -1,5 +1,7 @@
-"""Text to normalised characters that remember their bytes, and to BERT's words, in graph."""
+"""Text to normalized characters with byte offsets, and to BERT's words, in graph."""
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -19,14 +21,14 @@ INT = tf.int32
 
 
 class Characters(NamedTuple):
-    """The normalised characters of a batch of texts, one after the other.
+    """The normalized characters of a batch of texts, concatenated.
 
     Attributes:
-      codes: int32 [characters]; codepoints after normalisation.
-      kinds: int32 [characters]; of `characters.py`.
-      starts, ends: int32 [characters]; bytes of the text that the character comes from. The end includes
-        accents that follow and were taken off.
-      splits: int32 [batch + 1]; the texts are the ranges between them.
+      codes: int32 [characters]; codepoints after normalization.
+      kinds: int32 [characters]; see `characters.py`.
+      starts, ends: int32 [characters]; the byte range in the text that the character comes from, including accents
+        that follow it and were stripped.
+      splits: int32 [batch + 1]; row splits of the texts.
     """
 
     codes: tf.Tensor
@@ -37,13 +39,13 @@ class Characters(NamedTuple):
 
 
 class Words(NamedTuple):
-    """The words of a batch of texts as BERT's BasicTokenizer has them, one after the other.
+    """The words of a batch of texts, as BERT's BasicTokenizer defines them, concatenated.
 
     Attributes:
       codes, byte_starts, byte_ends: int32 [kept]; the characters that are part of words.
       starts, lengths: int32 [words]; ranges of kept characters.
       character: int32 [words]; the index in `Characters` of the word's first character.
-      splits: int32 [batch + 1]; the words of each text.
+      splits: int32 [batch + 1]; row splits of the texts.
     """
 
     codes: tf.Tensor
@@ -56,23 +58,22 @@ class Words(NamedTuple):
 
 
 class Normalizer(tf.Module):
-    """BERT's normalisation with offsets.
+    """BERT's normalization with offsets.
 
     Args:
-      do_lower_case: lower case, without accents.
-      fold: NFKC first.
+      do_lower_case, fold, strip_accents: as for `character_table`.
     """
 
-    def __init__(self, do_lower_case: bool, fold: bool):
+    def __init__(self, do_lower_case: bool, fold: bool, strip_accents: bool | None = None):
         super().__init__(name="normalizer")
-        table = character_table(do_lower_case, fold)
+        table = character_table(do_lower_case, fold, strip_accents)
         self._packed = tf.constant(table.packed)
         self._expansion_starts = tf.constant(table.expansion_starts)
         self._expansion_lengths = tf.constant(table.expansion_lengths)
         self._expansions = tf.constant(table.expansions)
 
     def __call__(self, texts: tf.Tensor) -> Characters:
-        """Normalises texts, string [batch]. Bytes that are no UTF-8 become control characters, which no word holds."""
+        """Normalizes texts, string [batch]. Bytes that are not UTF-8 become control characters, outside words."""
         decoded, offsets = tf.strings.unicode_decode_with_offsets(texts, "UTF-8", errors="replace")
         splits = tf.cast(decoded.row_splits, INT)
         starts = tf.cast(offsets.flat_values, INT)
@@ -110,15 +111,15 @@ class Normalizer(tf.Module):
 
 
 def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
-    """The byte after each character, marks that follow it included."""
-    # The next character's start; in the last character of a text, the text's length.
+    """Returns the byte after each character and the marks that follow it."""
+    # A character ends where the next one starts, the last one of a text at the text's length.
     ends = tf.concat([starts[1:], [0]], 0)
     has_characters = splits[1:] > splits[:-1]
     last = tf.boolean_mask(splits[1:] - 1, has_characters)
     ends = tf.tensor_scatter_nd_update(ends, last[:, tf.newaxis], tf.boolean_mask(text_lengths, has_characters))
 
     def reach_over_marks():
-        # Runs of one character and the marks behind it end where the last of them ends.
+        # A character followed by marks ends where the last mark ends.
         first_of_text = flat.marks(tf.boolean_mask(splits[:-1], has_characters), tf.size(kinds)) > 0
         run = tf.cumsum(tf.cast((kinds != MARK) | first_of_text, INT)) - 1
         return tf.gather(tf.math.segment_max(ends, run), run)
@@ -127,12 +128,12 @@ def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: 
 
 
 def find_words(text: Characters) -> Words:
-    """Splits normalised characters into words: at white space, and around every CJK and punctuation character."""
+    """Splits normalized characters into words: at white space, and around each CJK and punctuation character."""
     size = tf.size(text.kinds)
     alone = (text.kinds == CJK) | (text.kinds == PUNCTUATION)
     boundary = tf.cast(alone | (text.kinds == WHITESPACE), INT)
     first_of_text = flat.marks(tf.boolean_mask(text.splits[:-1], text.splits[:-1] < size), size)
-    # Two characters belong to one word if no boundary lies between them, whatever was dropped there.
+    # Two characters belong to the same word if no boundary lies between them, whatever was removed there.
     region = 1 + tf.cumsum(boundary + flat.previous(tf.cast(alone, INT)) + first_of_text)
     kept = flat.where(text.kinds <= CJK)
     kept_region = tf.gather(region, kept)
@@ -147,3 +148,18 @@ def find_words(text: Characters) -> Words:
         character,
         tf.searchsorted(character, text.splits),
     )
+
+
+def normalize_phrases(phrases: Sequence[str], normalizer: Normalizer) -> list[str]:
+    """Returns phrases as their normalized words, with one space between words that are apart."""
+    words = find_words(normalizer(tf.constant(phrases, tf.string)))
+    codes, byte_starts, byte_ends, starts, lengths, _, splits = (values.numpy() for values in words)
+    ends = byte_ends[starts + lengths - 1]
+    normalized = []
+    for first, last in itertools.pairwise(splits):
+        text = ""
+        for word in range(first, last):
+            text += " " if word > first and byte_starts[starts[word]] > ends[word - 1] else ""
+            text += "".join(map(chr, codes[starts[word] : starts[word] + lengths[word]]))
+        normalized.append(text)
+    return normalized

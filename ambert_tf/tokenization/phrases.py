@@ -9,33 +9,40 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, open_input
 from ambert_tf.tokenization import flat
+from ambert_tf.tokenization.characters import LETTER, WHITESPACE, kind_of
 from ambert_tf.tokenization.normalizer import INT, Characters, Words
 from ambert_tf.tokenization.wordpiece import Pieces
 
 
 class PhraseMatcher(tf.Module):
-    """Finds the phrases of the coarse vocabulary in a text, from left to right, the longest first.
+    """Finds the phrases of the coarse vocabulary in a text: left to right, longest match first.
 
-    The phrases form a trie; every word of a batch walks it at once, one step a word of the longest phrase.
+    The phrases form a trie. All words of a batch walk it in parallel, one step per word of the longest phrase.
 
     Args:
-      entries: coarse id of each phrase, a phrase's words joined by one space.
+      entries: coarse id of each phrase. A phrase's words are joined by one space, or with `exact_spacing`, spelled as
+        in a text.
+      exact_spacing: match only words that are apart in the text if they are apart in the phrase, and vice versa.
     """
 
-    def __init__(self, entries: dict[str, int]):
+    def __init__(self, entries: dict[str, int], exact_spacing: bool = False):
         super().__init__(name="phrase_matcher")
-        phrases = [(phrase.split(" "), index) for phrase, index in entries.items()]
+        self._exact_spacing = exact_spacing
+        split = split_words if exact_spacing else (lambda phrase: phrase.split(" "))
+        phrases = [(split(phrase), index) for phrase, index in entries.items()]
         self.max_words = max((len(phrase) for phrase, _ in phrases), default=1)
-        words = sorted({word for phrase, _ in phrases for word in phrase})
+        words = sorted({word.strip(" ") for phrase, _ in phrases for word in phrase})
         word_index = {word: index for index, word in enumerate(words)}
+        # A word that is apart from the one before is another symbol.
         self._num_words = max(len(words), 1)
-        # The first nodes of the trie are the words themselves.
+        symbols = word_index | {f" {word}": self._num_words + index for word, index in word_index.items()}
+        # The first nodes of the trie are the words.
         accepts = [flat.NOT_FOUND] * len(words)
         edges: dict[int, int] = {}
         for phrase, index in phrases:
             node = word_index[phrase[0]]
             for word in phrase[1:]:
-                key = node * self._num_words + word_index[word]
+                key = node * 2 * self._num_words + symbols[word]
                 if key not in edges:
                     edges[key] = len(accepts)
                     accepts.append(flat.NOT_FOUND)
@@ -50,22 +57,26 @@ class PhraseMatcher(tf.Module):
         self._characters = tf.constant(characters)
 
     def __call__(self, text: Characters, words: Words, pieces: Pieces) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds the phrases of the coarse vocabulary; `text` is not needed, the segmenter needs it.
+        """Finds the phrases of the coarse vocabulary. Only the segmenter needs `text`.
 
         Returns:
           coarse_ids: int32 [words]; the coarse id of the phrase that the word is part of, or -1.
-          continues: bool [words]; whether the word goes on with the phrase of the word before.
+          continues: bool [words]; whether the word continues the phrase of the previous word.
         """
         size = tf.size(words.lengths)
         if self.max_words == 1:
             return tf.fill([size], flat.NOT_FOUND), tf.zeros([size], tf.bool)
-        lengths, ids = self._longest_from_each(self._word_indices(words, pieces), words.splits)
+        indices = self._word_indices(words, pieces)
+        symbols = indices
+        if self._exact_spacing:
+            symbols = tf.where((indices >= 0) & _are_apart(words), indices + self._num_words, indices)
+        lengths, ids = self._longest_from_each(indices, symbols, words.splits)
         chosen = _walk(lengths, self.max_words)
         chosen_lengths = tf.gather(lengths, chosen)
         steps = range(1, self.max_words)
         inside = tf.concat([tf.boolean_mask(chosen + step, chosen_lengths > step) for step in steps], 0)
         continues = flat.marks(inside, size)
-        # Every word belongs to the last one before it that does not go on with a phrase.
+        # A word belongs to the last word up to it that does not continue a phrase.
         holders = flat.where(continues == 0)
         coarse_ids = tf.where(flat.marks(chosen, size) > 0, ids, flat.NOT_FOUND)
         coarse_ids = tf.gather(tf.gather(coarse_ids, holders), flat.range_index(holders, size))
@@ -78,22 +89,24 @@ class PhraseMatcher(tf.Module):
             indices, pieces.long_words[:, tf.newaxis], self._words.lookup(pieces.long_strings)
         )
 
-    def _longest_from_each(self, indices: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Length in words and coarse id of the longest phrase that begins at each word; 1 and -1 if none does."""
+    def _longest_from_each(
+        self, indices: tf.Tensor, symbols: tf.Tensor, splits: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the length in words and the coarse id of the longest phrase that begins at each word, or 1 and -1."""
         size = tf.size(indices)
         lengths, ids = tf.ones_like(indices), tf.fill([size], flat.NOT_FOUND)
-        # What may follow in a phrase: nothing behind the last word, and not the first one of another text.
+        # A phrase does not extend beyond the last word, or into another text.
         first_of_text = flat.marks(tf.boolean_mask(splits[:-1], splits[:-1] < size), size) > 0
-        following = tf.where(first_of_text, flat.NOT_FOUND, indices)
+        following = tf.where(first_of_text, flat.NOT_FOUND, symbols)
         following = tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
-        # Those whose walk goes on: where they began, and the node they are at.
+        # The walks that are still in progress: where they began, and the node that they have reached.
         begins = flat.where(indices >= 0)
         nodes = tf.gather(indices, begins)
         for step in range(1, self.max_words):
             words = tf.gather(following, begins + step)
             known = flat.where(words >= 0)
             begins, nodes, words = (tf.gather(values, known) for values in (begins, nodes, words))
-            nodes = self._edges.lookup(tf.cast(nodes, tf.int64) * self._num_words + tf.cast(words, tf.int64))
+            nodes = self._edges.lookup(tf.cast(nodes, tf.int64) * 2 * self._num_words + tf.cast(words, tf.int64))
             known = flat.where(nodes >= 0)
             begins, nodes = tf.gather(begins, known), tf.gather(nodes, known)
             found = flat.put(begins, tf.gather(self._accepts, nodes), size, flat.NOT_FOUND)
@@ -102,14 +115,36 @@ class PhraseMatcher(tf.Module):
         return lengths, ids
 
 
-def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
-    """Returns the phrases that a walk from left to right meets, which goes on behind each one that it meets.
+def _are_apart(words: Words) -> tf.Tensor:
+    """Returns whether something separates each word from the previous one, bool [words]."""
+    ends = tf.gather(words.byte_ends, words.starts + words.lengths - 1)
+    return tf.gather(words.byte_starts, words.starts) > flat.previous(ends)
 
-    The walk certainly meets those that no other phrase reaches into. From these, jumps from phrase to phrase are
-    doubled, so the number of rounds grows with the logarithm of the longest chain of overlapping phrases only.
+
+def split_words(phrase: str) -> list[str]:
+    """Splits a normalized phrase into BERT's words. One that white space separates begins with a space."""
+    words: list[str] = []
+    gap, in_word = "", False
+    for character in phrase:
+        kind = kind_of(character)
+        if kind == WHITESPACE:
+            gap, in_word = " ", False
+        elif kind == LETTER and in_word:
+            words[-1] += character
+        else:
+            words.append(gap + character if words else character)
+            gap, in_word = "", kind == LETTER
+    return words
+
+
+def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
+    """Returns the phrases that a left-to-right walk chooses. After each one, it continues at the next word.
+
+    Phrases whose first word is in no earlier phrase are certain to be chosen. From these, the jumps from phrase to
+    phrase are doubled, so the number of rounds is logarithmic in the longest chain of overlapping phrases.
 
     Args:
-      lengths: int32 [words]; words of the phrase that begins here, 1 if none does.
+      lengths: int32 [words]; length of the phrase that begins here, 1 if none does.
 
     Returns:
       int32 [chosen]; where they begin.
@@ -121,7 +156,7 @@ def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
     for distance in range(1, max_length):
         reached_into |= tf.pad(lengths > distance, [[distance, 0]])[: tf.size(lengths)]
     certain = tf.logical_not(tf.gather(reached_into, phrases))
-    # The next phrase that does not begin inside this one; one place behind the last takes the jumps that lead out.
+    # The next phrase that does not begin inside this one. An extra position at the end receives the last jumps.
     before = tf.pad(tf.cumsum(tf.cast(is_phrase, INT)), [[1, 0]])
     jumps = tf.concat([tf.gather(before, phrases + tf.gather(lengths, phrases)), [count]], 0)
     marks = tf.pad(tf.cast(certain, INT), [[0, 1]])
@@ -138,7 +173,7 @@ def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class PhraseRow:
-    """A line of `phrases.tsv`: the phrase, its count in the corpus, log10 P(last word | words before)."""
+    """A line of `phrases.tsv`: the phrase, its count in the corpus, log10 P(last word | preceding words)."""
 
     phrase: str
     count: int
@@ -149,8 +184,8 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
     """Reads `phrases.tsv`.
 
     Raises:
-      InputError: no such file; a line that is not UTF-8, has not three fields, an empty word, one word only,
-        or a count or probability that is no number.
+      InputError: no such file; or a line is not UTF-8, does not have three fields, has an empty word or a single
+        word, or its count or probability is not a number.
     """
     check_input_file(path, flag)
     with open_input(path) as file:
@@ -162,11 +197,11 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
                 raise InputError(f"{where}: not UTF-8") from None
             if len(fields) != 3:
                 raise InputError(
-                    f"{where}: has {len(fields)} fields; it needs phrase, count and log10 probability, tabs between"
+                    f"{where}: has {len(fields)} fields; phrase, count and log10 probability are needed, tab-separated"
                 )
             words = fields[0].split(" ")
             if len(words) < 2 or not all(words) or any(word.strip() != word for word in words):
-                raise InputError(f"{where}: {fields[0]!r} is not two or more words with one space between")
+                raise InputError(f"{where}: {fields[0]!r} is not two or more words joined by single spaces")
             try:
                 yield PhraseRow(fields[0], int(fields[1]), float(fields[2]))
             except ValueError:

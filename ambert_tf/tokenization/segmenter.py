@@ -1,12 +1,12 @@
-"""Chinese word segmentation: jieba's dictionary as a SentencePiece unigram model, cut in graph.
+"""Chinese word segmentation: jieba's dictionary as a SentencePiece unigram model, in graph.
 
-jieba without its hidden Markov model takes the words whose log probabilities sum highest; so does a
+jieba without its hidden Markov model chooses the segmentation with the highest sum of log probabilities. So does a
 unigram model whose pieces are the dictionary's words with the same log probabilities.
 """
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import jieba
 import numpy as np
@@ -19,28 +19,30 @@ from ambert_tf.files import check_input_file, read_bytes
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import CJK, is_cjk
 from ambert_tf.tokenization.normalizer import Characters, Words
+from ambert_tf.tokenization.phrases import PhraseMatcher, split_words
 from ambert_tf.tokenization.wordpiece import Pieces
 
-# Stands for every character that is part of no dictionary word, so that the segmenter meets only pieces it
-# knows: unknown characters would be merged.
+# Replaces every character that is in no dictionary word: SentencePiece would merge adjacent unknown characters.
 OTHER = ","
 UNKNOWN_PIECE = "<unk>"
+# Exact as a float64.
+_MAX_COUNT_DIGITS = 15
 # As jieba reads a line of a dictionary.
 _DICTIONARY_LINE = re.compile("(?P<word>.+?)(?: (?P<count>[0-9]+))?(?: [a-z]+)?")
 
 
 def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> dict[str, int | None]:
-    """Reads a dictionary in jieba's format, `word [count [part of speech]]` a line.
+    """Reads a dictionary in jieba's format, one `word [count [part of speech]]` per line.
 
     Args:
-      path: the file; jieba's own dictionary by default.
+      path: the file. Default: jieba's own dictionary.
       flag: the flag that names it, for errors.
 
     Returns:
-      The count of each word; None where the line has none. A word may hold spaces.
+      The count of each word, None if the line has none. A word may contain spaces.
 
     Raises:
-      InputError: no such file, or a line that is not UTF-8.
+      InputError: no such file, a line is not UTF-8, or a count is too large.
     """
     counts: dict[str, int | None] = {}
     if path is None:
@@ -55,24 +57,28 @@ def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> 
         except UnicodeDecodeError:
             raise InputError(f"--{flag}: {path}, line {number}: not UTF-8") from None
         found = _DICTIONARY_LINE.fullmatch(text)
-        if found is not None:  # the line is not empty
-            counts[found["word"]] = None if found["count"] is None else int(found["count"])
+        if found is None:
+            continue  # an empty line
+        count = found["count"]
+        if count is not None and len(count) > _MAX_COUNT_DIGITS:
+            raise InputError(f"--{flag}: {path}, line {number}: the count has {len(count)} digits; at most 15 are read")
+        counts[found["word"]] = None if count is None else int(count)
     return counts
 
 
 def build_segmenter(
     frequencies: Mapping[str, int | None], user_frequencies: Mapping[str, int | None] | None = None
 ) -> bytes:
-    """Makes the segmenter of a Chinese tokenizer.
+    """Builds the segmenter of a Chinese tokenizer.
 
     Args:
       frequencies: words with their counts, as jieba's dictionary has them.
-      user_frequencies: words to add or to overrule. As with jieba, one without a count gets the smallest that keeps the
-        word whole, and a count of 0 takes a word out.
+      user_frequencies: words to add or to override. As in jieba, a word without a count gets the smallest count that
+        keeps it whole, and a count of 0 removes a word.
 
     Returns:
-      A serialized SentencePiece `ModelProto` of type unigram. Its pieces are the words that consist of
-      Chinese characters alone, and every character of theirs.
+      A serialized SentencePiece `ModelProto` of type unigram. Its pieces are the words that consist only of
+      Chinese characters, and all their characters.
     """
     counts = {word: count or 0 for word, count in frequencies.items()}
     total = sum(counts.values())
@@ -83,7 +89,7 @@ def build_segmenter(
         counts[word] = count
     words = {word: count for word, count in counts.items() if count and is_chinese(word)}
     for character in sorted({c for word in words for c in word}):
-        # jieba gives a character that is no word of its own the count 1.
+        # jieba gives the count 1 to a character that is not a word.
         words.setdefault(character, 1)
     model = sentencepiece.ModelProto()
     model.trainer_spec.model_type = sentencepiece.TrainerSpec.UNIGRAM
@@ -99,13 +105,28 @@ def build_segmenter(
     return model.SerializeToString(deterministic=True)
 
 
+def keep_words(model: bytes, words: Container[str]) -> bytes:
+    """Returns a segmenter without the other words, so that it cuts those into the words that are left.
+
+    Args:
+      model: what `build_segmenter` returns.
+      words: the words to keep; characters always stay.
+    """
+    full = sentencepiece.ModelProto.FromString(model)
+    kept = [piece for piece in full.pieces if len(piece.piece) == 1 or piece.piece in words]
+    del full.pieces[:]
+    full.pieces.add(piece=UNKNOWN_PIECE, score=0.0, type=sentencepiece.ModelProto.SentencePiece.UNKNOWN)
+    full.pieces.extend(kept)
+    return full.SerializeToString(deterministic=True)
+
+
 def is_chinese(word: str) -> bool:
-    """Returns whether a word consists of Chinese characters alone; the segmenter sees runs of such."""
+    """Returns whether a word consists only of Chinese characters, whose runs the segmenter cuts."""
     return all(is_cjk(ord(character)) for character in word)
 
 
 def _count_to_stay_whole(word: str, counts: dict[str, int], total: int) -> int:
-    """The smallest count with which the word wins against its best cut."""
+    """Returns the smallest count with which a word beats its best segmentation."""
     best: list[float] = [0.0] + [-math.inf] * len(word)
     for end in range(1, len(word) + 1):
         for start in range(end):
@@ -119,73 +140,99 @@ def pieces_of(model: bytes, path: str) -> list[str]:
     """Returns the pieces of a segmenter in the order of their ids.
 
     Raises:
-      InputError: `model` is no SentencePiece model.
+      InputError: `model` is not a SentencePiece model.
     """
     proto = sentencepiece.ModelProto()
     try:
         proto.ParseFromString(model)
     except Exception:  # protobuf's DecodeError has no stable place to import it from
         raise InputError(
-            f"{path}: is no SentencePiece model; make the tokenizer anew with data/build_vocab.py"
+            f"{path}: is not a SentencePiece model; rebuild the tokenizer with data/build_vocab.py"
         ) from None
     pieces = [piece.piece for piece in proto.pieces]
     if OTHER not in pieces or UNKNOWN_PIECE not in pieces:
-        raise InputError(f"{path}: is no segmenter of this project; make the tokenizer anew with data/build_vocab.py")
+        raise InputError(f"{path}: is not a segmenter of this project; rebuild the tokenizer with data/build_vocab.py")
     return pieces
 
 
 def dictionary_characters(pieces: Iterable[str]) -> set[str]:
-    """Returns the characters that the segmenter knows."""
+    """Returns the characters of the segmenter's words."""
     return {c for piece in pieces if piece not in (OTHER, UNKNOWN_PIECE) for c in piece}
 
 
 class Segmenter(tf.Module):
-    """Cuts runs of Chinese characters into words, in graph, and finds those of the coarse vocabulary.
+    """Segments runs of Chinese characters into words, in graph, and finds those in the coarse vocabulary.
+
+    Entries with other characters, such as 卡拉ok or c++, which come from the user's dictionary, are matched first, from
+    left to right, longest match first. The segmenter sees only the text between them.
 
     Args:
-      model: serialized SentencePiece unigram model, as `build_segmenter` makes it.
+      model: serialized SentencePiece unigram model from `build_segmenter`.
       coarse_entries: coarse id of each word or phrase.
       path: the model's file, for errors.
 
     Raises:
-      InputError: `model` is no segmenter.
+      InputError: `model` is not a segmenter.
     """
 
     def __init__(self, model: bytes, coarse_entries: dict[str, int], path: str = "segmenter.model"):
         super().__init__(name="segmenter")
         pieces = pieces_of(model, path)
-        # Gives the ids of SentencepieceTokenizer in half its time.
+        # Returns the same ids as SentencepieceTokenizer in half the time.
         self._sentencepiece = tf_text.FastSentencepieceTokenizer(model=model)
         self._lengths = tf.constant([len(piece) for piece in pieces], tf.int32)
         self._coarse_ids = tf.constant(
             [coarse_entries.get(piece, -1) if len(piece) > 1 else -1 for piece in pieces], tf.int32
         )
+        mixed = {
+            entry: index
+            for entry, index in coarse_entries.items()
+            if not is_chinese(entry) and len(split_words(entry)) > 1
+        }
+        self._mixed = PhraseMatcher(mixed, exact_spacing=True) if mixed else None
         known = sorted(map(ord, dictionary_characters(pieces)))
         table = np.full(max(known, default=0) + 2, ord(OTHER), np.int32)
         table[known] = known
         self._characters = tf.constant(table)
 
-    def segment(self, text: Characters) -> tuple[tf.Tensor, tf.Tensor]:
-        """Cuts texts.
+    def segment(self, text: Characters, hidden: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Segments texts.
+
+        Args:
+          text: of a batch.
+          hidden: int32 [hidden]; characters that are in no word.
 
         Returns:
-          ids: int32 [segments]; pieces of the model, characters outside of its dictionary one by one as `OTHER`.
+          ids: int32 [segments]; pieces of the model. Each character outside its dictionary is `OTHER`.
           starts: int32 [segments]; the first character of each.
         """
         known = tf.gather(self._characters, tf.minimum(text.codes, tf.size(self._characters) - 1))
-        known = tf.where(text.kinds == CJK, known, ord(OTHER))
+        visible = text.kinds == CJK
+        if hidden is not None:
+            visible &= flat.marks(hidden, tf.size(known)) == 0
+        known = tf.where(visible, known, ord(OTHER))
         rows = tf.RaggedTensor.from_row_splits(known, text.splits, validate=False)
         ids = self._sentencepiece.tokenize(tf.strings.unicode_encode(rows, "UTF-8")).flat_values
         return ids, tf.cumsum(tf.gather(self._lengths, ids), exclusive=True)
 
     def __call__(self, text: Characters, words: Words, pieces: Pieces) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds the words of the coarse vocabulary; `pieces` is not needed, phrases need it.
+        """Finds the words of the coarse vocabulary. Only mixed entries need `pieces`.
 
         Returns:
           coarse_ids: int32 [words]; the coarse id of the entry that the word is part of, or -1.
-          continues: bool [words]; whether the word goes on with the entry of the word before.
+          continues: bool [words]; whether the word continues the entry of the previous word.
         """
-        ids, starts = self.segment(text)
+        if self._mixed is None:
+            return self._find(text, words)
+        mixed_ids, mixed_continues = self._mixed(text, words, pieces)
+        is_mixed = mixed_ids >= 0
+        coarse_ids, continues = self._find(text, words, tf.boolean_mask(words.character, is_mixed))
+        return tf.where(is_mixed, mixed_ids, coarse_ids), tf.where(is_mixed, mixed_continues, continues)
+
+    def _find(
+        self, text: Characters, words: Words, hidden: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        ids, starts = self.segment(text, hidden)
         begins = flat.marks(starts, tf.size(text.codes))
         segment = tf.gather(tf.cumsum(begins) - 1, words.character)
         coarse_ids = tf.gather(tf.gather(self._coarse_ids, ids), segment)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_directory, is_file, make_directory, parse_json, read_bytes
+from ambert_tf.files import atomic_path, is_directory, is_file, make_directory, read_bytes, read_json_object
 from ambert_tf.tokenization import flat, vocab_file
 from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words
 from ambert_tf.tokenization.phrases import PhraseMatcher
@@ -29,14 +29,14 @@ NORMALIZATIONS = ("bert", "nfkc")
 class Tokens(NamedTuple):
     """Both tokenizations of a batch of texts, without [CLS] and [SEP]; int32 ragged tensors.
 
-    A coarse token holds one fine token or several that follow each other, so both grains cover the same text.
+    A coarse token contains one fine token or several consecutive ones, so both grains cover the same text.
 
     Attributes:
       fine_ids: [batch, (fine)].
-      fine_starts, fine_ends: [batch, (fine)]; bytes of the original text. Accents that normalisation takes
-        off belong to the token before them.
+      fine_starts, fine_ends: [batch, (fine)]; byte ranges in the original text. An accent that normalization strips
+        belongs to the preceding token.
       coarse_ids, coarse_starts, coarse_ends: [batch, (coarse)]; likewise.
-      fine_to_coarse: [batch, (fine)]; the index of the coarse token that holds the fine token.
+      fine_to_coarse: [batch, (fine)]; the index of the coarse token that contains the fine token.
     """
 
     fine_ids: tf.RaggedTensor
@@ -54,7 +54,7 @@ class TokenIds(NamedTuple):
     Attributes:
       fine_ids: int32 ragged [batch, (fine)].
       coarse_ids: int32 ragged [batch, (coarse)].
-      fine_counts: int32 [coarse tokens of all texts]; how many fine tokens each holds.
+      fine_counts: int32 [coarse tokens of all texts]; how many fine tokens each contains.
     """
 
     fine_ids: tf.RaggedTensor
@@ -63,25 +63,26 @@ class TokenIds(NamedTuple):
 
 
 class MultiGrainedTokenizer(tf.Module):
-    """Reads texts as fine tokens (Chinese characters, English words) and coarse ones (words, phrases).
+    """Tokenizes texts into fine tokens (Chinese characters, English words) and coarse ones (words, phrases).
 
-    Everything is a TensorFlow op, so that data creation, training input, prediction and the SavedModel run
-    this one object. Any bytes are valid input: what is not UTF-8 is part of no token, as in Google's BERT.
+    It consists of TensorFlow ops, so that data creation, training input, prediction and the SavedModel all run this
+    one object. Any bytes are valid input: bytes that are not UTF-8 are in no token, as in Google's BERT.
 
     >>> tokenizer = MultiGrainedTokenizer.load("tokenizer")
     >>> tokenizer(tf.constant(["商店里的乒乓球拍卖完了"])).coarse_ids
 
     Args:
-      language: "zh" cuts Chinese words with the segmenter, "en" joins English phrases.
+      language: "zh" segments Chinese words, "en" joins words to English phrases.
       fine_vocab: BERT's vocabulary, `[PAD]` first.
       coarse_vocab: the fine vocabulary followed by words or phrases, a phrase's words joined by one space.
       language_file: the content of `segmenter.model` (zh) or `phrases.tsv` (en).
-      do_lower_case: BERT's uncased normalisation.
+      do_lower_case: use BERT's uncased normalization.
       normalization: "bert", or "nfkc" to fold full-width forms and ligatures as well.
+      strip_accents: default: if lower-casing, as in Google's BERT.
       directory: where the parts come from, for errors.
 
     Raises:
-      InputError: the parts do not fit each other.
+      InputError: the parts do not match.
     """
 
     def __init__(
@@ -93,29 +94,31 @@ class MultiGrainedTokenizer(tf.Module):
         language_file: bytes,
         do_lower_case: bool = True,
         normalization: str = "bert",
+        strip_accents: bool | None = None,
         directory: str = "tokenizer",
     ):
         super().__init__(name="tokenizer")
         if coarse_vocab[: len(fine_vocab)] != fine_vocab:
             raise InputError(
                 f"--tokenizer_dir={directory}: {COARSE_VOCAB_FILE} does not begin with the lines of {FINE_VOCAB_FILE}; "
-                "make both with data/build_vocab.py"
+                "build both with data/build_vocab.py"
             )
         vocab_file.check_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
         self.language = language
         self.do_lower_case = do_lower_case
         self.normalization = normalization
+        self.strip_accents = strip_accents
         self.fine_vocab_size = len(fine_vocab)
         self.coarse_vocab_size = len(coarse_vocab)
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
-            fine_vocab.index(token) for token in vocab_file.SPECIAL_TOKENS
-        )
-        # In a function, tf.Module does not track the vocabularies token by token.
+        ids = vocab_file.token_ids(fine_vocab)
+        self.pad_id = 0
+        self.unk_id, self.cls_id, self.sep_id, self.mask_id = (ids[token] for token in vocab_file.SPECIAL_TOKENS[1:])
+        # A function hides the vocabularies from tf.Module, which would track every token.
         self._vocabularies = lambda: (fine_vocab, coarse_vocab)
         self._language_file = language_file
 
         entries = {coarse_vocab[index]: index for index in range(len(fine_vocab), len(coarse_vocab))}
-        self._normalizer = Normalizer(do_lower_case, fold=normalization == "nfkc")
+        self._normalizer = Normalizer(do_lower_case, normalization == "nfkc", strip_accents)
         self._wordpiece = WordPiece(fine_vocab)
         self._word_entries = flat.string_table({entry: index for entry, index in entries.items() if " " not in entry})
         self._grouping: Segmenter | PhraseMatcher
@@ -129,31 +132,32 @@ class MultiGrainedTokenizer(tf.Module):
         """Loads a tokenizer directory: `tokenizer.json`, the two vocabularies, the segmenter or the phrases.
 
         Raises:
-          InputError: a file is missing or broken, or the files do not fit each other.
+          InputError: a file is missing or broken, or the files do not match.
         """
         settings = _read_settings(directory)
         for name, digest in settings["files"].items():
             path = os.path.join(directory, name)
             if not is_file(path):
-                raise InputError(f"--tokenizer_dir={directory}: {name} is missing, which {SETTINGS_FILE} names")
+                raise InputError(f"--tokenizer_dir={directory}: {name} is missing, although {SETTINGS_FILE} names it")
             if _digest(read_bytes(path)) != digest:
                 raise InputError(
                     f"--tokenizer_dir={directory}: {name} is not the file that {SETTINGS_FILE} was written for; "
-                    "make the directory anew with data/build_vocab.py"
+                    "rebuild the directory with data/build_vocab.py"
                 )
         language = settings["language"]
         return cls(
             language=language,
-            fine_vocab=vocab_file.read_vocabulary(os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir"),
-            coarse_vocab=vocab_file.read_vocabulary(os.path.join(directory, COARSE_VOCAB_FILE), "tokenizer_dir"),
+            fine_vocab=vocab_file.read_own_vocabulary(os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir"),
+            coarse_vocab=vocab_file.read_own_vocabulary(os.path.join(directory, COARSE_VOCAB_FILE), "tokenizer_dir"),
             language_file=read_bytes(os.path.join(directory, LANGUAGE_FILES[language])),
             do_lower_case=settings["do_lower_case"],
             normalization=settings["normalization"],
+            strip_accents=settings.get("strip_accents"),
             directory=directory,
         )
 
     def save(self, directory: str) -> None:
-        """Writes the tokenizer directory; one that exists is replaced as a whole."""
+        """Writes the tokenizer directory; replaces an existing one as a whole."""
         contents = self._contents()
         with atomic_path(directory) as temporary:
             make_directory(temporary)
@@ -172,11 +176,14 @@ class MultiGrainedTokenizer(tf.Module):
         }
 
     def _settings(self, contents: dict[str, bytes]) -> dict[str, Any]:
+        # Tokenizers of before this setting keep their fingerprint.
+        accents = {} if self.strip_accents is None else {"strip_accents": self.strip_accents}
         return {
             "format_version": FORMAT_VERSION,
             "language": self.language,
             "do_lower_case": self.do_lower_case,
             "normalization": self.normalization,
+            **accents,
             "fine_vocab_size": self.fine_vocab_size,
             "coarse_vocab_size": self.coarse_vocab_size,
             "files": {name: _digest(content) for name, content in contents.items()},
@@ -184,7 +191,7 @@ class MultiGrainedTokenizer(tf.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest over the settings and the files: equal for tokenizers that give equal ids."""
+        """Hex digest of the settings and files. Tokenizers with the same fingerprint produce the same ids."""
         return _digest(json.dumps(self._settings(self._contents()), sort_keys=True).encode())[:32]
 
     @property
@@ -194,7 +201,7 @@ class MultiGrainedTokenizer(tf.Module):
 
     @property
     def coarse_vocab(self) -> list[str]:
-        """The coarse tokens in the order of their ids; the fine vocabulary comes first."""
+        """The coarse tokens in the order of their ids, the fine vocabulary first."""
         return self._vocabularies()[1]
 
     def __call__(self, texts: tf.Tensor) -> Tokens:
@@ -210,7 +217,7 @@ class MultiGrainedTokenizer(tf.Module):
         return _with_offsets(words, pieces, groups)
 
     def ids(self, texts: tf.Tensor) -> TokenIds:
-        """Tokenizes texts, string [batch], without offsets: a quarter of the work less."""
+        """Tokenizes texts, string [batch], without offsets, which saves a quarter of the time."""
         words, pieces, groups = self._tokenize(texts)
         fine_splits, coarse_splits = _splits(words, pieces, groups)
         return TokenIds(
@@ -227,7 +234,7 @@ class MultiGrainedTokenizer(tf.Module):
         return words, pieces, _group(pieces, self._whole_words(pieces, coarse_ids), continues)
 
     def _whole_words(self, pieces: Pieces, coarse_ids: tf.Tensor) -> tf.Tensor:
-        """Finds the words of letters in the coarse vocabulary, for those that are part of no entry yet."""
+        """Looks up words of letters in the coarse vocabulary, unless they are part of an entry already."""
         open_words = tf.where(tf.gather(coarse_ids, pieces.long_words) < 0)
         found = self._word_entries.lookup(tf.gather_nd(pieces.long_strings, open_words))
         return tf.tensor_scatter_nd_update(
@@ -251,11 +258,11 @@ class _Groups(NamedTuple):
 
 
 def _group(pieces: Pieces, coarse_ids: tf.Tensor, continues: tf.Tensor) -> _Groups:
-    """Joins fine tokens to coarse ones.
+    """Joins fine tokens into coarse ones.
 
-    A word that is part of no coarse entry (`coarse_ids` -1) falls back to its fine pieces.
+    A word that is in no coarse entry (`coarse_ids` -1) falls back to its fine pieces.
     """
-    # Both facts of a word in one number, since it is the gathering that takes time.
+    # Both facts about a word are packed in one number, because gathering takes the most time.
     of_word = tf.where(coarse_ids < 0, -1, 2 * coarse_ids + tf.cast(continues, INT))
     of_piece = tf.gather(of_word, pieces.word)
     begins = (of_piece < 0) | (pieces.begins_word & (of_piece % 2 == 0))
@@ -272,7 +279,7 @@ def _splits(words: Words, pieces: Pieces, groups: _Groups) -> tuple[tf.Tensor, t
 
 
 def _with_offsets(words: Words, pieces: Pieces, groups: _Groups) -> Tokens:
-    """Adds where the tokens stand in the texts, and in each other."""
+    """Adds byte offsets and the alignment of the grains."""
     fine_splits, coarse_splits = _splits(words, pieces, groups)
     starts = tf.gather(words.byte_starts, pieces.starts)
     ends = tf.gather(words.byte_ends, pieces.starts + pieces.lengths - 1)
@@ -305,19 +312,19 @@ def _digest(content: bytes) -> str:
 def _read_settings(directory: str) -> dict[str, Any]:
     path = os.path.join(directory, SETTINGS_FILE)
     if not is_directory(directory):
-        raise InputError(f"--tokenizer_dir={directory}: no such directory; data/build_vocab.py makes one")
+        raise InputError(f"--tokenizer_dir={directory}: no such directory; data/build_vocab.py builds one")
     if not is_file(path):
-        raise InputError(f"--tokenizer_dir={directory}: has no {SETTINGS_FILE}; data/build_vocab.py makes one")
-    try:
-        settings = parse_json(read_bytes(path))
-    except ValueError as error:
-        raise InputError(f"{path}: broken JSON ({error})") from None
+        raise InputError(f"--tokenizer_dir={directory}: has no {SETTINGS_FILE}; data/build_vocab.py builds one")
+    settings = read_json_object(path, "tokenizer_dir")
     expected = {"format_version", "language", "do_lower_case", "normalization", "files"}
-    missing = expected - set(settings if isinstance(settings, dict) else ())
+    missing = expected - set(settings)
     if missing:
         raise InputError(f"{path}: has no {', '.join(sorted(missing))}")
     if settings["format_version"] != FORMAT_VERSION:
         raise InputError(f"{path}: format_version is {settings['format_version']}; this program reads {FORMAT_VERSION}")
+    for key, kinds in (("do_lower_case", bool), ("strip_accents", bool | None), ("files", dict)):
+        if not isinstance(settings.get(key), kinds):
+            raise InputError(f"{path}: {key} is {settings[key]!r}; rebuild the directory with data/build_vocab.py")
     if settings["language"] not in LANGUAGE_FILES:
         raise InputError(f"{path}: language is {settings['language']!r}; it must be one of {', '.join(LANGUAGE_FILES)}")
     if settings["normalization"] not in NORMALIZATIONS:

@@ -1,6 +1,6 @@
-"""Vocabulary files in BERT's format: one token a line, the line number is the id."""
+"""Vocabulary files in BERT's format: one token per line, the line number is the id."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, check_input_file, read_bytes
@@ -8,30 +8,52 @@ from ambert_tf.files import atomic_path, check_input_file, read_bytes
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 WORDPIECE_PREFIX = "##"
+_BOM = b"\xef\xbb\xbf"
 
 
 def read_vocabulary(path: str, flag: str) -> list[str]:
-    """Reads a vocabulary; Google's files work unchanged.
+    """Reads a vocabulary of any BERT, as Google's code does: ids are line numbers, whatever the lines are.
+
+    A byte-order mark, carriage returns and blank lines at the end are dropped. Duplicate and blank lines keep their
+    ids; `token_ids` says which of two duplicates is used.
 
     Args:
-      path: the file.
+      path: the file, local or remote.
       flag: the flag that names it, for errors.
 
     Raises:
-      InputError: no such file, not UTF-8, a special token is missing, `[PAD]` is not the first line.
+      InputError: no such file, not UTF-8, a special token is missing, or `[PAD]` is not the first line.
     """
+    tokens = _read_lines(path, flag)
+    while tokens and not tokens[-1].strip():
+        tokens.pop()
+    check_vocabulary(tokens, path, flag)
+    return tokens
+
+
+def read_own_vocabulary(path: str, flag: str) -> list[str]:
+    """Reads a vocabulary that this project wrote; every line is a token.
+
+    Raises:
+      InputError: as for `read_vocabulary`.
+    """
+    tokens = _read_lines(path, flag)
+    check_vocabulary(tokens, path, flag)
+    return tokens
+
+
+def _read_lines(path: str, flag: str) -> list[str]:
     check_input_file(path, flag)
-    lines = read_bytes(path).split(b"\n")
+    lines = read_bytes(path).removeprefix(_BOM).split(b"\n")
     if not lines[-1]:
         lines.pop()
     tokens = []
     for number, line in enumerate(lines, 1):
         try:
-            # Only the end of the line goes: some of Google's Chinese tokens are themselves white space.
+            # Nothing else is stripped: two tokens of Google's Chinese vocabulary are white space.
             tokens.append(line.rstrip(b"\r").decode("utf-8"))
         except UnicodeDecodeError:
             raise InputError(f"--{flag}: {path}, line {number}: not UTF-8") from None
-    check_vocabulary(tokens, path, flag)
     return tokens
 
 
@@ -39,21 +61,42 @@ def check_vocabulary(tokens: Sequence[str], path: str, flag: str) -> None:
     """Checks what every vocabulary must have.
 
     Raises:
-      InputError: a special token is missing, `[PAD]` is not the first.
+      InputError: a special token is missing, or `[PAD]` is not the first token.
     """
     known = set(tokens)
     for token in SPECIAL_TOKENS:
         if token not in known:
             raise InputError(
-                f"--{flag}: {path}: has no line {token}; a BERT vocabulary holds {' '.join(SPECIAL_TOKENS)}"
+                f"--{flag}: {path}: has no line {token}; a BERT vocabulary contains {' '.join(SPECIAL_TOKENS)}"
             )
     if tokens[0] != PAD:
         raise InputError(
-            f"--{flag}: {path}, line 1: is {tokens[0]!r}; the first token must be {PAD}, whose id 0 marks padding"
+            f"--{flag}: {path}, line 1: is {tokens[0]!r}; the first token must be {PAD}, because id 0 marks padding"
         )
 
 
+def token_ids(tokens: Iterable[str]) -> dict[str, int]:
+    """Returns the id of each token. The last of several duplicates is used, as in Google's code."""
+    return {token: index for index, token in enumerate(tokens)}
+
+
+def distinct(tokens: Sequence[str]) -> list[str]:
+    """Returns the vocabulary with unused names in place of duplicates and blank lines, which no text produces."""
+    ids = token_ids(tokens)
+    return [
+        token if token and ids[token] == index else unused_token(index, ids) for index, token in enumerate(tokens)
+    ]
+
+
+def unused_token(index: int, known: Container[str]) -> str:
+    """Returns a name for an id that no text produces, in the style of Google's `[unused1]`."""
+    name = f"[unused{index}]"
+    while name in known:
+        name = f"[unused{name[1:-1]}]"
+    return name
+
+
 def write_vocabulary(tokens: Sequence[str], path: str) -> None:
-    """Writes a vocabulary, one token a line."""
+    """Writes a vocabulary, one token per line."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{token}\n" for token in tokens)

@@ -18,28 +18,28 @@ def build_windows(
     doc_stride: int = 128,
     max_query_length: int = 64,
 ) -> dict[str, tf.RaggedTensor | tf.Tensor]:
-    """Tokenizes questions and contexts, and frames each part of a context with its question.
+    """Tokenizes questions and contexts, and frames each window of a context with its question.
 
-    Windows begin `doc_stride` fine tokens apart (less where they would leave a gap), at the coarse token that holds
-    that fine token, and end where the next coarse token does not fit: both grains of a window cover the same text.
-    A token is in `max_context` of the window in which it has most context, the smaller of left and right (BERT's rule).
+    Windows begin `doc_stride` fine tokens apart (less if they would leave a gap), at the coarse token that contains
+    that fine token, and end where the next coarse token does not fit, so both grains of a window cover the same text.
+    `max_context` marks a token in the window that maximizes the smaller of its left and right context (BERT's rule).
 
     Args:
       tokenizer: the model's tokenizer.
-      questions: string [batch]; cut to `max_query_length`.
+      questions: string [batch]; truncated to `max_query_length`.
       contexts: string [batch], of any length.
-      max_seq_length: fine tokens at most, [CLS] and [SEP] included.
-      max_coarse_seq_length: coarse tokens at most; `max_seq_length` by default.
+      max_seq_length: maximum fine tokens, including [CLS] and [SEP].
+      max_coarse_seq_length: maximum coarse tokens; defaults to `max_seq_length`.
       doc_stride: fine tokens between the beginnings of two windows.
-      max_query_length: fine tokens of a question at most.
+      max_query_length: maximum fine tokens of a question.
 
     Returns:
-      What `build_model_inputs` returns, a row a window; and
-        window_example: int32 [windows], the row of `contexts` that it is of.
-        context_offset: int32 [windows], the fine position of its first token of the context.
-        first_token: int32 [windows], the index of that token among those of the context.
-        context_starts, context_ends: int32 [windows, (tokens)], bytes of the context, of each fine token in the window.
-        max_context: int32 [windows, (tokens)], 1 where no other window gives the token more context.
+      What `build_model_inputs` returns, one row per window, and:
+        window_example: int32 [windows], the row of `contexts` that the window belongs to.
+        context_offset: int32 [windows], the fine position of the window's first context token.
+        first_token: int32 [windows], the index of that token in the context.
+        context_starts, context_ends: int32 [windows, (tokens)], the byte range of each fine token in the context.
+        max_context: int32 [windows, (tokens)], 1 if no other window gives the token more context.
 
     Raises:
       InputError: a limit is too small.
@@ -53,7 +53,7 @@ def build_windows(
     context = tokenizer(contexts)
     room_fine = max_fine - FRAMING - _lengths(asked.fine_ids)
     room_coarse = max_coarse - FRAMING - _lengths(asked.coarse_ids)
-    # Half of the room at most: then a window reaches the next one's beginning whatever coarse tokens it is cut at.
+    # At most half of the available length, so that each window reaches the next one wherever coarse tokens end.
     stride = tf.minimum(doc_stride, tf.maximum(tf.minimum(room_fine, room_coarse) // 2, 1))
     example, begins, ends = _bounds(context, room_fine, room_coarse, stride)
     part = _slice(context, example, begins, ends)
@@ -72,13 +72,13 @@ def build_windows(
 def _bounds(
     context: Tokens, room_fine: tf.Tensor, room_coarse: tf.Tensor, stride: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns each window's example, and the coarse tokens at which it begins and before which it ends."""
+    """Returns each window's example, its first coarse token, and the coarse token after its last."""
     fine_lengths, coarse_lengths = _lengths(context.fine_ids), _lengths(context.coarse_ids)
-    counts = tf.maximum((fine_lengths + stride - 1) // stride, 1)  # more than needed; those behind the end go below
+    counts = tf.maximum((fine_lengths + stride - 1) // stride, 1)  # superfluous ones are removed below
     example = tf.repeat(tf.range(tf.size(counts)), counts)
     number = tf.ragged.range(counts, row_splits_dtype=tf.int32).flat_values
     nominal = number * tf.gather(stride, example)
-    # The coarse token of each fine token, with the number of coarse tokens behind the last.
+    # The coarse token of each fine token, followed by the number of coarse tokens.
     padded = tf.concat([context.fine_to_coarse, coarse_lengths[:, tf.newaxis]], 1)
     row_starts = tf.cast(tf.gather(padded.row_starts(), example), tf.int32)
     begins = tf.gather(padded.flat_values, row_starts + nominal)
@@ -86,7 +86,7 @@ def _bounds(
     last_fine = tf.minimum(first_fine + tf.gather(room_fine, example), tf.gather(fine_lengths, example))
     ends = tf.gather(padded.flat_values, row_starts + last_fine)
     ends = tf.minimum(ends, begins + tf.gather(room_coarse, example))
-    # A coarse token that alone does not fit is passed over by the next window.
+    # The next window skips a coarse token that is longer than a window.
     reached = ends >= tf.gather(coarse_lengths, example)
     before = tf.concat([[False], reached[:-1]], 0)
     needed = (number == 0) | ~before
@@ -112,9 +112,9 @@ def _slice(tokens: Tokens, example: tf.Tensor, begins: tf.Tensor, ends: tf.Tenso
 
 
 def _fine_index(tokens: Tokens, example: tf.Tensor, coarse: tf.Tensor) -> tf.Tensor:
-    """Returns the index of the first fine token of coarse tokens, int32 [windows]; behind the last, the length."""
+    """Returns the index of the first fine token of coarse tokens, int32 [windows]; the length after the last one."""
     lengths = _lengths(tokens.coarse_ids)
-    # How many fine tokens come before each coarse token of the batch, counted through the batch.
+    # How many fine tokens precede each coarse token, counted over the whole batch.
     rows = tf.cast(tokens.coarse_ids.row_starts(), tf.int32)
     row_of_fine = tf.cast(tokens.fine_to_coarse.value_rowids(), tf.int32)
     holder = tf.gather(rows, row_of_fine) + tokens.fine_to_coarse.flat_values
@@ -126,12 +126,12 @@ def _fine_index(tokens: Tokens, example: tf.Tensor, coarse: tf.Tensor) -> tf.Ten
 
 
 def _max_context(example: tf.Tensor, first_token: tf.Tensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """Returns int32 [windows, (tokens)], 1 where a token has most context; of equal windows the first."""
+    """Returns int32 [windows, (tokens)], 1 where a token has the most context; the first of equal windows."""
     position = tf.ragged.range(lengths, row_splits_dtype=tf.int32)
     window = tf.repeat(tf.range(tf.size(lengths)), lengths)
     length = tf.gather(lengths, window)
     left = position.flat_values
-    # BERT's score: the smaller side, and a hundredth of the length; earlier windows win, by less than any difference.
+    # BERT's score: the smaller side plus a hundredth of the length. The first of equal windows wins.
     score = 100 * tf.minimum(left, length - 1 - left) + length
     index = tf.gather(first_token, window) + left
     width = tf.reduce_max(index, axis=0) + 1 if index.shape.rank else 1

@@ -8,24 +8,24 @@ import tensorflow_text as tf_text
 
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.normalizer import INT, Words
-from ambert_tf.tokenization.vocab_file import UNK, WORDPIECE_PREFIX
+from ambert_tf.tokenization.vocab_file import UNK, WORDPIECE_PREFIX, distinct, token_ids
 
-# Google's WordpieceTokenizer gives a longer word up as unknown.
+# Google's WordpieceTokenizer treats longer words as unknown.
 MAX_CHARACTERS_PER_WORD = 200
 _IN_NO_VOCABULARY = "\uffff"
 
 
 class Pieces(NamedTuple):
-    """The fine tokens of a batch of texts, one after the other.
+    """The fine tokens of a batch of texts, concatenated.
 
     Attributes:
       ids: int32 [pieces].
-      word: int32 [pieces]; the word that holds the piece.
+      word: int32 [pieces]; the word that contains the piece.
       begins_word: bool [pieces]; whether the piece is its word's first.
       starts, lengths: int32 [pieces]; ranges of kept characters (see `Words`).
-      boundaries: int32 [words + 1]; the pieces of each word are the ranges between them.
-      long_words: int32 [long]; the words of more than one character.
-      long_strings: string [long]; what they are.
+      boundaries: int32 [words + 1]; row splits of the words.
+      long_words: int32 [long]; indices of the words of more than one character.
+      long_strings: string [long]; those words.
     """
 
     ids: tf.Tensor
@@ -39,7 +39,7 @@ class Pieces(NamedTuple):
 
 
 class WordPiece(tf.Module):
-    """BERT's WordPiece. A word of one character, and so all of Chinese, is looked up in a table of characters.
+    """BERT's WordPiece. Words of one character, such as all Chinese ones, are looked up in a table of characters.
 
     Args:
       vocabulary: the fine vocabulary.
@@ -47,7 +47,7 @@ class WordPiece(tf.Module):
 
     def __init__(self, vocabulary: list[str]):
         super().__init__(name="wordpiece")
-        self._unknown = vocabulary.index(UNK)
+        self._unknown = token_ids(vocabulary)[UNK]
         single = {ord(token): index for index, token in enumerate(vocabulary) if len(token) == 1}
         ids = np.full(max(single, default=0) + 2, self._unknown, np.int32)
         ids[list(single)] = list(single.values())
@@ -56,9 +56,10 @@ class WordPiece(tf.Module):
             [0 if token == UNK else len(token.removeprefix(WORDPIECE_PREFIX)) for token in vocabulary], INT
         )
         self._wordpiece = tf_text.FastWordpieceTokenizer(
-            vocab=vocabulary,
+            # The library refuses duplicates.
+            vocab=distinct(vocabulary),
             suffix_indicator=WORDPIECE_PREFIX,
-            # The library counts bytes where Google counts characters; too long words are replaced before.
+            # The library counts bytes, Google counts characters. Words that are too long are replaced beforehand.
             max_bytes_per_word=4 * MAX_CHARACTERS_PER_WORD,
             token_out_type=INT,
             unknown_token=UNK,
@@ -66,7 +67,7 @@ class WordPiece(tf.Module):
         )
 
     def __call__(self, words: Words) -> Pieces:
-        """Cuts words into pieces; a word that cannot be cut is one [UNK]."""
+        """Splits words into pieces; a word that cannot be split is one [UNK]."""
         num_words = tf.size(words.lengths)
         is_long = words.lengths > 1
         long_words = flat.where(is_long)
@@ -88,7 +89,7 @@ class WordPiece(tf.Module):
         in_long = ids < 0
         ids = tf.where(in_long, flat.put(flat.where(in_long), pieces.flat_values, num_pieces, 0), ids)
         lengths = tf.gather(self._lengths, ids)
-        # [UNK] stands for its whole word.
+        # [UNK] covers its whole word.
         lengths = tf.where(ids == self._unknown, tf.gather(words.lengths, word), lengths)
         starts = tf.cumsum(lengths, exclusive=True)
         return Pieces(ids, word, begins_word > 0, starts, lengths, boundaries, long_words, strings)

@@ -1,6 +1,5 @@
 """Builds a tokenizer directory from a corpus: fine vocabulary, words or phrases by their counts, segmenter."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_writable, is_directory, list_directory
 from ambert_tf.tokenization import segmenter, vocab_file
+from ambert_tf.tokenization.normalizer import Normalizer, normalize_phrases
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
 from ambert_tf.tokenization.tokenizer import TOKENIZER_FILES, MultiGrainedTokenizer
 from ambert_tf.vocabulary.corpus_counts import TokenCounts, count_tokens, count_words
@@ -29,10 +29,9 @@ class VocabularyReport:
       fine_tokens, coarse_tokens: tokens of the corpus.
       unknown: share of the fine tokens that are [UNK].
       multiple: share of the coarse tokens with more than one fine token (the paper's Table 9).
-      coverage: share of the text in the chosen words or phrases, of the text in all words or phrases that the
+      coverage: share of the text in words or phrases of the vocabulary, of the text in all words or phrases that the
         dictionary finds, counted in fine tokens.
       lines_replaced: number of lines that were not UTF-8.
-      user_words_left_out: number of words of the user's dictionary with other characters than Chinese ones.
     """
 
     fine_vocab_size: int
@@ -43,7 +42,6 @@ class VocabularyReport:
     multiple: float
     coverage: float
     lines_replaced: int = 0
-    user_words_left_out: int = 0
 
     def lines(self) -> list[str]:
         """Returns the report as lines of text."""
@@ -57,11 +55,6 @@ class VocabularyReport:
         ]
         if self.lines_replaced:
             lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
-        if self.user_words_left_out:
-            lines.append(
-                f"{self.user_words_left_out:,} words of --user_dict are left out: they contain characters other "
-                "than Chinese ones"
-            )
         return lines
 
 
@@ -84,7 +77,9 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
     files = settings.source_names()
     word_counts: dict[str, int] = {}
     if settings.fine_vocab_file is None or settings.language == "zh":
-        word_counts = count_words(files, settings.do_lower_case, settings.normalization, settings.errors)
+        word_counts = count_words(
+            files, settings.do_lower_case, settings.normalization, settings.errors, settings.strip_accents
+        )
         if not word_counts:
             raise InputError(f"{settings.corpus_flag}: contains no words")
     if settings.fine_vocab_file is not None:
@@ -107,6 +102,7 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
             language_file=language_file,
             do_lower_case=settings.do_lower_case,
             normalization=settings.normalization,
+            strip_accents=settings.strip_accents,
             directory=settings.output_dir,
         )
 
@@ -114,16 +110,15 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
     counts = count_tokens(files, tokenizer, settings.errors)
     uses = counts.coarse[len(fine_vocab) :]
     chosen = _most_used(uses, limit - len(fine_vocab), settings.min_count)
-    report = _report(tokenizer, candidates, counts, chosen)
-    if settings.user_dict:
-        report.user_words_left_out = sum(
-            not segmenter.is_chinese(word) for word in segmenter.read_jieba_frequencies(settings.user_dict)
-        )
     entries = [candidates[index] for index in chosen]
+    kept = set(entries)
     if settings.language == "en":
-        kept = set(entries)
         language_file = phrases_content(row for row in read_phrases(settings.phrases_file or "") if row.phrase in kept)
-    tokenizer_with(entries, language_file).save(settings.output_dir)
+    else:
+        language_file = segmenter.keep_words(language_file, kept)
+    tokenizer = tokenizer_with(entries, language_file)
+    report = _report(tokenizer, candidates, counts)
+    tokenizer.save(settings.output_dir)
     return report
 
 
@@ -144,12 +139,16 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
     if settings.language == "en":
         rows = list(read_phrases(settings.phrases_file or ""))
         return sorted({row.phrase for row in rows}), phrases_content(rows)
-    user_counts = segmenter.read_jieba_frequencies(settings.user_dict) if settings.user_dict else None
+    user_counts = segmenter.read_jieba_frequencies(settings.user_dict) if settings.user_dict else {}
     model = segmenter.build_segmenter(segmenter.read_jieba_frequencies(), user_counts)
     words = {piece for piece in segmenter.pieces_of(model, "jieba's dictionary") if len(piece) > 1}
     words.discard(segmenter.UNKNOWN_PIECE)
     # Words of letters or digits that WordPiece would split, such as full-width numbers.
     words |= {word for word, count in word_counts.items() if len(word) > 1 and count >= settings.min_count}
+    # The segmenter knows Chinese words only; the tokenizer itself finds those with other characters.
+    normalizer = Normalizer(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
+    others = [word for word, count in user_counts.items() if count != 0 and not segmenter.is_chinese(word)]
+    words |= {word for word in normalize_phrases(others, normalizer) if len(word) > 1}
     return sorted(words - fine), model
 
 
@@ -159,29 +158,30 @@ def _most_used(uses: np.ndarray, limit: int, min_count: int) -> list[int]:
     return [int(index) for index in order if uses[index] >= min_count]
 
 
-def _report(
-    tokenizer: MultiGrainedTokenizer, candidates: list[str], counts: TokenCounts, chosen: Sequence[int]
-) -> VocabularyReport:
+def _report(tokenizer: MultiGrainedTokenizer, candidates: list[str], counts: TokenCounts) -> VocabularyReport:
+    """Returns the report of a tokenizer, from the counts of one whose entries were all the candidates."""
     uses = counts.coarse[tokenizer.fine_vocab_size :]
+    coarse_total = int(counts.coarse[: tokenizer.fine_vocab_size].sum())
+    multiple = covered = found = 0
     used = np.flatnonzero(uses)
-    fine_tokens = np.zeros(len(candidates), np.int64)
     for part in np.array_split(used, len(used) // 4096 + 1):
-        texts = tf.constant([candidates[index] for index in part], tf.string)
-        fine_tokens[part] = tokenizer(texts).fine_ids.row_lengths()
-    is_chosen = np.zeros(len(candidates), bool)
-    is_chosen[list(chosen)] = True
-    # A word or phrase that is not chosen falls back to its fine tokens.
-    coarse_total = int(
-        counts.coarse[: tokenizer.fine_vocab_size].sum() + np.where(is_chosen, uses, uses * fine_tokens).sum()
-    )
+        # A candidate that is not an entry becomes shorter entries, or its fine tokens.
+        tokens = tokenizer.ids(tf.constant([candidates[index] for index in part], tf.string))
+        uses_of_token = np.repeat(uses[part], tokens.coarse_ids.row_lengths())
+        fine_counts = tokens.fine_counts.numpy()
+        is_entry = tokens.coarse_ids.flat_values.numpy() >= tokenizer.fine_vocab_size
+        coarse_total += int(uses_of_token.sum())
+        multiple += int(uses_of_token[fine_counts > 1].sum())
+        covered += int((uses_of_token * fine_counts)[is_entry].sum())
+        found += int((uses_of_token * fine_counts).sum())
     fine_total = int(counts.fine.sum())
     return VocabularyReport(
         fine_vocab_size=tokenizer.fine_vocab_size,
-        coarse_vocab_size=tokenizer.fine_vocab_size + len(chosen),
+        coarse_vocab_size=tokenizer.coarse_vocab_size,
         fine_tokens=fine_total,
         coarse_tokens=coarse_total,
         unknown=float(counts.fine[tokenizer.unk_id]) / max(fine_total, 1),
-        multiple=float(uses[is_chosen & (fine_tokens > 1)].sum()) / max(coarse_total, 1),
-        coverage=float((uses * fine_tokens)[is_chosen].sum()) / max(float((uses * fine_tokens).sum()), 1.0),
+        multiple=multiple / max(coarse_total, 1),
+        coverage=covered / max(found, 1),
         lines_replaced=counts.lines_replaced,
     )

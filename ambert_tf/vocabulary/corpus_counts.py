@@ -36,19 +36,23 @@ class TokenCounts:
 
 
 def count_words(
-    files: list[str], do_lower_case: bool = True, normalization: str = "bert", errors: str = "strict"
+    files: list[str],
+    do_lower_case: bool = True,
+    normalization: str = "bert",
+    errors: str = "strict",
+    strip_accents: bool | None = None,
 ) -> dict[str, int]:
     """Counts the words of a corpus, in BERT's sense of a word.
 
     Args:
       files: text files, `.gz` too.
-      do_lower_case, normalization: as for the tokenizer.
+      do_lower_case, normalization, strip_accents: as for the tokenizer.
       errors: "strict" or "replace", for lines that are not UTF-8.
 
     Returns:
       Words by falling count, equal ones in the order of their characters.
     """
-    normalizer = Normalizer(do_lower_case, normalization == "nfkc")
+    normalizer = Normalizer(do_lower_case, normalization == "nfkc", strip_accents)
 
     def unique_words(lines: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         words = find_words(normalizer(lines))

@@ -203,7 +203,7 @@ def _write_segments(files: list[str], settings: PhraseSettings, path: str, repor
                     yield documents.sentences[first : first + _BLOCK_SENTENCES]
                 progress.update(unit.size_bytes)
 
-    cutter = segment_cutter(settings.do_lower_case, settings.normalization == "nfkc")
+    cutter = segment_cutter(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
     with open(path, "wb") as file:
         for lines in cutter(blocks()):
             file.write(lines)

@@ -21,12 +21,12 @@ class SegmentCutter(tf.Module):
     symbols, CJK characters.
 
     Args:
-      do_lower_case, fold: see the tokenizer's `Normalizer`.
+      do_lower_case, fold, strip_accents: see the tokenizer's `Normalizer`.
     """
 
-    def __init__(self, do_lower_case: bool, fold: bool):
+    def __init__(self, do_lower_case: bool, fold: bool, strip_accents: bool | None = None):
         super().__init__(name="segment_cutter")
-        self._normalizer = Normalizer(do_lower_case, fold)
+        self._normalizer = Normalizer(do_lower_case, fold, strip_accents)
 
     def __call__(self, blocks: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
         """Yields the segments of each block of sentences: one per line, words separated by one space."""
@@ -52,9 +52,9 @@ class SegmentCutter(tf.Module):
 
 
 @functools.cache
-def segment_cutter(do_lower_case: bool, fold: bool) -> SegmentCutter:
+def segment_cutter(do_lower_case: bool, fold: bool, strip_accents: bool | None = None) -> SegmentCutter:
     """Returns the cutter for these settings, cached because making one takes seconds."""
-    return SegmentCutter(do_lower_case, fold)
+    return SegmentCutter(do_lower_case, fold, strip_accents)
 
 
 def _lines(codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray, kinds: np.ndarray, splits: np.ndarray) -> bytes:

@@ -19,6 +19,7 @@ class NormalizationSettings:
     """How text is normalized before it is cut into words."""
 
     do_lower_case: bool = setting(True, "Lowercase and strip accents, as in BERT's uncased models.")
+    strip_accents: bool | None = setting(None, "Strip accents. Default: if lowercasing.")
     normalization: str = setting("bert", "nfkc also folds full-width forms, ligatures and the like.", NORMALIZATIONS)
 
 
@@ -48,7 +49,9 @@ class VocabularySettings(NormalizationSettings, CorpusSettings):
     )
     phrases_file: str | None = setting(None, "For --language=en: phrases.tsv of data/build_phrase_dictionary.py.")
     user_dict: str | None = setting(
-        None, "For --language=zh: more words, in jieba's format: word [count] [part of speech]."
+        None,
+        "For --language=zh: more words, in jieba's format: word [count] [part of speech]. Words may contain letters, "
+        "digits and signs.",
     )
     min_count: int = setting(2, "Minimum count of a word or phrase in the coarse vocabulary.")
 

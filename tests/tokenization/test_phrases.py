@@ -33,7 +33,7 @@ def longest_from_the_left(text: str) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.sampled_from([*LETTERS, "."]), max_size=40).map(" ".join), min_size=1, max_size=4))
-def test_the_longest_phrase_is_taken_from_the_left(texts):
+def test_the_longest_phrase_from_the_left_is_chosen(texts):
     ids = TOKENIZER(tf.constant(texts)).coarse_ids.to_list()
     tokens = [[TOKENIZER.coarse_vocab[index] for index in row] for row in ids]
     assert tokens == [longest_from_the_left(text) for text in texts]

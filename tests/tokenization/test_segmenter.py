@@ -20,7 +20,7 @@ def test_a_dictionary_is_read_as_jieba_reads_it(tmp_path):
         read_jieba_frequencies(str(path))
 
 
-def test_a_word_without_a_count_stays_whole_and_a_count_of_0_takes_one_out():
+def test_a_word_without_a_count_stays_whole_and_a_count_of_0_removes_one():
     counts = {"台": 50, "中": 80, "南京": 20, "南京市": 9}
     model = build_segmenter(counts, {"台中": None, "南京市": 0, "T恤": 3})
     assert words(model) == {"台中", "南京"}

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambert_tf.errors import InputError
+from ambert_tf.tokenization.segmenter import build_segmenter
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from tests.tokenizers import chinese_tokenizer, english_tokenizer
+from tests.tokenizers import SPECIAL, chinese_tokenizer, english_tokenizer
 
 
 @functools.cache
@@ -32,20 +33,20 @@ def slices(tokenizer, text, grain):
     return [text.encode()[s:e].decode() for s, e in zip(starts.numpy(), ends.numpy(), strict=True)]
 
 
-def test_chinese_is_read_as_characters_and_words():
+def test_chinese_becomes_characters_and_words():
     tokenizer = chinese_tokenizer()
     assert fine(tokenizer, "商店里的乒乓球拍卖完了") == list("商店里的乒乓球拍卖完了")
     assert coarse(tokenizer, "商店里的乒乓球拍卖完了") == ["商店", "里", "的", "乒乓球", "拍卖", "完", "了"]
     assert graph(tokenizer)(tf.constant(["商店里的乒乓球"])).fine_to_coarse.to_list() == [[0, 0, 1, 2, 3, 3, 3]]
 
 
-def test_a_word_outside_of_the_coarse_vocabulary_falls_back_to_its_fine_tokens():
+def test_a_word_outside_the_coarse_vocabulary_falls_back_to_its_fine_tokens():
     tokenizer = chinese_tokenizer()
     assert coarse(tokenizer, "大桥,球拍") == ["大", "桥", ",", "球", "拍"]
     assert coarse(tokenizer, "南京市长江大桥") == ["南京市", "长江大桥"]
 
 
-def test_words_end_at_everything_that_is_no_chinese_character():
+def test_words_end_at_non_chinese_characters():
     tokenizer = chinese_tokenizer()
     assert coarse(tokenizer, "南京 市长") == ["南京", "市长"]
     assert coarse(tokenizer, "南 京") == ["南", "京"]
@@ -53,19 +54,60 @@ def test_words_end_at_everything_that_is_no_chinese_character():
     assert coarse(tokenizer, "中，国") == ["中", "，", "国"]
 
 
-def test_characters_that_are_in_no_dictionary_word_stay_single():
+def test_characters_outside_the_dictionary_stay_single():
     tokenizer = chinese_tokenizer()
     assert coarse(tokenizer, "龘龘中国龘") == ["[UNK]", "[UNK]", "中国", "[UNK]"]
 
 
-def test_words_of_letters_are_coarse_entries_too():
+def test_words_of_letters_can_be_coarse_entries():
     tokenizer = chinese_tokenizer()
     assert fine(tokenizer, "Phone8 中国") == ["phone", "##8", "中", "国"]
     assert coarse(tokenizer, "Phone8 中国") == ["phone8", "中国"]
     assert coarse(tokenizer, "phone中国") == ["phone", "中国"]
 
 
-def test_english_is_read_as_words_and_phrases():
+@functools.cache
+def tokenizer_with_user_words():
+    fine_vocab = [*SPECIAL, *"糖类抗原认证的高检测+-,ci", "##phone", "edu", "trust", "19", "9", "17"]
+    entries = ["糖类", "抗原", "检测", "糖类抗原19-9", "edu trust认证", "c++", "c++17", "iphone"]
+    return MultiGrainedTokenizer(
+        language="zh",
+        fine_vocab=fine_vocab,
+        coarse_vocab=[*fine_vocab, *entries],
+        language_file=build_segmenter({"糖类": 9, "抗原": 8, "检测": 7, "高检": 9}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("糖类抗原19-9高检测", ["糖类抗原19-9", "高", "检", "测"]),
+        ("糖类抗原检测19-9", ["糖类", "抗原", "检测", "19", "-", "9"]),
+        ("Edu Trust认证的,edu   trust认证", ["edu trust认证", "的", ",", "edu trust认证"]),
+        ("EduTrust认证 edu trust 认证", ["[UNK]", "认", "证", "edu", "trust", "认", "证"]),
+        ("C++的C++17,C+ +", ["c++", "的", "c++17", ",", "c", "+", "+"]),
+        ("iPhone的", ["iphone", "的"]),
+        ("C+", ["c", "+"]),
+        ("", []),
+    ],
+)
+def test_user_words_with_letters_digits_and_signs_are_coarse_tokens(text, expected):
+    tokenizer = tokenizer_with_user_words()
+    assert coarse(tokenizer, text) == expected
+
+
+def test_offsets_of_user_words():
+    text = "的Edu  Trust认证 C++"
+    assert slices(tokenizer_with_user_words(), text, "coarse") == ["的", "Edu  Trust认证", "C++"]
+
+
+def test_user_words_do_not_cross_texts():
+    tokenizer = tokenizer_with_user_words()
+    tokens = graph(tokenizer)(tf.constant(["的C+", "+", "糖类抗原19-9"]))
+    assert tokens.fine_to_coarse.to_list() == [[0, 1, 2], [0], [0] * 7]
+
+
+def test_english_becomes_words_and_phrases():
     tokenizer = english_tokenizer()
     text = "The New  York times city of New York"
     assert fine(tokenizer, text) == ["the", "new", "york", "times", "city", "of", "new", "york"]
@@ -81,18 +123,18 @@ def test_no_phrase_crosses_punctuation_or_the_end_of_a_text():
     assert tokens.coarse_ids.to_list() == tokens.fine_ids.to_list()
 
 
-def test_overlapping_phrases_are_taken_from_the_left_in_long_chains():
+def test_long_chains_of_overlapping_phrases_are_matched_from_the_left():
     tokenizer = english_tokenizer()
     assert coarse(tokenizer, "ice cream dog food " * 40) == ["ice cream", "dog food"] * 40
     assert coarse(tokenizer, "new york times city " * 30) == ["new york times", "city"] * 30
 
 
-def test_both_languages_read_mixed_text():
+def test_both_languages_tokenize_mixed_text():
     assert coarse(english_tokenizer(), "中国 new york") == ["中", "国", "new york"]
     assert coarse(chinese_tokenizer(), "new york中国") == ["new", "york", "中国"]
 
 
-def test_normalisation_is_googles():
+def test_normalization_is_googles():
     tokenizer = english_tokenizer()
     # Lower case, accents off (composed or not), control characters out, full-width forms as they are.
     assert fine(tokenizer, "CAFÉ cafe\u0301 c\u0000a\u00adf\u200de") == ["cafe", "cafe", "cafe"]
@@ -148,7 +190,7 @@ ENGLISH = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(HOSTILE | ENGLISH.map(" ".join), min_size=1, max_size=4), st.booleans())
-def test_the_contract_of_both_grains(texts, chinese):
+def test_properties_of_both_grains(texts, chinese):
     tokenizer = chinese_tokenizer() if chinese else english_tokenizer()
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     tokens = graph(tokenizer)(tf.constant(encoded))
@@ -187,6 +229,38 @@ def test_ids_survive_saving_and_loading(tmp_path):
     assert chinese_tokenizer().fingerprint != english_tokenizer().fingerprint
 
 
+def test_a_remote_directory_is_written_and_read():
+    tokenizer = chinese_tokenizer()
+    tokenizer.save("ram://tokenizers/zh")
+    loaded = MultiGrainedTokenizer.load("ram://tokenizers/zh")
+    assert loaded.fingerprint == tokenizer.fingerprint
+    assert coarse(loaded, "南京市长江大桥") == ["南京市", "长江大桥"]
+    tf.io.gfile.rmtree("ram://tokenizers")
+
+
+def test_accents_are_kept_if_asked(tmp_path):
+    fine_vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "die", "schön", "schon", "##e", "stadt"]
+    expected = {None: "die schon ##e stadt", True: "die schon ##e stadt", False: "die schön ##e stadt"}
+    for strip_accents, tokens in expected.items():
+        tokenizer = MultiGrainedTokenizer(
+            language="en",
+            fine_vocab=fine_vocab,
+            coarse_vocab=fine_vocab,
+            language_file=b"",
+            strip_accents=strip_accents,
+        )
+        tokenizer.save(str(tmp_path / "tokenizer"))
+        loaded = MultiGrainedTokenizer.load(str(tmp_path / "tokenizer"))
+        assert loaded.fingerprint == tokenizer.fingerprint
+        for one in (tokenizer, loaded):
+            assert " ".join(fine(one, "Die schöne Stadt")) == tokens
+
+
+def test_fingerprints_of_earlier_tokenizers_are_unchanged():
+    # From the version before strip_accents.
+    assert english_tokenizer().fingerprint == "53c1f88e1cc357bb11228f0b2fef1338"
+
+
 def test_broken_directories_are_named(tmp_path):
     directory = tmp_path / "tok"
     with pytest.raises(InputError, match=r"--tokenizer_dir=.*tok: no such directory"):
@@ -201,7 +275,7 @@ def test_broken_directories_are_named(tmp_path):
     with pytest.raises(InputError, match=r"segmenter.model is missing"):
         MultiGrainedTokenizer.load(str(directory))
     (directory / "tokenizer.json").write_text("{")
-    with pytest.raises(InputError, match=r"tokenizer.json: broken JSON"):
+    with pytest.raises(InputError, match=r"tokenizer.json: is not valid JSON"):
         MultiGrainedTokenizer.load(str(directory))
 
 

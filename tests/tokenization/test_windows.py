@@ -14,7 +14,7 @@ def windows(questions, contexts, **limits):
     return build_windows(chinese_tokenizer(), tf.constant(questions), tf.constant(contexts), **values)
 
 
-def test_a_short_context_is_one_window_and_like_a_pair():
+def test_a_short_context_is_one_window_like_a_pair():
     found = windows(["好", "中国"], ["南京市长江大桥", "好"])
     pair = build_model_inputs(
         chinese_tokenizer(), tf.constant(["好", "中国"]), tf.constant(["南京市长江大桥", "好"]), max_seq_length=24
@@ -64,7 +64,7 @@ def test_windows_cover_a_long_context_at_both_grains(stride, coarse):
             assert max(choices)[0] == next(score for score, chosen in choices if chosen)
 
 
-def test_a_question_is_cut_to_its_limit():
+def test_a_question_is_truncated_to_its_limit():
     found = windows(["长江大桥" * 9], ["好"], max_query_length=5)
     assert int(found["context_offset"][0]) <= 5 + 2
 

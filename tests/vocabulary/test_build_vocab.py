@@ -69,14 +69,26 @@ def test_sizes_are_limits(corpus, tmp_path):
     assert build_tokenizer(settings(corpus, tmp_path, min_count=1000)).coarse_vocab_size == full.fine_vocab_size
 
 
+def test_a_word_outside_the_vocabulary_becomes_shorter_entries(tmp_path):
+    (tmp_path / "corpus.txt").write_text("台湾很好。\n大学很好。\n" * 3 + "台湾大学。\n")
+    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert "台湾大学" not in tokenizer.coarse_vocab
+    tokens = [tokenizer.coarse_vocab[index] for index in tokenizer(["台湾大学很好"]).coarse_ids[0].numpy()]
+    assert tokens[:2] == ["台湾", "大学"]
+
+
 def test_a_user_dictionary_adds_words(corpus, tmp_path):
     dictionary = tmp_path / "user.txt"
-    dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\n")
-    report = build_tokenizer(settings(corpus, tmp_path, user_dict=str(dictionary)))
-    assert report.user_words_left_out == 1
-    assert "1 words of --user_dict are left out" in "\n".join(report.lines())
-    entries = MultiGrainedTokenizer.load(str(tmp_path / "tok")).coarse_vocab
-    assert "我们学习" in entries and "很好" in entries
+    dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\niPhone 3\nC++ 0\n")
+    (tmp_path / "more.txt").write_text("Edu Trust认证的iPhone,C++\n" * 2)
+    files = f"{corpus},{tmp_path}/more.txt"
+    build_tokenizer(settings(files, tmp_path, user_dict=str(dictionary)))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert {"我们学习", "很好", "edu trust认证"} <= set(tokenizer.coarse_vocab)
+    ids = tokenizer(["Edu Trust认证的iPhone,C++"]).coarse_ids[0].numpy()
+    tokens = [tokenizer.coarse_vocab[index] for index in ids]
+    assert tokens == ["edu trust认证", "的", "iphone", ",", "c", "+", "+"]
 
 
 def test_an_english_tokenizer_from_phrases(tmp_path):
