@@ -63,8 +63,8 @@ def ours(model_type: str) -> Run:
     tf = _tensorflow()
     import dataclasses
 
+    from ambert_tf.conversion.ambert_model import start_variables
     from ambert_tf.conversion.initial import read_bert
-    from ambert_tf.conversion.model_directories import start_variables
     from ambert_tf.models.ambert_backbone import AmbertBackbone
     from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
     from ambert_tf.pretraining.pretraining_objective import PretrainingObjective

@@ -134,7 +134,7 @@ class TestModule:
         assert distributions(at_the_top) <= declared("dependencies") | (declared("beam") if path == beam else set())
         top_names = {name for node in at_the_top for name in imported_names(path, node)}
         assert not any(name.startswith("ambert_tf.pretraining_data.beam_runner") for name in top_names)
-        extras = declared("beam") | declared("demo") | declared("interop") | declared("page") | declared("serving")
+        extras = set().union(*map(declared, ("beam", "demo", "interop", "page", "pytorch", "serving")))
         assert distributions([tree]) <= declared("dependencies") | extras
 
 

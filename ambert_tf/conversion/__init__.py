@@ -1,1 +1,1 @@
-"""BERT checkpoints of other projects, in and out: Google's and Hugging Face's, and this project's model directories."""
+"""Conversion of BERT checkpoints: Google's, Hugging Face's, and this project's model directories."""

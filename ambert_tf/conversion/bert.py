@@ -9,22 +9,27 @@ from absl import logging
 from ambert_tf.conversion.parameters import REQUIRED_PART, Parameter, bert_parameters
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.tokenization.vocab_file import token_ids, unused_token
 
-# A vocabulary with more than this share of capital letters belongs to a model that tells them from small ones.
+# A vocabulary with more than this share of tokens with capitals belongs to a cased model.
 CASED_SHARE = 0.01
+_CAPITALS = {chr(code) for code in range(ord("A"), ord("Z") + 1)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Bert:
-    """What every format of a BERT checkpoint holds.
+    """What every format of a BERT checkpoint contains.
 
     Attributes:
       config: a `bert_fine`.
-      weights: float32 by the variable's path in a `bert_fine` with its pre-training heads; a head that the
-        checkpoint lacks is missing as a whole, and so may be the pooler.
-      vocab: the tokens in the order of their ids; None where the checkpoint comes without.
+      weights: float32 by the variable's path in a `bert_fine` with its pre-training heads. The pooler and the heads
+        may be missing, each as a whole.
+      vocab: the tokens in the order of their ids; None if the checkpoint has no vocabulary.
       do_lower_case: whether its tokenizer is BERT's uncased one.
-      source: where it is from, for errors.
+      source: where it comes from, for errors.
+      strip_accents: whether its tokenizer strips accents; None for as BERT's does, which is if it lower-cases.
+      unused_rows: token embeddings at the end of the table that the vocabulary file has no token for. `vocab` has
+        unused names for them.
     """
 
     config: ModelConfig
@@ -32,25 +37,42 @@ class Bert:
     vocab: list[str] | None
     do_lower_case: bool
     source: str
+    strip_accents: bool | None = None
+    unused_rows: int = 0
 
     def has(self, part: str) -> bool:
-        """Returns whether one of `PARTS` is there."""
-        return any(name.path in self.weights for name in bert_parameters(self.config) if name.part == part)
+        """Returns whether one of the parts of `parameters.py` is present."""
+        return any(one.path in self.weights for one in bert_parameters(self.config) if one.part == part)
+
+    def without(self, *parts: str) -> "Bert":
+        """Returns this BERT without some of the parts of `parameters.py`."""
+        left_out = {parameter.path for parameter in bert_parameters(self.config) if parameter.part in parts}
+        weights = {path: value for path, value in self.weights.items() if path not in left_out}
+        return dataclasses.replace(self, weights=weights)
+
+    def with_vocab_size(self, size: int) -> "Bert":
+        """Returns this BERT without the last token embeddings, which no token uses."""
+        config = dataclasses.replace(self.config, vocab_size=size)
+        shapes = {parameter.path: parameter.shape for parameter in bert_parameters(config)}
+        weights = {path: value[: shapes[path][0]] for path, value in self.weights.items()}
+        unused = self.unused_rows - (self.config.vocab_size - size)
+        vocab = None if self.vocab is None else self.vocab[:size]
+        return dataclasses.replace(self, config=config, weights=weights, vocab=vocab, unused_rows=unused)
 
 
 def collect_weights(
     config: ModelConfig, find: Callable[[Parameter], np.ndarray | None], name: Callable[[Parameter], str], source: str
 ) -> dict[str, np.ndarray]:
-    """Takes what a checkpoint has of a BERT's parameters.
+    """Collects the parameters of a BERT from a checkpoint.
 
     Args:
-      config: the sizes that the checkpoint comes with.
-      find: a parameter's values in the layout of this project; None if the checkpoint has none.
-      name: a parameter's name in the checkpoint, for errors.
+      config: the checkpoint's configuration.
+      find: returns a parameter's values in this project's layout, None if the checkpoint does not have it.
+      name: returns a parameter's name in the checkpoint, for errors.
       source: the checkpoint, for errors.
 
     Raises:
-      InputError: a parameter is missing, though others of its part are there, or has another shape.
+      InputError: a parameter has a wrong shape, or is missing although other parameters of its part are present.
     """
     weights: dict[str, np.ndarray] = {}
     missing: dict[str, str] = {}
@@ -61,39 +83,79 @@ def collect_weights(
             continue
         if value.shape != parameter.shape:
             raise InputError(
-                f"{source}: {name(parameter)} has shape {value.shape} (inputs first), but by the configuration "
-                f"beside it, it should be {parameter.shape}; give the configuration of this checkpoint"
+                f"{source}: {name(parameter)} has shape {value.shape} (inputs first), but its configuration implies "
+                f"{parameter.shape}; give the configuration of this checkpoint"
             )
         weights[parameter.path] = np.ascontiguousarray(value, dtype=np.float32)
     found = {parameter.part for parameter in bert_parameters(config) if parameter.path in weights}
     for part, first in missing.items():
         if part in found or part == REQUIRED_PART:
-            raise InputError(f"{source}: has no tensor {first}; a whole BERT checkpoint is needed")
+            raise InputError(f"{source}: has no tensor {first}; a complete BERT checkpoint is needed")
         logging.info("%s: has no %s", source, part)
-    beyond = dataclasses.replace(config, num_hidden_layers=config.num_hidden_layers + 1)
-    for parameter in bert_parameters(beyond):
+    deeper = dataclasses.replace(config, num_hidden_layers=config.num_hidden_layers + 1)
+    for parameter in bert_parameters(deeper):
         if parameter.layer == config.num_hidden_layers and find(parameter) is not None:
             raise InputError(
-                f"{source}: has {name(parameter)}, but the configuration beside it says num_hidden_layers "
+                f"{source}: has {name(parameter)}, but its configuration says num_hidden_layers "
                 f"{config.num_hidden_layers}; give the configuration of this checkpoint"
             )
+    if config.type_vocab_size == 1:
+        logging.warning(
+            "%s: type_vocab_size is 1, so both texts of a pair get the same segment embedding", source
+        )
     return weights
 
 
-def check_vocab(bert: Bert, vocab: list[str], path: str) -> None:
-    """Checks that a vocabulary has as many tokens as the model has embeddings.
+def fit_vocab(bert: Bert, vocab: list[str], path: str) -> Bert:
+    """Gives a BERT its vocabulary, with unused names for embeddings beyond its end.
 
     Raises:
-      InputError: it has not.
+      InputError: the vocabulary has more tokens than the model has embeddings.
     """
-    if len(vocab) != bert.config.vocab_size:
+    rows = bert.config.vocab_size
+    unused = rows - len(vocab)
+    if unused < 0:
         raise InputError(
-            f"{path}: has {len(vocab)} tokens, but the configuration of {bert.source} says vocab_size "
-            f"{bert.config.vocab_size}; give the vocabulary of this checkpoint"
+            f"{path}: has {len(vocab)} tokens, but {bert.source} has {rows} token embeddings (vocab_size); give the "
+            "vocabulary of this checkpoint"
         )
+    if unused:
+        known = token_ids(vocab)
+        vocab = [*vocab, *(unused_token(index, known) for index in range(len(vocab), rows))]
+        logging.warning(
+            "%s: has %d tokens, but %s has %d token embeddings; the last %d are kept under the unused names %s to %s",
+            path, rows - unused, bert.source, rows, unused, vocab[-unused], vocab[-1],
+        )  # fmt: skip
+    return dataclasses.replace(bert, vocab=vocab, unused_rows=unused)
 
 
 def is_cased(vocab: list[str]) -> bool:
-    """Guesses from a vocabulary whether its model tells capital letters from small ones."""
-    capitals = sum(any("A" <= character <= "Z" for character in token) for token in vocab if not token.startswith("["))
-    return capitals > CASED_SHARE * len(vocab)
+    """Guesses from a vocabulary whether its model is cased."""
+    capitals = sum(token != token.lower() for token in vocab if not token.startswith("["))
+    # A Chinese vocabulary has few words of letters, cased or not.
+    return capitals > CASED_SHARE * len(vocab) or len(_CAPITALS.intersection(vocab)) > len(_CAPITALS) // 2
+
+
+def lower_cases(vocab: list[str] | None, stated: bool | None, wanted: bool | None, source: str) -> bool:
+    """Returns whether to lower-case the texts for a model.
+
+    Args:
+      vocab: its vocabulary, if known.
+      stated: what its tokenizer's files say, if anything.
+      wanted: what the user says, which takes precedence; None for nothing.
+      source: the checkpoint, for the log.
+    """
+    if wanted is not None:
+        return wanted
+    if vocab is None:
+        return stated is not False
+    cased = is_cased(vocab)
+    if stated is False and not cased:
+        # As in bert-base-chinese on the Hugging Face Hub, where capitals would all become [UNK].
+        logging.warning(
+            "%s: its tokenizer is cased (do_lower_case is false), but its vocabulary has no capital letters; texts are "
+            "lower-cased. --do_lower_case=false keeps capitals",
+            source,
+        )
+        return True
+    return not cased if stated is None else stated

@@ -9,7 +9,7 @@ from ambert_tf.models.config import MODEL_TYPES
 
 GOOGLE, HUGGING_FACE, AMBERT = "google_bert", "huggingface", "ambert"
 FORMATS = (GOOGLE, HUGGING_FACE, AMBERT)
-_FORMATS = "google_bert (TensorFlow 1 checkpoint), huggingface (directory with safetensors) or ambert (model directory)"
+_FORMATS = "google_bert (TensorFlow 1 checkpoint), huggingface (directory) or ambert (model directory)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,8 @@ class ConversionSettings:
         require(self, "from_format", "to_format", "input", "output")
         check_choices(self)
         if self.from_format == self.to_format and (self.from_format != AMBERT or self.model_type is None):
-            advice = "; give the --model_type to make of it" if self.from_format == AMBERT else ""
-            raise InputError(f"--to_format={self.to_format}: is the --from_format too, there is nothing to do{advice}")
+            advice = "; give the --model_type to convert it to" if self.from_format == AMBERT else ""
+            raise InputError(f"--to_format={self.to_format}: is also the --from_format: nothing to do{advice}")
         for name in ("model_type", "tokenizer_dir"):
             if getattr(self, name) is not None and self.to_format != AMBERT:
                 raise InputError(f"--{name}: is for --to_format={AMBERT} only")
@@ -63,7 +63,7 @@ class ConversionSettings:
             if getattr(self, name) is not None and self.from_format != GOOGLE:
                 raise InputError(f"--{name}: is for --from_format={GOOGLE} only")
         if self.do_lower_case is not None and self.from_format == AMBERT:
-            raise InputError("--do_lower_case: is not for --from_format=ambert, whose tokenizer says it")
+            raise InputError("--do_lower_case: is not for --from_format=ambert, whose tokenizer states it")
         if self.grain != "fine" and self.from_format != AMBERT:
             raise InputError(f"--grain={self.grain}: a BERT of --from_format={self.from_format} has no coarse grain")
         if self.grain != "fine" and self.to_format == AMBERT:
@@ -74,5 +74,5 @@ class ConversionSettings:
                 "make it with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
             )
         if is_file(self.output) or (is_directory(self.output) and list_directory(self.output)):
-            raise InputError(f"--output={self.output}: exists already; name a directory that does not")
+            raise InputError(f"--output={self.output}: exists already; name a directory that does not exist")
         check_writable(self.output, "output")

@@ -2,14 +2,16 @@
 
 import json
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.conversion.bert import Bert, check_vocab, collect_weights, is_cased
+from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab, lower_cases
 from ambert_tf.conversion.parameters import Parameter, bert_parameters
 from ambert_tf.errors import InputError, one_line
+from ambert_tf.files import is_directory, is_file
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.vocab_file import read_vocabulary, write_vocabulary
 from ambert_tf.training.checkpoints import READ_ERRORS
@@ -28,19 +30,24 @@ _CONFIG_KEYS = (
 
 
 def google_prefix(path: str) -> str | None:
-    """Returns the checkpoint that a path stands for: a prefix, or a directory with a `bert_model.ckpt`.
-
-    Returns:
-      The prefix; None if what is there is no checkpoint of Google's BERT.
-    """
-    prefix = os.path.join(path, CHECKPOINT_NAME) if os.path.isdir(path) else path.removesuffix(".index")
-    if not os.path.isfile(prefix + ".index"):
+    """Returns the prefix of the Google BERT checkpoint that a path names, None if it is something else."""
+    prefix = _prefix(path)
+    if not is_file(prefix + ".index"):
         return None
     try:
-        names = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+        names = _reader(prefix).get_variable_to_shape_map()
     except READ_ERRORS:
         return None
     return prefix if any(name.startswith("bert/embeddings/") for name in names) else None
+
+
+def _prefix(path: str) -> str:
+    return os.path.join(path, CHECKPOINT_NAME) if is_directory(path) else path.removesuffix(".index")
+
+
+def _reader(prefix: str) -> Any:
+    # tf.train.load_checkpoint takes a prefix for a directory on some remote file systems.
+    return tf.compat.v1.train.NewCheckpointReader(prefix)
 
 
 def read_google_bert(
@@ -51,34 +58,34 @@ def read_google_bert(
     flag: str = "input",
     needs_vocab: bool = True,
 ) -> Bert:
-    """Reads a checkpoint of Google's BERT; the optimizer's slots and the step are passed over.
+    """Reads a checkpoint of Google's BERT without the optimizer's slots and the step.
 
-    `gelu` is read as the exact function, as Hugging Face reads it; Google's later code computes its tanh form.
+    `gelu` means the exact function, as in transformers; Google's later code computes its tanh form.
 
     Args:
       path: the prefix, such as `chinese_L-12_H-768_A-12/bert_model.ckpt`, or its directory.
-      config_file: `bert_config.json` beside the checkpoint by default.
-      vocab_file: `vocab.txt` beside the checkpoint by default.
-      do_lower_case: whether the model is uncased; told from the vocabulary by default.
+      config_file: default: `bert_config.json` beside the checkpoint.
+      vocab_file: default: `vocab.txt` beside the checkpoint.
+      do_lower_case: whether the model is uncased. Default: as the vocabulary suggests.
       flag: the flag that names it, for errors.
       needs_vocab: whether a missing vocabulary is an error.
 
     Raises:
-      InputError: a file or tensor is missing, or the parts do not fit each other.
+      InputError: a file or tensor is missing, or the parts do not match.
     """
-    prefix = os.path.join(path, CHECKPOINT_NAME) if os.path.isdir(path) else path.removesuffix(".index")
-    if not os.path.isfile(prefix + ".index"):
+    prefix = _prefix(path)
+    if not is_file(prefix + ".index"):
         raise InputError(
-            f"--{flag}={path}: there is no {prefix}.index; name a checkpoint of Google's BERT without its ending, "
-            f"such as DIR/{CHECKPOINT_NAME}, or its directory"
+            f"--{flag}={path}: there is no {prefix}.index; name a checkpoint of Google's BERT without its "
+            f"extension, such as DIR/{CHECKPOINT_NAME}, or its directory"
         )
     directory = os.path.dirname(prefix)
     config_file = config_file or os.path.join(directory, CONFIG_NAME)
-    if not os.path.exists(config_file):
+    if not is_file(config_file):
         raise InputError(f"{config_file}: no such file; a checkpoint of Google's BERT needs its configuration")
     config = ModelConfig.from_file(config_file, "bert_config_file", model_type="bert_fine", coarse_vocab_size=0)
     try:
-        reader = tf.train.load_checkpoint(prefix)
+        reader = _reader(prefix)
         names = reader.get_variable_to_shape_map()
 
         def find(parameter: Parameter) -> np.ndarray | None:
@@ -94,39 +101,34 @@ def read_google_bert(
     if others:
         logging.warning("%s: %d other tensors are left out, the first is %s", prefix, len(others), others[0])
     vocab_file = vocab_file or os.path.join(directory, VOCAB_NAME)
-    vocab = None
-    if needs_vocab or os.path.exists(vocab_file):
-        vocab = read_vocabulary(vocab_file, "vocab_file")
-        do_lower_case = not is_cased(vocab) if do_lower_case is None else do_lower_case
-    bert = Bert(config, weights, vocab, do_lower_case is not False, prefix)
-    if vocab is not None:
-        check_vocab(bert, vocab, vocab_file)
-    return bert
+    vocab = read_vocabulary(vocab_file, "vocab_file") if needs_vocab or is_file(vocab_file) else None
+    bert = Bert(config, weights, None, lower_cases(vocab, None, do_lower_case, prefix), prefix)
+    return bert if vocab is None else fit_vocab(bert, vocab, vocab_file)
 
 
 def check_fits_google(bert: Bert) -> None:
     """Checks that Google's code can run a model.
 
     Raises:
-      InputError: its configuration says what `bert_config.json` has no word for.
+      InputError: its configuration has a value that `bert_config.json` cannot express.
     """
     if bert.config.layer_norm_eps != LAYER_NORM_EPS:
         raise InputError(
-            f"{bert.source}: layer_norm_eps is {bert.config.layer_norm_eps:g}, but Google's BERT has "
-            f"{LAYER_NORM_EPS:g} and no setting for it; use --to_format=huggingface"
+            f"{bert.source}: layer_norm_eps is {bert.config.layer_norm_eps:g}, but Google's BERT "
+            f"always uses {LAYER_NORM_EPS:g}; use --to_format=huggingface"
         )
     if bert.config.hidden_act not in ACTIVATIONS:
         raise InputError(
-            f"{bert.source}: hidden_act is {bert.config.hidden_act}, but Google's BERT knows {', '.join(ACTIVATIONS)} "
-            "only; use --to_format=huggingface"
+            f"{bert.source}: hidden_act is {bert.config.hidden_act}, but Google's BERT only has "
+            f"{', '.join(ACTIVATIONS)}; use --to_format=huggingface"
         )
 
 
 def write_google_bert(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME) -> None:
-    """Writes `bert_model.ckpt`, `bert_config.json` and `vocab.txt` into a directory that exists."""
+    """Writes `bert_model.ckpt`, `bert_config.json` and `vocab.txt` into an existing directory."""
     check_fits_google(bert)
     present = [parameter for parameter in bert_parameters(bert.config) if parameter.path in bert.weights]
-    # The operation behind TensorFlow 1's Saver: names as given, no object graph.
+    # The operation that TensorFlow 1's Saver runs: names as given, no object graph.
     tf.raw_ops.SaveV2(
         prefix=os.path.join(directory, CHECKPOINT_NAME),
         tensor_names=[parameter.google for parameter in present],

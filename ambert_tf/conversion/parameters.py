@@ -18,7 +18,7 @@ class Parameter(NamedTuple):
       google: its name in a checkpoint of google-research/bert.
       shape: in this project; matrices have their inputs first.
       part: `ENCODER`, `POOLER`, `MASKED_LM` or `NEXT_SENTENCE`.
-      layer: the number of its Transformer layer; -1 outside of them.
+      layer: the index of its Transformer layer, -1 for other parameters.
     """
 
     path: str
@@ -40,16 +40,16 @@ class Parameter(NamedTuple):
         return f"{head}/{last}".replace("/layer_", "/layer/").replace("/", ".")
 
     def to_google(self, value: np.ndarray) -> np.ndarray:
-        """Lays a value out as Google's checkpoints have it; the way back is the same."""
+        """Converts a value to the layout of Google's checkpoints, or back."""
         return value.T if self.part == NEXT_SENTENCE else value
 
     def to_hugging_face(self, value: np.ndarray) -> np.ndarray:
-        """Lays a value out as PyTorch's linear layers have it, outputs first; the way back is the same."""
+        """Converts a value to the layout of PyTorch's linear layers, outputs first, or back."""
         return value.T if self.path.endswith("/kernel") else value
 
 
 def bert_parameters(config: ModelConfig) -> list[Parameter]:
-    """Returns the parameters of a BERT of these sizes, in the order of computation."""
+    """Returns the parameters of a BERT in the order of computation."""
     size = config.hidden_size
     embeddings = "backbone/embeddings/"
     found = [

@@ -1,4 +1,4 @@
-"""Warm start: coarse tokens begin as the mean of the fine tokens they consist of."""
+"""Warm start: coarse token embeddings are initialized to the mean of their fine tokens' embeddings."""
 
 from typing import NamedTuple
 
@@ -14,22 +14,22 @@ class Composition(NamedTuple):
     """Which fine tokens each coarse token consists of.
 
     Attributes:
-      ids: int32 [pieces]; the fine tokens of all coarse ones, one coarse token after the other.
-      starts: int64 [coarse_vocab]; where each coarse token's begin; each has at least one.
+      ids: int32 [pieces]; the fine tokens of all coarse tokens, concatenated.
+      starts: int64 [coarse_vocab]; where the fine tokens of each coarse token begin; each has at least one.
     """
 
     ids: np.ndarray
     starts: np.ndarray
 
     def means(self, fine: np.ndarray) -> np.ndarray:
-        """Returns the mean of the rows of the fine tokens, float32 [coarse_vocab, …].
+        """Returns the mean of each coarse token's rows, float32 [coarse_vocab, …].
 
         Args:
           fine: float32 [fine_vocab, …]: the token embeddings, or the output biases.
         """
         ends = np.append(self.starts[1:], self.ids.size)
         means = np.empty((self.starts.size, *fine.shape[1:]), np.float32)
-        for first in range(0, self.starts.size, _TEXTS_AT_ONCE):  # all pieces' rows at once would be large
+        for first in range(0, self.starts.size, _TEXTS_AT_ONCE):  # the rows of all pieces would need much memory
             part = slice(first, first + _TEXTS_AT_ONCE)
             starts, ends_of_part = self.starts[part], ends[part]
             rows = fine[self.ids[starts[0] : ends_of_part[-1]]].astype(np.float64)
@@ -40,10 +40,9 @@ class Composition(NamedTuple):
 
 
 def composition(tokenizer: MultiGrainedTokenizer) -> Composition:
-    """Tells which fine tokens each coarse token of a tokenizer consists of.
+    """Returns which fine tokens each coarse token of a tokenizer consists of.
 
-    A coarse token that is in the fine vocabulary too consists of itself; a word or phrase of what the tokenizer
-    cuts it into.
+    A coarse token that is in the fine vocabulary consists of itself. For a word or phrase, the tokenizer decides.
     """
     size = tokenizer.fine_vocab_size
     ids = [np.arange(size, dtype=np.int32)]
@@ -52,7 +51,7 @@ def composition(tokenizer: MultiGrainedTokenizer) -> Composition:
     for first in range(0, len(entries), _TEXTS_AT_ONCE):
         fine = tokenizer(tf.constant(entries[first : first + _TEXTS_AT_ONCE])).fine_ids
         lengths, values = fine.row_lengths().numpy(), fine.flat_values.numpy()
-        # An entry without a piece cannot come out of a text either; its embedding only has to be some number.
+        # No text produces an entry without pieces, so its embedding does not matter.
         empty = np.flatnonzero(lengths == 0)
         ids.append(np.insert(values, fine.row_splits.numpy()[empty], tokenizer.unk_id))
         counts.append(np.maximum(lengths, 1))

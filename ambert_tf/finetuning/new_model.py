@@ -16,7 +16,9 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
     """
     if settings.init_checkpoint and is_bert(settings.init_checkpoint):
         path, model_type = settings.init_checkpoint, settings.model_type
-        config, tokenizer = bert_model(path, model_type, settings.tokenizer_dir, **settings.bert_files)
+        config, tokenizer = bert_model(
+            path, model_type, settings.tokenizer_dir, do_lower_case=settings.do_lower_case, **settings.bert_files
+        )
     elif any(settings.bert_files.values()):
         raise InputError("--bert_config_file and --vocab_file: --init_checkpoint must be a checkpoint of Google's BERT")
     elif settings.init_checkpoint:

@@ -146,7 +146,9 @@ def train_once(
         make_objective,
         num_train_steps,
         settings.num_warmup_steps(len(train)),
-        functools.partial(restore_initial, tokenizer=tokenizer, **settings.bert_files),
+        functools.partial(
+            restore_initial, tokenizer=tokenizer, do_lower_case=settings.do_lower_case, **settings.bert_files
+        ),
     )
     model, metric = trainer.objective.model, form.task.metrics[0]
     predictor = Predictor(model)

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_input_file, parse_json, read_bytes
+from ambert_tf.files import atomic_path, read_json_object
 
 MODEL_TYPES = ("ambert", "ambert_combo", "ambert_hybrid", "bert_fine", "bert_coarse")
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
@@ -106,16 +106,7 @@ class ModelConfig:
         Raises:
           InputError: the file is missing or is not a JSON object, or its values are inconsistent.
         """
-        check_input_file(path, flag)
-        try:
-            content = parse_json(read_bytes(path))
-        except ValueError as error:
-            raise InputError(f"{path}: is not a JSON file ({error})") from None
-        if not isinstance(content, dict):
-            raise InputError(
-                f'{path}: is not a JSON object; a BERT configuration such as {{"vocab_size": …}} is expected'
-            )
-        return cls.from_dict({**content, **changes}, path)
+        return cls.from_dict({**read_json_object(path, flag), **changes}, path)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], source: str = "config") -> "ModelConfig":

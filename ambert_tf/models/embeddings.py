@@ -78,6 +78,8 @@ class Embeddings(keras.layers.Layer):
         )
         tokens = tf.gather(self.token_tables[grain].value, ids)
         # A product with two or three one-hot columns: its gradient is a product too, not a scatter.
+        if self.config.type_vocab_size == 1:  # both texts of a pair get it
+            segment_ids = tf.zeros_like(segment_ids)
         one_hot = tf.one_hot(tf.reshape(segment_ids, [-1]), self.config.type_vocab_size, dtype=tf.float32)
         segments = tf.reshape(tf.matmul(one_hot, self.segment_table.value), tf.shape(tokens))
         embedded = tokens + segments + self.position_tables[grain].value[:length]

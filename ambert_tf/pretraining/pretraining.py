@@ -76,7 +76,9 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
         make_objective,
         settings.num_train_steps,
         settings.warmup_steps,
-        functools.partial(restore_initial, tokenizer=tokenizer, heads=settings.init_heads),
+        functools.partial(
+            restore_initial, tokenizer=tokenizer, heads=settings.init_heads, do_lower_case=settings.do_lower_case
+        ),
     )
     evaluation = HeldOutEvaluation(trainer.objective, lambda: data.evaluation(eval_files))
     results: dict[str, float] = {}
@@ -119,7 +121,7 @@ def initial_config(
     """
     config, start = settings.config, settings.init_checkpoint
     if config is None and start and is_bert(start):
-        return bert_model(start, settings.model_type, tokenizer_dir)[0]
+        return bert_model(start, settings.model_type, tokenizer_dir, do_lower_case=settings.do_lower_case)[0]
     if config is None and start and is_model_directory(start):
         config = os.path.join(start, CONFIG_FILE)
     return new_model_config(config or "base", settings.model_type, tokenizer, tokenizer_dir)

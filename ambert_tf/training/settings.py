@@ -44,6 +44,10 @@ class TrainingSettings:
         "Initial checkpoint: a model directory or checkpoint, a checkpoint of Google's BERT, or a directory of Hugging "
         "Face's.",
     )
+    do_lower_case: bool | None = setting(
+        None,
+        "Whether the BERT in --init_checkpoint is uncased. Default: as its tokenizer files or its vocabulary say.",
+    )
     train_batch_size: int = setting(32, "Global batch size for training.")
     eval_batch_size: int = setting(32, "Batch size for evaluation.")
     optimizer: str = setting("adamw", "Optimizer: adamw, as in BERT, or lamb, for large batches.", OPTIMIZERS)

@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from safetensors.numpy import load_file, save_file
 
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError
@@ -98,7 +97,7 @@ class TestGoogle:
         assert (tokenizer.language, tokenizer.do_lower_case) == ("zh", True)
         assert tokenizer(tf.constant(["New Yorks 南京"])).fine_ids.to_list() == [[8, 9, 10, 5, 6]]
 
-    def test_out_again_it_is_bit_identical(self, bert_fine, tmp_path):
+    def test_round_trip_is_bit_identical(self, bert_fine, tmp_path):
         output = convert("ambert", "google_bert", bert_fine, tmp_path / "google")
         found, expected = read_all(f"{output}/bert_model.ckpt"), values()
         assert found.keys() == expected.keys()
@@ -109,21 +108,21 @@ class TestGoogle:
         with open(f"{output}/vocab.txt", encoding="utf-8") as file:
             assert file.read().split() == VOCAB
 
-    def test_by_way_of_hugging_face_too(self, google, tmp_path):
+    def test_round_trip_through_hugging_face_is_bit_identical(self, google, tmp_path):
         middle = convert("google_bert", "huggingface", google, tmp_path / "hugging_face")
         output = convert("huggingface", "google_bert", middle, tmp_path / "google")
         found = read_all(f"{output}/bert_model.ckpt")
         for name, value in values().items():
             assert found[name].tobytes() == value.tobytes(), name
 
-    def test_heads_that_are_not_there_are_left_out(self, tmp_path):
+    def test_missing_heads_are_left_out(self, tmp_path):
         encoder = {name: value for name, value in values().items() if not name.startswith("cls/")}
         prefix = write_google_checkpoint(tmp_path / "encoder", encoder)
         model = convert("google_bert", "ambert", prefix, tmp_path / "model")
         output = convert("ambert", "google_bert", model, tmp_path / "out")
         assert read_all(f"{output}/bert_model.ckpt").keys() == encoder.keys()
 
-    def test_a_cased_vocabulary_shows(self, tmp_path):
+    def test_a_cased_vocabulary_is_recognized(self, tmp_path):
         prefix = write_google_checkpoint(tmp_path / "cased", values(), vocab=[*VOCAB[:-1], "York"])
         directory = load_model_directory(convert("google_bert", "ambert", prefix, tmp_path / "model"))
         assert not MultiGrainedTokenizer.load(directory.tokenizer_directory).do_lower_case
@@ -140,7 +139,7 @@ class TestWarmStart:
             np.testing.assert_allclose(found[coarse], expected, rtol=1e-6)
             np.testing.assert_array_equal(found[coarse][:11], rows)
 
-    def test_phrases_are_the_means_of_their_words_pieces(self, google, tmp_path):
+    def test_phrase_embeddings_are_the_means_of_their_pieces(self, google, tmp_path):
         directory = str(tmp_path / "en")
         coarse = [*VOCAB, "new york", "new yorks"]
         MultiGrainedTokenizer(
@@ -154,7 +153,7 @@ class TestWarmStart:
         np.testing.assert_allclose(found[11:], [rows[[8, 9]].mean(0), rows[[8, 9, 10]].mean(0)], rtol=1e-6)
 
     @pytest.mark.parametrize("model_type", sorted(set(MODEL_TYPES) - {"ambert", "bert_fine"}))
-    def test_every_encoder_of_every_model_starts_as_the_bert(self, google, tokenizer_dir, tmp_path, model_type):
+    def test_every_encoder_is_initialized_from_the_bert(self, google, tokenizer_dir, tmp_path, model_type):
         output = convert(
             "google_bert", "ambert", google, tmp_path / "model", model_type=model_type, tokenizer_dir=tokenizer_dir
         )
@@ -168,7 +167,7 @@ class TestWarmStart:
         for path in positions:
             np.testing.assert_array_equal(found[path], values()["bert/embeddings/position_embeddings"])
 
-    def test_a_bert_of_this_project_can_be_the_start(self, bert_fine, ambert, tokenizer_dir, tmp_path):
+    def test_initialization_from_a_bert_of_this_project(self, bert_fine, ambert, tokenizer_dir, tmp_path):
         output = convert(
             "ambert", "ambert", bert_fine, tmp_path / "model", model_type="ambert", tokenizer_dir=tokenizer_dir
         )
@@ -185,7 +184,7 @@ class TestOneGrainOut:
             assert found[name].tobytes() == value.tobytes(), name
 
     @pytest.mark.parametrize("to_format", ["google_bert", "huggingface"])
-    def test_the_coarse_half_comes_without_berts_tokenizer(self, ambert, tmp_path, to_format):
+    def test_the_coarse_half_is_written_without_berts_tokenizer(self, ambert, tmp_path, to_format):
         output = convert("ambert", to_format, ambert, tmp_path / "coarse", grain="coarse")
         assert "coarse_vocab.txt" in os.listdir(output)
         assert not {"vocab.txt", "tokenizer_config.json"} & set(os.listdir(output))
@@ -215,11 +214,11 @@ class TestErrors:
             convert(*args, **settings)
         assert not os.path.exists(args[3])
 
-    def test_flags_that_do_not_fit(self, google, tmp_path):
+    def test_flags_that_do_not_match(self, google, tmp_path):
         out = tmp_path / "out"
         for match, formats, settings in (
             ("--from_format=keras: must be one of google_bert, huggingface, ambert", ("keras", "ambert"), {}),
-            ("--to_format=google_bert: is the --from_format too", ("google_bert", "google_bert"), {}),
+            ("--to_format=google_bert: is also the --from_format", ("google_bert", "google_bert"), {}),
             ("--to_format=ambert: .* give the --model_type", ("ambert", "ambert"), {}),
             ("--tokenizer_dir is needed for --model_type=ambert", ("google_bert", "ambert"), {"model_type": "ambert"}),
             ("--model_type=gpt: must be one of", ("google_bert", "ambert"), {"model_type": "gpt"}),
@@ -235,7 +234,7 @@ class TestErrors:
             convert("google_bert", "ambert", google, tmp_path)
         assert (tmp_path / "file").read_text() == "mine"
 
-    def test_a_checkpoint_that_is_not_there(self, tmp_path):
+    def test_a_missing_checkpoint(self, tmp_path):
         out = tmp_path / "out"
         self.fails("there is no .*none.index", "google_bert", "ambert", tmp_path / "none", out)
         self.fails("--input=.*none: no such directory", "huggingface", "ambert", tmp_path / "none", out)
@@ -256,7 +255,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("changes", "match"),
         [
-            ({"intermediate_size": 8}, r"intermediate/dense/kernel has shape \(4, 6\) .* should be \(4, 8\)"),
+            ({"intermediate_size": 8}, r"intermediate/dense/kernel has shape \(4, 6\) .* implies \(4, 8\)"),
             ({"num_hidden_layers": 2}, "has no tensor bert/encoder/layer_1/attention/self/query/kernel"),
             ({"vocab_size": 12}, r"word_embeddings has shape \(11, 4\)"),
             ({"hidden_act": "tanh"}, "hidden_act is 'tanh'; it must be one of"),
@@ -277,7 +276,7 @@ class TestErrors:
     def test_a_vocabulary_of_another_model(self, google, tmp_path):
         (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in [*VOCAB, "more"]))
         self.fails(
-            "vocab.txt: has 12 tokens, but .* says vocab_size 11",
+            "vocab.txt: has 12 tokens, but .* has 11 token embeddings",
             "google_bert", "ambert", google, tmp_path / "out", vocab_file=str(tmp_path / "vocab.txt"),
         )  # fmt: skip
 
@@ -310,18 +309,16 @@ class TestErrors:
             json.dump({**config, **changes}, file)
         self.fails(match, "huggingface", "ambert", hugging_face, tmp_path / "out")
 
-    def test_files_of_hugging_face_that_do_not_do(self, hugging_face, tmp_path):
+    def test_weight_files_that_cannot_be_read(self, hugging_face, tmp_path):
         weights = f"{hugging_face}/model.safetensors"
-        tensors = load_file(weights)
-        decoder = np.ones_like(tensors["bert.embeddings.word_embeddings.weight"])
-        save_file({**tensors, "cls.predictions.decoder.weight": decoder}, weights)
-        self.fails("decoder.weight differs from the token", "huggingface", "ambert", hugging_face, tmp_path / "out")
         with open(weights, "wb") as file:
             file.write(b"not tensors")
-        self.fails("model.safetensors: is no safetensors file", "huggingface", "ambert", hugging_face, tmp_path / "out")
+        self.fails("is not a safetensors file", "huggingface", "ambert", hugging_face, tmp_path / "out")
         os.rename(weights, f"{hugging_face}/pytorch_model.bin")
-        self.fails("holds pytorch_model.bin but no model.safe", "huggingface", "ambert", hugging_face, tmp_path / "out")
-        os.remove(f"{hugging_face}/pytorch_model.bin")
+        self.fails("bin: is not a file of PyTorch weights", "huggingface", "ambert", hugging_face, tmp_path / "out")
+        os.rename(f"{hugging_face}/pytorch_model.bin", f"{hugging_face}/tf_model.h5")
+        self.fails("has tf_model.h5 but no model.safe", "huggingface", "ambert", hugging_face, tmp_path / "out")
+        os.remove(f"{hugging_face}/tf_model.h5")
         self.fails("has no model.safetensors", "huggingface", "ambert", hugging_face, tmp_path / "out")
 
     def test_a_damaged_checkpoint(self, google, tmp_path):
@@ -329,7 +326,7 @@ class TestErrors:
         (copy / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"short")
         self.fails("this checkpoint cannot be read", "google_bert", "ambert", copy, tmp_path / "out")
 
-    def test_what_google_has_no_setting_for(self, hugging_face, tmp_path):
+    def test_values_that_google_cannot_express(self, hugging_face, tmp_path):
         path = f"{hugging_face}/config.json"
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
@@ -339,7 +336,7 @@ class TestErrors:
                 json.dump({**config, **changes}, file)
             self.fails(match, "huggingface", "google_bert", hugging_face, tmp_path / "out")
 
-    def test_grains_that_a_model_does_not_have(self, bert_fine, google, tokenizer_dir, tmp_path):
+    def test_grains_that_a_model_lacks(self, bert_fine, google, tokenizer_dir, tmp_path):
         self.fails("which has no coarse grain", "ambert", "huggingface", bert_fine, tmp_path / "out", grain="coarse")
         hybrid = convert(
             "google_bert",

@@ -38,7 +38,7 @@ def berts(tmp_path_factory):
     return {"prefix": prefix, **{name: str(directory / name) for name in ("google", "huggingface", "ambert")}}
 
 
-def test_berts_of_others_are_known(berts):
+def test_berts_of_other_projects_are_recognized(berts):
     assert {name: is_bert(path) for name, path in berts.items()} == {
         "prefix": True,
         "google": True,
@@ -50,7 +50,7 @@ def test_berts_of_others_are_known(berts):
 
 
 @pytest.mark.parametrize("kind", ["prefix", "google", "huggingface", "ambert"])
-def test_an_ambert_starts_from_a_bert(berts, kind):
+def test_an_ambert_is_initialized_from_a_bert(berts, kind):
     model_type = "bert_fine" if kind == "ambert" else "ambert"
     model = masked_lm(dataclasses.replace(AMBERT, model_type=model_type), seed=1)
     restore_initial(model, berts[kind], tokenizer())
@@ -64,11 +64,11 @@ def test_an_ambert_starts_from_a_bert(berts, kind):
         np.testing.assert_allclose(model.backbone.token_table("coarse")[11], table[[5, 6]].mean(0), rtol=1e-6)
 
 
-def test_models_and_tokenizers_that_do_not_fit(berts):
+def test_models_and_tokenizers_that_do_not_match(berts):
     for changes, match in (
-        ({"num_attention_heads": 4}, "its num_attention_heads is 2, not the model's 4"),
-        ({"layer_norm_eps": 1e-5}, "its layer_norm_eps is 1e-12, not the model's 1e-05"),
-        ({"max_position_embeddings": 20}, r"position_embeddings has shape \(16, 4\) there and \(20, 4\)"),
+        ({"num_attention_heads": 4}, "its num_attention_heads is 2, but the model's is 4"),
+        ({"layer_norm_eps": 1e-5}, "its layer_norm_eps is 1e-12, but the model's is 1e-05"),
+        ({"max_position_embeddings": 20}, r"position_embeddings has shape \(16, 4\), but .* implies \(20, 4\)"),
     ):
         model = masked_lm(dataclasses.replace(AMBERT, **changes))
         with pytest.raises(InputError, match=match):
@@ -79,7 +79,7 @@ def test_models_and_tokenizers_that_do_not_fit(berts):
         restore_initial(masked_lm(AMBERT), berts["prefix"] + "x", tokenizer())
 
 
-def test_the_model_of_a_bert(berts, tmp_path):
+def test_configuration_and_tokenizer_of_a_bert(berts, tmp_path):
     directory = str(tmp_path / "tokenizer")
     tokenizer().save(directory)
     for kind in ("prefix", "huggingface"):

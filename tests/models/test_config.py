@@ -41,7 +41,7 @@ def test_google_and_hugging_face_configurations_are_read_as_bert_fine(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("not json", "is not a JSON file"),
+        ("not json", "is not valid JSON"),
         ("[1]", "is not a JSON object"),
         ("{}", "vocab_size"),
         ('{"vocab_size": 0}', "vocab_size is 0; it must be a whole number of at least 1"),

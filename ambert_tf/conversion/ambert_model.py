@@ -1,4 +1,4 @@
-"""Model directories of this project: a BERT taken out of one, and one started from a BERT."""
+"""Model directories of this project: extracting a BERT from one, and initializing one from a BERT."""
 
 import dataclasses
 import re
@@ -25,27 +25,27 @@ from ambert_tf.training.checkpoints import (
     variable_reader,
 )
 
-# A vocabulary with more than this share of Chinese characters is of a model for Chinese.
+# A vocabulary with more than this share of Chinese characters belongs to a Chinese model.
 CHINESE_SHARE = 0.2
 _COARSE_TABLE = "backbone/embeddings/coarse_token_embeddings"
 _COARSE_BIAS = "masked_lm_head/coarse_output_bias"
 
 
 def read_ambert(path: str, grain: str = "fine", flag: str = "input") -> Bert:
-    """Takes the BERT of one grain out of a model directory: of an AMBERT the fine one is AMBERT-Single.
+    """Extracts the BERT of one grain from a model directory. The fine one of an AMBERT is AMBERT-Single.
 
     Args:
       path: a model directory.
-      grain: `fine` or `coarse`; the vocabulary is the grain's.
+      grain: `fine` or `coarse`.
       flag: the flag that names it, for errors.
 
     Raises:
-      InputError: it is no model directory, or its model has no encoder for this grain alone.
+      InputError: it is not a model directory, or its model has no encoder for this grain alone.
     """
     directory = load_model_directory(path, flag)
     config = directory.config
     if config.model_type == "ambert_hybrid":
-        raise InputError(f"--{flag}={path}: an ambert_hybrid reads both grains as one sequence and holds no BERT")
+        raise InputError(f"--{flag}={path}: an ambert_hybrid reads both grains as one sequence, so it contains no BERT")
     if grain not in config.grains:
         raise InputError(f"--grain={grain}: --{flag}={path} is a {config.model_type}, which has no {grain} grain")
     single = dataclasses.replace(
@@ -63,7 +63,7 @@ def read_ambert(path: str, grain: str = "fine", flag: str = "input") -> Bert:
     weights = collect_weights(single, lambda parameter: read(saved_path(parameter)), saved_path, directory.checkpoint)
     tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
     vocab = tokenizer.fine_vocab if grain == "fine" else tokenizer.coarse_vocab
-    return Bert(single, weights, vocab, tokenizer.do_lower_case, path)
+    return Bert(single, weights, vocab, tokenizer.do_lower_case, path, tokenizer.strip_accents)
 
 
 def read_ambert_tokenizer(path: str, flag: str = "input") -> MultiGrainedTokenizer:
@@ -72,7 +72,7 @@ def read_ambert_tokenizer(path: str, flag: str = "input") -> MultiGrainedTokeniz
 
 
 def own_tokenizer(bert: Bert) -> MultiGrainedTokenizer:
-    """Makes a tokenizer of a BERT's vocabulary alone: its coarse tokens are the fine ones."""
+    """Builds a tokenizer from a BERT's vocabulary alone: its coarse tokens are the fine ones."""
     assert bert.vocab is not None
     characters = {token for token in bert.vocab if len(token) == 1 and "\u4e00" <= token <= "\u9fff"}
     chinese = len(characters) > CHINESE_SHARE * len(bert.vocab)
@@ -82,11 +82,12 @@ def own_tokenizer(bert: Bert) -> MultiGrainedTokenizer:
         coarse_vocab=bert.vocab,
         language_file=build_segmenter(dict.fromkeys(sorted(characters), 1)) if chinese else phrases_content([]),
         do_lower_case=bert.do_lower_case,
+        strip_accents=bert.strip_accents,
     )
 
 
-def check_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) -> None:
-    """Checks that a tokenizer's fine tokens are those that a BERT was trained with.
+def fit_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) -> Bert:
+    """Returns a BERT with exactly the fine tokens of a tokenizer: embeddings that no token uses may go.
 
     Args:
       bert: the BERT.
@@ -94,46 +95,57 @@ def check_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) ->
       where: the tokenizer, for errors.
 
     Raises:
-      InputError: they are not.
+      InputError: the BERT was trained with other tokens, or with texts normalized differently.
     """
-    vocab = bert.vocab
-    if tokenizer.fine_vocab_size != bert.config.vocab_size:
-        raise InputError(
-            f"{where}: has {tokenizer.fine_vocab_size} fine tokens, but {bert.source} has {bert.config.vocab_size}; "
-            "make it with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
-        )
-    if vocab is None:
-        return
-    for number, (ours, theirs) in enumerate(zip(tokenizer.fine_vocab, vocab, strict=True), 1):
+    advice = "build it with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
+    size = tokenizer.fine_vocab_size
+    if bert.config.vocab_size - bert.unused_rows <= size < bert.config.vocab_size:
+        bert = bert.with_vocab_size(size)
+    if size != bert.config.vocab_size:
+        raise InputError(f"{where}: has {size} fine tokens, but {bert.source} has {bert.config.vocab_size}; {advice}")
+    if bert.vocab is None:
+        return bert
+    for number, (ours, theirs) in enumerate(zip(tokenizer.fine_vocab, bert.vocab, strict=True), 1):
         if ours != theirs:
             raise InputError(
-                f"{where}: fine token {number} is {ours!r}, but {theirs!r} in the vocabulary of {bert.source}; make it "
-                "with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
+                f"{where}: fine token {number} is {ours!r}, but {theirs!r} in the vocabulary of {bert.source}; {advice}"
             )
     if tokenizer.do_lower_case != bert.do_lower_case:
         kinds = {True: "uncased", False: "cased"}
+        lower = str(tokenizer.do_lower_case).lower()
         raise InputError(
-            f"{where}: is {kinds[tokenizer.do_lower_case]}, but {bert.source} is {kinds[bert.do_lower_case]}; say "
-            f"--do_lower_case={str(tokenizer.do_lower_case).lower()} if the tokenizer is right"
+            f"{where}: is {kinds[tokenizer.do_lower_case]}, but {bert.source} is {kinds[bert.do_lower_case]}; if the "
+            f"tokenizer is right, add --do_lower_case={lower}"
         )
+    theirs_strip = _strips_accents(bert)
+    if _strips_accents(tokenizer) != theirs_strip:
+        raise InputError(
+            f"{where}: strip_accents is {not theirs_strip}, but {theirs_strip} for {bert.source}; {advice} "
+            f"--strip_accents={str(theirs_strip).lower()}"
+        )
+    return bert
+
+
+def _strips_accents(one: Bert | MultiGrainedTokenizer) -> bool:
+    return one.do_lower_case if one.strip_accents is None else one.strip_accents
 
 
 def started_config(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer) -> ModelConfig:
-    """Returns the configuration of a model that starts from a BERT."""
+    """Returns the configuration of a model that is initialized from a BERT."""
     coarse_size = 0 if model_type == "bert_fine" else tokenizer.coarse_vocab_size
     return dataclasses.replace(bert.config, model_type=model_type, coarse_vocab_size=coarse_size)
 
 
 def write_ambert(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer, directory: str) -> None:
-    """Writes a model directory whose weights start from a BERT's.
+    """Writes a model directory that is initialized from a BERT.
 
-    Every encoder starts as the BERT's; coarse embeddings and output biases start as the means of the fine pieces'.
+    Each encoder gets the BERT's weights. Coarse embeddings and output biases are the means of their fine pieces'.
 
     Args:
-      bert: where to start.
+      bert: the BERT.
       model_type: one of the five.
-      tokenizer: its fine vocabulary is the BERT's, see `check_tokenizer`.
-      directory: the model directory, not there yet.
+      tokenizer: its fine vocabulary is the BERT's, see `fit_tokenizer`.
+      directory: the model directory, which does not exist yet.
     """
     config = started_config(bert, model_type, tokenizer)
     prepare_model_directory(directory, config, tokenizer)
@@ -142,13 +154,13 @@ def write_ambert(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer, 
     if bert.has(MASKED_LM):
         model = AmbertMaskedLM(backbone, bert.has(NEXT_SENTENCE), compile=False)
     elif bert.has(NEXT_SENTENCE):
-        logging.warning("%s: its next-sentence head is left out, for it has no masked-LM head", bert.source)
+        logging.warning("%s: its next-sentence head is left out, because it has no masked-LM head", bert.source)
     start_variables(model.variables, bert, tokenizer)
     Checkpoints(directory, model, {}).save(0)
 
 
 def start_variables(variables: Iterable[keras.Variable], bert: Bert, tokenizer: MultiGrainedTokenizer) -> None:
-    """Gives a model's variables a BERT's values; those it has none for, such as a new head's, stay as they are.
+    """Assigns a BERT's weights to a model's variables. Others, such as a new head's, keep their values.
 
     Raises:
       InputError: a variable has another shape.
@@ -160,21 +172,21 @@ def start_variables(variables: Iterable[keras.Variable], bert: Bert, tokenizer: 
         value = bert.weights.get(fine_path)
         if value is None:
             if path.startswith("backbone/"):
-                logging.warning("%s: has no %s; that of the model keeps its new weights", bert.source, POOLER)
+                logging.warning("%s: has no %s; the model's is randomly initialized", bert.source, POOLER)
             continue
         if fine_path != path:
             pieces = pieces or composition(tokenizer)
             value = pieces.means(value)
         if value.shape != tuple(variable.shape):
             raise InputError(
-                f"{bert.source}: {variable.path} has shape {value.shape} there and {tuple(variable.shape)} by the "
-                "model's configuration; use the checkpoint's own configuration"
+                f"{bert.source}: {variable.path} has shape {value.shape}, but the model's configuration implies "
+                f"{tuple(variable.shape)}; use the configuration of this checkpoint"
             )
         variable.assign(np.asarray(value))
 
 
 def _bert_path(path: str) -> str:
-    """Returns the path in a single BERT of a variable of any of the five models; coarse tables keep their name."""
+    """Maps a variable's path in any of the five models to its path in a single BERT; coarse tables keep their name."""
     path = re.sub(r"^backbone/(fine|coarse)_bert/", "backbone/", path)
     path = re.sub(r"^(fine|coarse)_masked_lm_head/", "masked_lm_head/", path)
     return re.sub(r"/(fine|coarse)_position_embeddings$", "/position_embeddings", path)
