@@ -50,10 +50,12 @@ def atomic_path(path: str) -> Iterator[str]:
             raise InputError(f"{path}: is a directory where a file is to be written")
         else:
             os.replace(temporary, path)
-    except InputError:
-        raise
     except Exception as error:
         # Users know the name that they gave, not the temporary one.
+        if isinstance(error, InputError):
+            if temporary in str(error):
+                raise InputError(str(error).replace(temporary, path)) from error
+            raise
         problem = write_problem(error)
         if problem is not None:
             raise InputError(f"{path}: {problem}") from error
@@ -156,6 +158,21 @@ def make_directory(path: str) -> None:
         raise InputError(f"{path}: cannot create this directory ({os.strerror(error.errno or 0)})") from None
 
 
+def remove(path: str) -> None:
+    """Removes a local or remote file or directory; errors are ignored."""
+    if not is_remote(path):
+        if os.path.isdir(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.remove(path)
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(tf.errors.OpError):
+        (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+
+
 def check_writable(path: str, flag: str | None = None) -> None:
     """Checks that a directory, or its nearest existing parent, can be written, before hours of work go into it.
 
@@ -216,18 +233,38 @@ def parse_json(text: str | bytes) -> Any:
     return value
 
 
-def read_json_object(name: str) -> dict[str, Any]:
+@contextlib.contextmanager
+def local_copy(name: str) -> Iterator[str]:
+    """Yields a local file with the content of a file, for libraries that read local files only."""
+    if not is_remote(name):
+        yield name
+        return
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(prefix="ambert-") as directory:
+        local = os.path.join(directory, os.path.basename(name))
+        tf.io.gfile.copy(name, local)
+        yield local
+
+
+def read_json_object(name: str, flag: str | None = None) -> dict[str, Any]:
     """Returns the JSON object in a local or remote file.
 
+    Args:
+      name: the file.
+      flag: the flag that names it, if a missing file is an error of the user's.
+
     Raises:
-      InputError: the file contains something else.
+      InputError: the file cannot be read, or contains something else.
     """
+    if flag is not None:
+        check_input_file(name, flag)
     try:
         found = parse_json(read_bytes(name))
     except ValueError as error:
-        raise InputError(f"{name}: not valid JSON ({one_line(error)[:200]})") from None
+        raise InputError(f"{name}: is not valid JSON ({one_line(error)[:200]})") from None
     if not isinstance(found, dict):
-        raise InputError(f"{name}: not a JSON object")
+        raise InputError(f"{name}: is not a JSON object")
     return found
 
 

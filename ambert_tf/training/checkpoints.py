@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory
+from ambert_tf.errors import InputError, one_line, write_problem
+from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory, remove
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -81,8 +81,21 @@ class Checkpoints:
             return
         try:
             self._manager.save(checkpoint_number=step)
-        except tf.errors.OpError as error:
-            raise InputError(f"{self.path(step)}: this checkpoint cannot be written: {one_line(error)}") from None
+        except Exception as error:
+            problem = write_problem(error)
+            if problem is None and not isinstance(error, tf.errors.OpError):
+                raise
+            self._remove_unfinished(step)
+            raise InputError(
+                f"{self.path(step)}: this checkpoint cannot be written: {problem or one_line(error)}"
+            ) from None
+
+    def _remove_unfinished(self, step: int) -> None:
+        """Removes what TensorFlow leaves of a checkpoint that it could not write."""
+        prefixes = (f"{CHECKPOINT_NAME}-{step}.", f"{CHECKPOINT_NAME}-{step}_temp", "checkpoint.tmp")
+        for name in list_directory(self.directory):
+            if name.startswith(prefixes):
+                remove(os.path.join(self.directory, name))
 
     def restore_latest(self) -> str | None:
         """Restores the newest undamaged checkpoint; returns its prefix, or None if there is no checkpoint.
