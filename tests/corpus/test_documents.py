@@ -37,7 +37,7 @@ def write(path, content):
     return str(path)
 
 
-def test_sentences_are_lines_and_empty_lines_divide_documents():
+def test_sentences_are_lines_and_empty_lines_separate_documents():
     text = Text("x", 0, "一 句\n二\n\n\n三\n \t\n四".encode())
     assert documents_of([text]) == [["一 句".encode(), "二".encode()], ["三".encode()], ["四".encode()]]
 
@@ -57,7 +57,7 @@ files = st.lists(st.tuples(st.lists(lines, max_size=30), st.booleans()), min_siz
 
 @settings(deadline=None, max_examples=150)
 @given(files, st.integers(40, 120), st.booleans())
-def test_units_hold_every_sentence_once_and_in_order(tmp_path_factory, files, unit_bytes, compressed):
+def test_units_contain_every_sentence_once_and_in_order(tmp_path_factory, files, unit_bytes, compressed):
     directory = tmp_path_factory.mktemp("corpus")
     contents = [b"\n".join(content) + (b"\n" if ends else b"") for content, ends in files]
     names = []

@@ -66,12 +66,12 @@ def test_the_files_are_those_of_the_local_runner(create, monkeypatch, changes):
     assert sum(map(len, expected[0].values())) > 5_000
 
 
-def test_several_worker_processes_make_the_same_files(create, monkeypatch):
+def test_several_worker_processes_write_the_same_files(create, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     assert create("beam", TWO_WORKERS, num_shards=2) == create("local", num_shards=2, num_workers=1)
 
 
-def test_shards_without_records_are_there_too(create, tmp_path):
+def test_shards_without_records_are_written_and_skipped_by_readers(create, tmp_path):
     path = tmp_path / "corpus.txt"
     path.write_text("中国人民\n", encoding="utf-8")
     shards, stats = create("beam", IN_PROCESS, input_file=str(path), num_shards=4, dupe_factor=1)
@@ -105,7 +105,7 @@ def test_everything_may_be_remote(settings, runner, beam_options, capsys):
     assert capsys.readouterr().out.count("fine tokens") == 2
 
 
-def test_errors_of_workers_and_flags_are_one_line_and_leave_nothing(create, tmp_path):
+def test_errors_of_workers_and_flags_are_one_line_and_leave_no_files(create, tmp_path):
     path = tmp_path / "corpus.txt"
     path.write_bytes("中国人民\n".encode() + b"caf\xe9\n")
     fail = functools.partial(create, "beam", IN_PROCESS)
@@ -129,7 +129,7 @@ def test_errors_of_workers_and_flags_are_one_line_and_leave_nothing(create, tmp_
         ("beam", (), {"masked_lm_prob": 15.0}, "--masked_lm_prob=15.0: must lie between 0 and 1"),
     ],
 )
-def test_options_of_the_other_runner_are_refused(create, tmp_path, runner, beam_options, changes, message):
+def test_flags_of_the_other_runner_are_refused(create, tmp_path, runner, beam_options, changes, message):
     with pytest.raises(InputError, match=message):
         create(runner, beam_options, **changes)
     assert list(tmp_path.iterdir()) == []

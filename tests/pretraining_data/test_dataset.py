@@ -88,18 +88,18 @@ def test_lengths_can_be_fixed(files):
     }
 
 
-def test_a_record_longer_than_the_fixed_length_is_an_error_rather_than_cut(files):
+def test_a_record_longer_than_the_fixed_length_is_an_error(files):
     with pytest.raises(tf.errors.InvalidArgumentError, match="fine_input_ids is longer than 6"):
         batches(files, fine_length=6)
 
 
-def test_next_sentence_labels_come_along_where_there_are_any(tmp_path):
+def test_next_sentence_labels_are_returned_if_present(tmp_path):
     name = write_records(tmp_path / "x", make_records([101, 102], next_sentence=True))
     assert batches([name], shuffle_buffer=0)[0]["next_sentence_label"].tolist() == [1, 0]
 
 
 class TestOrder:
-    def test_each_epoch_reads_each_record_once_in_an_order_of_its_own(self, files):
+    def test_each_epoch_reads_each_record_once_in_a_different_order(self, files):
         found = numbers_of(batches(files, num_epochs=2, batch_size=30))
         assert sorted(found[:30]) == sorted(found[30:]) == list(range(100, 130))
         assert found[:30] != found[30:]
@@ -114,7 +114,7 @@ class TestOrder:
         assert first != other
 
     @pytest.mark.parametrize("start_step", [1, 8, 23])
-    def test_a_start_step_goes_on_with_the_batch_that_would_have_come(self, files, start_step):
+    def test_a_start_step_resumes_with_the_next_batch(self, files, start_step):
         whole = batches(files, 25, num_epochs=None, seed=3)
         assert_equal(
             batches(files, 25 - start_step, num_epochs=None, seed=3, start_step=start_step), whole[start_step:]
@@ -135,7 +135,7 @@ class TestOrder:
         assert sorted(number for share in shares for number in share) == list(range(100, 130))
 
     @pytest.mark.parametrize("workers", [2, 4])
-    def test_a_worker_goes_on_too(self, files, workers):
+    def test_a_worker_resumes_too(self, files, workers):
         context = tf.distribute.InputContext(workers, 1, workers)
         settings = {"num_epochs": None, "input_context": context, "batch_size": 2}
         assert_equal(batches(files, 5, start_step=9, **settings), batches(files, 14, **settings)[9:])
@@ -147,7 +147,7 @@ GROUPED = {"num_epochs": None, "batch_size": 5, "group_by_length": 6, "seed": 4}
 class TestGroupsByLength:
     """The records of `make_records` have 5, 6 or 7 fine tokens, a third of them each."""
 
-    def test_hold_the_same_records_in_batches_of_like_lengths(self, files):
+    def test_contain_the_same_records_in_batches_of_similar_lengths(self, files):
         grouped = batches(files, 6, **GROUPED)
         assert sorted(numbers_of(grouped)) == list(range(100, 130))
         assert sorted(batch["fine_input_ids"].shape[1] for batch in grouped) == [5, 5, 6, 6, 7, 7]
@@ -158,11 +158,11 @@ class TestGroupsByLength:
         assert len(set(groups)) > 1
 
     @pytest.mark.parametrize("start_step", [1, 6, 14])
-    def test_go_on_with_the_batch_that_would_have_come(self, files, start_step):
+    def test_resume_with_the_next_batch(self, files, start_step):
         whole = batches(files, 20, **GROUPED)
         assert_equal(batches(files, 20 - start_step, start_step=start_step, **GROUPED), whole[start_step:])
 
-    def test_give_the_replicas_of_a_step_like_lengths(self, files):
+    def test_give_the_replicas_of_a_step_similar_lengths(self, files):
         context = tf.distribute.InputContext(1, 0, 2)
         settings = GROUPED | {"group_by_length": 3}
         grouped = batches(files, 6, input_context=context, **settings)
@@ -173,7 +173,7 @@ class TestGroupsByLength:
 
 
 class TestDynamicMasks:
-    def test_need_a_rule(self, dynamic_files):
+    def test_need_masking_settings(self, dynamic_files):
         with pytest.raises(InputError, match="its records have no masks"):
             batches(dynamic_files)
 

@@ -26,7 +26,7 @@ def example(features):
 
 @settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({name: st.lists(VALUES, max_size=40) for name in NAMES}), min_size=1, max_size=5))
-def test_records_are_what_protobuf_makes_of_the_same_features(rows):
+def test_records_equal_those_of_protobuf(rows):
     records = encode_examples({name: column([row[name] for row in rows]) for name in NAMES})
     assert records == [example(row).SerializeToString(deterministic=True) for row in rows]
     assert [decode_example(record) for record in records] == rows
@@ -45,7 +45,7 @@ def test_the_order_of_features_is_that_of_their_names():
     assert encode_examples(batch) == encode_examples(dict(reversed(batch.items())))
 
 
-def test_no_rows_make_no_records():
+def test_an_empty_batch_has_no_records():
     assert encode_examples({"fine_input_ids": column([])}) == []
 
 
@@ -56,7 +56,7 @@ def test_varints_by_hand():
 
 
 @pytest.mark.parametrize("value", [-1, 2**28])
-def test_what_a_record_cannot_hold_is_an_error(value):
+def test_values_out_of_range_are_an_error(value):
     with pytest.raises(ValueError, match=f"{value}"):
         encode_varints(np.array([1, value]))
 

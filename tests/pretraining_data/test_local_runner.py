@@ -111,7 +111,7 @@ def fine_text(record):
 
 
 class TestRecords:
-    def test_hold_all_of_the_corpus(self, static, corpus):
+    def test_contain_the_whole_corpus(self, static, corpus):
         _, stats, records = static
         with open(corpus, encoding="utf-8") as file:
             lines = file.read().split()
@@ -147,7 +147,7 @@ class TestRecords:
         assert record["fine_to_coarse"][0] == 0
         assert record["fine_to_coarse"][-1] == len(record["coarse_input_ids"]) - 1
 
-    def test_of_dynamic_masking_hold_the_text_as_it_is_and_are_masked_when_read(self, create, static, tmp_path):
+    def test_of_dynamic_masking_contain_the_unmasked_text_and_are_masked_when_read(self, create, static, tmp_path):
         create("dynamic", masking="dynamic")
         dynamic = read_records(tmp_path / "out" / "dynamic")
         assert sorted(dynamic[0]) == [
@@ -218,7 +218,7 @@ class TestFiles:
         assert files["same"] == static[0].read_bytes()
         assert files["other"] != files["same"]
 
-    def test_have_stats_beside_them(self, static, corpus):
+    def test_come_with_stats(self, static, corpus):
         path, stats, _ = static
         with open(path.parent / "stats.json", encoding="utf-8") as file:
             assert json.load(file) == json.loads(json.dumps(stats))
@@ -238,12 +238,12 @@ class TestFiles:
         create(input_file=str(packed))
         assert contents(tmp_path / "out") == {"records": static[0].read_bytes()}
 
-    def test_that_cannot_be_written_leave_nothing(self, create, tmp_path):
+    def test_that_cannot_be_written_are_removed(self, create, tmp_path):
         with limited_file_size(10_000), pytest.raises(InputError, match=r"out/.*: the file is larger than"):
             create()
         assert list((tmp_path / "out").iterdir()) == []
 
-    def test_have_the_tokenizer_beside_them(self, create, static, tmp_path, tokenizer_dir):
+    def test_come_with_the_tokenizer(self, create, static, tmp_path, tokenizer_dir):
         found = MultiGrainedTokenizer.load(str(static[0].parent / "tokenizer"))
         assert found.fingerprint == MultiGrainedTokenizer.load(tokenizer_dir).fingerprint
         other = tmp_path / "out" / "tokenizer"
@@ -294,7 +294,7 @@ class TestErrors:
             create(**settings)
         assert not (tmp_path / "out").exists()
 
-    def test_of_the_corpus_leave_nothing(self, create, tmp_path):
+    def test_of_the_corpus_leave_no_files(self, create, tmp_path):
         path = tmp_path / "corpus.txt"
         path.write_bytes(make_corpus(5) + b"caf\xe9\n")
         lines = path.read_bytes().count(b"\n")
@@ -329,7 +329,7 @@ def start(script, *arguments, **settings):
     )
 
 
-def test_a_killed_run_goes_on_with_other_workers_and_makes_the_same_files(create, tmp_path, tokenizer_dir):
+def test_a_killed_run_resumes_with_other_workers_and_writes_the_same_files(create, tmp_path, tokenizer_dir):
     # Each compressed file is a unit of its own.
     paths = [tmp_path / f"corpus-{part:02d}.gz" for part in range(24)]
     for seed, path in enumerate(paths):

@@ -67,7 +67,7 @@ batches = st.lists(st.lists(segments, min_size=1, max_size=2), min_size=1, max_s
 
 @settings(deadline=None, max_examples=60)
 @given(batches, st.integers(0, 1000))
-def test_what_holds_for_any_sequence(sequences, seed):
+def test_invariants_of_masked_sequences(sequences, seed):
     inputs = ragged_inputs(sequences)
     masked = mask(inputs, seed)
     for row in range(len(sequences)):
@@ -139,7 +139,7 @@ def test_random_tokens_come_from_the_whole_vocabulary_of_the_grain():
         assert drawn == {MASK, *range(6, size)}
 
 
-def test_a_sequence_is_masked_alike_in_any_batch():
+def test_masks_do_not_depend_on_the_batch():
     inputs = long_batch(20)
     together = mask(inputs)
     keys = fold(seed_key(0), np.arange(20))
@@ -174,13 +174,13 @@ def test_no_limit_is_exceeded(sequences, limits):
             assert coarse[row]
 
 
-def test_a_limit_given_once_holds_for_both_grains():
+def test_a_limit_applies_to_both_grains():
     assert rule(max_predictions_per_seq=20).max_coarse_predictions == 20
     assert rule(max_predictions_per_seq=20, max_coarse_predictions_per_seq=9).max_fine_predictions == 20
     assert rule(max_predictions_per_seq=20, max_coarse_predictions_per_seq=9).max_coarse_predictions == 9
 
 
-def test_the_limits_by_default_leave_room():
+def test_default_limits_are_not_reached():
     masking = rule(max_seq_length=128, max_coarse_seq_length=100)
     assert masking.max_fine_predictions == 35  # ceil(1.6 * 0.15 * 128) + 4
     assert masking.max_coarse_predictions == 16  # ceil(0.15 * 100) + 1

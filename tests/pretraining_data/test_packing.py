@@ -49,7 +49,7 @@ def document_bounds(unit):
     return unit.sentence_splits[unit.document_splits].tolist()
 
 
-def test_documents_that_are_too_short_go_and_are_counted():
+def test_documents_that_are_too_short_are_dropped_and_counted():
     unit, too_short = make_unit([[[1], []], [[2], [1]], [], [[], [1, 1]]])
     assert too_short == 2
     assert unit.coarse_ids.tolist() == [1, 2, 3, 4]
@@ -80,13 +80,13 @@ class TestSentences:
         unit, _ = make_unit([[[1] * 9, [1] * 8]])
         assert segments(unit, rule()) == [[0, 9], [9, 17]]
 
-    def test_the_fine_limit_holds_too(self):
+    def test_the_fine_limit_applies_too(self):
         unit, _ = make_unit([[[3] * 10]])
         assert segments(unit, rule()) == [[0, 4], [4, 8], [8, 10]]  # 12, 12 and 6 of 14 fine tokens
 
     @settings(deadline=None)
     @given(documents, st.integers(0, 100), st.sampled_from([0.0, 0.5, 1.0]))
-    def test_all_text_is_there_once_in_order_and_within_the_limits(self, documents, seed, short_seq_prob):
+    def test_all_text_is_packed_once_in_order_and_within_the_limits(self, documents, seed, short_seq_prob):
         unit, _ = make_unit(documents)
         packing = rule(short_seq_prob=short_seq_prob)
         found = segments(unit, packing, seed)
@@ -111,7 +111,7 @@ class TestPairs:
 
     @settings(deadline=None)
     @given(documents, st.integers(0, 100), st.sampled_from([0.0, 0.5]))
-    def test_what_holds_for_any_pair(self, documents, seed, short_seq_prob):
+    def test_invariants_of_pairs(self, documents, seed, short_seq_prob):
         unit, _ = make_unit(documents)
         packing = rule(next_sentence=True, max_seq_length=33, max_coarse_seq_length=24, short_seq_prob=short_seq_prob)
         sequences = pack(unit, packing, seed)
@@ -130,13 +130,13 @@ class TestPairs:
             elif len(bounds) > 2:
                 assert a_document != b_document
 
-    def test_half_of_the_second_segments_are_from_elsewhere(self):
+    def test_half_of_the_second_segments_are_random(self):
         unit, _ = make_unit([[[1] * 6] * 50] * 40)
         labels = pack(unit, self.packing, 1).next_sentence_label
         assert len(labels) > 500
         assert labels.mean() == pytest.approx(0.5, abs=0.08)
 
-    def test_the_rest_of_a_sequence_whose_second_segment_is_from_elsewhere_is_used_next(self):
+    def test_the_rest_of_a_sequence_with_a_random_second_segment_is_used_next(self):
         unit, _ = make_unit([[[1] * 6] * 50] * 2)
         sequences = pack(unit, rule(next_sentence=True, max_seq_length=63, max_coarse_seq_length=63), 3)
         firsts = list(zip(sequences.segments.tolist(), sequences.next_sentence_label, strict=True))

@@ -17,7 +17,7 @@ def test_numpy_and_tensorflow_give_equal_keys():
     np.testing.assert_array_equal(fold(key, numbers), tf_fold(tf.constant(key), tf.constant(numbers)).numpy())
 
 
-def test_seeds_of_any_sign_have_keys_of_their_own():
+def test_negative_seeds_have_different_keys():
     assert len({int(seed_key(seed)) for seed in range(-500, 500)}) == 1000
 
 
@@ -31,7 +31,7 @@ def test_draws_of_neighbouring_keys_are_uniform_and_independent():
     assert abs(np.corrcoef(draws[:-1].ravel(), draws[1:].ravel())[0, 1]) < 0.015
 
 
-def test_draws_below_a_count_reach_each_number_alike():
+def test_draws_below_a_count_are_uniform():
     draws = tf_uniform_below(tf.constant(fold(seed_key(1), np.arange(70_000))), 7).numpy()
     counts = np.bincount(draws, minlength=7)
     assert len(counts) == 7

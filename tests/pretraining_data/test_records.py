@@ -19,18 +19,18 @@ from tests.pretraining_data.records_for_tests import column, make_records, write
 
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("next_sentence", [True, False])
-def test_facts_are_read_off_the_first_record(tmp_path, masked, next_sentence):
+def test_the_kind_is_that_of_the_first_record(tmp_path, masked, next_sentence):
     name = write_records(tmp_path / "x", make_records(range(3), masked, next_sentence))
     assert record_kind([name]) == RecordKind(masked=masked, next_sentence=next_sentence)
 
 
-def test_files_of_two_kinds_do_not_go_together(tmp_path):
+def test_files_of_two_kinds_are_refused(tmp_path):
     names = [write_records(tmp_path / f"{masked}", make_records(range(3), masked)) for masked in (False, True)]
     with pytest.raises(InputError, match=r"True: its records are of another kind .* than .*False$"):
         record_kind(names)
 
 
-def test_what_holds_no_pretraining_records_is_named(tmp_path):
+def test_files_without_pretraining_records_are_named(tmp_path):
     empty = write_records(tmp_path / "empty", [])
     with pytest.raises(InputError, match="empty: contains no record"):
         record_kind([empty])
@@ -49,7 +49,7 @@ def test_records_are_counted(tmp_path, compression):
 
 
 @pytest.mark.parametrize("compression", [None, "GZIP"])
-def test_a_file_that_is_cut_off_is_named(tmp_path, compression):
+def test_a_truncated_file_is_named(tmp_path, compression):
     path = tmp_path / "x"
     write_records(path, make_records(range(3000)), compression)
     path.write_bytes(path.read_bytes()[:-100])

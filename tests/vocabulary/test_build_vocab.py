@@ -24,7 +24,7 @@ def settings(corpus, tmp_path, **changes):
     return VocabularySettings(**{**given, **changes})
 
 
-def test_words_are_counted_by_falling_count(corpus, tmp_path):
+def test_words_are_sorted_by_descending_count(corpus, tmp_path):
     counts = count_words([corpus])
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     assert counts["我"] == 12 and counts["iphone8"] == 3 and counts["ｗｔｏ"] == 3
@@ -33,7 +33,7 @@ def test_words_are_counted_by_falling_count(corpus, tmp_path):
     assert count_words([str(tmp_path / "corpus.txt.gz")]) == counts
 
 
-def test_a_learnt_vocabulary_knows_every_character_and_has_no_useless_forms():
+def test_a_learned_vocabulary_contains_every_character_and_no_useless_forms():
     vocabulary = learn_fine_vocabulary({"我": 9, "们": 8, "，": 5, "hello": 4, "help": 4, "hell": 3, "a": 2}, 100)
     assert vocabulary[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     assert {"我", "们", "，", "h", "##e", "##l"} <= set(vocabulary)

@@ -62,14 +62,14 @@ def test_segments_end_at_sentences_punctuation_symbols_and_cjk():
     assert cut("5 € each", "rock'n'roll  all\tnight") == ["5", "each", "rock", "n", "roll all night"]
 
 
-def test_segments_hold_the_words_of_the_tokenizer():
+def test_segments_contain_the_words_of_the_tokenizer():
     assert cut("Café  RÉSUMÉ 1998", "ﬁne Ｗ") == ["cafe resume 1998", "ﬁne ｗ"]
     assert cut("Café", do_lower_case=False) == ["Café"]
     assert cut("ﬁne Ｗ", fold=True) == ["fine w"]
     assert cut("", "…") == []
 
 
-def test_phrases_are_frequent_and_their_last_word_is_probable_after_those_before(tmp_path):
+def test_phrases_are_frequent_and_their_last_word_is_probable_after_the_others(tmp_path):
     """ "the ice" occurs 4 times and "cream in" 3 times, but other words follow "the" and "cream" as often."""
     assert found(tmp_path) == {
         "ice cream": 6,
@@ -84,7 +84,7 @@ def test_a_phrase_has_at_most_max_order_words(tmp_path):
     assert found(tmp_path, max_order=2) == {"ice cream": 6, "in the": 5}
 
 
-def test_the_lift_leaves_out_last_words_that_are_probable_anywhere(tmp_path):
+def test_the_lift_filters_out_last_words_that_are_probable_anywhere(tmp_path):
     """13 of the 61 words are "the" (0.21): after "in" (0.74) it is 3.5 times as probable, "cream" (0.11) 4.5 times."""
     assert found(tmp_path, max_order=2, min_lift=3.0) == {"ice cream": 6, "in the": 5}
     assert found(tmp_path, max_order=2, min_lift=4.0) == {"ice cream": 6}
@@ -128,7 +128,7 @@ def test_the_pmi_of_a_phrase_is_that_of_its_loosest_division():
     assert _normalized_pmi(phrase, np.log10([0.5]), table, 10) == pytest.approx([0.0])
 
 
-def test_rows_come_by_falling_count_then_text_and_are_the_same_each_time(tmp_path):
+def test_rows_are_sorted_by_descending_count_then_text_and_deterministic(tmp_path):
     first = options(tmp_path)
     build_phrases(first)
     rows = list(read_phrases(first.output_file))
@@ -139,7 +139,7 @@ def test_rows_come_by_falling_count_then_text_and_are_the_same_each_time(tmp_pat
         assert one.read() == other.read()
 
 
-def test_the_report_counts_what_each_threshold_leaves(tmp_path):
+def test_the_report_counts_the_ngrams_above_each_threshold(tmp_path):
     chosen = options(tmp_path, max_order=3)
     report = build_phrases(chosen)
     assert (report.words, report.distinct_words) == (61, 23)
@@ -159,7 +159,7 @@ def test_compressed_files_count_too(tmp_path):
 
 
 @pytest.mark.parametrize("block", [1, 2, 5])
-def test_ngrams_that_end_alike_are_summed_over_blocks(block):
+def test_ngrams_with_the_same_ending_are_summed_over_blocks(block):
     """Four-grams as count_ngrams orders them: by the last word, then the one before; 1 is <s>, 2 </s>."""
     words = np.array([[1, 1, 3, 2], [1, 1, 1, 3], [1, 1, 3, 4], [1, 5, 3, 4], [1, 3, 5, 4]])
     counts = np.array([9, 8, 2, 3, 1])
@@ -186,7 +186,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD)
-def test_wrong_options_are_named_and_leave_nothing(tmp_path, changes, message):
+def test_wrong_flags_are_named_and_leave_no_files(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         build_phrases(options(tmp_path, **changes))
     assert sorted(os.listdir(tmp_path)) == ["corpus.txt"]
@@ -208,14 +208,14 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path):
         build_phrases(options(tmp_path, output_file=str(tmp_path / "corpus.txt" / "phrases.tsv")))
 
 
-def test_missing_programs_come_with_how_to_build_them(tmp_path, monkeypatch):
+def test_missing_programs_are_named_with_how_to_build_them(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=r"--lmplz: KenLM's lmplz is neither .* `make setup` builds it"):
         build_phrases(options(tmp_path))
 
 
-def test_programs_may_be_named(tmp_path):
+def test_programs_may_be_given(tmp_path):
     script = tmp_path / "my_lmplz"
     script.write_text("#!/bin/sh\necho 'what(): no such luck' >&2\nexit 3\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
