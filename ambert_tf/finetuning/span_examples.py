@@ -1,5 +1,7 @@
 """Examples of extractive question answering."""
 
+import collections
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -56,6 +58,7 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
     """
     examples: list[SpanExample] = []
     counts = dict.fromkeys(("answers", "misaligned_answers", "moved_answers", "left_out"), 0)
+    causes: collections.Counter[str] = collections.Counter()
     for record in records:
         context, answers, starts = (record.content[key] for key in ("context", "answers", "starts"))
         known = any(start != NO_PLACE for start in starts) or any(answer in context for answer in answers)
@@ -66,7 +69,9 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
                     "has no answer (is_impossible), but this task has answers only; use --version_2_with_negative"
                 )
             if not known and not (null_answers and (impossible or not answers)) and split != "train":
-                what = f"the answer {shown(answers[0])} is not in the context" if answers else "has no answers"
+                what = "has no answers"
+                if answers:
+                    what = f"the answer {shown(answers[0])} is {_cause(context, answers[0])}"
                 raise record.error(f"{what}; --do_eval needs a file with answers, --do_predict takes one without")
             if not answers and not (null_answers and record.content["labelled"]):
                 what = "has no answers" + (", nor is_impossible" if null_answers else "")
@@ -75,6 +80,7 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
         spans = [_place(context, answer, start, counts) for answer, start in zip(answers, starts, strict=True)]
         if needs_labels and split == "train" and answers and spans[0] is None:
             counts["left_out"] += 1
+            causes[_cause(context, answers[0])] += 1
             continue
         span = spans[0] if spans else None
         name = str(record.content["id"])
@@ -83,9 +89,11 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
         raise InputError(f"--{FILE_FLAGS[split]}: no questions are left; {counts['left_out']} have no answer in "
                          "their context")  # fmt: skip
     if counts["misaligned_answers"] and needs_labels:
+        why = f" ({', '.join(f'{count} {cause}' for cause, count in causes.most_common())})" if causes else ""
         logging.warning(
             "%d of %d answers are not where the data say: for %d the nearest occurrence is used, %d questions are "
-            "skipped", counts["misaligned_answers"], counts["answers"], counts["moved_answers"], counts["left_out"],
+            "skipped%s", counts["misaligned_answers"], counts["answers"], counts["moved_answers"], counts["left_out"],
+            why,
         )  # fmt: skip
     return SpanExamples(examples, counts)
 
@@ -106,3 +114,17 @@ def _place(context: str, answer: str, start: int, counts: dict[str, int]) -> tup
     counts["moved_answers"] += 1
     nearest = min(places, key=lambda place: abs(place - start))
     return nearest, nearest + len(answer)
+
+
+def _cause(context: str, answer: str) -> str:
+    """Returns a description of why an answer does not occur in its context."""
+    if not answer.strip():
+        return "empty"
+    if answer.casefold() in context.casefold():
+        return "in the context in another letter case"
+    answer, context = (unicodedata.normalize("NFKC", text) for text in (answer, context))
+    if answer in context:
+        return "in the context in another Unicode form"
+    if answer.casefold() in context.casefold():
+        return "in the context in another letter case and Unicode form"
+    return "not in the context"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from ambert_tf.finetuning.splits import Split
 from ambert_tf.models.task_answers import span_targets
@@ -79,9 +80,20 @@ class TokenizedExamples:
         if task.form == SPANS:
             self.targets = {name: found.pop(f"target_{name}").numpy() for name in ("start", "end")}
             self.windows = {n: values for n, values in found.items() if n not in MODEL_INPUTS or n == "fine_to_coarse"}
+            self._count_missed_answers()
         else:
             labels = [-1 if example.label is None else example.label for example in split.examples]
             self.targets = {"label": np.array(labels, np.float32 if task.form == REGRESSION else np.int32)}
+
+    def _count_missed_answers(self) -> None:
+        """Warns of training questions whose answer is in no window as a whole: they train as without an answer."""
+        with_target = {int(row) for row in self.windows["window_example"].numpy()[self.targets["start"] > 0]}
+        answered = {row for row, example in enumerate(self.split.examples) if example.span is not None}
+        if self.split.name == "train" and (missed := answered - with_target):
+            logging.warning(
+                "%d of %d answers are not in any window as a whole, such as that of question %s; increase "
+                "--max_seq_length or --doc_stride", len(missed), len(answered), self.split.examples[min(missed)].id,
+            )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.lengths)

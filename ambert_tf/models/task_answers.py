@@ -90,9 +90,13 @@ def span_targets(windows: Mapping[str, Any], starts: tf.Tensor, ends: tf.Tensor)
     start, end = (tf.gather(values, windows["window_example"])[:, tf.newaxis] for values in (starts, ends))
     inside = tf.cast((token_starts < end) & (token_ends > start), tf.int32)
     count = tf.reduce_sum(inside, axis=1)
-    whole = (start >= 0) & (tf.reduce_min(token_starts, axis=1)[:, tf.newaxis] <= start)
-    whole &= end <= tf.reduce_max(token_ends, axis=1)[:, tf.newaxis]
-    found = whole[:, 0] & (count > 0)
+    # The first window of a question begins, and the last one ends, where the context does, whatever characters without
+    # a token are there, such as control characters.
+    other = windows["window_example"][1:] != windows["window_example"][:-1]
+    first_window, last_window = tf.concat([[True], other], axis=0), tf.concat([other, [True]], axis=0)
+    whole = first_window | (tf.reduce_min(token_starts, axis=1) <= start[:, 0])
+    whole &= last_window | (end[:, 0] <= tf.reduce_max(token_ends, axis=1))
+    found = whole & (start[:, 0] >= 0) & (count > 0)
     before = tf.reduce_sum(tf.cast(token_ends <= start, tf.int32), axis=1)
     first = windows["context_offset"] + before
     return {"start": tf.where(found, first, 0), "end": tf.where(found, first + count - 1, 0)}

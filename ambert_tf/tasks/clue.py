@@ -66,6 +66,7 @@ TNEWS = Task(
     labels=tuple(Label(name, description) for name, description in NEWS.items()),
     # Appendix D: "we use both keywords and titles".
     augmentation="keywords joined to the title by a full stop",
+    augmentation_key="keywords",  # missing in CLUE 1.1's test set
     leaderboard=clue_leaderboard("tnews", versions=True),
     download_page=CLUE_PAGE,
     defaults={"learning_rate": 2e-5, "train_batch_size": 16},

@@ -150,6 +150,7 @@ class Task:
       choices: multiple choice only; maximum number of choices per example.
       null_answers: spans only; whether a question may have no answer.
       augmentation: what `--data_augmentation` does; None if the task has no augmentation.
+      augmentation_key: key of what augmentation adds to the text; some test sets lack it.
       copies: with augmentation, how many times a record is used per epoch.
       metrics: names in `metrics.METRICS`; the first one selects the best checkpoint.
       positive_label: the label of `f1`.
@@ -181,6 +182,7 @@ class Task:
     choices: int = 0
     null_answers: bool = False
     augmentation: str | None = None
+    augmentation_key: str | None = None
     copies: Callable[[Record], int] = lambda record: 1
     metrics: tuple[str, ...] = ("accuracy",)
     positive_label: str | None = None

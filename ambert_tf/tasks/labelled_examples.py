@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from absl import logging
+
 from ambert_tf.errors import InputError
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION
 from ambert_tf.tasks.declaration import FILE_FLAGS, Choices, Example, MarkedSpans, RawInputs, ReadOptions, Task, Texts
@@ -11,6 +13,7 @@ from ambert_tf.tasks.json_lines import Record, shown
 from ambert_tf.tasks.labels import label_indices, without_zero_decimals
 
 SHOWN_LABELS = 20
+FLOAT32_MAX = 3.4e38
 # What a task of each form returns of a record.
 EXAMPLE_INPUTS: Mapping[str, tuple[type, ...]] = {
     CLASSIFICATION: (Texts, MarkedSpans),
@@ -57,7 +60,11 @@ def read_examples(
     indices = label_indices(labels)
     examples: list[Example] = []
     left_out = number = 0
+    augmented = False
+    path = ""
     for record in records:
+        augmented = augmented or bool(task.augmentation_key and record.content.get(task.augmentation_key))
+        path = record.path
         inputs = task.texts(record, options)
         if not isinstance(inputs, EXAMPLE_INPUTS[task.form]):
             kinds = " or ".join(kind.__name__ for kind in EXAMPLE_INPUTS[task.form])
@@ -75,6 +82,11 @@ def read_examples(
     if not examples:
         without = f" with a gold label; {left_out} have none" if left_out else ""
         raise InputError(f"--{FILE_FLAGS[split]}: has no examples{without}")
+    if options.augment and task.augmentation_key and not augmented:
+        logging.warning(
+            "%s: no record has %s, which the data augmentation of %s adds to the texts; train with "
+            "--data_augmentation=false for a model of texts without them", path, task.augmentation_key, task.name,
+        )  # fmt: skip
     return Examples(examples, left_out)
 
 
@@ -119,8 +131,8 @@ def _score(task: Task, record: Record) -> float:
         score = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         score = math.nan
-    low, high = task.score_range or (-math.inf, math.inf)
-    if not (math.isfinite(score) and low <= score <= high):
+    low, high = task.score_range or (-FLOAT32_MAX, FLOAT32_MAX)
+    if not low <= score <= high:
         expected = f"a number from {low:g} to {high:g}" if task.score_range else "a number"
         raise record.error(f"{task.label_key!r} is {shown(value)}; it must be {expected}")
     return score

@@ -41,10 +41,15 @@ def marked_spans(record: Record, options: ReadOptions) -> MarkedSpans:
     return MarkedSpans(
         text,
         target.string("span1_text"),
-        target.integer("span1_index"),
+        _index(target, "span1_index", text),
         target.string("span2_text"),
-        target.integer("span2_index"),
+        _index(target, "span2_index", text),
     )
+
+
+def _index(target: Record, key: str, text: str) -> int:
+    """Returns an index that may be a few characters off, but inside the text."""
+    return min(max(target.integer(key), 0), len(text))
 
 
 def pronoun(record: Record) -> str:

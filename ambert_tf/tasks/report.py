@@ -1,4 +1,4 @@
-"""A table over tasks of what fine-tuning runs reached, beside the paper's figures."""
+"""A table of the results of fine-tuning runs, and the submission of their predictions to CLUE's leaderboard."""
 
 import dataclasses
 import os
@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import read_json_object
+from ambert_tf.files import exists, read_json_object
 from ambert_tf.flags import run_program, setting
 from ambert_tf.tasks.published_results import PUBLISHED, PUBLISHED_MODELS
 from ambert_tf.tasks.registry import TASKS
+from ambert_tf.tasks.submission import write_submission
 
 # The evaluation results that every program writes into its output directory, as .json and .txt.
 EVAL_RESULTS = "eval_results"
@@ -21,6 +22,9 @@ class ReportSettings:
     """Prints a table of the results of fine-tuning runs, one row per run, beside the paper's figures.
 
         python -m ambert_tf.tasks.report output/*
+        python -m ambert_tf.tasks.report --submit output/*
+
+    With --submit, writes the predictions of all tasks into one zip file for CLUE's or FewCLUE's leaderboard instead.
 
     The arguments are output directories of run_classifier.py and run_squad.py, evaluated with --do_eval. Published
     figures are marked as such: they are of larger models with much more pre-training, mostly on test sets; ours are
@@ -28,6 +32,8 @@ class ReportSettings:
     """
 
     run_dirs: tuple[str, ...] = setting((), "Output directories; --run_dirs= may be left out.", arguments=True)
+    submit: bool = setting(False, "Write a zip file for CLUE's leaderboard from runs with --do_predict.")
+    submit_file: str = setting("submit.zip", "Path of that file.")
 
     def validate(self) -> None:
         """Raises an InputError if no run is named."""
@@ -42,17 +48,17 @@ def read_results(directory: str) -> dict[str, Any]:
       InputError: the directory has none.
     """
     path = os.path.join(directory, f"{EVAL_RESULTS}.json")
-    if not os.path.isfile(path):
+    if not exists(path):
         raise InputError(f"{directory}: has no {EVAL_RESULTS}.json; evaluate it with --do_eval")
     results = read_json_object(path)
     missing = {"task_name", "metric", "inference"} - set(results)
     if missing:
-        raise InputError(f"{path}: is no evaluation of fine-tuning: {', '.join(sorted(missing))} missing")
+        raise InputError(f"{path}: is not an evaluation of fine-tuning: {', '.join(sorted(missing))} missing")
     return results
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns the lines of a Markdown table, a row a run, in the order of the tasks."""
+    """Returns the lines of a Markdown table with one row per run, in the order of the tasks."""
     order = {name: index for index, name in enumerate(TASKS)}
     names = [*COLUMNS, *(f"published: {model}" for model in PUBLISHED_MODELS)]
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
@@ -72,7 +78,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _metrics(results: Mapping[str, Any]) -> list[str]:
-    """Returns the task's metrics and those on further sets, as far as they were measured."""
+    """Returns the names of the task's metrics and of those on further sets, as far as they were measured."""
     task = TASKS.get(results["task_name"])
     names = list(task.metrics) if task else [results["metric"]]
     names += [f"{other}_{task.metrics[0]}" for other in task.also] if task else []
@@ -84,8 +90,11 @@ def _percent(value: float) -> str:
 
 
 def run_report(settings: ReportSettings) -> None:
-    """Prints the table."""
+    """Prints the table, or writes the submission and prints what is in it."""
     settings.validate()
+    if settings.submit:
+        print("\n".join(write_submission(settings.run_dirs, settings.submit_file)))
+        return
     print("\n".join(table([read_results(directory) for directory in settings.run_dirs])))
 
 

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ambert_tf.finetuning.span_examples import SpanExample
 from ambert_tf.finetuning.splits import Split
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples, training_plan
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, TaskConfig
-from ambert_tf.tasks.declaration import Choices, Example, Texts
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
+from ambert_tf.tasks.declaration import Choices, Example, Question, Texts
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
 from tests.tokenizers import chinese_tokenizer
 
@@ -58,6 +59,36 @@ def test_choices_have_an_axis_and_missing_ones_are_padding():
 def test_scores_are_numbers():
     data = tokenize([Example(0, Texts("好"), 2.5)], form=REGRESSION)
     assert data.targets["label"].tolist() == [2.5]
+
+
+class TestSpanTargets:
+    def windows(self, context, answer, max_seq_length=16):
+        start = context.index(answer)
+        example = SpanExample("q7", Question("好", context), (answer,), (start, start + len(answer)))
+        task = TaskConfig(
+            task_name="squad1", form=SPANS, max_seq_length=max_seq_length, max_coarse_seq_length=16, doc_stride=4,
+            max_query_length=4,
+        )  # fmt: skip
+        data = TokenizedExamples(Split("train", ("a.json",), [example], {}), task, chinese_tokenizer())
+        return list(zip(data.targets["start"].tolist(), data.targets["end"].tolist(), strict=True))
+
+    # The tokens are [CLS] 好 [SEP] 南 京 and so on.
+    @pytest.mark.parametrize(
+        ("context", "answer", "target"),
+        [
+            ("南京市长江", "长江", (6, 7)),
+            # Characters without a token at the ends of the answer and of the context.
+            ("南京 ", "南京 ", (3, 4)),
+            ("\u200b南京\x07", "\u200b南京\x07", (3, 4)),
+        ],
+    )
+    def test_are_the_fine_positions_of_the_answer(self, context, answer, target):
+        assert self.windows(context, answer) == [target]
+
+    def test_an_answer_in_no_window_as_a_whole_is_warned_of(self, caplog):
+        context = "南京市长江大桥的商店里的乒乓球拍"
+        assert set(self.windows(context, context, 12)) == {(0, 0)}
+        assert "1 of 1 answers are not in any window as a whole, such as that of question q7" in caplog.text
 
 
 def test_static_shapes():

@@ -32,6 +32,17 @@ def test_tnews_joins_keywords_to_the_title(tmp_path):
     assert plain[0].inputs == Texts("江疏影甜甜圈自拍")
 
 
+def test_a_test_set_without_the_keywords_of_the_training_set_is_warned_of(tmp_path, caplog):
+    titles = [{"sentence": "江疏影甜甜圈自拍", "id": 0}, {"sentence": "我们走到一起", "keywords": "", "id": 1}]
+    read(tmp_path, titles, split="test", needs_labels=False)
+    warning = "file.json: no record has keywords, which the data augmentation of tnews adds to the texts; train with "
+    assert warning + "--data_augmentation=false" in caplog.text
+    caplog.clear()
+    read(tmp_path, titles, split="test", needs_labels=False, options=ReadOptions(augment=False))
+    read(tmp_path, [*titles, {"sentence": "x", "keywords": "y"}], split="test", needs_labels=False)
+    assert not caplog.text
+
+
 def test_pairs(tmp_path):
     records = [{"sentence1": "a", "sentence2": "b", "label": "100"}]
     assert read(tmp_path, records, SENTENCE_PAIR).examples == [Example(0, Texts("a", "b"), 0)]

@@ -21,6 +21,11 @@ def test_inputs_are_the_strings_of_the_record():
     assert question_and_choices(race, ReadOptions()) == Choices("c", "q _ ?", ("a", "b"))
 
 
+def test_indices_outside_the_text_are_moved_into_it():
+    found = marked_spans(record(noun=("小红", -5), pronoun=("她", 10**30)), ReadOptions())
+    assert (found.span1_index, found.span2_index) == (0, 10)
+
+
 def test_the_blank_in_question_differs_from_all_others():
     chid = Record("f", 1, {"before": "甲#idiom#乙", "after": "丙#idiom000001#", "choices": ["一心一意"]})
     found = idiom_and_choices(chid, ReadOptions())

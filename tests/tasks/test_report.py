@@ -8,7 +8,7 @@ from ambert_tf.tasks.report import ReportSettings, read_results, run_report, tab
 RESULTS = {"task_name": "mrpc", "model_type": "ambert", "inference": "joint", "metric": "accuracy"}
 
 
-def test_ours_stand_beside_the_published_figures():
+def test_our_results_are_next_to_the_published_figures():
     runs = {"count": 3, "mean": 0.8, "deviation": 0.0123}
     mrpc = {**RESULTS, "accuracy": 0.8123, "f1": 0.9, "runs": runs}
     tnews = {**RESULTS, "task_name": "tnews", "accuracy": 0.5, "inference": "fine"}
@@ -30,11 +30,11 @@ def test_directories(tmp_path, capsys):
     assert "| mrpc | ambert | joint | accuracy | 75.00 |" in capsys.readouterr().out
 
 
-def test_what_is_no_result(tmp_path):
+def test_directories_without_results(tmp_path):
     with pytest.raises(InputError, match="name one or more directories"):
         run_report(ReportSettings())
     with pytest.raises(InputError, match=r"has no eval_results.json; evaluate it with --do_eval"):
         read_results(str(tmp_path))
     (tmp_path / "eval_results.json").write_text('{"loss": 1}')
-    with pytest.raises(InputError, match="is no evaluation of fine-tuning: inference, metric, task_name missing"):
+    with pytest.raises(InputError, match="is not an evaluation of fine-tuning: inference, metric, task_name missing"):
         read_results(str(tmp_path))

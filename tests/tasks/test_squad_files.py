@@ -44,7 +44,7 @@ def test_cmrc2018s_own_layout(tmp_path):
         }
     ]  # fmt: skip
     (example,) = read(tmp_path, content).examples
-    assert (example.id, example.question, example.span) == ("DEV_0_QUERY_0", "哪？", (5, 7))
+    assert (example.id, example.inputs.question, example.span) == ("DEV_0_QUERY_0", "哪？", (5, 7))
 
 
 def test_misaligned_answers_are_moved_to_the_nearest_place_or_left_out_of_training(tmp_path):
@@ -54,11 +54,24 @@ def test_misaligned_answers_are_moved_to_the_nearest_place_or_left_out_of_traini
     assert found.counts == {"answers": 3, "misaligned_answers": 2, "moved_answers": 1, "left_out": 1}
 
 
+def test_the_cause_of_an_answer_that_is_not_found_is_named(tmp_path, caplog):
+    context = "Ｔｈｅ café in Paris"
+    content = squad(
+        question("case", [("paris", -1)]), question("form", [("cafe\u0301", 4)]), question("none", [("Rome", 0)]),
+        question("right", [("Paris", 12)]), context=context,
+    )  # fmt: skip
+    assert [example.id for example in read(tmp_path, content).examples] == ["right"]
+    causes = "1 in the context in another letter case, 1 in the context in another Unicode form, 1 not in the context"
+    assert f"3 questions are skipped ({causes})" in caplog.text
+    with pytest.raises(InputError, match=r"question case: the answer .paris. is in the context in another letter case"):
+        read(tmp_path, content, "dev")
+
+
 def test_questions_without_an_answer(tmp_path):
     content = squad(question("none", [], is_impossible=True, plausible_answers=[]), question())
     found = read(tmp_path, content, null_answers=True)
-    assert found.examples[0][0::3] + found.examples[0][4:] == ("none", (), None)
-    with pytest.raises(InputError, match=r"train.json, question none: has no answer \(is_impossible\).*squad2"):
+    assert (found.examples[0].id, found.examples[0].answers, found.examples[0].span) == ("none", (), None)
+    with pytest.raises(InputError, match=r"train.json, question none: has no answer \(is_impossible\).*--version_2_with_negative"):
         read(tmp_path, content)
 
 
