@@ -71,7 +71,7 @@ def test_questions_without_an_answer(tmp_path):
     content = squad(question("none", [], is_impossible=True, plausible_answers=[]), question())
     found = read(tmp_path, content, null_answers=True)
     assert (found.examples[0].id, found.examples[0].answers, found.examples[0].span) == ("none", (), None)
-    with pytest.raises(InputError, match=r"train.json, question none: has no answer \(is_impossible\).*--version_2_with_negative"):
+    with pytest.raises(InputError, match=r"question none: has no answer \(is_impossible\).*--version_2_with_negative"):
         read(tmp_path, content)
 
 
