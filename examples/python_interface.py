@@ -2,9 +2,10 @@
 
 import sys
 
-import tensorflow as tf
+import ambert_tf  # before TensorFlow, whose start-up messages it hides
 
-import ambert_tf
+# isort: split
+import tensorflow as tf
 
 model = ambert_tf.load(sys.argv[1])
 texts = sys.argv[2:]
