@@ -72,7 +72,7 @@ def cls_vectors(encoder: LoadedModel, texts: Sequence[str], max_seq_length: int)
         limit = limits(backbone, max_seq_length)
         outputs = run(model_inputs(encoder.tokenizer, [texts[row] for row in rows], None, limit))
         for grain, values in found.items():
-            values[rows] = outputs[grain][:, 0].numpy()
+            values[rows] = outputs[f"{grain}_sequence_output"][:, 0].numpy()
     return found
 
 

@@ -59,7 +59,7 @@ def test_attention_weights_reproduce_the_outputs(model_type):
             x = layer_of_weights(x, attention[grain][index].numpy().astype(np.float64), weights)
         if model_type == "ambert_hybrid":
             x = x[:, :7] if grain == "fine" else x[:, 7:]
-        np.testing.assert_allclose(outputs[grain], x, atol=2e-5)
+        np.testing.assert_allclose(outputs[f"{grain}_sequence_output"], x, atol=2e-5)
 
 
 def test_batches_of_sequences_go_together_and_do_not_see_each_other():
