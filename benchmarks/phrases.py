@@ -58,8 +58,11 @@ _MEASURES: dict[str, Callable[[Candidates], np.ndarray]] = {
     "P >= 0.1, lift >= 50": lambda found: (found.log10_conditional >= -1) & (found.lift >= 50),
     "P >= 0.3, lift >= 50": lambda found: (10**found.log10_conditional >= 0.3) & (found.lift >= 50),
     **{
-        f"NPMI >= {least:.2f}": (lambda found, least=least: found.npmi >= least)
-        for least in (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
+        f"NPMI >= {least:.2f}, lift >= {lift}": (
+            lambda found, least=least, lift=lift: (found.npmi >= least) & (found.lift >= lift)
+        )
+        for lift in (0, 50, 100)
+        for least in (0.2, 0.25, 0.3, 0.4, 0.5)
     },
 }
 _PAPER = {"zh": "51.5 % words", "en": "13.1 % phrases"}

@@ -124,16 +124,17 @@ def conditions_of(settings: PhraseSettings) -> dict[str, Condition]:
             f"normalized PMI >= {settings.min_npmi:g}",
             lambda found: found.npmi >= settings.min_npmi,
         )
-        return conditions
-    conditions["probable"] = Condition(
-        f"--min_conditional_prob={settings.min_conditional_prob:g}",
-        f"P(last word | words before) >= {settings.min_conditional_prob:g}",
-        lambda found: 10**found.log10_conditional >= settings.min_conditional_prob,
-    )
+    else:
+        conditions["probable"] = Condition(
+            f"--min_conditional_prob={settings.min_conditional_prob:g}",
+            f"P(last word | words before) >= {settings.min_conditional_prob:g}",
+            lambda found: 10**found.log10_conditional >= settings.min_conditional_prob,
+        )
+    min_lift = settings.effective_min_lift
     conditions["dependent"] = Condition(
-        f"--min_lift={settings.min_lift:g}",
-        f"that probability >= {settings.min_lift:g} P(last word)",
-        lambda found: found.lift >= settings.min_lift,
+        f"--min_lift={min_lift:g}",
+        f"P(last word | words before) >= {min_lift:g} P(last word)",
+        lambda found: found.lift >= min_lift,
     )
     return conditions
 

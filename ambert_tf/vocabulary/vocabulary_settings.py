@@ -12,6 +12,7 @@ NORMALIZATIONS = ("bert", "nfkc")
 # The kenlm module is compiled for this order.
 MAX_ORDER = 6
 NPMI, CONDITIONAL = "npmi", "conditional"
+_MIN_LIFT = {NPMI: 50.0, CONDITIONAL: 10.0}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,10 +105,10 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
         "Raise it for fewer and more cohesive phrases.",
     )
     min_conditional_prob: float = setting(0.01, "With --phrase_score=conditional: minimum P(last word | words before).")
-    min_lift: float = setting(
-        10.0,
-        "With --phrase_score=conditional: minimum ratio of that probability to P(last word). It filters out 'of the', "
-        "because 'the' is probable anywhere. 0 disables it.",
+    min_lift: float | None = setting(
+        None,
+        "Minimum ratio of P(last word | words before) to P(last word). It filters out 'it is', because 'is' is "
+        "probable anywhere. 0 disables it. Defaults to 50 with --phrase_score=npmi, 10 with conditional.",
     )
     max_phrases: int | None = setting(None, "Maximum number of phrases; the most frequent are kept.")
     lmplz: str | None = setting(None, "KenLM's lmplz. Defaults to the one beside the running Python, or on PATH.")
@@ -118,6 +119,11 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
         "Directory for the normalized text and KenLM's temporary files, many times the size of the corpus. Defaults to "
         "TMPDIR.",
     )
+
+    @property
+    def effective_min_lift(self) -> float:
+        """The minimum lift, which depends on the score by default."""
+        return _MIN_LIFT[self.phrase_score] if self.min_lift is None else self.min_lift
 
     def validate(self) -> None:
         """Raises an InputError if a value is out of range."""

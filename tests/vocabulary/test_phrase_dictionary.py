@@ -114,6 +114,8 @@ def test_phrases_are_cohesive(tmp_path):
     assert found(tmp_path, **chosen, min_npmi=0.17) == {"a b": 6, "a c": 2}
     assert found(tmp_path, **chosen, min_npmi=0.172) == {"a b": 6}
     assert found(tmp_path, **chosen, min_npmi=0.439) == {"a b": 6}
+    with pytest.raises(InputError, match=r"^--min_lift=50: none of the 1 cohesive n-grams has P\(last word \| words"):
+        found(tmp_path, **chosen, min_npmi=0.4, min_lift=None)
     with pytest.raises(InputError, match=r"^--min_npmi=0.44: none of the 2 frequent n-grams has normalized PMI"):
         found(tmp_path, **chosen, min_npmi=0.44)
 
