@@ -61,6 +61,7 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
     elif delimiter:
         # In GLUE's tables, quotation marks have no special meaning.
         quoting: Any = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+        csv.field_size_limit(2**31 - 1)  # A cell may be a whole document.
         for row in csv.DictReader(lines, delimiter=delimiter, quoting=quoting):
             if row.get(field) is None:
                 found = ", ".join(map(str, row))

@@ -34,7 +34,13 @@ class Record:
 
     def missing(self, key: str) -> InputError:
         """Returns the error for a missing key; it lists the keys of the record."""
-        return self.error(f"the key {key!r} is missing; there is {', '.join(map(repr, self.content)) or 'none'}")
+        return self.error(self.lacking(key))
+
+    def lacking(self, key: str) -> str:
+        """Returns in words that a key has no value: it is missing, null or empty. Lists the keys of the record."""
+        if key in self.content:
+            return f"{key!r} is {'null' if self.content[key] is None else 'empty'}"
+        return f"the key {key!r} is missing; there is {', '.join(map(repr, self.content)) or 'none'}"
 
     def value(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
         """Returns the value of a key.

@@ -100,7 +100,7 @@ def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], i
     if value is None or (isinstance(value, str) and not value.strip()):
         if name := record.content.get("answer_file"):
             raise record.error(f"has no answer; answers are expected in {name}, in the same directory")
-        lacking = f"the key {task.label_key!r} is missing" if value is None else f"{task.label_key!r} is empty"
+        lacking = record.lacking(task.label_key)
         if split == "train":
             raise record.error(f"{lacking}; a training example needs a label")
         raise record.error(

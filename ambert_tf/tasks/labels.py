@@ -50,8 +50,7 @@ def _collected_labels(task: Task, records: Iterable[Record]) -> tuple[Label, ...
         where = record.path
         name = record.name(task.label_key)
         if not name:
-            lacking = f"{task.label_key!r} is empty" if name == "" else f"the key {task.label_key!r} is missing"
-            raise record.error(f"{lacking}; a training example needs a label")
+            raise record.error(f"{record.lacking(task.label_key)}; a training example needs a label")
         if name not in task.no_gold_labels:
             counts[name] += 1
     for name in list(counts):

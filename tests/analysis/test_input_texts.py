@@ -15,6 +15,8 @@ def test_read_texts_from_lines_json_fields_and_table_columns(tmp_path):
     assert list(read_texts([str(tmp_path / "plain.txt"), str(tmp_path / "packed.txt.gz")])) == ["一", "二", "三"]
     assert list(read_texts([str(tmp_path / "records.json")], "sentence")) == ["四"]
     assert list(read_texts([str(tmp_path / "table.tsv")], "sentence")) == ['"五']
+    (tmp_path / "long.csv").write_text(f"id,sentence\n1,{'长' * 140_000}\n", encoding="utf-8")
+    assert list(read_texts([str(tmp_path / "long.csv")], "sentence")) == ["长" * 140_000]
 
 
 @pytest.mark.parametrize(

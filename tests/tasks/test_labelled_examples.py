@@ -137,8 +137,8 @@ def test_the_index_of_a_choice_is_one_of_them(tmp_path):
     [
         ({"label": "100"}, "train", r"file.json, line 2: the key 'sentence' is missing"),
         ({"sentence": None, "label": "100"}, "train", r"line 2: 'sentence' is null; it must be a string"),
-        ({"sentence": "x"}, "train", r"line 2: the key 'label' is missing; a training example needs a label"),
-        ({"sentence": "x"}, "dev", r"line 2: the key 'label' is missing; --do_eval needs a file with labels"),
+        ({"sentence": "x"}, "train", r"key 'label' is missing; there is 'sentence'; a training example needs a label"),
+        ({"sentence": "x"}, "dev", r"key 'label' is missing; there is 'sentence'; --do_eval needs a file with labels"),
         ({"sentence": "x", "label": " "}, "train", r"line 2: 'label' is empty; a training example needs a label"),
         ({"sentence": "x", "label": "99"}, "dev", r"line 2: unknown label '99'; the labels are 100, 101"),
     ],
