@@ -85,7 +85,8 @@ class TrainFunction:
             return index + 1, values.write(index, self._step(iterator.get_next(), stop))
 
         values = tf.TensorArray(tf.float32, size=steps)
-        return tf.while_loop(lambda index, _: index < steps, body, (tf.constant(0), values))[1].stack()
+        loop = tf.while_loop(lambda index, _: index < steps, body, (tf.constant(0), values), parallel_iterations=1)
+        return loop[1].stack()
 
     def _step(self, batch: Any, stop: tf.Tensor) -> tf.Tensor:
         sums, same = self.strategy.run(self._replica_step, args=(batch, stop))
