@@ -1,9 +1,11 @@
 """Whatever the flags and files are, a user sees nothing but an InputError of one line.
 
 Flags are fuzzed for every program. Each program also runs on files and directories of garbage in place of its input.
+The examples are the same in every run; FUZZ_EXAMPLES=1000 tries that many random ones.
 """
 
 import dataclasses
+import os
 import pkgutil
 import typing
 
@@ -16,6 +18,8 @@ from ambert_tf.errors import InputError, one_line
 from ambert_tf.flags import check_text
 from ambert_tf.tasks.registry import TASKS
 
+DERANDOMIZE = "FUZZ_EXAMPLES" not in os.environ
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 15))
 NUMBERS = st.sampled_from([-(2**64), -1, 0, 1, 2, 7, 8, 2**31, 2**63, 10**30]) | st.integers(-(2**70), 2**70)
 FLOATS = st.sampled_from([0.0, -0.0, 1.0, 1e-300, 1e300]) | st.floats()
 TEXTS = st.sampled_from(["", " ", ",", "/", "a/", "..", "*", "[", "--x", "\ud83d", "好", "a" * 5000]) | st.text()
@@ -56,7 +60,7 @@ def settings_of(name):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_validation_raises_nothing_but_an_input_error(name):
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3 * EXAMPLES, deadline=None, derandomize=DERANDOMIZE, suppress_health_check=list(HealthCheck))
     @given(settings_of(name))
     def validate(chosen):
         try:
@@ -124,7 +128,7 @@ def test_a_program_on_garbage_raises_nothing_but_an_input_error(name, garbage, t
     inputs = [field for field in INPUTS if field in fields]
     outputs = {field: str(tmp_path / "out") for field in fields if field.startswith(("output", "export_dir"))}
 
-    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=DERANDOMIZE, suppress_health_check=list(HealthCheck))
     @given(st.fixed_dictionaries({}, optional=dict.fromkeys(inputs, st.sampled_from(garbage))))
     def run(chosen):
         for field in chosen:
