@@ -87,14 +87,14 @@ def define_flags(settings: type) -> None:
     """
     hints = typing.get_type_hints(settings)
     for field in _fields(settings):
+        default: Any = field.default
         choices, plain = field.metadata["choices"], _plain(hints[field.name])
         if choices:
-            flags.DEFINE_enum(field.name, field.default, choices, field.metadata["help"])
+            flags.DEFINE_enum(field.name, default, choices, field.metadata["help"])
         elif field.metadata["repeated"]:
-            flags.DEFINE_multi_string(field.name, list(field.default), field.metadata["help"])
+            flags.DEFINE_multi_string(field.name, list(default), field.metadata["help"])
         else:
-            default = list(field.default) if plain is tuple else field.default
-            _DEFINE[plain](field.name, default, field.metadata["help"])
+            _DEFINE[plain](field.name, list(default) if plain is tuple else default, field.metadata["help"])
 
 
 def settings_from_flags(settings: type[SettingsT], arguments: Sequence[str] = ()) -> SettingsT:

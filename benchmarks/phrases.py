@@ -37,7 +37,7 @@ from ambert_tf.tokenization.vocab_file import read_vocabulary
 from ambert_tf.vocabulary.build_vocab import build_tokenizer
 from ambert_tf.vocabulary.corpus_counts import count_words
 from ambert_tf.vocabulary.fine_vocabulary import learn_fine_vocabulary
-from ambert_tf.vocabulary.phrase_dictionary import Candidates, PhraseReport, build_phrases, phrase_candidates
+from ambert_tf.vocabulary.phrase_dictionary import PhraseCandidates, PhraseReport, build_phrases, phrase_candidates
 from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings, VocabularySettings
 
 FLAGS = flags.FLAGS
@@ -52,14 +52,14 @@ flags.DEFINE_integer("lines", 10_000, "Lines to tokenize.")
 flags.DEFINE_integer("seed", 1, "Random seed of the lines.")
 
 _BATCH = 500
-_MEASURES: dict[str, Callable[[Candidates], np.ndarray]] = {
+_MEASURES: dict[str, Callable[[PhraseCandidates], np.ndarray]] = {
     "P >= 0.01, lift >= 10": lambda found: (found.log10_conditional >= -2) & (found.lift >= 10),
     "P >= 0.1, lift >= 10": lambda found: (found.log10_conditional >= -1) & (found.lift >= 10),
     "P >= 0.1, lift >= 50": lambda found: (found.log10_conditional >= -1) & (found.lift >= 50),
     "P >= 0.3, lift >= 50": lambda found: (10**found.log10_conditional >= 0.3) & (found.lift >= 50),
     **{
         f"NPMI >= {least:.2f}, lift >= {lift}": (
-            lambda found, least=least, lift=lift: (found.npmi >= least) & (found.lift >= lift)
+            lambda found, least=least, lift=lift: (found.npmi >= least) & (found.lift >= lift)  # type: ignore[misc]
         )
         for lift in (0, 50, 100)
         for least in (0.2, 0.25, 0.3, 0.4, 0.5)

@@ -34,7 +34,7 @@ from ambert_tf.vocabulary.vocabulary_settings import NPMI, PhraseSettings
 _BLOCK_SENTENCES = 512
 
 
-class Candidates(NamedTuple):
+class PhraseCandidates(NamedTuple):
     """The frequent n-grams of one length with measures of association.
 
     Attributes:
@@ -108,7 +108,7 @@ class Condition(NamedTuple):
 
     flag: str
     meaning: str
-    holds: Callable[[Candidates], np.ndarray]
+    holds: Callable[[PhraseCandidates], np.ndarray]
 
 
 def conditions_of(settings: PhraseSettings) -> dict[str, Condition]:
@@ -171,7 +171,7 @@ def build_phrases(settings: PhraseSettings) -> PhraseReport:
     return report
 
 
-def phrase_candidates(settings: PhraseSettings, report: PhraseReport) -> dict[int, Candidates]:
+def phrase_candidates(settings: PhraseSettings, report: PhraseReport) -> dict[int, PhraseCandidates]:
     """Returns the frequent n-grams of a corpus with their measures of association, by length.
 
     Args:
@@ -214,7 +214,7 @@ def _write_segments(files: list[str], settings: PhraseSettings, path: str, repor
 
 def _score_ngrams(
     programs: KenlmPrograms, settings: PhraseSettings, text: str, directory: str, report: PhraseReport
-) -> dict[int, Candidates]:
+) -> dict[int, PhraseCandidates]:
     vocabulary_file, arpa = os.path.join(directory, "words"), os.path.join(directory, "model.arpa")
     lengths = [NgramSelection(order, settings.min_count) for order in range(2, settings.max_order + 1)]
     word_counts = np.zeros(0, np.int64)
@@ -226,7 +226,7 @@ def _score_ngrams(
     report.words = int(word_counts[NUM_SPECIAL_WORDS:].sum())
     report.distinct_words = len(vocabulary) - NUM_SPECIAL_WORDS
     table = NgramTable(word_counts)
-    scored: dict[int, Candidates] = {}
+    scored: dict[int, PhraseCandidates] = {}
     for selection in lengths:
         ngrams = selection.finish()
         report.orders[selection.order] = {"distinct": selection.distinct, "frequent": len(ngrams.counts)}
@@ -238,7 +238,7 @@ def _score_ngrams(
             last = word_counts[ngrams.words[:, -1]] / report.words
             npmi = _normalized_pmi(ngrams, log10_conditional, table, report.words)
             lift = 10**log10_conditional / last
-            scored[selection.order] = Candidates(phrases, ngrams.counts, log10_conditional, lift, npmi)
+            scored[selection.order] = PhraseCandidates(phrases, ngrams.counts, log10_conditional, lift, npmi)
     return scored
 
 

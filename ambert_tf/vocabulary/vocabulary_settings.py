@@ -35,7 +35,7 @@ class VocabularySettings(NormalizationSettings, CorpusSettings):
     Prints vocabulary sizes, the share of unknown fine tokens and the share of coarse tokens of several fine tokens.
     """
 
-    language: str | None = setting(None, "Coarse tokens: Chinese words (zh) or English phrases (en).", LANGUAGES)
+    language: str = setting(None, "Coarse tokens: Chinese words (zh) or English phrases (en).", LANGUAGES)
     output_dir: str = setting("", "Tokenizer directory to write.")
     fine_vocab_file: str | None = setting(
         None, "Fine vocabulary to use, such as Google's vocab.txt. Defaults to one learned from the corpus."
