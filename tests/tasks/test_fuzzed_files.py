@@ -15,6 +15,7 @@ from ambert_tf.tasks.data_files import file_records
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.labels import find_labels
 from ambert_tf.tasks.registry import TASKS
+from ambert_tf.tasks.sequence_labelling_files import conll_columns, json_spans, segmented_text, tagged_words
 
 # A right file of each format, as the values that fuzzing changes.
 QUESTION = {"id": "q", "question": "?", "answers": [{"text": "市", "answer_start": 2}], "is_impossible": False}
@@ -158,6 +159,34 @@ def test_answers_of_chid(file, answers):
     @given(damaged(answers), st.sampled_from(lines).flatmap(damaged))
     def check(content, line):
         read("chid", {"train.txt": line, file: content}, "train")
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("reader", "content"),
+    [
+        (conll_columns(), "高\tB-PER\n勇\tI-PER\n\n# x\nEU B-ORG\n"),
+        (conll_columns(position_digits=True, strict=False), "高0\tB-PER\n勇1\tI-PER\n"),
+        (json_spans("label", end_inclusive=True), '{"text": "叶老桂说", "label": {"name": {"叶老桂": [[0, 2]]}}}\n'),
+        (json_spans(byte_offsets=True), '{"id": 1, "text": "北京", "entities": [[0, 3, "L"]]}'),
+        (segmented_text, "共同  创造 美好\n"),
+        (tagged_words(), "19980101-01-001-002/m  [中国/ns  电视台/n]nt\n"),
+    ],
+)
+def test_sequence_labelling(reader, content):
+    @fuzz(30)
+    @given(damaged(content.encode()))
+    def check(data):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            try:
+                for record in reader(file.name, "train_file"):
+                    for span in record.content.get("spans", ()):
+                        assert 0 <= span.start < span.end <= len(record.content["text"])
+            except InputError as error:
+                assert str(error).encode()
 
     check()
 
