@@ -1,5 +1,6 @@
 """Creates pre-training data with one of the runners, which all write the same files."""
 
+import logging
 import re
 from typing import Any
 
@@ -35,12 +36,15 @@ def create_pretraining_data(settings: CreationSettings) -> dict[str, Any]:
     input_files = settings.source_names()
     if settings.runner == "local":
         return create_on_this_machine(settings, input_files)
+    logging.disable(logging.WARNING)  # Beam warns that BigQuery's client, which we do not use, is missing.
     try:
         from ambert_tf.pretraining_data.beam_runner import create_with_beam
     except ModuleNotFoundError as error:
         raise InputError(
             f"--runner=beam: {error.name} is not installed; install the extra: pip install 'ambert-tf[beam]'"
         ) from None
+    finally:
+        logging.disable(logging.NOTSET)
     # A comma separates two options only if another option follows; otherwise it is part of a value.
     beam_options = [option for given in settings.beam_options for option in re.split(r",(?=--)", given)]
     return create_with_beam(settings, input_files, beam_options)
