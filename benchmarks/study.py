@@ -38,7 +38,7 @@ from study_report import Pretraining, Score, write_report
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
-from ambert_tf.models.task_config import SPANS
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPANS
 from ambert_tf.tasks.data_files import split_files
 from ambert_tf.tasks.registry import TASKS
 
@@ -153,9 +153,10 @@ class Data:
         if task not in TASKS:
             raise InputError(f"--tasks={task}: unknown task; the tasks are {', '.join(TASKS)}")
         if task in self.task_dirs:
-            preset = TASKS[task].preset
+            defaults = TASKS[task].defaults
+            length, epochs = int(defaults.get("max_seq_length", 128)), float(defaults.get("num_train_epochs", 3))
             directory = os.path.abspath(self.task_dirs[task])
-            return Place(task, FLAGS.language, directory, None, None, preset.max_seq_length, preset.num_train_epochs)
+            return Place(task, FLAGS.language, directory, None, None, length, epochs)
         found = next((place for place in PLACES if place.task == task), None)
         if found is None or not FLAGS.data_dir:
             raise InputError(f"--tasks={task}: name its directory, --task_dirs={task}=DIRECTORY")
@@ -249,7 +250,7 @@ def fine_tune(
 
 def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
     """Scores tf-idf with logistic regression on a label budget."""
-    if TASKS[place.task].form == SPANS:
+    if TASKS[place.task].form not in (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE):
         return []
     files = [data.subset(place, labels, seed)[0] for seed in range(1, FLAGS.seeds + 1)]
     output = os.path.join(data.directory, "baseline.json")

@@ -3,9 +3,9 @@
     python benchmarks/study_baseline.py --task_name=tnews --data_dir=/data/tnews --output_file=scores.json
 
 Features are character 1- and 2-grams in Chinese, word 1- and 2-grams in English, with sublinear term frequencies.
-A single text is its tf-idf vector u; a pair (u, v) is |u - v| and u * v, as usual for sentence pairs; scores are
-predicted by ridge regression. In multiple choice the choice with the largest cosine similarity to context and question
-wins, which uses no labels. The output is a list with the task's first metric for each of --train_files.
+A single text is its tf-idf vector u; a pair (u, v) is |u - v|, u * v and their cosine, as usual for sentence pairs;
+scores are predicted by ridge regression. In multiple choice the choice with the largest cosine similarity to context
+and question wins, which uses no labels. The output is a list with the task's first metric for each of --train_files.
 """
 
 import json
@@ -20,10 +20,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import atomic_path
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION
 from ambert_tf.tasks import metrics
 from ambert_tf.tasks.data_files import file_records, split_files
-from ambert_tf.tasks.declaration import Example, ReadOptions, Task
+from ambert_tf.tasks.declaration import Choices, Example, MarkedSpans, ReadOptions, Task, Texts
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.labels import find_labels
 from ambert_tf.tasks.registry import TASKS
@@ -43,7 +43,7 @@ flags.DEFINE_string("output_file", None, "JSON file to write.", required=True)
 def examples_of(task: Task, split: str, names: str | None, labels: Sequence[str], maximum: int) -> list[Example]:
     """Returns the examples of a split."""
     paths = split_files(task, FLAGS.data_dir, split, names)
-    options = ReadOptions(augment=False, max_seq_length=512)
+    options = ReadOptions(augment=False)
     return read_examples(task, file_records(task, paths, split), split, labels, options).examples[: maximum or None]
 
 
@@ -63,30 +63,50 @@ def make_vectorizer() -> TfidfVectorizer:
     return TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
 
 
+def texts_of(example: Example) -> Texts:
+    """Returns the text or the two texts of an example; of two marked spans, the texts of the spans."""
+    inputs = example.inputs
+    if isinstance(inputs, MarkedSpans):
+        return Texts(inputs.span1_text, inputs.span2_text)
+    assert isinstance(inputs, Texts)
+    return inputs
+
+
 def features(vectorizer: TfidfVectorizer, examples: Sequence[Example]) -> Any:
     """Returns a row of features per example."""
-    rows = [example.rows[0] for example in examples]
-    first = vectorizer.transform([row.text for row in rows])
-    if rows[0].text_pair is None:
+    texts = [texts_of(example) for example in examples]
+    first = vectorizer.transform([each.text for each in texts])
+    if texts[0].text_pair is None:
         return first
-    second = vectorizer.transform([row.text_pair for row in rows])
-    return scipy.sparse.hstack([abs(first - second), first.multiply(second)]).tocsr()
+    second = vectorizer.transform([each.text_pair for each in texts])
+    product = first.multiply(second)
+    cosine = scipy.sparse.csr_matrix(product.sum(axis=1))
+    return scipy.sparse.hstack([abs(first - second), product, cosine]).tocsr()
 
 
 def most_similar_choices(vectorizer: TfidfVectorizer, examples: Sequence[Example]) -> np.ndarray:
-    """Returns the index of the choice that is most similar to its context, per example."""
+    """Returns the index of the choice that is most similar to its context and question, per example."""
     found = []
     for example in examples:
-        first = vectorizer.transform([row.text for row in example.rows])
-        second = vectorizer.transform([row.text_pair or "" for row in example.rows])
-        found.append(int(np.argmax(np.asarray(first.multiply(second).sum(axis=1)).ravel())))
+        assert isinstance(example.inputs, Choices)
+        context, question, choices = example.inputs
+        similarity = vectorizer.transform(choices) @ vectorizer.transform([f"{context} {question}"]).T
+        found.append(int(np.argmax(similarity.toarray())))
     return np.array(found)
+
+
+def strings(example: Example) -> list[str]:
+    """Returns every text of an example."""
+    inputs = example.inputs
+    if isinstance(inputs, Choices):
+        return [inputs.context, inputs.question, *inputs.choices]
+    return [value for value in inputs if isinstance(value, str)]
 
 
 def score(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> float:
     """Returns the task's first metric on the development examples."""
     vectorizer = make_vectorizer()
-    vectorizer.fit([text for example in train for row in example.rows for text in row if text])
+    vectorizer.fit([text for example in train for text in strings(example)])
     right = np.array([example.label for example in dev])
     if task.form == MULTIPLE_CHOICE:
         predicted = most_similar_choices(vectorizer, dev)
@@ -101,7 +121,7 @@ def main(argv: Sequence[str]) -> None:
     """Writes a score for each of --train_files."""
     del argv
     task = TASKS.get(FLAGS.task_name)
-    if task is None or task.form == SPANS:
+    if task is None or task.form not in (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE):
         raise InputError(f"--task_name={FLAGS.task_name}: there is no tf-idf baseline for it")
     labels = label_names(task)
     dev = examples_of(task, "dev", FLAGS.eval_file, labels, FLAGS.max_eval_examples)
