@@ -72,5 +72,5 @@ def test_parsing_gives_back_what_was_encoded():
 
 
 def test_a_record_of_something_else_is_an_error():
-    with pytest.raises(ValueError, match=r"no tf\.train\.Example"):
+    with pytest.raises(ValueError, match=r"not a tf\.train\.Example"):
         decode_example(b"\xff\xff\xff")
