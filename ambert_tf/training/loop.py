@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -160,14 +161,14 @@ class _StopSignals:
         """Whether a signal came."""
         return self.first is not None
 
-    def exit(self, message: str) -> None:
+    def exit(self, message: str) -> NoReturn:
         """Ends the process with the status of the signal; of SIGTERM, if another worker received it."""
         number = self.first or signal.SIGTERM
         logging.warning("%s: %s", number.name, message)
         raise SystemExit(128 + number)
 
     def __enter__(self) -> "_StopSignals":
-        self._handlers: dict[signal.Signals, object] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
         if threading.current_thread() is not threading.main_thread():
             return self
         reader, self._writer = socket.socketpair()
