@@ -93,8 +93,8 @@ def main(argv: Sequence[str]) -> None:
                 )
         if FLAGS.baseline:
             print(ratio_line("data creation, MB/s", rates["ours"], rates["baseline"]))
-            records = (os.path.join(directory, name, "records") for name in checkouts)
-            print(f"records identical to the baseline's: {'yes' if filecmp.cmp(*records, shallow=False) else 'no'}")
+            one, other = (os.path.join(directory, name, "records") for name in checkouts)
+            print(f"records identical to the baseline's: {'yes' if filecmp.cmp(one, other, shallow=False) else 'no'}")
         with open(os.path.join(directory, "ours", "stats.json"), encoding="utf-8") as file:
             stats = json.load(file)
         print(f"coarse tokens of more than one fine token: {stats['share_of_coarse_tokens_of_several_fine']:.1%}")

@@ -24,7 +24,7 @@ from ambert_tf.finetuning.tokenized_examples import training_plan
 from ambert_tf.models.task_config import REGRESSION, TaskConfig
 from ambert_tf.tasks import metrics
 from ambert_tf.tasks.data_files import file_records, split_files
-from ambert_tf.tasks.declaration import Example, Task
+from ambert_tf.tasks.declaration import Example, Task, Texts
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.registry import TASKS
 
@@ -155,7 +155,7 @@ class Transformers:
 
     def tokenized(self, examples: Sequence[Example]) -> list[dict[str, list[int]]]:
         """Returns the model's inputs for each example."""
-        rows = [example.inputs for example in examples]
+        rows = [example.inputs for example in examples if isinstance(example.inputs, Texts)]
         pairs = None if rows[0].text_pair is None else [row.text_pair for row in rows]
         found = self.tokenizer(
             [row.text for row in rows], pairs, truncation="longest_first", max_length=FLAGS.max_seq_length,
