@@ -112,7 +112,7 @@ def _fast_vocab(fast: dict[str, Any], path: str, flag: str) -> list[str] | None:
     prefix = model.get("continuing_subword_prefix", WORDPIECE_PREFIX)
     if prefix != WORDPIECE_PREFIX:
         raise InputError(f"{path}: its continuing_subword_prefix is {prefix!r}; BERT's is {WORDPIECE_PREFIX!r}")
-    tokens = {index: token for token, index in model["vocab"].items()}
+    tokens = {index: token for token, index in model["vocab"].items() if type(index) is int}
     if set(tokens) != set(range(len(model["vocab"]))):
         raise InputError(f"{path}: its ids are not 0 to {len(model['vocab']) - 1}, each once")
     vocab = [tokens[index] for index in range(len(tokens))]

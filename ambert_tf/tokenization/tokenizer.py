@@ -322,7 +322,13 @@ def _read_settings(directory: str) -> dict[str, Any]:
         raise InputError(f"{path}: has no {', '.join(sorted(missing))}")
     if settings["format_version"] != FORMAT_VERSION:
         raise InputError(f"{path}: format_version is {settings['format_version']}; this program reads {FORMAT_VERSION}")
-    for key, kinds in (("do_lower_case", bool), ("strip_accents", bool | None), ("files", dict)):
+    for key, kinds in (
+        ("language", str),
+        ("normalization", str),
+        ("do_lower_case", bool),
+        ("strip_accents", bool | None),
+        ("files", dict),
+    ):
         if not isinstance(settings.get(key), kinds):
             raise InputError(f"{path}: {key} is {settings[key]!r}; rebuild the directory with data/build_vocab.py")
     if settings["language"] not in LANGUAGE_FILES:

@@ -57,7 +57,7 @@ def test_an_ambert_is_initialized_from_a_bert(berts, kind):
     tensors = values()
     table = tensors["bert/embeddings/word_embeddings"]
     np.testing.assert_array_equal(model.backbone.token_table("fine"), table)
-    np.testing.assert_array_equal(model.backbone.pooler.kernel, tensors["bert/pooler/dense/kernel"])
+    np.testing.assert_array_equal(model.backbone.encoders["fine"].pooler.kernel, tensors["bert/pooler/dense/kernel"])
     expected = tensors["cls/predictions/transform/dense/kernel"]
     np.testing.assert_array_equal(model.masked_lm_heads["fine"].transform.kernel, expected)
     if model_type == "ambert":

@@ -101,6 +101,18 @@ def test_offsets_of_user_words():
     assert slices(tokenizer_with_user_words(), text, "coarse") == ["的", "Edu  Trust认证", "C++"]
 
 
+def test_user_words_in_a_saved_model(tmp_path):
+    module = tf.Module()
+    module.tokenizer = tokenizer_with_user_words()
+    signature = [tf.TensorSpec([None], tf.string)]
+    module.ids = tf.function(lambda texts: module.tokenizer(texts).coarse_ids.to_tensor(), input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    texts = tf.constant(["糖类抗原19-9检测", "C++17的iPhone"])
+    ids = tf.saved_model.load(str(tmp_path / "saved")).ids(texts)
+    tokens = [[module.tokenizer.coarse_vocab[index] for index in row] for row in ids.numpy()]
+    assert tokens == [["糖类抗原19-9", "检测", "[PAD]"], ["c++17", "的", "iphone"]]
+
+
 def test_user_words_do_not_cross_texts():
     tokenizer = tokenizer_with_user_words()
     tokens = graph(tokenizer)(tf.constant(["的C+", "+", "糖类抗原19-9"]))
