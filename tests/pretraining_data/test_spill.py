@@ -83,5 +83,5 @@ def test_merging_in_groups_first_makes_no_difference(tmp_path):
 def test_another_file_is_not_a_spill_file(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"something else, longer than a footer")
-    with pytest.raises(ValueError, match="is no spill file"):
+    with pytest.raises(ValueError, match="is not a spill file"):
         SpillFile(str(path))
