@@ -60,7 +60,7 @@ def test_a_truncated_file_is_named(tmp_path, compression):
             pass
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(st.integers(0, 600), st.integers(1, 255)), max_size=4),
     st.integers(0, 600),
