@@ -66,8 +66,8 @@ class TestSpanTargets:
         start = context.index(answer)
         example = SpanExample("q7", Question("好", context), (answer,), (start, start + len(answer)))
         task = TaskConfig(
-            task_name="squad1", form=SPANS, max_seq_length=max_seq_length, max_coarse_seq_length=16, doc_stride=4,
-            max_query_length=4,
+            task_name="squad1", form=SPANS, max_seq_length=max_seq_length, max_coarse_seq_length=max_seq_length,
+            doc_stride=4, max_query_length=4,
         )  # fmt: skip
         data = TokenizedExamples(Split("train", ("a.json",), [example], {}), task, chinese_tokenizer())
         return list(zip(data.targets["start"].tolist(), data.targets["end"].tolist(), strict=True))

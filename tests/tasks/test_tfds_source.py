@@ -36,7 +36,7 @@ def test_labels_are_those_of_the_official_file(tmp_path):
     prepared(tmp_path, "glue", "cola", version_of("glue/cola"), {"train": rows, "validation": rows, "test": test})
     records = tfds_records(COLA, "dev", str(tmp_path))
     found = read_examples(COLA, records, "dev", ("0", "1")).examples
-    assert sorted((e.id, e.rows[0].text, e.label) for e in found) == [(7, "They drank.", 1), (8, "Drank the.", 0)]
+    assert sorted((e.id, e.inputs.text, e.label) for e in found) == [(7, "They drank.", 1), (8, "Drank the.", 0)]
     (to_predict,) = read_examples(COLA, tfds_records(COLA, "test", str(tmp_path)), "test", needs_labels=False).examples
     assert (to_predict.id, to_predict.label) == (0, None)
     with pytest.raises(InputError, match="record 1: 'label' is null; --do_eval needs"):
