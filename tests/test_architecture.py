@@ -14,6 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up; a folder imports from itself and from the folders above its own in this list.
 LAYERS = [
     "startup",
+    "registration",
     "errors",
     "files",
     "flags",

@@ -11,6 +11,7 @@ from ambert_tf.models.config import KERAS_NAMES, ModelConfig
 from ambert_tf.models.embeddings import TokenEmbedding
 from ambert_tf.models.grain_encoder import GrainEncoder, Weights
 from ambert_tf.models.layers import dropout_seed
+from ambert_tf.models.presets import check_preset
 
 # The paths of a backbone's variables begin with it, whatever the model is called. Checkpoints rely on it.
 VARIABLE_SCOPE = "backbone"
@@ -139,6 +140,8 @@ class AmbertBackbone(keras_hub.models.Backbone):
             for name in ("input_ids", "segment_ids")
         }
         super().__init__(inputs=inputs, outputs=self.call(inputs), dtype=policy, **kwargs)
+        # NumPy arrays among the inputs; Functional.call, which is not used, does it itself
+        self._convert_input_args = True
 
         # === Config ===
         self.seed = seed
@@ -157,6 +160,12 @@ class AmbertBackbone(keras_hub.models.Backbone):
           **kwargs: `seed`, `static_shapes`, `dtype` and `name`, as in the constructor.
         """
         return cls(**config.to_keras(), **kwargs)
+
+    @classmethod
+    def from_preset(cls, preset: str, load_weights: bool = True, **kwargs: Any) -> "AmbertBackbone":
+        """Loads a backbone from a preset; see `keras_hub.models.Backbone.from_preset`."""
+        check_preset(preset)
+        return super().from_preset(preset, load_weights, **kwargs)
 
     def call(
         self,

@@ -8,29 +8,47 @@ import keras_hub
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_masked_lm_preprocessor import AmbertMaskedLMPreprocessor
+from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.layers import Dense, dropout_seed
-from ambert_tf.models.masked_lm_head import MaskedLMHead
+from ambert_tf.models.losses import masked_lm_loss, pretraining_loss
+from ambert_tf.models.masked_lm_head import MaskedLMHead, masked_lm_targets
 
 # The paths of the variables of the heads begin with these.
 PRETRAINING_HEADS = ("masked_lm_head/", "fine_masked_lm_head/", "coarse_masked_lm_head/", "next_sentence_head/")
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
-class AmbertMaskedLM(keras_hub.models.MaskedLM):
-    """A backbone with a masked-LM head per grain, and optionally a next-sentence head.
+class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
+    """An end-to-end AMBERT model for masked language modeling at both grains, eq. (1) of the paper.
 
-    Grains that share an encoder share the head's transform; AMBERT-Combo has two complete heads.
+    Each grain has a masked-LM head. Grains that share an encoder share the head's transform; AMBERT-Combo has two
+    complete heads. The loss is the sum of the grains' losses, and of the next-sentence loss if there is such a head.
 
     Args:
       backbone: an `AmbertBackbone`.
-      next_sentence: bool. Whether there is a next-sentence head.
+      next_sentence: bool. Whether there is a next-sentence head. The preprocessor makes no labels for it.
+      preprocessor: an `AmbertMaskedLMPreprocessor` or `None`. If `None`, inputs must be preprocessed.
+
+    A call returns a dictionary of logits by grain, float32 [predictions of the batch, vocabulary]; `predict` returns
+    them as [batch, predictions, vocabulary].
+
+    Example:
+
+    ```python
+    masked_lm = ambert_tf.AmbertMaskedLM.from_preset("./my_preset")
+    masked_lm.fit(["商店里的乒乓球拍卖完了", "服务很好"])
+    ```
     """
 
-    backbone_cls = AmbertBackbone
+    preprocessor_cls = AmbertMaskedLMPreprocessor
 
-    def __init__(self, backbone: AmbertBackbone, next_sentence: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, backbone: AmbertBackbone, next_sentence: bool = False, preprocessor: Any = None, **kwargs: Any
+    ) -> None:
         # === Layers ===
         self.backbone = backbone
+        self.preprocessor = preprocessor
         self.config = config = backbone.config
         self.masked_lm_heads: dict[str, MaskedLMHead] = {}
         if config.model_type == "ambert_combo":
@@ -55,10 +73,11 @@ class AmbertMaskedLM(keras_hub.models.MaskedLM):
         for grain in config.grains:
             for name, dtype in (("masked_lm_positions", "int32"), ("masked_lm_weights", "float32")):
                 inputs[f"{grain}_{name}"] = keras.Input((None,), dtype=dtype, name=f"{grain}_{name}")
-        super().__init__(inputs=inputs, outputs=self.call(inputs), **kwargs)
+        outputs = self.call(inputs)
 
         # === Config ===
         self.next_sentence = next_sentence
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
@@ -97,10 +116,39 @@ class AmbertMaskedLM(keras_hub.models.MaskedLM):
         """Whether padding tokens and padding predictions are computed too; the backbone's."""
         return self.backbone.static_shapes
 
-    @property
-    def input_spec(self) -> None:
-        """No fixed inputs: `call` ignores others, such as labels."""
-        return None
+    def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
+        y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
+        parts = {
+            f"{grain}_loss": masked_lm_loss(y_pred[grain], y[grain], sample_weight[grain])
+            for grain in self.config.grains
+        }
+        if "next_sentence" in y:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y["next_sentence"], y_pred["next_sentence"])
+            parts["next_sentence_loss"] = tf.reduce_mean(losses)
+        return pretraining_loss(parts)
+
+    def metric_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        grains = self.config.grains
+        targets, weights = {}, {}
+        for grain in grains:
+            named = {f"{grain}_masked_lm_ids": y[grain], f"{grain}_masked_lm_weights": x[f"{grain}_masked_lm_weights"]}
+            targets[grain], weights[grain] = masked_lm_targets(named, grain, self.static_shapes)
+        if self.next_sentence and isinstance(y, Mapping) and "next_sentence" in y:
+            targets["next_sentence"] = y["next_sentence"]
+        return targets, {grain: y_pred[grain] for grain in y_pred if grain in targets}, weights
+
+    def default_metrics(self) -> Any:
+        return {grain: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for grain in self.config.grains}
+
+    def prediction(self, x: Any, y_pred: Any) -> Any:
+        def restored(grain: str) -> tf.Tensor:
+            real = x[f"{grain}_masked_lm_weights"] > 0
+            shape = tf.concat([tf.shape(real), [self.config.grain_vocab_size(grain)]], 0)
+            if self.static_shapes:
+                return tf.reshape(y_pred[grain], shape)
+            return tf.scatter_nd(tf.cast(tf.where(real), tf.int32), y_pred[grain], shape)
+
+        return {name: logits if name == "next_sentence" else restored(name) for name, logits in y_pred.items()}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "next_sentence": self.next_sentence}

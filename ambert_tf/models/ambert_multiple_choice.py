@@ -4,28 +4,61 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import keras_hub
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_multiple_choice_preprocessor import AmbertMultipleChoicePreprocessor
+from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.classification_heads import MASKED_LOGIT, ClassificationHeads
+from ambert_tf.models.eq2 import Eq2Task
 from ambert_tf.models.grain_encoder import PAD_ID
 from ambert_tf.models.layers import dropout_seed
+from ambert_tf.models.losses import classification_loss
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
-class AmbertMultipleChoice(keras_hub.models.Task):
-    """A backbone with the heads of eq. (2) that give each choice of an example one logit.
+class AmbertMultipleChoice(Eq2Task, AmbertTask):
+    """An end-to-end AMBERT model that chooses one of several answers.
+
+    The heads give each choice one logit; the loss is eq. (2), whose classes are the choices.
 
     Args:
       backbone: an `AmbertBackbone`.
+      preprocessor: an `AmbertMultipleChoicePreprocessor` or `None`. If `None`, inputs must be preprocessed.
+      activation: string or callable, applied to what `predict` returns; `"softmax"` gives probabilities.
+      agreement_weight: float. λ of eq. (2).
+      agreement_of: string. `"probabilities"` or `"logits"`, whose distance is meant.
+      agreement_squared: bool. The squared distance instead.
+      inference: string. The head that predicts: `"joint"`, `"fine"` or `"coarse"`.
+
+    A call returns a dictionary of logits, float32 [batch, choices], by head; `predict` returns those of `inference`.
+
+    Example:
+
+    ```python
+    model = ambert_tf.AmbertMultipleChoice.from_preset("./my_preset")
+    x = {"context": ["今天下雨了。"], "question": ["天气怎么样？"], "choices": [["晴天", "雨天"]]}
+    model.fit(x, [1])
+    model.predict(x)
+    ```
     """
 
-    backbone_cls = AmbertBackbone
+    preprocessor_cls = AmbertMultipleChoicePreprocessor
 
-    def __init__(self, backbone: AmbertBackbone, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        backbone: AmbertBackbone,
+        preprocessor: Any = None,
+        activation: Any = None,
+        agreement_weight: float = 1.0,
+        agreement_of: str = "probabilities",
+        agreement_squared: bool = False,
+        inference: str = "joint",
+        **kwargs: Any,
+    ) -> None:
         # === Layers ===
         self.backbone = backbone
+        self.preprocessor = preprocessor
         self.config = backbone.config
         self.flatten_choices = FlattenChoices(name="flatten_choices")
         self.restore_choices = RestoreChoices(name="restore_choices")
@@ -33,10 +66,15 @@ class AmbertMultipleChoice(keras_hub.models.Task):
         self.heads.build()
 
         # === Functional Model ===
-        inputs = {
-            name: keras.Input((None, None), dtype="int32", name=name) for name in backbone.input
-        }
-        super().__init__(inputs=inputs, outputs=self.call(inputs), **kwargs)
+        inputs = {name: keras.Input((None, None), dtype="int32", name=name) for name in backbone.input}
+        self.inference = "joint"
+        outputs = self.call(inputs)
+
+        # === Config ===
+        self.activation = keras.activations.get(activation)
+        self.set_agreement(agreement_weight, agreement_of, agreement_squared)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.set_inference(inference)
 
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
@@ -50,20 +88,29 @@ class AmbertMultipleChoice(keras_hub.models.Task):
           seed: of the dropout, int32 [2]; defaults to a random one.
 
         Returns:
-          Logits, float32 [batch, choices], by head; `MASKED_LOGIT` for a missing choice. The prediction is that of
-          `joint`.
+          Logits, float32 [batch, choices], by head, `MASKED_LOGIT` for a missing choice; outside training those that
+          `inference` needs.
         """
         seed = dropout_seed(training, seed)
+        grains = self.computed_grains(training)
         read = {name: inputs[name] for name in self.backbone.input}
-        outputs = self.backbone(self.flatten_choices(read), training=training, seed=seed)
-        pooled = {grain: outputs[f"{grain}_pooled_output"] for grain in self.backbone.classification_grains}
+        outputs = self.backbone(self.flatten_choices(read), training=training, grains=grains, seed=seed)
+        pooled = {
+            grain: outputs[f"{grain}_pooled_output"]
+            for grain in self.backbone.classification_grains
+            if f"{grain}_pooled_output" in outputs
+        }
         ids = inputs[f"{self.config.grains[0]}_input_ids"]
         return self.restore_choices(self.heads(pooled, seed=seed), input_ids=ids)
 
-    @property
-    def input_spec(self) -> None:
-        """No fixed inputs: `call` ignores others, such as labels."""
-        return None
+    def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
+        return classification_loss(logits, tf.reshape(tf.cast(y, tf.int32), [-1]), **arguments)[0]
+
+    def default_metrics(self) -> Any:
+        return [keras.metrics.SparseCategoricalAccuracy()]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}
 
 
 class FlattenChoices(keras.layers.Layer):

@@ -1,34 +1,74 @@
 """`AmbertSpanExtractor`: a backbone with heads on every fine position, for question answering."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import keras
-import keras_hub
+import numpy as np
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor
+from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.classification_heads import SpanHeads
+from ambert_tf.models.eq2 import Eq2Task
+from ambert_tf.models.layers import dropout_seed
+from ambert_tf.models.losses import span_loss
+from ambert_tf.models.task_answers import best_answers, final_answers, window_candidates
+from ambert_tf.models.task_inputs import MODEL_INPUTS
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
-class AmbertSpanExtractor(keras_hub.models.Task):
-    """A backbone with heads for the first and the last token of an answer.
+class AmbertSpanExtractor(Eq2Task, AmbertTask):
+    """An end-to-end AMBERT model that answers questions with a span of the context.
 
     Positions are fine positions for every `model_type` (§3.3 of the paper: "the representations of fine-grained tokens
     are concatenated with the representations of corresponding coarse-grained tokens"): the fine head reads the fine
     token's representation, the coarse head that of its coarse token, the joint head both. A BERT on the coarse grain
-    has the coarse head only; AMBERT-Hybrid, fine-tuned as BERT is, the fine one.
+    has the coarse head only; AMBERT-Hybrid, fine-tuned as BERT is, the fine one. The loss is eq. (2), on start and end.
 
     Args:
       backbone: an `AmbertBackbone`.
+      preprocessor: an `AmbertSpanExtractorPreprocessor` or `None`. If `None`, inputs must be preprocessed.
+      agreement_weight: float. λ of eq. (2).
+      agreement_of: string. `"probabilities"` or `"logits"`, whose distance is meant.
+      agreement_squared: bool. The squared distance instead.
+      inference: string. The head that predicts: `"joint"`, `"fine"` or `"coarse"`.
+      max_answer_length: int. The maximum number of fine tokens of an answer.
+      null_answers: bool. Whether a question may have no answer.
+
+    A call returns a dictionary of logits, float32 [windows, fine_length, 2], by head. `predict` on raw questions and
+    contexts returns a dictionary with `answer`, `start`, `end` (bytes of the context) and `score`.
+
+    Example:
+
+    ```python
+    extractor = ambert_tf.AmbertSpanExtractor.from_preset("./my_preset")
+    questions, contexts = ["谁写了《红楼梦》？"], ["《红楼梦》的作者是曹雪芹。"]
+    start = len("《红楼梦》的作者是".encode())
+    extractor.fit((questions, contexts), ([start], [start + len("曹雪芹".encode())]))
+    extractor.predict((questions, contexts))["answer"]
+    ```
     """
 
-    backbone_cls = AmbertBackbone
+    preprocessor_cls = AmbertSpanExtractorPreprocessor
 
-    def __init__(self, backbone: AmbertBackbone, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        backbone: AmbertBackbone,
+        preprocessor: Any = None,
+        agreement_weight: float = 1.0,
+        agreement_of: str = "probabilities",
+        agreement_squared: bool = False,
+        inference: str = "joint",
+        max_answer_length: int = 30,
+        null_answers: bool = False,
+        **kwargs: Any,
+    ) -> None:
         # === Layers ===
         self.backbone = backbone
+        self.preprocessor = preprocessor
         self.config = backbone.config
         self.heads = SpanHeads(backbone, name="span_heads")
         self.heads.build_parts()
@@ -38,7 +78,16 @@ class AmbertSpanExtractor(keras_hub.models.Task):
         for name in ("fine_input_ids", "fine_to_coarse"):
             if name not in inputs:
                 inputs[name] = keras.Input((None,), dtype="int32", name=name)
-        super().__init__(inputs=inputs, outputs=self.call(inputs), **kwargs)
+        self.inference = "joint"
+        outputs = self.call(inputs)
+
+        # === Config ===
+        self.activation = keras.activations.get(None)
+        self.max_answer_length = max_answer_length
+        self.null_answers = null_answers
+        self.set_agreement(agreement_weight, agreement_of, agreement_squared)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.set_inference(inference)
 
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
@@ -46,20 +95,53 @@ class AmbertSpanExtractor(keras_hub.models.Task):
         """Scores each fine position as the first and as the last of the answer.
 
         Args:
-          inputs: the backbone's, and `fine_input_ids` and `fine_to_coarse`, int32 [batch, fine_length].
+          inputs: the backbone's, and `fine_input_ids` and `fine_to_coarse`, int32 [windows, fine_length].
           training: whether dropout is on.
           seed: of the dropout, int32 [2]; defaults to a random one.
 
         Returns:
-          Logits, float32 [batch, fine_length, 2], by head; `MASKED_LOGIT` at padding.
+          Logits, float32 [windows, fine_length, 2], by head, `MASKED_LOGIT` at padding; outside training those that
+          `inference` needs.
         """
-        outputs = self.backbone(inputs, training=training, seed=seed)
+        grains = self.computed_grains(training)
+        outputs = self.backbone(inputs, training=training, grains=grains, seed=dropout_seed(training, seed))
         # BERT has no dropout between the encoder and this head.
-        return self.heads(
-            outputs, fine_input_ids=inputs["fine_input_ids"], fine_to_coarse=inputs["fine_to_coarse"]
-        )
+        return self.heads(outputs, fine_input_ids=inputs["fine_input_ids"], fine_to_coarse=inputs["fine_to_coarse"])
 
-    @property
-    def input_spec(self) -> None:
-        """No fixed inputs: `call` ignores others, such as labels."""
-        return None
+    def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
+        return span_loss(logits, y["start"], y["end"], **arguments)[0]
+
+    def metric_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        logits = y_pred[self.inference]
+        ends = {"start": logits[:, :, 0], "end": logits[:, :, 1]}
+        return y, ends, None if sample_weight is None else dict.fromkeys(ends, sample_weight)
+
+    def default_metrics(self) -> Any:
+        return {name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("end", "start")}
+
+    def predict(self, x: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """Answers questions; see the class. Without a preprocessor it returns logits, as `keras.Model.predict` does."""
+        if self.preprocessor is None:
+            return super().predict(x, batch_size, **kwargs)
+        dataset = x if isinstance(x, tf.data.Dataset) else self._prediction_batches(x, batch_size)
+        answers = [self._answer(self.preprocessor.raw_inputs(_features(batch))) for batch in dataset]
+        return {name: np.concatenate([batch[name].numpy() for batch in answers]) for name in answers[0]}
+
+    def _answer(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        task = dataclasses.replace(
+            self.preprocessor.task, max_answer_length=self.max_answer_length, null_answers=self.null_answers
+        )
+        windows = self.preprocessor.windows(**raw)
+        logits = self(self.preprocessor.pad({name: windows[name] for name in MODEL_INPUTS}), training=False)
+        coarse_only = self.inference == "coarse" or self.config.grains == ("coarse",)
+        candidates = window_candidates(task, logits[self.inference], windows, coarse_only)
+        answers = best_answers(candidates, windows["window_example"], raw["context"], task.n_best_size)
+        return final_answers(task, answers)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"max_answer_length": self.max_answer_length, "null_answers": self.null_answers}
+        return {**super().get_config(), **config}
+
+
+def _features(batch: Any) -> Any:
+    return keras.utils.unpack_x_y_sample_weight(batch)[0]

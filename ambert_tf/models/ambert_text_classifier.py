@@ -1,41 +1,106 @@
 """`AmbertTextClassifier`: a backbone with the heads of eq. (2), for tasks with one prediction per sequence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import keras_hub
+import numpy as np
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_task import AmbertTask
+from ambert_tf.models.ambert_text_classifier_preprocessor import AmbertTextClassifierPreprocessor
 from ambert_tf.models.classification_heads import ClassificationHeads
+from ambert_tf.models.eq2 import Eq2Task
 from ambert_tf.models.layers import dropout_seed
+from ambert_tf.models.losses import classification_loss, regression_loss
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
-class AmbertTextClassifier(keras_hub.models.TextClassifier):
-    """A backbone with the classification heads of eq. (2).
+class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier):
+    """An end-to-end AMBERT model for classification or regression of texts and pairs of texts.
+
+    Three heads read the fine `[CLS]`, the coarse one, and both. They are trained with eq. (2) of the paper: the sum of
+    their cross-entropy losses (squared errors in regression) and, times `agreement_weight`, the distance between the
+    predictions of the fine and the coarse head. Models with one grain have one head.
 
     Args:
       backbone: an `AmbertBackbone`.
-      num_classes: int. Logits per head; 1 for regression.
+      num_classes: int. Logits per head. 1 for regression.
+      preprocessor: an `AmbertTextClassifierPreprocessor` or `None`. If `None`, inputs must be preprocessed.
+      activation: string or callable, applied to what `predict` returns; `"softmax"` gives probabilities. Defaults to
+        `None`: logits.
+      agreement_weight: float. λ of eq. (2).
+      agreement_of: string. `"probabilities"` or `"logits"`, whose distance is meant.
+      agreement_squared: bool. The squared distance instead.
+      inference: string. The head that predicts: `"joint"`; or `"fine"` or `"coarse"`, which computes that grain only.
+        AMBERT-Single of the paper is `"fine"`. May be set later.
+      score_range: two floats, for regression. `predict` clips scores to it.
+      labels: strings. Names of the classes, for an exported model; defaults to their numbers.
+
+    A call returns a dictionary of logits, float32 [batch, num_classes], by head: `fine`, `coarse` and `joint`.
+    `predict` returns those of `inference`.
+
+    Examples:
+
+    ```python
+    texts = ["服务很好", "房间太小"]
+    classifier = ambert_tf.AmbertTextClassifier.from_preset("./my_preset", num_classes=2)
+    classifier.fit(texts, [1, 0], batch_size=2)
+    classifier.predict(["早餐不错"])
+    classifier.save_to_preset("./my_classifier")
+
+    # Pairs of texts.
+    classifier.fit((texts, texts[::-1]), [1, 0], batch_size=2)
+
+    # Another optimizer.
+    classifier.compile(optimizer=keras.optimizers.Adam(2e-5))
+    ```
     """
 
-    backbone_cls = AmbertBackbone
+    preprocessor_cls = AmbertTextClassifierPreprocessor
 
-    def __init__(self, backbone: AmbertBackbone, num_classes: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        backbone: AmbertBackbone,
+        num_classes: int,
+        preprocessor: Any = None,
+        activation: Any = None,
+        agreement_weight: float = 1.0,
+        agreement_of: str = "probabilities",
+        agreement_squared: bool = False,
+        inference: str = "joint",
+        labels: Sequence[str] | None = None,
+        score_range: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(num_classes, int) or num_classes < 1:
+            raise ValueError(
+                "`num_classes` must be a positive integer, 1 for regression. Received: " f"num_classes={num_classes}"
+            )
+        if labels is not None and len(labels) != num_classes:
+            raise ValueError(f"`labels` must name `num_classes={num_classes}` classes. Received: labels={labels}")
         # === Layers ===
         self.backbone = backbone
+        self.preprocessor = preprocessor
         self.config = backbone.config
         self.heads = ClassificationHeads(backbone, num_classes, name="classification_heads")
         self.heads.build()
 
         # === Functional Model ===
+        self.inference = "joint"
         inputs = dict(backbone.input)
-        super().__init__(inputs=inputs, outputs=self.call(inputs), **kwargs)
+        outputs = self.call(inputs)
 
         # === Config ===
+        self.score_range = None if score_range is None else tuple(score_range)
+        self.labels = None if labels is None else tuple(labels)
         self.num_classes = num_classes
+        self.activation = keras.activations.get(activation)
+        self.set_agreement(agreement_weight, agreement_of, agreement_squared)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.set_inference(inference)
 
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
@@ -48,17 +113,49 @@ class AmbertTextClassifier(keras_hub.models.TextClassifier):
           seed: of the dropout, int32 [2]; defaults to a random one.
 
         Returns:
-          Logits, float32 [batch, num_classes], by head; the prediction is that of `joint`.
+          Logits, float32 [batch, num_classes], by head; outside training those that `inference` needs.
         """
         seed = dropout_seed(training, seed)
-        outputs = self.backbone(inputs, training=training, seed=seed)
-        pooled = {grain: outputs[f"{grain}_pooled_output"] for grain in self.backbone.classification_grains}
+        grains = self.computed_grains(training)
+        outputs = self.backbone(inputs, training=training, grains=grains, seed=seed)
+        pooled = {
+            grain: outputs[f"{grain}_pooled_output"]
+            for grain in self.backbone.classification_grains
+            if f"{grain}_pooled_output" in outputs
+        }
         return self.heads(pooled, seed=seed)
 
-    @property
-    def input_spec(self) -> None:
-        """No fixed inputs: `call` ignores others, such as labels."""
-        return None
+    def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
+        if self.num_classes == 1:
+            return regression_loss(logits, tf.reshape(tf.cast(y, tf.float32), [-1]), **arguments)[0]
+        return classification_loss(logits, tf.reshape(tf.cast(y, tf.int32), [-1]), **arguments)[0]
+
+    def prediction(self, x: Any, y_pred: Any) -> Any:
+        predicted = super().prediction(x, y_pred)
+        return predicted if self.score_range is None else keras.ops.clip(predicted, *self.score_range)
+
+    def default_metrics(self) -> Any:
+        if self.num_classes == 1:
+            return [keras.metrics.MeanSquaredError()]
+        return [keras.metrics.SparseCategoricalAccuracy()]
+
+    def check_labels(self, y: Any) -> None:
+        labels = np.asarray(y)
+        if self.num_classes == 1 or not labels.size:
+            return
+        if labels.dtype.kind not in "iub" or labels.min() < 0 or labels.max() >= self.num_classes:
+            found = labels.dtype if labels.dtype.kind not in "iub" else f"{labels.min()} to {labels.max()}"
+            raise ValueError(
+                f"Labels must be integers in range [0, {self.num_classes - 1}], because the classifier has "
+                f"`num_classes={self.num_classes}`. Create it with the number of classes of your data. Received: "
+                f"{found}"
+            )
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_classes": self.num_classes}
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "labels": self.labels,
+            "score_range": self.score_range,
+            "activation": keras.activations.serialize(self.activation),
+        }

@@ -1,13 +1,19 @@
 """The model that a task of each form fine-tunes, predicts with and serves."""
 
-from typing import TypeAlias
+import dataclasses
+from typing import Any, TypeAlias
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_multiple_choice import AmbertMultipleChoice
+from ambert_tf.models.ambert_multiple_choice_preprocessor import AmbertMultipleChoicePreprocessor
 from ambert_tf.models.ambert_span_extractor import AmbertSpanExtractor
+from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor
 from ambert_tf.models.ambert_text_classifier import AmbertTextClassifier
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, SPANS, TaskConfig
+from ambert_tf.models.ambert_text_classifier_preprocessor import AmbertTextClassifierPreprocessor
+from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 
+TASK_MODELS = (AmbertTextClassifier, AmbertMultipleChoice, AmbertSpanExtractor)
 TaskModel: TypeAlias = AmbertTextClassifier | AmbertMultipleChoice | AmbertSpanExtractor
 
 
@@ -18,3 +24,58 @@ def make_model(backbone: AmbertBackbone, task: TaskConfig) -> TaskModel:
     if task.form == MULTIPLE_CHOICE:
         return AmbertMultipleChoice(backbone, compile=False)
     return AmbertTextClassifier(backbone, task.num_outputs, compile=False)
+
+
+def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -> TaskModel:
+    """Returns a model, compiled and with a preprocessor, that takes raw inputs; the backbone and the heads are shared.
+
+    Args:
+      model: as `make_model` returns it.
+      task: what it was fine-tuned on.
+      tokenizer: the model's.
+    """
+    lengths = {"sequence_length": task.max_seq_length, "coarse_sequence_length": task.max_coarse_seq_length}
+    backbone = model.backbone
+    made: TaskModel
+    if isinstance(model, AmbertSpanExtractor):
+        made = AmbertSpanExtractor(
+            backbone,
+            AmbertSpanExtractorPreprocessor(
+                tokenizer, doc_stride=task.doc_stride, max_query_length=task.max_query_length, **lengths
+            ),
+            max_answer_length=task.max_answer_length,
+            null_answers=task.null_answers,
+        )
+    elif isinstance(model, AmbertMultipleChoice):
+        preprocessor = AmbertMultipleChoicePreprocessor(tokenizer, inputs=task.inputs, **lengths)
+        made = AmbertMultipleChoice(backbone, preprocessor)
+    else:
+        preprocessor = AmbertTextClassifierPreprocessor(tokenizer, pair=task.pair, inputs=task.inputs, **lengths)
+        made = AmbertTextClassifier(
+            backbone, task.num_outputs, preprocessor, labels=task.labels or None, score_range=task.score_range
+        )
+    for variable, value in zip(made.heads.weights, model.heads.weights, strict=True):
+        variable.assign(value)
+    return made
+
+
+def task_of_keras_model(model: Any) -> TaskConfig | None:
+    """Returns the task of a model with a preprocessor, for `task.json`; None for a backbone or a masked LM."""
+    preprocessor = getattr(model, "preprocessor", None)
+    if not isinstance(model, TASK_MODELS):
+        return None
+    if preprocessor is None:
+        raise ValueError(
+            f"This {type(model).__name__} has no preprocessor, which says how its inputs are made. Set `preprocessor`."
+        )
+    task = dataclasses.replace(preprocessor.task, task_name="keras_hub")
+    if isinstance(model, AmbertSpanExtractor):
+        return dataclasses.replace(
+            task, max_answer_length=model.max_answer_length, null_answers=model.null_answers
+        )
+    if isinstance(model, AmbertTextClassifier):
+        if model.num_classes == 1:
+            return dataclasses.replace(task, form=REGRESSION, score_range=model.score_range)
+        labels = model.labels or tuple(map(str, range(model.num_classes)))
+        return dataclasses.replace(task, form=CLASSIFICATION, labels=tuple(labels))
+    return task

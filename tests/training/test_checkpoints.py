@@ -36,7 +36,7 @@ def model_directory(tmp_path_factory):
     model, step = pretraining_model(seed=1), tf.Variable(10)
     checkpoints = Checkpoints(str(directory), model, {"state": {"step": step}})
     checkpoints.save(10)
-    model.backbone.pooler.bias.assign(np.arange(16))
+    model.backbone.encoders["fine"].pooler.bias.assign(np.arange(16))
     step.assign(20)
     checkpoints.save(20)
     return directory, weights(model)
@@ -116,7 +116,7 @@ def test_the_backbone_is_restored_without_heads(model_directory):
         np.testing.assert_array_equal(value, (expected if path.startswith("backbone/") else before)[path])
     older = AmbertBackbone.from_model_config(small_config())
     restore_backbone(older, str(directory / "checkpoints" / "ckpt-10"))
-    np.testing.assert_array_equal(older.pooler.bias, np.zeros(16))
+    np.testing.assert_array_equal(older.encoders["fine"].pooler.bias, np.zeros(16))
 
 
 def test_single_grain_berts_start_from_an_ambert(model_directory):

@@ -1,0 +1,160 @@
+"""KerasHub presets: model directories to presets and back, and KerasHub's own BERT presets as a start."""
+
+import json
+import os
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+
+from ambert_tf.conversion.bert import Bert, collect_weights
+from ambert_tf.conversion.parameters import Parameter
+from ambert_tf.errors import InputError
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_masked_lm import PRETRAINING_HEADS, AmbertMaskedLM
+from ambert_tf.models.ambert_masked_lm_preprocessor import AmbertMaskedLMPreprocessor
+from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.task_config import TaskConfig
+from ambert_tf.models.task_models import keras_task, task_of_keras_model
+from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory, variable_reader
+from ambert_tf.training.loaded_model import load_model
+
+BERT_NAME = "keras_hub>BertBackbone"
+OUR_NAME = "ambert_tf>AmbertBackbone"
+
+
+def preset_name(path: str) -> str | None:
+    """Returns the registered name of a preset's backbone, or None if the directory is not a preset."""
+    try:
+        with open(os.path.join(path, "config.json"), encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return content.get("registered_name") if isinstance(content, dict) else None
+
+
+def write_preset(model_dir: str, directory: str) -> None:
+    """Writes a model directory as a preset of its task, or of `AmbertMaskedLM` if it was only pre-trained.
+
+    Args:
+      model_dir: the model directory.
+      directory: the preset directory, which exists.
+
+    Raises:
+      InputError: it is not a model directory.
+    """
+    loaded = load_model(model_dir, flag="input")
+    tokenizer = AmbertTokenizer(loaded.tokenizer)
+    if loaded.task is not None:
+        task = keras_task(loaded.model, loaded.task, tokenizer)
+    else:
+        read = variable_reader(loaded.checkpoint)
+        task = AmbertMaskedLM(
+            loaded.backbone,
+            next_sentence=read("next_sentence_head/kernel") is not None,
+            preprocessor=AmbertMaskedLMPreprocessor(tokenizer, loaded.config.max_position_embeddings),
+        )
+        for variable in task.weights:
+            value = read(variable.path) if variable.path.startswith(PRETRAINING_HEADS) else None
+            if value is not None:
+                variable.assign(value)
+    task.save_to_preset(directory)
+
+
+def write_model_directory(preset: str, directory: str) -> None:
+    """Writes a preset of this project's classes as a model directory, with `task.json` if it has a task.
+
+    Raises:
+      InputError: it has no tokenizer.
+    """
+    task_path = os.path.join(preset, "task.json")
+    model: Any
+    if os.path.isfile(task_path):
+        with open(task_path, encoding="utf-8") as file:
+            task_class = keras.saving.get_registered_object(json.load(file)["registered_name"])
+        model = task_class.from_preset(preset, dtype="float32")
+        backbone, preprocessor = model.backbone, model.preprocessor
+    else:
+        model = backbone = AmbertBackbone.from_preset(preset, dtype="float32")
+        preprocessor = None
+    try:
+        tokenizer = (preprocessor or AmbertMaskedLMPreprocessor.from_preset(preset)).tokenizer.tokenizer
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(f"--input={preset}: has no tokenizer, which a model directory needs ({error})") from None
+    save_model_directory(model, backbone.config, tokenizer, directory)
+
+
+def save_model_directory(model: Any, config: ModelConfig, tokenizer: Any, directory: str) -> None:
+    """Writes a Keras model, such as one that `fit` has trained, as a model directory."""
+    task: TaskConfig | None = task_of_keras_model(model)
+    prepare_model_directory(directory, config, tokenizer)
+    if task is not None:
+        task.write(directory)
+    Checkpoints(directory, model, {}).save(0)
+
+
+def read_keras_hub_bert(path: str, do_lower_case: bool | None = None, flag: str = "input") -> Bert:
+    """Reads a preset of KerasHub's `BertBackbone` with its tokenizer.
+
+    Args:
+      path: the preset: a local directory, or a handle such as `hf://USER/MODEL` or `kaggle://…`.
+      do_lower_case: whether the model is uncased; defaults to what the tokenizer says.
+      flag: the flag that names it, for errors.
+
+    Raises:
+      InputError: it is not such a preset.
+    """
+    try:
+        backbone = keras_hub.models.BertBackbone.from_preset(path, dtype="float32")
+        tokenizer = keras_hub.models.BertTokenizer.from_preset(path)
+    except (FileNotFoundError, ValueError, ImportError) as error:
+        raise InputError(f"--{flag}={path}: is not a preset of KerasHub's BertBackbone: {error}") from None
+    config = ModelConfig(
+        vocab_size=backbone.vocabulary_size,
+        model_type="bert_fine",
+        hidden_size=backbone.hidden_dim,
+        num_hidden_layers=backbone.num_layers,
+        num_attention_heads=backbone.num_heads,
+        intermediate_size=backbone.intermediate_dim,
+        hidden_act="gelu_new",  # KerasHub's BERT has GELU's tanh form
+        hidden_dropout_prob=backbone.dropout,
+        attention_probs_dropout_prob=backbone.dropout,
+        max_position_embeddings=backbone.max_sequence_length,
+        type_vocab_size=backbone.num_segments,
+    ).validate(path)
+    values = {name: np.asarray(variable) for name, variable in keras_hub_variables(backbone).items()}
+
+    def find(parameter: Parameter) -> np.ndarray | None:
+        value = values.get(parameter.path)
+        return None if value is None else value.reshape(parameter.shape)
+
+    weights = collect_weights(config, find, lambda parameter: parameter.path, path)
+    lower = tokenizer.lowercase if do_lower_case is None else do_lower_case
+    vocab = list(tokenizer.get_vocabulary())
+    return Bert(config, weights, vocab, lower, path)
+
+
+def keras_hub_variables(backbone: Any) -> dict[str, Any]:
+    """Returns the variables of KerasHub's `BertBackbone` by the paths of ours; attention has a heads axis there."""
+    found: dict[str, Any] = {}
+
+    def add(layer: Any, path: str, *names: str) -> None:
+        found.update({f"backbone/{path}/{name}": getattr(layer, name) for name in names})
+
+    found["backbone/embeddings/fine_token_embeddings"] = backbone.token_embedding.embeddings
+    found["backbone/embeddings/position_embeddings"] = backbone.position_embedding.position_embeddings
+    found["backbone/embeddings/segment_embeddings"] = backbone.segment_embedding.embeddings
+    add(backbone.embeddings_layer_norm, "embeddings/layer_norm", "gamma", "beta")
+    add(backbone.pooled_dense, "pooler", "kernel", "bias")
+    for index, layer in enumerate(backbone.transformer_layers):
+        ours, attention = f"encoder/layer_{index}", layer._self_attention_layer
+        for name in ("query", "key", "value", "output"):
+            add(getattr(attention, f"_{name}_dense"), f"{ours}/attention/{name}", "kernel", "bias")
+        add(layer._self_attention_layer_norm, f"{ours}/attention_layer_norm", "gamma", "beta")
+        add(layer._feedforward_layer_norm, f"{ours}/output_layer_norm", "gamma", "beta")
+        add(layer._feedforward_intermediate_dense, f"{ours}/intermediate", "kernel", "bias")
+        add(layer._feedforward_output_dense, f"{ours}/output", "kernel", "bias")
+    return found
+

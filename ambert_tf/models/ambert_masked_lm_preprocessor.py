@@ -1,0 +1,112 @@
+"""`AmbertMaskedLMPreprocessor`: texts to masked sequences of both grains."""
+
+import math
+from typing import Any
+
+import keras
+import keras_hub
+import tensorflow as tf
+from keras_hub.src.utils.tensor_utils import preprocessing_function
+
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
+from ambert_tf.models.sequence_inputs import ROUND_ROBIN, SequenceInputs
+from ambert_tf.models.task_inputs import task_inputs
+from ambert_tf.pretraining_data.masking import MaskingSettings, mask_sequences
+
+GRAINS = ("fine", "coarse")
+
+
+@keras.saving.register_keras_serializable(package="ambert_tf")
+class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPreprocessor):
+    """Tokenizes texts and masks both grains together, as AMBERT is pre-trained.
+
+    Of each sequence, `mask_selection_rate` of the coarse tokens are chosen, and the fine tokens inside them with them.
+    BERT's rule is drawn once per chosen coarse token and applied to both grains: 80 % `[MASK]`, 10 % a random token,
+    10 % unchanged.
+
+    `x` is a string or a batch of strings. The result is `(x, y, sample_weight)`: the
+    backbone's inputs with, for each grain g, `g_masked_lm_positions`, int32 [batch, g_predictions], and
+    `g_masked_lm_weights`, 0 at padding; the original ids by grain; and the weights by grain.
+
+    Args:
+      tokenizer: an `AmbertTokenizer`.
+      sequence_length: int. The maximum number of fine tokens, [CLS] and [SEP] included.
+      coarse_sequence_length: int. The maximum number of coarse tokens; defaults to `sequence_length`.
+      truncate: string. `"round_robin"`: the longer text of a pair loses tokens first.
+      mask_selection_rate: float. Fraction of the coarse tokens to choose.
+      mask_selection_length: int. The maximum number of masked tokens per grain; defaults to one that is practically
+        never reached.
+      static_shapes: bool. Pad to the maximum lengths, because XLA needs static shapes.
+
+    Example:
+
+    ```python
+    preprocessor = ambert_tf.AmbertMaskedLMPreprocessor.from_preset("./my_preset", sequence_length=128)
+    x, y, sample_weight = preprocessor(["商店里的乒乓球拍卖完了", "服务很好"])
+    y["coarse"]  # the ids of the masked coarse tokens
+    ```
+    """
+
+    backbone_cls = AmbertBackbone
+    tokenizer_cls = AmbertTokenizer
+
+    def __init__(
+        self,
+        tokenizer: AmbertTokenizer,
+        sequence_length: int = 512,
+        coarse_sequence_length: int | None = None,
+        truncate: str = ROUND_ROBIN,
+        mask_selection_rate: float = 0.15,
+        mask_selection_length: int | None = None,
+        static_shapes: bool = False,
+        mask_token_rate: float = 0.8,
+        random_token_rate: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        if not math.isclose(mask_token_rate, 0.8) or not math.isclose(random_token_rate, 0.1):
+            raise ValueError(
+                "`mask_token_rate` and `random_token_rate` must be 0.8 and 0.1, BERT's rule, which both grains share. "
+                f"Received: mask_token_rate={mask_token_rate}, random_token_rate={random_token_rate}"
+            )
+        super().__init__(
+            tokenizer, sequence_length, truncate, mask_selection_rate, mask_selection_length,
+            mask_token_rate, random_token_rate, **kwargs,
+        )  # fmt: skip
+        self.coarse_sequence_length = coarse_sequence_length
+        self.static_shapes = static_shapes
+        self.check(truncate)
+
+    @preprocessing_function
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        del y, sample_weight  # made here
+        return keras.utils.pack_x_y_sample_weight(*self.preprocess(x))
+
+    def model_inputs(self, **raw: tf.Tensor) -> Any:
+        sequences = task_inputs(self.task, self.tokenizer.tokenizer, **raw)
+        rule = MaskingSettings.for_tokenizer(
+            self.tokenizer.tokenizer,
+            max_seq_length=self.sequence_length,
+            max_coarse_seq_length=self.coarse_sequence_length,
+            masked_lm_prob=self.mask_selection_rate,
+            max_predictions_per_seq=self.mask_selection_length,
+        )
+        rows = sequences["fine_input_ids"].nrows()
+        keys = tf.bitcast(
+            tf.random.uniform([rows], minval=tf.int64.min, maxval=tf.int64.max, dtype=tf.int64), tf.uint64
+        )
+        masked = mask_sequences(sequences, keys, rule)
+        inputs = self.pad({
+            f"{grain}_{name}": masked[f"{grain}_{name}"] for grain in GRAINS for name in ("input_ids", "segment_ids")
+        })  # fmt: skip
+        ids, weights = {}, {}
+        limits = {"fine": rule.max_fine_predictions, "coarse": rule.max_coarse_predictions}
+        for grain in GRAINS:
+            shape = [None, limits[grain]]  # one length for all batches: `predict` concatenates them
+            positions = masked[f"{grain}_masked_lm_positions"]
+            inputs[f"{grain}_masked_lm_positions"] = positions.to_tensor(shape=shape)
+            ids[grain] = tf.cast(masked[f"{grain}_masked_lm_ids"], tf.int32).to_tensor(shape=shape)
+            real = positions.with_flat_values(tf.ones_like(positions.flat_values, tf.float32))
+            weights[grain] = real.to_tensor(shape=shape)
+            inputs[f"{grain}_masked_lm_weights"] = weights[grain]
+        return inputs, ids, weights

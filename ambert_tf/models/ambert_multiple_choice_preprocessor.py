@@ -1,0 +1,71 @@
+"""`AmbertMultipleChoicePreprocessor`: contexts, questions and choices to the inputs of `AmbertMultipleChoice`."""
+
+from typing import Any
+
+import keras
+import keras_hub
+import tensorflow as tf
+from keras_hub.src.utils.tensor_utils import preprocessing_function
+
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
+from ambert_tf.models.sequence_inputs import SequenceInputs
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, TaskConfig
+
+
+@keras.saving.register_keras_serializable(package="ambert_tf")
+class AmbertMultipleChoicePreprocessor(SequenceInputs, keras_hub.models.Preprocessor):
+    """Makes one sequence per choice: `[CLS] context [SEP] question with choice [SEP]`.
+
+    `x` is a tuple `(context, question, choices)` or a dictionary with these keys: strings [batch], [batch] and [batch,
+    choices]. An empty string among the choices is a missing choice. `y` and `sample_weight` are returned as they are.
+    The result is a dictionary with `g_input_ids` and `g_segment_ids`, int32 [batch, choices, g_length], for both
+    grains.
+
+    Args:
+      tokenizer: an `AmbertTokenizer`.
+      sequence_length: int. The maximum number of fine tokens, [CLS] and [SEP] included.
+      coarse_sequence_length: int. The maximum number of coarse tokens; defaults to `sequence_length`.
+      inputs: string. `"plain"`, or `"idioms"` for ChID, whose choices fill a blank of the context.
+      static_shapes: bool. Pad to the maximum lengths, because XLA needs static shapes.
+    """
+
+    backbone_cls = AmbertBackbone
+    tokenizer_cls = AmbertTokenizer
+
+    def __init__(
+        self,
+        tokenizer: AmbertTokenizer,
+        sequence_length: int = 512,
+        coarse_sequence_length: int | None = None,
+        inputs: str = PLAIN,
+        static_shapes: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self.coarse_sequence_length = coarse_sequence_length
+        self.inputs = inputs
+        self.static_shapes = static_shapes
+        self.check()
+
+    @property
+    def task(self) -> TaskConfig:
+        return TaskConfig(task_name="", form=MULTIPLE_CHOICE, inputs=self.inputs, **self.lengths())
+
+    @preprocessing_function
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return keras.utils.pack_x_y_sample_weight(self.preprocess(x), y, sample_weight)
+
+    def model_inputs(self, **raw: tf.Tensor) -> dict[str, Any]:
+        inputs = super().model_inputs(**raw)
+        del inputs["fine_to_coarse"]
+        shape = tf.shape(raw["choices"])
+        return {
+            name: tf.reshape(value, tf.stack([shape[0], shape[1], tf.shape(value)[1]]))
+            for name, value in inputs.items()
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "inputs": self.inputs}

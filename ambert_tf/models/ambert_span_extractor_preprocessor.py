@@ -1,0 +1,93 @@
+"""`AmbertSpanExtractorPreprocessor`: questions and contexts to the inputs of `AmbertSpanExtractor`."""
+
+from typing import Any
+
+import keras
+import keras_hub
+import tensorflow as tf
+from keras_hub.src.utils.tensor_utils import preprocessing_function
+
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
+from ambert_tf.models.sequence_inputs import SequenceInputs
+from ambert_tf.models.task_answers import span_targets
+from ambert_tf.models.task_config import SPANS, TaskConfig
+from ambert_tf.models.task_inputs import MODEL_INPUTS, task_inputs
+
+
+@keras.saving.register_keras_serializable(package="ambert_tf")
+class AmbertSpanExtractorPreprocessor(SequenceInputs, keras_hub.models.Preprocessor):
+    """Makes windows over the contexts of questions: `[CLS] question [SEP] part of the context [SEP]`.
+
+    `x` is a tuple `(question, context)` or a dictionary with these keys, strings [batch]. `y` is a tuple or list
+    `(start, end)`, int [batch]: the first byte of the answer in the UTF-8 context and the byte after it, or -1 for no
+    answer. A long context gives several windows, so a batch has more rows than examples; `sample_weight` is repeated.
+    The result is a dictionary with the inputs of `AmbertSpanExtractor`, and the token positions of the answers.
+
+    Args:
+      tokenizer: an `AmbertTokenizer`.
+      sequence_length: int. The maximum number of fine tokens of a window.
+      coarse_sequence_length: int. The maximum number of coarse tokens; defaults to `sequence_length`.
+      doc_stride: int. Fine tokens between the starts of two windows.
+      max_query_length: int. The maximum number of fine tokens of a question.
+      static_shapes: bool. Pad to the maximum lengths. XLA cannot be used for the number of windows varies.
+    """
+
+    backbone_cls = AmbertBackbone
+    tokenizer_cls = AmbertTokenizer
+
+    def __init__(
+        self,
+        tokenizer: AmbertTokenizer,
+        sequence_length: int = 384,
+        coarse_sequence_length: int | None = None,
+        doc_stride: int = 128,
+        max_query_length: int = 64,
+        static_shapes: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self.coarse_sequence_length = coarse_sequence_length
+        self.doc_stride = doc_stride
+        self.max_query_length = max_query_length
+        self.static_shapes = static_shapes
+        self.check()
+
+    @property
+    def task(self) -> TaskConfig:
+        return TaskConfig(
+            task_name="",
+            form=SPANS,
+            doc_stride=self.doc_stride,
+            max_query_length=self.max_query_length,
+            **self.lengths(),
+        )
+
+    @preprocessing_function
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        windows = self.windows(**self.raw_inputs(x))
+        inputs = self.pad({name: windows[name] for name in MODEL_INPUTS})
+        if y is None:
+            return inputs
+        start, end = (tf.cast(part, tf.int32) for part in (tf.unstack(y, axis=-1) if tf.is_tensor(y) else y))
+        if sample_weight is not None:
+            sample_weight = tf.gather(sample_weight, windows["window_example"])
+        return keras.utils.pack_x_y_sample_weight(inputs, span_targets(windows, start, end), sample_weight)
+
+    def windows(self, **raw: tf.Tensor) -> dict[str, Any]:
+        """Returns the windows of a batch, see `build_windows`."""
+        if not tf.executing_eagerly():
+            return task_inputs(self.task, self.tokenizer.tokenizer, **raw)
+        if self._graph is None:
+            self._graph = tf.function(
+                lambda **raw: task_inputs(self.task, self.tokenizer.tokenizer, **raw),
+                autograph=False,
+                reduce_retracing=True,
+            )
+        return self._graph(**raw)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"doc_stride": self.doc_stride, "max_query_length": self.max_query_length}
+        return {**super().get_config(), **config}

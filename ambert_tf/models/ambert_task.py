@@ -1,0 +1,227 @@
+"""What the task models have in common: how they compile, read their data, and choose a head to predict with."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import keras_hub
+import tensorflow as tf
+
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
+from ambert_tf.models.presets import check_preset
+
+DEFAULT_BATCH_SIZE = 32
+
+
+class AmbertTask(keras_hub.models.Task):
+    """A task whose model is a backbone with heads, and whose loss is one of the paper's.
+
+    `fit`, `evaluate` and `predict` take lists, NumPy arrays, tensors and `tf.data` datasets. Arrays are shuffled in
+    `fit`, unless `shuffle=False`.
+    """
+
+    backbone_cls = AmbertBackbone
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._convert_input_args = True  # NumPy arrays among the inputs; Functional.call, which is not used, does it
+
+    @property
+    def input_spec(self) -> None:
+        """No fixed inputs: `call` ignores others, such as labels."""
+        return None
+
+    @abstractmethod
+    def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
+        """Returns the loss of a batch that `compile(loss="auto")` stands for, a scalar."""
+
+    @abstractmethod
+    def default_metrics(self) -> Any:
+        """Returns the metrics that `"auto"` stands for."""
+
+    def metric_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Returns targets, predictions and weights as the metrics, and a loss given to `compile`, take them."""
+        return y, y_pred, sample_weight
+
+    def prediction(self, x: Any, y_pred: Any) -> Any:
+        """Returns what `predict` returns of a call's outputs."""
+        return y_pred
+
+    def compile(
+        self, optimizer: Any = "auto", loss: Any = "auto", *, jit_compile: bool | str = "auto", **kwargs: Any
+    ) -> None:
+        """Configures the task for training.
+
+        Args:
+          optimizer: `"auto"`, or as in `keras.Model.compile`. Defaults to `"auto"`: AdamW as BERT is fine-tuned, with
+            linear warm-up and decay over the steps of `fit`.
+          loss: `"auto"`, or as in `keras.Model.compile`. Defaults to `"auto"`: the loss of the paper.
+          jit_compile: `"auto"` or a bool. XLA needs a backbone with `static_shapes=True`; defaults to `"auto"`, which
+            uses XLA for such a backbone.
+          **kwargs: see `keras.Model.compile`; `metrics` and `weighted_metrics` also take `"auto"`.
+
+        Raises:
+          ValueError: `jit_compile=True` with dynamic shapes.
+        """
+        static_shapes = self.backbone.static_shapes
+        if jit_compile == "auto":
+            jit_compile = static_shapes
+        elif jit_compile and not static_shapes:
+            raise ValueError(
+                "`jit_compile=True` needs static shapes, but this backbone removes padding in training. Create the "
+                "backbone and the preprocessor with `static_shapes=True`, or leave `jit_compile` out."
+            )
+        metrics_argument = "weighted_metrics" if isinstance(self, keras_hub.models.MaskedLM) else "metrics"
+        if isinstance(kwargs.setdefault(metrics_argument, "auto"), str):
+            kwargs[metrics_argument] = self.default_metrics()
+        super().compile(
+            optimizer=BertAdamW() if isinstance(optimizer, str) and optimizer == "auto" else optimizer,
+            loss=None if isinstance(loss, str) and loss == "auto" else loss,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        if y is None:
+            raise ValueError(f"{type(self).__name__} needs labels `y` to train and evaluate. Received: y=None")
+        if self._compile_loss is not None:
+            y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        # Keras adds up the replicas' gradients.
+        return self.training_loss(x, y, y_pred, sample_weight) / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.prediction(x, self(x, training=False))
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        validation_data: Any = None,
+        validation_split: float | None = None,
+        shuffle: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        # From here on tf.data: KerasHub would guess the shapes from the first batches, but padding is to the longest
+        # text of each batch.
+        if not isinstance(x, tf.data.Dataset):
+            arrays = self._arrays(x, y, sample_weight)
+            if validation_split and validation_data is None:
+                kept = int(_length(arrays) * (1 - validation_split))
+                held_out = _map_leaves(lambda value: value[kept:], arrays)
+                arrays = _map_leaves(lambda value: value[:kept], arrays)
+                validation_data = _batches(held_out, batch_size)
+            x, y, sample_weight = _batches(arrays, batch_size, shuffle), None, None
+        else:
+            kwargs["batch_size"] = batch_size  # which KerasHub refuses
+        if validation_data is not None and not isinstance(validation_data, tf.data.Dataset):
+            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+            validation_data = _batches(self._arrays(*parts), batch_size)
+        self._set_schedule(x, kwargs.get("epochs", 1), kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
+        return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        if not kwargs.get("_use_cached_eval_dataset") and not isinstance(x, tf.data.Dataset):
+            x = _batches(self._arrays(x, y, sample_weight), batch_size)
+            y = batch_size = sample_weight = None
+        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
+
+    def predict(self, x: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
+        if not isinstance(x, tf.data.Dataset):
+            x, batch_size = self._prediction_batches(x, batch_size), None
+        return super().predict(x, batch_size=batch_size, **kwargs)
+
+    def _prediction_batches(self, x: Any, batch_size: int | None) -> tf.data.Dataset:
+        return _batches(self._arrays(x), batch_size)
+
+    def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        """Returns the data as a tuple of tensors, or of structures of them.
+
+        Raises:
+          ValueError: the data have no batch axis or differ in length.
+        """
+        arrays = tuple(_tensors(part) for part in (x, y, sample_weight) if part is not None)
+        leaves = _leaves(arrays)
+        if any(leaf.shape.rank == 0 for leaf in leaves):
+            raise ValueError(
+                "`x`, `y`, and `sample_weight` must have a batch dimension when calling `fit()`, `evaluate()`, and "
+                "`predict()`. Received an input with rank 0. Please wrap it in a list."
+            )
+        lengths = sorted({int(leaf.shape[0]) for leaf in leaves})
+        if len(lengths) > 1:
+            raise ValueError(
+                "`x`, `y`, and `sample_weight` must all have the same batch dimension. Received inputs with batch "
+                "sizes "
+                f"{lengths}."
+            )
+        if y is not None:
+            self.check_labels(arrays[1])
+        return arrays
+
+    def check_labels(self, y: Any) -> None:
+        """Raises a ValueError if labels do not fit the model."""
+
+    def _set_schedule(self, dataset: tf.data.Dataset, epochs: int, initial_epoch: int, steps: int | None) -> None:
+        optimizer = getattr(self, "optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16's LossScaleOptimizer
+        schedule = getattr(optimizer, "_learning_rate", None)
+        if isinstance(schedule, BertLearningRate):
+            steps = steps or max(int(dataset.cardinality()), 0)
+            schedule.set_steps(int(optimizer.iterations), steps * (epochs - initial_epoch))
+
+    @classmethod
+    def from_preset(cls, preset: str, load_weights: bool = True, **kwargs: Any) -> Any:
+        """Loads a task from a preset; see `keras_hub.models.Task.from_preset`."""
+        check_preset(preset)
+        return super().from_preset(preset, load_weights, **kwargs)
+
+
+def _map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
+    """Maps the leaves of tuples and dictionaries; a list is one array, as in `tf.data`."""
+    if isinstance(structure, tuple):
+        return tuple(_map_leaves(function, part) for part in structure)
+    if isinstance(structure, Mapping):
+        return {name: _map_leaves(function, part) for name, part in structure.items()}
+    return function(structure)
+
+
+def _leaves(structure: Any) -> list[Any]:
+    found: list[Any] = []
+    _map_leaves(found.append, structure)
+    return found
+
+
+def _length(arrays: Any) -> int:
+    return int(_leaves(arrays)[0].shape[0])
+
+
+def _tensors(structure: Any) -> Any:
+    def convert(values: Any) -> tf.Tensor:
+        rows = list(values) if isinstance(values, (list, tuple)) else []
+        if rows and all(isinstance(row, (list, tuple)) for row in rows) and len({len(row) for row in rows}) > 1:
+            # Choices: an empty string is no choice.
+            longest = max(map(len, rows))
+            values = [[*row, *[""] * (longest - len(row))] for row in rows]
+        return tf.convert_to_tensor(values)
+
+    return _map_leaves(convert, structure)
+
+
+def _batches(arrays: tuple[Any, ...], batch_size: int | None, shuffle: bool = False) -> tf.data.Dataset:
+    dataset = tf.data.Dataset.from_tensor_slices(arrays)
+    if shuffle:
+        dataset = dataset.shuffle(max(_length(arrays), 1))
+    return dataset.batch(batch_size or DEFAULT_BATCH_SIZE)

@@ -1,0 +1,66 @@
+"""The optimizer that `compile()` defaults to: AdamW with BERT's exclusions and learning rate."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+WARMUP_PROPORTION = 0.1
+
+
+@keras.saving.register_keras_serializable(package="ambert_tf")
+class BertLearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then linear decay to zero, over the steps of one `fit`.
+
+    `fit` sets the number of steps. Before that, and where the size of the data is unknown, the rate is constant.
+
+    Args:
+      peak: float. The highest rate.
+      warmup_proportion: float. Fraction of the steps that warm up.
+    """
+
+    def __init__(self, peak: float = 5e-5, warmup_proportion: float = WARMUP_PROPORTION) -> None:
+        super().__init__()
+        self.peak = peak
+        self.warmup_proportion = warmup_proportion
+        # Variables, so that a second `fit` changes them in the graph of the first.
+        self._first_step = tf.Variable(0.0, trainable=False)
+        self._num_steps = tf.Variable(0.0, trainable=False)
+
+    def set_steps(self, first_step: int, num_steps: int) -> None:
+        """Sets the steps of a run; `num_steps` 0 for an unknown number."""
+        self._first_step.assign(first_step)
+        self._num_steps.assign(num_steps)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        step = tf.cast(step, tf.float32) - self._first_step
+        num_steps = tf.maximum(self._num_steps, 1.0)
+        num_warmup_steps = num_steps * self.warmup_proportion
+        decay = tf.maximum(0.0, 1.0 - step / num_steps)
+        rate = tf.where(step < num_warmup_steps, tf.math.divide_no_nan(step, num_warmup_steps), decay)
+        return self.peak * tf.where(self._num_steps > 0, rate, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup_proportion": self.warmup_proportion}
+
+
+@keras.saving.register_keras_serializable(package="ambert_tf")
+class BertAdamW(keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` with BERT's settings, which decays neither biases nor layer normalization."""
+
+    def __init__(
+        self,
+        learning_rate: Any = None,
+        weight_decay: float = 0.01,
+        epsilon: float = 1e-6,
+        global_clipnorm: float | None = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate=BertLearningRate() if learning_rate is None else learning_rate,
+            weight_decay=weight_decay,
+            epsilon=epsilon,
+            global_clipnorm=global_clipnorm,
+            **kwargs,
+        )
+        self.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -1,0 +1,138 @@
+import json
+import os
+
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import ambert_tf
+from ambert_tf.conversion.conversion_settings import ConversionSettings
+from ambert_tf.conversion.convert import convert_checkpoint
+from ambert_tf.conversion.keras_hub_presets import save_model_directory
+from ambert_tf.errors import InputError
+from ambert_tf.models.task_config import TaskConfig
+from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory
+from ambert_tf.training.loaded_model import load_model
+from tests.serving.models import TASKS, config_of, model_directory
+from tests.small_models import masked_lm
+from tests.tokenizers import chinese_tokenizer
+
+TEXTS = ["南京市长江大桥", "中国人民的生活", "商店里的乒乓球拍卖完了"]
+
+
+def convert(from_format, to_format, source, output, **flags):
+    convert_checkpoint(
+        ConversionSettings(from_format=from_format, to_format=to_format, input=str(source), output=str(output), **flags)
+    )
+    return str(output)
+
+
+def weights(model_dir):
+    return {variable.path: np.asarray(variable) for variable in load_model(model_dir).model.weights}
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """A preset of KerasHub's BERT, and the model."""
+    directory = str(tmp_path_factory.mktemp("bert"))
+    vocab = chinese_tokenizer().fine_vocab
+    model = keras_hub.models.BertBackbone(len(vocab), 2, 2, 16, 24, max_sequence_length=24)
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(random.normal(size=variable.shape).astype(np.float32) * 0.3)
+    model.save_to_preset(directory)
+    keras_hub.models.BertTokenizer(vocab, lowercase=True).save_to_preset(directory)
+    return directory, model
+
+
+def test_a_classifier_predicts_the_same(tmp_path):
+    model_dir = model_directory("sentence")
+    preset = convert("ambert", "keras_hub", model_dir, tmp_path / "preset")
+    classifier = keras_hub.models.TextClassifier.from_preset(preset, activation="softmax")
+    assert isinstance(classifier, ambert_tf.AmbertTextClassifier)
+    expected = [list(each.probabilities) for each in ambert_tf.load(model_dir).predict(TEXTS)]
+    np.testing.assert_allclose(classifier.predict(TEXTS, verbose=0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", TASKS)
+def test_there_and_back_nothing_changes(form, tmp_path):
+    model_dir = model_directory(form)
+    preset = convert("ambert", "keras_hub", model_dir, tmp_path / "preset")
+    back = convert("keras_hub", "ambert", preset, tmp_path / "model")
+    found, expected = weights(back), weights(model_dir)
+    assert found.keys() == expected.keys()
+    for path, value in expected.items():
+        np.testing.assert_array_equal(found[path], value, path)
+    task, original = TaskConfig.read(back), TaskConfig.read(model_dir)
+    for name in ("form", "inputs", "labels", "max_seq_length", "max_coarse_seq_length", "score_range", "doc_stride"):
+        assert getattr(task, name) == getattr(original, name), name
+    assert load_model_directory(back).config == load_model_directory(model_dir).config
+
+
+def test_what_fit_has_trained_can_be_exported(tmp_path):
+    tokenizer = ambert_tf.AmbertTokenizer(chinese_tokenizer())
+    backbone = ambert_tf.AmbertBackbone.from_model_config(config_of())
+    preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16)
+    model = ambert_tf.AmbertTextClassifier(backbone, 2, preprocessor, activation="softmax", labels=("no", "yes"))
+    model.fit(TEXTS, [0, 1, 1], verbose=0)
+    save_model_directory(model, backbone.config, chinese_tokenizer(), str(tmp_path / "model"))
+    from tests.serving.models import export
+
+    export(tmp_path / "model", tmp_path / "export")
+    served = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"](text=tf.constant(TEXTS))
+    np.testing.assert_allclose(served["probabilities"], model.predict(TEXTS, verbose=0), atol=1e-5)
+    assert set(served["label"].numpy()) <= {b"no", b"yes"}
+
+
+def test_a_pretrained_model_keeps_its_heads(tmp_path):
+    model_dir, config = str(tmp_path / "model"), config_of()
+    prepare_model_directory(model_dir, config, chinese_tokenizer())
+    model = masked_lm(config, next_sentence=True, seed=4)
+    model.masked_lm_heads["fine"].output_biases["fine"].assign(np.arange(config.vocab_size))
+    Checkpoints(model_dir, model, {}).save(0)
+    preset = convert("ambert", "keras_hub", model_dir, tmp_path / "preset")
+    found = {variable.path: variable for variable in keras_hub.models.MaskedLM.from_preset(preset).weights}
+    for variable in model.weights:
+        np.testing.assert_array_equal(found[variable.path], variable, variable.path)
+
+
+class TestKerasHubsBert:
+    def test_as_a_bert_fine_it_has_the_same_hidden_states(self, bert, tmp_path):
+        directory, theirs = bert
+        model_dir = convert("keras_hub", "ambert", directory, tmp_path / "model")
+        ours = load_model(model_dir).backbone
+        assert ours.config.model_type == "bert_fine"
+        ids = np.array([[2, 7, 9, 12, 3, 0], [2, 8, 3, 0, 0, 0]])
+        expected = theirs({"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": (ids != 0).astype(int)})
+        found = ours({"fine_input_ids": ids, "fine_segment_ids": 0 * ids})
+        real = ids != 0
+        np.testing.assert_allclose(
+            found["fine_sequence_output"].numpy()[real], expected["sequence_output"].numpy()[real], atol=1e-5
+        )
+        np.testing.assert_allclose(found["fine_pooled_output"], expected["pooled_output"], atol=1e-5)
+
+    def test_as_the_start_of_an_ambert(self, bert, tmp_path):
+        directory, theirs = bert
+        chinese_tokenizer().save(str(tmp_path / "tokenizer"))
+        preset = convert(
+            "keras_hub", "keras_hub", directory, tmp_path / "preset",
+            model_type="ambert", tokenizer_dir=str(tmp_path / "tokenizer"),
+        )  # fmt: skip
+        backbone = keras_hub.models.Backbone.from_preset(preset)
+        table = theirs.token_embedding.embeddings.numpy()
+        np.testing.assert_array_equal(backbone.token_table("fine"), table)
+        tokenizer = chinese_tokenizer()
+        word, pieces = tokenizer.coarse_vocab.index("长江"), [tokenizer.fine_vocab.index(c) for c in "长江"]
+        np.testing.assert_allclose(backbone.token_table("coarse")[word], table[pieces].mean(0), rtol=1e-6)
+
+    def test_what_is_no_preset_is_named(self, tmp_path):
+        with pytest.raises(InputError, match=r"--input=.*is not a preset of KerasHub's BertBackbone"):
+            convert("keras_hub", "ambert", tmp_path, tmp_path / "model")
+
+    def test_a_preset_of_ours_becomes_a_model_directory_only(self, tmp_path):
+        preset = convert("ambert", "keras_hub", model_directory("sentence"), tmp_path / "preset")
+        with open(os.path.join(preset, "config.json"), encoding="utf-8") as file:
+            assert json.load(file)["registered_name"] == "ambert_tf>AmbertBackbone"
+        with pytest.raises(InputError, match="is a preset of ambert_tf>AmbertBackbone; convert it --to_format=ambert"):
+            convert("keras_hub", "huggingface", preset, tmp_path / "hf")

@@ -1,0 +1,338 @@
+"""The KerasHub classes as a Keras user meets them: texts in, presets, `fit`, errors."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import ambert_tf
+from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
+from tests.tokenizers import chinese_tokenizer
+
+TEXTS = ["南京市长江大桥", "中国人民的生活", "商店里的乒乓球拍卖完了", "好"]
+LABELS = [0, 1, 1, 0]
+# What a Keras user gives, in the forms that Keras takes.
+FORMS = {
+    "list": lambda: (TEXTS, LABELS),
+    "array": lambda: (np.array(TEXTS), np.array(LABELS)),
+    "tensor": lambda: (tf.constant(TEXTS), tf.constant(LABELS)),
+    "dataset": lambda: (tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(2), None),
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return ambert_tf.AmbertTokenizer(chinese_tokenizer())
+
+
+def backbone(tokenizer, model_type="ambert", **changes):
+    return ambert_tf.AmbertBackbone(
+        tokenizer.vocabulary_size(), tokenizer.vocabulary_size(grain="coarse"), model_type,
+        num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=24, max_sequence_length=20, **changes,
+    )  # fmt: skip
+
+
+def classifier(tokenizer, num_classes=2, **changes):
+    preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16)
+    return ambert_tf.AmbertTextClassifier(backbone(tokenizer), num_classes, preprocessor, **changes)
+
+
+@pytest.fixture(scope="module")
+def preset(tokenizer, tmp_path_factory):
+    """A saved classifier and its predictions."""
+    directory = str(tmp_path_factory.mktemp("preset"))
+    model = classifier(tokenizer, labels=("bad", "good"))
+    model.save_to_preset(directory)
+    return directory, model.predict(TEXTS, verbose=0)
+
+
+class TestTokenizer:
+    def test_both_grains(self, tokenizer):
+        ids = tokenizer(["南京市长江大桥", "好"])
+        coarse = [[tokenizer.id_to_token(id, grain="coarse") for id in row] for row in ids["coarse_ids"]]
+        assert coarse == [["南京市", "长江大桥"], ["好"]]
+        assert len(ids["fine_ids"][0]) == 7
+        assert tokenizer.detokenize(ids) == ["南京市长江大桥", "好"]
+        assert tokenizer.detokenize(ids["coarse_ids"], grain="coarse") == ["南京市长江大桥", "好"]
+
+    def test_one_string_and_nested_ones(self, tokenizer):
+        assert tokenizer("南京")["fine_ids"].shape == (2,)
+        assert [[len(ids) for ids in row] for row in tokenizer([["南京", "好"], ["的", "中国人"]])["fine_ids"]] == [
+            [2, 1], [1, 3],
+        ]  # fmt: skip
+
+    def test_vocabularies(self, tokenizer):
+        assert tokenizer.token_to_id("长江大桥", grain="coarse") == tokenizer.get_vocabulary("coarse").index("长江大桥")
+        assert tokenizer.token_to_id("长江大桥") == tokenizer.unk_token_id
+        with pytest.raises(ValueError, match="`id` must be in range"):
+            tokenizer.id_to_token(10_000)
+        with pytest.raises(ValueError, match='`grain` must be "fine" or "coarse"'):
+            tokenizer.vocabulary_size(grain="middle")
+
+    def test_a_tokenizer_without_a_vocabulary(self):
+        with pytest.raises(ValueError, match="No vocabulary has been set for AmbertTokenizer"):
+            ambert_tf.AmbertTokenizer()("好")
+
+
+class TestPresets:
+    def test_base_classes_return_ours(self, preset):
+        directory, expected = preset
+        models, kinds = keras_hub.models, ambert_tf
+        assert type(models.Backbone.from_preset(directory)) is kinds.AmbertBackbone
+        assert type(models.Tokenizer.from_preset(directory)) is kinds.AmbertTokenizer
+        assert type(models.MaskedLM.from_preset(directory)) is kinds.AmbertMaskedLM
+        model = models.TextClassifier.from_preset(directory)
+        assert type(model) is kinds.AmbertTextClassifier
+        assert (model.labels, model.preprocessor.sequence_length) == (("bad", "good"), 16)
+        np.testing.assert_array_equal(model.predict(TEXTS, verbose=0), expected)
+
+    def test_another_number_of_classes_gets_a_new_head(self, preset):
+        model = keras_hub.models.TextClassifier.from_preset(preset[0], num_classes=5, labels=None)
+        assert model.predict(TEXTS, verbose=0).shape == (4, 5)
+
+    def test_in_a_clean_process(self, preset, tmp_path):
+        directory, expected = preset
+        code = (
+            "import ambert_tf, sys; assert 'tensorflow' not in sys.modules\n"
+            "import keras_hub, numpy as np\n"
+            "model = keras_hub.models.TextClassifier.from_preset(sys.argv[1])\n"
+            f"np.save(sys.argv[2], model.predict({TEXTS!r}, verbose=0))\n"
+        )
+        subprocess.run([sys.executable, "-c", code, directory, str(tmp_path / "found.npy")], check=True)
+        np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), expected)
+
+    def test_keras_files(self, preset, tokenizer, tmp_path):
+        model = keras_hub.models.TextClassifier.from_preset(preset[0])
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(loaded.predict(TEXTS, verbose=0), preset[1])
+        assert isinstance(loaded.optimizer, BertAdamW)
+
+    def test_hub_handles(self, preset, monkeypatch):
+        """The download is KerasHub's; a local directory takes its place."""
+        import huggingface_hub
+
+        def hf_hub_download(repo_id, filename):
+            assert repo_id == "user/model"
+            import os
+
+            path = os.path.join(preset[0], filename)
+            if not os.path.exists(path):
+                response = type("Response", (), {"headers": {}, "request": None, "status_code": 404})()
+                raise huggingface_hub.errors.EntryNotFoundError("no such file", response=response)
+            return path
+
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
+        model = keras_hub.models.TextClassifier.from_preset("hf://user/model")
+        np.testing.assert_array_equal(model.predict(TEXTS, verbose=0), preset[1])
+
+    def test_a_model_directory_is_named(self, tmp_path):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "ambert", "vocab_size": 9}))
+        for kind in (ambert_tf.AmbertBackbone, ambert_tf.AmbertTextClassifier, ambert_tf.AmbertTokenizer):
+            with pytest.raises(ValueError, match=r"this is a model directory.*--to_format=keras_hub"):
+                kind.from_preset(str(tmp_path))
+
+    def test_other_families_are_refused(self, preset, tmp_path):
+        bert = keras_hub.models.BertBackbone(20, 1, 1, 8, 8, max_sequence_length=8)
+        bert.save_to_preset(str(tmp_path))
+        with pytest.raises(ValueError, match="BertBackbone"):
+            ambert_tf.AmbertBackbone.from_preset(str(tmp_path))
+        with pytest.raises(ValueError, match="BertBackbone"):
+            ambert_tf.AmbertTextClassifier.from_preset(str(tmp_path), num_classes=2)
+        with pytest.raises(ValueError, match="AmbertBackbone"):
+            keras_hub.models.BertTextClassifier.from_preset(preset[0])
+
+
+class TestTextClassifier:
+    @pytest.mark.parametrize("form", FORMS)
+    def test_fit_evaluate_predict(self, tokenizer, form):
+        model = classifier(tokenizer)
+        x, y = FORMS[form]()
+        history = model.fit(x, y, epochs=2, validation_data=FORMS["list"](), verbose=0).history
+        assert {"loss", "sparse_categorical_accuracy", "val_loss"} <= set(history)
+        found = model.evaluate(x, y, verbose=0, return_dict=True)
+        np.testing.assert_allclose(found["loss"], history["val_loss"][-1], rtol=1e-5)
+        assert model.predict(x, verbose=0).shape == (4, 2)
+
+    def test_the_loss_is_equation_2(self, tokenizer):
+        model = classifier(tokenizer, agreement_weight=2.0)
+        logits = {name: values.numpy() for name, values in model(model.preprocessor(TEXTS)).items()}
+        probabilities = {name: np.exp(values) / np.exp(values).sum(1, keepdims=True) for name, values in logits.items()}
+        expected = sum(-np.log(p[np.arange(4), LABELS]).mean() for p in probabilities.values())
+        expected += 2.0 * np.linalg.norm(probabilities["fine"] - probabilities["coarse"], axis=1).mean()
+        np.testing.assert_allclose(model.evaluate(TEXTS, LABELS, verbose=0)[0], expected, rtol=1e-5)
+
+    def test_it_learns(self, tokenizer):
+        keras.utils.set_random_seed(1)
+        model = classifier(tokenizer)
+        model.compile(keras.optimizers.Adam(1e-2))
+        model.fit(TEXTS, LABELS, epochs=20, verbose=0)
+        assert model.evaluate(TEXTS, LABELS, verbose=0)[1] == 1.0
+
+    def test_regression(self, tokenizer):
+        model = classifier(tokenizer, num_classes=1)
+        model.fit(TEXTS, [0.5, 1.0, 2.0, 0.0], verbose=0)
+        scores = model(model.preprocessor(TEXTS))
+        expected = sum(np.mean((scores[name][:, 0] - 1.0) ** 2) for name in ("fine", "coarse", "joint"))
+        expected += np.abs(scores["fine"] - scores["coarse"]).mean()
+        np.testing.assert_allclose(model.evaluate(TEXTS, [1.0] * 4, verbose=0)[0], expected, rtol=1e-5)
+
+    def test_inference_on_one_grain_is_ambert_single(self, tokenizer):
+        model = classifier(tokenizer, activation="softmax")
+        inputs = model.preprocessor(TEXTS)
+        logits = model(inputs)
+        model.inference = "fine"
+        assert set(model(inputs)) == {"fine"}
+        np.testing.assert_allclose(model.predict(TEXTS, verbose=0), tf.nn.softmax(logits["fine"]), atol=1e-6)
+        with pytest.raises(ValueError, match="`inference` must be one of"):
+            classifier(tokenizer, inference="both")
+
+    def test_pairs(self, tokenizer):
+        preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, pair=True)
+        model = ambert_tf.AmbertTextClassifier(backbone(tokenizer), 2, preprocessor)
+        model.fit((TEXTS, TEXTS[::-1]), LABELS, verbose=0)
+        with pytest.raises(ValueError, match=r"takes a tuple \(text, text_pair\).*Received: 1 input"):
+            model.predict(TEXTS, verbose=0)
+
+    def test_sample_weights_count_as_in_keras(self, tokenizer):
+        model = classifier(tokenizer)
+        whole = model.evaluate(TEXTS[:1], LABELS[:1], verbose=0)[0]
+        weighted = model.evaluate(TEXTS[:2], LABELS[:2], sample_weight=np.array([1.0, 0.0]), verbose=0)[0]
+        np.testing.assert_allclose(weighted, whole / 2, rtol=1e-5)  # Keras divides by the batch size
+
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+    def test_mixed_precision(self, tokenizer, policy):
+        preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16)
+        model = ambert_tf.AmbertTextClassifier(backbone(tokenizer, dtype=policy), 2, preprocessor)
+        assert np.isfinite(model.fit(TEXTS, LABELS, verbose=0).history["loss"][0])
+
+    def test_mirrored_strategy_trains_as_one_device(self, tokenizer):
+        losses = []
+        devices = tf.config.list_logical_devices("CPU")[:2]
+        for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy([d.name for d in devices])):
+            with strategy.scope():
+                model = ambert_tf.AmbertTextClassifier(
+                    backbone(tokenizer, dropout=0.0, attention_dropout=0.0), 2,
+                    ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16), compile=False,
+                )  # fmt: skip
+                model.compile(keras.optimizers.SGD(0.1))
+            dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(4)
+            losses.append(model.fit(dataset, epochs=3, verbose=0).history["loss"])
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+    def test_xla_with_static_shapes(self, tokenizer):
+        preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, static_shapes=True)
+        model = ambert_tf.AmbertTextClassifier(backbone(tokenizer, static_shapes=True), 2, preprocessor)
+        assert model.jit_compile
+        assert np.isfinite(model.fit(TEXTS, LABELS, verbose=0).history["loss"][0])
+        with pytest.raises(ValueError, match="`jit_compile=True` needs static shapes"):
+            classifier(tokenizer, compile=False).compile(jit_compile=True)
+
+    def test_lora_trains_few_weights(self, tokenizer):
+        model = classifier(tokenizer)
+        before = {v.path: v.numpy() for v in model.backbone.weights}
+        model.backbone.enable_lora(2)
+        assert {v.name for v in model.backbone.trainable_weights} >= {"lora_kernel_a", "lora_kernel_b"}
+        model.compile(keras.optimizers.Adam(1e-2))
+        expected = model.predict(TEXTS, verbose=0)
+        model.fit(TEXTS, LABELS, epochs=2, verbose=0)
+        assert not np.allclose(model.predict(TEXTS, verbose=0), expected)
+        for variable in model.backbone.weights:
+            if variable.path in before and variable.name == "kernel":
+                np.testing.assert_array_equal(variable, before[variable.path])
+
+    def test_int8_weights_are_close(self, tokenizer):
+        model = classifier(tokenizer)
+        expected = model.predict(TEXTS, verbose=0)
+        model.backbone.quantize("int8")
+        np.testing.assert_allclose(model.predict(TEXTS, verbose=0), expected, atol=0.02)
+
+    def test_wrong_inputs_are_named(self, tokenizer):
+        model = classifier(tokenizer)
+        with pytest.raises(ValueError, match=r"takes strings as `text`.*dtype int32"):
+            model.predict([1, 2], verbose=0)
+        with pytest.raises(ValueError, match=r"in range \[0, 1\].*`num_classes=2`.*Received: 0 to 4"):
+            model.fit(TEXTS, [0, 1, 2, 4], verbose=0)
+        with pytest.raises(ValueError, match="same batch dimension"):
+            model.fit(TEXTS, [0], verbose=0)
+        with pytest.raises(ValueError, match="batch dimension"):
+            model.predict("好", verbose=0)
+        with pytest.raises(ValueError, match="needs labels `y`"):
+            model.evaluate(TEXTS, verbose=0)
+        with pytest.raises(ValueError, match="`num_classes` must be a positive integer"):
+            classifier(tokenizer, num_classes=0)
+        with pytest.raises(ValueError, match="`sequence_length` must be at least 8"):
+            ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 4)
+        with pytest.raises(ValueError, match="vocab_size is 0"):
+            ambert_tf.AmbertBackbone(0, 9)
+
+
+def test_learning_rate_of_a_fit():
+    schedule = BertLearningRate(1.0)
+    assert float(schedule(7)) == 1.0
+    schedule.set_steps(10, 100)
+    assert [round(float(schedule(step)), 6) for step in (10, 15, 20, 60, 110)] == [0.0, 0.5, 0.9, 0.5, 0.0]
+
+
+class TestMaskedLM:
+    def test_grains_are_masked_together(self, tokenizer):
+        keras.utils.set_random_seed(1)
+        x, y, weights = ambert_tf.AmbertMaskedLMPreprocessor(tokenizer, 16, mask_selection_rate=0.5)(TEXTS)
+        original = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16)(TEXTS)
+        for grain in ("fine", "coarse"):
+            positions = x[f"{grain}_masked_lm_positions"].numpy()
+            real = weights[grain].numpy() > 0
+            expected = np.take_along_axis(original[f"{grain}_input_ids"].numpy(), positions, axis=1)
+            np.testing.assert_array_equal(y[grain].numpy()[real], expected[real])
+        # Half of 2, 4, 7 and 1 coarse tokens, rounded, at least one.
+        assert [len(ids) for ids in tokenizer(TEXTS)["coarse_ids"]] == [2, 4, 7, 1]
+        assert weights["coarse"].numpy().sum(1).tolist() == [1, 2, 4, 1]
+
+    def test_fit_and_predict(self, tokenizer):
+        model = ambert_tf.AmbertMaskedLM(
+            backbone(tokenizer), preprocessor=ambert_tf.AmbertMaskedLMPreprocessor(tokenizer, 16)
+        )
+        history = model.fit(TEXTS, epochs=2, verbose=0).history
+        assert {"loss", "fine_accuracy", "coarse_accuracy"} <= set(history)
+        # Two random heads: the logarithm of each vocabulary.
+        sizes = [tokenizer.vocabulary_size(grain) for grain in ("fine", "coarse")]
+        np.testing.assert_allclose(history["loss"][0], np.log(sizes).sum(), rtol=0.05)
+        predicted = model.predict(TEXTS, verbose=0)
+        assert [predicted[grain].shape[::2] for grain in ("fine", "coarse")] == [(4, size) for size in sizes]
+
+
+def test_multiple_choice(tokenizer, tmp_path):
+    model = ambert_tf.AmbertMultipleChoice(
+        backbone(tokenizer), ambert_tf.AmbertMultipleChoicePreprocessor(tokenizer, 16)
+    )
+    x = {"context": TEXTS[:2], "question": ["长江", "中国"], "choices": [["好", "大桥", "南京"], ["人民", "的"]]}
+    model.fit(x, [1, 0], verbose=0)
+    logits = model.predict(x, verbose=0)
+    assert logits.shape == (2, 3)
+    assert logits[1, 2] < -1e8  # there is no third choice
+    model.save_to_preset(str(tmp_path))
+    again = ambert_tf.AmbertMultipleChoice.from_preset(str(tmp_path))
+    np.testing.assert_array_equal(again.predict(x, verbose=0), logits)
+
+
+def test_span_extraction(tokenizer, tmp_path):
+    preprocessor = ambert_tf.AmbertSpanExtractorPreprocessor(tokenizer, 16, doc_stride=4)
+    model = ambert_tf.AmbertSpanExtractor(
+        backbone(tokenizer, dropout=0.0, attention_dropout=0.0), preprocessor, max_answer_length=4
+    )
+    model.compile(keras.optimizers.Adam(1e-2))
+    questions, contexts = ["长江", "商店"], ["南京市长江大桥", "商店里的乒乓球拍卖完了"]
+    starts = [len("南京市".encode()), len("商店里的".encode())]
+    ends = [len("南京市长江".encode()), len("商店里的乒乓球".encode())]
+    model.fit((questions, contexts), (starts, ends), epochs=40, verbose=0)
+    found = model.predict((questions, contexts))
+    assert [answer.decode() for answer in found["answer"]] == ["长江", "乒乓球"]
+    assert found["start"].tolist() == starts
+    model.save_to_preset(str(tmp_path))
+    again = ambert_tf.AmbertSpanExtractor.from_preset(str(tmp_path)).predict((questions, contexts))
+    np.testing.assert_array_equal(found["score"], again["score"])
