@@ -7,9 +7,11 @@ from ambert_tf.files import check_writable, is_directory, is_file, list_director
 from ambert_tf.flags import check_choices, require, setting
 from ambert_tf.models.config import MODEL_TYPES
 
-GOOGLE, HUGGING_FACE, AMBERT = "google_bert", "huggingface", "ambert"
-FORMATS = (GOOGLE, HUGGING_FACE, AMBERT)
-_FORMATS = "google_bert (TensorFlow 1 checkpoint), huggingface (directory) or ambert (model directory)"
+GOOGLE, HUGGING_FACE, AMBERT, KERAS_HUB = "google_bert", "huggingface", "ambert", "keras_hub"
+FORMATS = (GOOGLE, HUGGING_FACE, AMBERT, KERAS_HUB)
+_FORMATS = (
+    "google_bert (TensorFlow 1 checkpoint), huggingface (directory), ambert (model directory) or keras_hub (preset)"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,12 +55,14 @@ class ConversionSettings:
         """Raises an InputError if the flags do not fit each other."""
         require(self, "from_format", "to_format", "input", "output")
         check_choices(self)
-        if self.from_format == self.to_format and (self.from_format != AMBERT or self.model_type is None):
-            advice = "; give the --model_type to convert it to" if self.from_format == AMBERT else ""
+        if self.from_format == self.to_format and (
+            self.from_format not in (AMBERT, KERAS_HUB) or self.model_type is None
+        ):
+            advice = "; give the --model_type to convert it to" if self.from_format in (AMBERT, KERAS_HUB) else ""
             raise InputError(f"--to_format={self.to_format}: is also the --from_format: nothing to do{advice}")
         for name in ("model_type", "tokenizer_dir"):
-            if getattr(self, name) is not None and self.to_format != AMBERT:
-                raise InputError(f"--{name}: is for --to_format={AMBERT} only")
+            if getattr(self, name) is not None and self.to_format not in (AMBERT, KERAS_HUB):
+                raise InputError(f"--{name}: is for --to_format={AMBERT} and {KERAS_HUB} only")
         for name in ("bert_config_file", "vocab_file"):
             if getattr(self, name) is not None and self.from_format != GOOGLE:
                 raise InputError(f"--{name}: is for --from_format={GOOGLE} only")
@@ -66,7 +70,7 @@ class ConversionSettings:
             raise InputError("--do_lower_case: is not for --from_format=ambert, whose tokenizer states it")
         if self.grain != "fine" and self.from_format != AMBERT:
             raise InputError(f"--grain={self.grain}: a BERT of --from_format={self.from_format} has no coarse grain")
-        if self.grain != "fine" and self.to_format == AMBERT:
+        if self.grain != "fine" and self.to_format in (AMBERT, KERAS_HUB):
             raise InputError(f"--grain={self.grain}: only the fine grain can become an {AMBERT} model")
         if self.model_type not in (None, "bert_fine") and self.tokenizer_dir is None:
             raise InputError(
