@@ -12,6 +12,7 @@ What is not run, and why:
 import sys
 import types
 
+import keras_hub  # noqa: F401  before the stub, which it must not see
 import numpy as np
 
 import ambert_tf
