@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import keras_hub
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
@@ -17,7 +18,7 @@ from ambert_tf.models.losses import classification_loss
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
-class AmbertMultipleChoice(Eq2Task, AmbertTask):
+class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
     """An end-to-end AMBERT model that chooses one of several answers.
 
     The heads give each choice one logit; the loss is eq. (2), whose classes are the choices.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import keras_hub
 import numpy as np
 import tensorflow as tf
 
@@ -20,7 +21,7 @@ from ambert_tf.models.task_inputs import MODEL_INPUTS
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
-class AmbertSpanExtractor(Eq2Task, AmbertTask):
+class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
     """An end-to-end AMBERT model that answers questions with a span of the context.
 
     Positions are fine positions for every `model_type` (§3.3 of the paper: "the representations of fine-grained tokens

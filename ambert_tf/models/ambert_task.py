@@ -15,13 +15,17 @@ from ambert_tf.models.presets import check_preset
 DEFAULT_BATCH_SIZE = 32
 
 
-class AmbertTask(keras_hub.models.Task):
+class AmbertTask:
     """A task whose model is a backbone with heads, and whose loss is one of the paper's.
+
+    Mixed in before one of KerasHub's task classes. It does not derive from `keras_hub.models.Task` itself, because
+    Keras rewrites the bases of functional models one path after the other and fails where two paths meet.
 
     `fit`, `evaluate` and `predict` take lists, NumPy arrays, tensors and `tf.data` datasets. Arrays are shuffled in
     `fit`, unless `shuffle=False`.
     """
 
+    _compile_loss: Any
     backbone_cls = AmbertBackbone
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,13 +94,13 @@ class AmbertTask(keras_hub.models.Task):
             raise ValueError(f"{type(self).__name__} needs labels `y` to train and evaluate. Received: y=None")
         if self._compile_loss is not None:
             y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
+            return super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
         # Keras adds up the replicas' gradients.
         return self.training_loss(x, y, y_pred, sample_weight) / tf.distribute.get_strategy().num_replicas_in_sync
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        return super().compute_metrics(x, y, y_pred, sample_weight)  # type: ignore[misc]
 
     def predict_step(self, data: Any) -> Any:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -129,7 +133,7 @@ class AmbertTask(keras_hub.models.Task):
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             validation_data = _batches(self._arrays(*parts), batch_size)
         self._set_schedule(x, kwargs.get("epochs", 1), kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
-        return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)
+        return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
 
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, sample_weight: Any = None, **kwargs: Any
@@ -137,12 +141,12 @@ class AmbertTask(keras_hub.models.Task):
         if not kwargs.get("_use_cached_eval_dataset") and not isinstance(x, tf.data.Dataset):
             x = _batches(self._arrays(x, y, sample_weight), batch_size)
             y = batch_size = sample_weight = None
-        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
+        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)  # type: ignore[misc]
 
     def predict(self, x: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         if not isinstance(x, tf.data.Dataset):
             x, batch_size = self._prediction_batches(x, batch_size), None
-        return super().predict(x, batch_size=batch_size, **kwargs)
+        return super().predict(x, batch_size=batch_size, **kwargs)  # type: ignore[misc]
 
     def _prediction_batches(self, x: Any, batch_size: int | None) -> tf.data.Dataset:
         return _batches(self._arrays(x), batch_size)
@@ -186,7 +190,7 @@ class AmbertTask(keras_hub.models.Task):
     def from_preset(cls, preset: str, load_weights: bool = True, **kwargs: Any) -> Any:
         """Loads a task from a preset; see `keras_hub.models.Task.from_preset`."""
         check_preset(preset)
-        return super().from_preset(preset, load_weights, **kwargs)
+        return super().from_preset(preset, load_weights, **kwargs)  # type: ignore[misc]
 
 
 def _map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
