@@ -132,6 +132,7 @@ class AmbertTask:
         if validation_data is not None and not isinstance(validation_data, tf.data.Dataset):
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             validation_data = _batches(self._arrays(*parts), batch_size)
+        kwargs["shuffle"] = False  # done above; of datasets Keras has nothing to shuffle
         self._set_schedule(x, kwargs.get("epochs", 1), kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
         return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
 
