@@ -131,11 +131,13 @@ def _repair_list(directory: str) -> None:
     found = filter(None, map(_CHECKPOINT_INDEX.fullmatch, list_directory(directory)))
     names = [f"{CHECKPOINT_NAME}-{number}" for number in sorted(int(match[1]) for match in found)]
     if names:
+        # TensorFlow makes names relative to the directory, unless that is absolute; remote ones are not, to it.
+        paths = names if os.path.isabs(directory) else [os.path.join(directory, name) for name in names]
         logging.warning("%s: the list of checkpoints is lost; found %s", directory, ", ".join(names))
         times = [file_version(os.path.join(directory, f"{name}.index"))[1] / 1e9 for name in names]
         # The function that is not deprecated knows only the checkpoints of a manager.
         tf.compat.v1.train.update_checkpoint_state(
-            directory, names[-1], names, all_model_checkpoint_timestamps=times, last_preserved_timestamp=times[0] - 1.0
+            directory, paths[-1], paths, all_model_checkpoint_timestamps=times, last_preserved_timestamp=times[0] - 1.0
         )
 
 
@@ -245,7 +247,7 @@ def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_pa
     variables = list(variables)
     try:
         _check_shapes(prefix, variables, saved_path)
-        reader = tf.train.load_checkpoint(prefix)
+        reader = _open_reader(prefix)
         for variable in variables:
             variable.assign(reader.get_tensor(_key(saved_path(variable.path))))
     except READ_ERRORS as error:
@@ -259,7 +261,7 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
       InputError: the checkpoint cannot be read; the function raises it too.
     """
     try:
-        reader = tf.train.load_checkpoint(prefix)
+        reader = _open_reader(prefix)
         shapes = reader.get_variable_to_shape_map()
     except READ_ERRORS as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
@@ -273,9 +275,14 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
     return read
 
 
+def _open_reader(prefix: str) -> Any:
+    # tf.train.load_checkpoint mistakes a prefix for a directory on some remote file systems.
+    return tf.compat.v1.train.NewCheckpointReader(prefix)
+
+
 def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: Callable[[str], str] = str) -> None:
     """Raises an InputError for the first variable that is missing in a checkpoint or has another shape."""
-    shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    shapes = _open_reader(prefix).get_variable_to_shape_map()
     for variable in variables:
         path = saved_path(variable.path)
         found = shapes.get(_key(path))

@@ -85,8 +85,7 @@ class TrainFunction:
             return index + 1, values.write(index, self._step(iterator.get_next(), stop))
 
         values = tf.TensorArray(tf.float32, size=steps)
-        loop = tf.while_loop(lambda index, _: index < steps, body, (tf.constant(0), values), parallel_iterations=1)
-        return loop[1].stack()
+        return tf.while_loop(lambda index, _: index < steps, body, (tf.constant(0), values))[1].stack()
 
     def _step(self, batch: Any, stop: tf.Tensor) -> tf.Tensor:
         sums, same = self.strategy.run(self._replica_step, args=(batch, stop))
@@ -141,7 +140,10 @@ class TrainFunction:
             sums = list(sums)
             for i in used:
                 sums[i] = sums[i] + tf.cast(tf.convert_to_tensor(gradients[i]), tf.float32)
-            return index + 1, values.write(index, _vector(metrics)), sums
+            # TensorFlow would rewrite a chain of additions that no control dependency needs, with temporary variables
+            # that outlive the loop: the next call fails because they exist.
+            with tf.control_dependencies(sums):
+                return index + 1, values.write(index, _vector(metrics)), sums
 
         start = [tf.zeros(variable.shape) for variable in variables]
         # All parts are inside of the loop, one after the other: parts that overlap would need memory each.

@@ -87,12 +87,14 @@ def test_an_empty_data_file_is_skipped(model_directory, tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["empty", "missing"])
-def test_a_lost_list_of_checkpoints_is_rebuilt(model_directory, tmp_path, lost):
+def test_a_lost_list_of_checkpoints_is_rebuilt(model_directory, tmp_path, monkeypatch, lost):
     moved = shutil.copytree(model_directory[0], tmp_path / "moved")
     if lost == "empty":
         (moved / "checkpoints" / "checkpoint").write_bytes(b"")
     else:
         os.remove(moved / "checkpoints" / "checkpoint")
+        monkeypatch.chdir(tmp_path)
+        assert load_model_directory("moved").checkpoint == "moved/checkpoints/ckpt-20"
     assert load_model_directory(str(moved)).checkpoint.endswith("ckpt-20")
     step = tf.Variable(0)
     assert Checkpoints(str(moved), pretraining_model(), {"state": {"step": step}}).restore_latest().endswith("ckpt-20")
