@@ -6,6 +6,7 @@ Both models get the same token ids, half of them padding as in batches of short 
 seconds per step of each (median) and the ratio, and the largest difference of their hidden states.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +83,7 @@ def main(argv: list[str]) -> None:
                 {key: tf.TensorSpec([None, None], tf.int32) for key in inputs(ids)}, tf.TensorSpec([None], tf.int32),
             ),
         ).cache().prefetch(2)  # fmt: skip
-        run[name] = lambda model=model, dataset=dataset: model.fit(dataset, verbose=0)
+        run[name] = functools.partial(model.fit, dataset, verbose=0)
         run[name]()
     for _ in range(max(FLAGS.steps // len(data), 1)):
         for name, epoch in run.items():

@@ -30,6 +30,7 @@ _ALL = [
     "training_memory",
     "optimizers",
     "peers",
+    "keras_fit",
     "kills",
     "multi_worker",
     "tasks",
