@@ -51,7 +51,7 @@ def test_a_classifier_predicts_the_same(tmp_path):
     preset = convert("ambert", "keras_hub", model_dir, tmp_path / "preset")
     classifier = keras_hub.models.TextClassifier.from_preset(preset, activation="softmax")
     assert isinstance(classifier, ambert_tf.AmbertTextClassifier)
-    expected = [list(each.probabilities) for each in ambert_tf.load(model_dir).predict(TEXTS)]
+    expected = [list(each["probabilities"].values()) for each in ambert_tf.load(model_dir).predict(TEXTS)]
     np.testing.assert_allclose(classifier.predict(TEXTS, verbose=0), expected, atol=1e-5)
 
 
