@@ -8,7 +8,17 @@ from absl import logging
 
 from ambert_tf.errors import InputError
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION
-from ambert_tf.tasks.declaration import FILE_FLAGS, Choices, Example, MarkedSpans, RawInputs, ReadOptions, Task, Texts
+from ambert_tf.tasks.declaration import (
+    FILE_FLAGS,
+    Choices,
+    Example,
+    MarkedSpans,
+    Question,
+    RawInputs,
+    ReadOptions,
+    Task,
+    Texts,
+)
 from ambert_tf.tasks.json_lines import Record, shown
 from ambert_tf.tasks.labels import label_indices, without_zero_decimals
 
@@ -66,7 +76,7 @@ def read_examples(
         augmented = augmented or bool(task.augmentation_key and record.content.get(task.augmentation_key))
         path = record.path
         inputs = task.texts(record, options)
-        if not isinstance(inputs, EXAMPLE_INPUTS[task.form]):
+        if isinstance(inputs, Question) or not isinstance(inputs, EXAMPLE_INPUTS[task.form]):
             kinds = " or ".join(kind.__name__ for kind in EXAMPLE_INPUTS[task.form])
             raise InputError(f"task {task.name}: its texts returns {type(inputs).__name__}; {kinds} is expected")
         label = None

@@ -169,6 +169,7 @@ def _line_records(
             "choices": choices,
             "group": f"{group}-{index}" if per_blank else group,
         }
+        answer: Any
         if right:
             answer = choices.index(right[index]) if right[index] in choices else right[index]
         else:

@@ -15,7 +15,12 @@ from typing import NamedTuple
 
 OUTSIDE = "O"
 # Prefixes of the first, inner and last tokens, and of a single token.
-SCHEMES = {"BIO": "BIIB", "IOB1": "IIII", "BIOES": "BIES", "BMES": "BMES"}
+SCHEMES = {
+    "BIO": ("B", "I", "I", "B"),
+    "IOB1": ("I", "I", "I", "I"),
+    "BIOES": ("B", "I", "E", "S"),
+    "BMES": ("B", "M", "E", "S"),
+}
 
 
 class Span(NamedTuple):
@@ -29,7 +34,7 @@ class Span(NamedTuple):
 class Fault(NamedTuple):
     """A tag that does not continue the tags before it, such as I after O."""
 
-    index: int
+    position: int
     message: str
 
 
@@ -94,7 +99,7 @@ def spans_of_tags(tags: Sequence[str], scheme: str) -> tuple[list[Span], list[Fa
 
     for index, tag in enumerate(tags):
         prefix, kind = split_tag(tag)
-        if prefix != OUTSIDE and prefix not in SCHEMES[scheme] + ("B" if scheme == "IOB1" else ""):
+        if prefix not in (OUTSIDE, "B", *SCHEMES[scheme]):
             raise ValueError(f"the tag {tag!r} does not belong to the scheme {scheme}")
         continues = begin >= 0 and kind == label
         if prefix == OUTSIDE:
