@@ -102,7 +102,8 @@ def test_full_disk(kind, sources, small_disk):
 def test_read_only_file_system(kind, sources, small_disk):
     remount(small_disk, "ro")
     try:
-        check(kind, sources, small_disk, "is not writable; choose another directory|the file system is read-only; choose another")
+        message = "is not writable; choose another directory|the file system is read-only; choose another"
+        check(kind, sources, small_disk, message)
     finally:
         remount(small_disk, "rw")
 

@@ -80,7 +80,7 @@ def _flag(content: dict[str, Any], key: str, path: str, default: bool | None = N
 
 def _normalizer(fast: dict[str, Any], path: str) -> dict[str, Any]:
     """Returns the settings of BERT's normalizer in `tokenizer.json`, with the pre-tokenizer checked too."""
-    normalizer = fast.get("normalizer")
+    normalizer: Any = fast.get("normalizer")
     while _is(normalizer, "Sequence") and len(normalizer.get("normalizers") or ()) == 1:
         normalizer = normalizer["normalizers"][0]
     for key, value, wanted in (

@@ -1,5 +1,6 @@
 """`--init_checkpoint`: a model directory or checkpoint of this project, or a BERT of Google's or Hugging Face's."""
 
+from typing import Any
 
 import keras
 from absl import logging
@@ -27,7 +28,7 @@ def read_bert(
     flag: str = "init_checkpoint",
     needs_vocab: bool = False,
     do_lower_case: bool | None = None,
-    **files: str | None,
+    **files: Any,
 ) -> Bert:
     """Reads a checkpoint for which `is_bert` is true.
 
@@ -55,7 +56,7 @@ def restore_initial(
     flag: str = "init_checkpoint",
     heads: bool = True,
     do_lower_case: bool | None = None,
-    **files: str | None,
+    **files: Any,
 ) -> str:
     """Initializes a model from a checkpoint; returns the checkpoint.
 
@@ -109,7 +110,7 @@ def bert_model(
     tokenizer_dir: str | None,
     flag: str = "init_checkpoint",
     do_lower_case: bool | None = None,
-    **files: str | None,
+    **files: Any,
 ) -> tuple[ModelConfig, MultiGrainedTokenizer]:
     """Returns configuration and tokenizer of a model that is initialized from a BERT for which `is_bert` is true.
 

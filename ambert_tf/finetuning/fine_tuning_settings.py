@@ -128,7 +128,7 @@ class FineTuningSettings(TrainingSettings):
         return dataclasses.replace(self, **values)
 
     @property
-    def bert_files(self) -> dict[str, str | None]:
+    def bert_files(self) -> dict[str, Any]:
         """Files of a Google BERT in `init_checkpoint`, as the arguments of `conversion.initial`."""
         return {"config_file": self.bert_config_file, "vocab_file": self.vocab_file}
 

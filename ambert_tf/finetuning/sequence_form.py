@@ -14,7 +14,7 @@ from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.models.task_answers import sequence_predictions
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, NO_AUGMENTATION, REGRESSION
 from ambert_tf.tasks import metrics
-from ambert_tf.tasks.declaration import Example, ReadOptions
+from ambert_tf.tasks.declaration import Choices, Example, ReadOptions
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.leaderboard import Prediction, write_leaderboard_files
@@ -90,6 +90,7 @@ class SequenceForm(Form):
                 continue
             prediction, shares = int(found["prediction"][row]), [float(share) for share in found["probabilities"][row]]
             if self.config.form == MULTIPLE_CHOICE:
+                assert isinstance(example.inputs, Choices)
                 count = len(example.inputs.choices)
                 yield {"id": example.id, "choice": prediction, "probabilities": shares[:count]}
             else:

@@ -28,6 +28,8 @@ class AmbertTask:
     _compile_loss: Any
     backbone_cls = AmbertBackbone
 
+    backbone: AmbertBackbone
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._convert_input_args = True  # NumPy arrays among the inputs; Functional.call, which is not used, does it
@@ -80,7 +82,7 @@ class AmbertTask:
         metrics_argument = "weighted_metrics" if isinstance(self, keras_hub.models.MaskedLM) else "metrics"
         if isinstance(kwargs.setdefault(metrics_argument, "auto"), str):
             kwargs[metrics_argument] = self.default_metrics()
-        super().compile(
+        super().compile(  # type: ignore[misc]
             optimizer=BertAdamW() if isinstance(optimizer, str) and optimizer == "auto" else optimizer,
             loss=None if isinstance(loss, str) and loss == "auto" else loss,
             jit_compile=jit_compile,
@@ -104,7 +106,7 @@ class AmbertTask:
 
     def predict_step(self, data: Any) -> Any:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.prediction(x, self(x, training=False))
+        return self.prediction(x, self(x, training=False))  # type: ignore[operator]
 
     def fit(
         self,
@@ -180,7 +182,7 @@ class AmbertTask:
         """Raises a ValueError if labels do not fit the model."""
 
     def _set_schedule(self, dataset: tf.data.Dataset, epochs: int, initial_epoch: int, steps: int | None) -> None:
-        optimizer = getattr(self, "optimizer", None)
+        optimizer: Any = getattr(self, "optimizer", None)
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16's LossScaleOptimizer
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(schedule, BertLearningRate):

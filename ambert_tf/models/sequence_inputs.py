@@ -42,7 +42,7 @@ class SequenceInputs:
         """What the inputs are."""
         return TaskConfig(task_name="", **self.lengths())
 
-    def lengths(self) -> dict[str, int]:
+    def lengths(self) -> dict[str, Any]:
         """Returns `max_seq_length` and `max_coarse_seq_length`."""
         fine = self.sequence_length
         return {"max_seq_length": fine, "max_coarse_seq_length": self.coarse_sequence_length or fine}

@@ -55,7 +55,8 @@ class Candidates(NamedTuple):
     def best(self) -> "Candidates":
         """Returns the best candidate of each window."""
         index = tf.argmax(self.score, axis=1)[:, tf.newaxis]
-        return Candidates(*(tf.gather(values, index, batch_dims=1) for values in self[:3]), self.null_score)
+        score, start, end = (tf.gather(values, index, batch_dims=1) for values in self[:3])
+        return Candidates(score, start, end, self.null_score)
 
 
 class Answers(NamedTuple):
@@ -171,7 +172,10 @@ def best_answers(candidates: Candidates, window_example: tf.Tensor, contexts: tf
         return tf.RaggedTensor.from_value_rowids(tf.boolean_mask(values, keep), rows, questions)[:, :count]
 
     return Answers(
-        *(ragged(values) for values in (text, score, start, end)),
+        ragged(text),
+        ragged(score),
+        ragged(start),
+        ragged(end),
         tf.math.unsorted_segment_min(candidates.null_score, window_example, questions),
     )
 

@@ -79,7 +79,10 @@ class TaskConfig:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TaskConfig":
         """Returns the configuration with the fields of a JSON object; a TypeError if it has unknown fields."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        return cls(**values)
 
     @classmethod
     def read(cls, model_dir: str, flag: str = "model_dir") -> "TaskConfig":

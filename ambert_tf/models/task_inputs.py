@@ -48,7 +48,10 @@ def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf
       Ragged model inputs, see `build_model_inputs`: one row per example. Multiple choice: one row per choice, batch * n
       in total, an empty one for an empty choice. Spans: one row per window, with what else `build_windows` returns.
     """
-    lengths = {"max_seq_length": task.max_seq_length, "max_coarse_seq_length": task.max_coarse_seq_length}
+    lengths: dict[str, Any] = {
+        "max_seq_length": task.max_seq_length,
+        "max_coarse_seq_length": task.max_coarse_seq_length,
+    }
     if task.form == SPANS:
         return build_windows(
             tokenizer,

@@ -34,7 +34,10 @@ def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -
       task: what it was fine-tuned on.
       tokenizer: the model's.
     """
-    lengths = {"sequence_length": task.max_seq_length, "coarse_sequence_length": task.max_coarse_seq_length}
+    lengths: dict[str, Any] = {
+        "sequence_length": task.max_seq_length,
+        "coarse_sequence_length": task.max_coarse_seq_length,
+    }
     backbone = model.backbone
     made: TaskModel
     if isinstance(model, AmbertSpanExtractor):

@@ -33,7 +33,7 @@ class LoadedModel(NamedTuple):
     @property
     def backbone(self) -> AmbertBackbone:
         """The model without heads."""
-        return getattr(self.model, "backbone", self.model)
+        return self.model if isinstance(self.model, AmbertBackbone) else self.model.backbone
 
     @property
     def config(self) -> ModelConfig:
