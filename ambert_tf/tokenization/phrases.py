@@ -31,7 +31,10 @@ class PhraseMatcher(tf.Module):
         split = split_words if exact_spacing else (lambda phrase: phrase.split(" "))
         phrases = [(split(phrase), index) for phrase, index in entries.items()]
         self.max_words = max((len(phrase) for phrase, _ in phrases), default=1)
-        words = sorted({word.strip(" ") for phrase, _ in phrases for word in phrase})
+        firsts = {phrase[0] for phrase, _ in phrases}
+        others = {word.strip(" ") for phrase, _ in phrases for word in phrase[1:]} - firsts
+        words = [*sorted(firsts), *sorted(others)]
+        self._num_firsts = len(firsts)
         word_index = {word: index for index, word in enumerate(words)}
         # A word that is apart from the one before is another symbol.
         self._num_words = max(len(words), 1)
@@ -100,7 +103,7 @@ class PhraseMatcher(tf.Module):
         following = tf.where(first_of_text, flat.NOT_FOUND, symbols)
         following = tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
         # The walks that are still in progress: where they began, and the node that they have reached.
-        begins = flat.where(indices >= 0)
+        begins = flat.where((indices >= 0) & (indices < self._num_firsts))
         nodes = tf.gather(indices, begins)
         for step in range(1, self.max_words):
             words = tf.gather(following, begins + step)
