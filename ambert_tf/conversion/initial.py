@@ -79,7 +79,8 @@ def restore_initial(
         if heads:
             _restore_heads(model, prefix)
         return prefix
-    bert = fit_tokenizer(read_bert(path, flag, do_lower_case=do_lower_case, **files), tokenizer, "the tokenizer")
+    bert = read_bert(path, flag, needs_vocab=False, do_lower_case=do_lower_case, **files)
+    bert = fit_tokenizer(bert, tokenizer, "the tokenizer")
     _check_config(bert, model.config, flag)
     if not heads:
         bert = bert.without(MASKED_LM, NEXT_SENTENCE)
