@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 FAMILY = "ambert_tf.models.family"
-_BACKBONE = "ambert_tf.models.ambert_backbone"
+_CLASSES = "ambert_tf.models.ambert_"
 
 
 def register_with_keras_hub() -> None:
@@ -38,7 +38,8 @@ class _KerasHubFinder(importlib.abc.MetaPathFinder):
             def execute_and_register(module: Any) -> None:
                 del loader.exec_module
                 execute(module)
-                if _BACKBONE not in sys.modules:  # otherwise one of our own modules is importing KerasHub
+                # One of our own modules may be importing KerasHub, whichever is imported first.
+                if not any(name.startswith(_CLASSES) for name in sys.modules):
                     importlib.import_module(FAMILY)
 
             loader.exec_module = execute_and_register
