@@ -1,32 +1,36 @@
-"""Executes the notebook: its cells in order, as Jupyter does, with `!` lines as commands."""
+"""Executes the notebook's cells in order. The console scripts of its `!` lines run in this process, which is faster."""
 
 import json
 import pathlib
 import re
-import subprocess
-import sys
 
-PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
-NOTEBOOK = PROJECT / "examples" / "ambert_in_keras.ipynb"
-# The console scripts of the wheel are these functions.
-COMMANDS = {"build-vocab": "build_vocab", "convert": "convert", "export": "export"}
+from ambert_tf.conversion.conversion_settings import ConversionSettings
+from ambert_tf.conversion.convert import convert_checkpoint
+from ambert_tf.serving.export import run_export
+from ambert_tf.serving.export_settings import ExportSettings
+from ambert_tf.vocabulary.build_vocab import run_build_vocab
+from ambert_tf.vocabulary.vocabulary_settings import VocabularySettings
+
+NOTEBOOK = pathlib.Path(__file__).resolve().parent.parent.parent / "examples" / "ambert_in_keras.ipynb"
+COMMANDS = {
+    "ambert-build-vocab": (VocabularySettings, run_build_vocab),
+    "ambert-convert": (ConversionSettings, convert_checkpoint),
+    "ambert-export": (ExportSettings, run_export),
+}
 
 
-def program():
-    """Returns the code cells as one program."""
+def run_command(line):
+    """Runs a console script as its settings and its function."""
+    name, *arguments = line.split()
+    settings, function = COMMANDS[name]
+    function(settings(**dict(argument.removeprefix("--").split("=", 1) for argument in arguments)))
+
+
+def test_the_notebook_runs(capsys):
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-
-    def command(match):
-        run = f"import sys; sys.argv[0] = 'ambert'; from ambert_tf.commands import {COMMANDS[match[1]]} as main; main()"
-        return f"subprocess.run([sys.executable, '-c', {run!r}, *f{match[2]!r}.split()], check=True)"
-
-    return "import subprocess, sys\n" + re.sub(r"(?m)^!ambert-([\w-]+) (.*)$", command, code)
-
-
-def test_the_notebook_runs():
-    result = subprocess.run([sys.executable, "-c", program()], capture_output=True, text=True, cwd=PROJECT, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "['房', '间', '很', '干', '净', '，', '服', '务', '很', '好']" in result.stdout
-    assert "'房间'" in result.stdout
-    assert "AmbertTextClassifier ('bad', 'good')" in result.stdout
+    exec(re.sub(r"(?m)^!(.*)$", r'run_command(f"\1")', code), {"run_command": run_command})
+    printed = capsys.readouterr().out
+    assert "['房', '间', '很', '干', '净', '，', '服', '务', '很', '好']" in printed
+    assert "'房间'" in printed
+    assert "AmbertTextClassifier ('bad', 'good')" in printed
