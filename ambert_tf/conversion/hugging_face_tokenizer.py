@@ -81,8 +81,11 @@ def _flag(content: dict[str, Any], key: str, path: str, default: bool | None = N
 def _normalizer(fast: dict[str, Any], path: str) -> dict[str, Any]:
     """Returns the settings of BERT's normalizer in `tokenizer.json`, with the pre-tokenizer checked too."""
     normalizer: Any = fast.get("normalizer")
-    while _is(normalizer, "Sequence") and len(normalizer.get("normalizers") or ()) == 1:
-        normalizer = normalizer["normalizers"][0]
+    while _is(normalizer, "Sequence"):
+        parts = normalizer.get("normalizers")
+        if not isinstance(parts, list) or len(parts) != 1:
+            break
+        normalizer = parts[0]
     for key, value, wanted in (
         ("normalizer", normalizer, "BertNormalizer"),
         ("pre_tokenizer", fast.get("pre_tokenizer"), "BertPreTokenizer"),

@@ -189,6 +189,13 @@ class AmbertTask:
             steps = steps or max(int(dataset.cardinality()), 0)
             schedule.set_steps(int(optimizer.iterations), steps * (epochs - initial_epoch))
 
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Under a distribution strategy Keras averages the replicas' batches for this, which makes floats of token ids.
+        if isinstance(data_batch, tuple):
+            inputs = _map_leaves(lambda value: tf.cast(value, tf.int32), data_batch[0])
+            data_batch = (inputs, *data_batch[1:])
+        super()._symbolic_build(iterator, data_batch)  # type: ignore[misc]
+
     @classmethod
     def from_preset(cls, preset: str, load_weights: bool = True, **kwargs: Any) -> Any:
         """Loads a task from a preset; see `keras_hub.models.Task.from_preset`."""

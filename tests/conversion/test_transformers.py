@@ -113,7 +113,8 @@ def test_the_tokenizer_gives_the_fine_ids(tmp_path, language, do_lower_case):
     transformers.AutoModel.from_pretrained(output).save_pretrained(again)
     back = load_model_directory(convert("huggingface", "ambert", again, tmp_path / "back"))
     read = MultiGrainedTokenizer.load(back.tokenizer_directory)
-    assert (read.fine_vocab, read.do_lower_case) == (tokenizer.fine_vocab, do_lower_case)
+    # None of these vocabularies has capital letters, so a checkpoint of another project counts as uncased.
+    assert (read.fine_vocab, read.do_lower_case) == (tokenizer.fine_vocab, True)
 
 
 def test_models_that_transformers_saved_are_read(tmp_path):
