@@ -222,7 +222,11 @@ class TestErrors:
             ("--to_format=ambert: .* give the --model_type", ("ambert", "ambert"), {}),
             ("--tokenizer_dir is needed for --model_type=ambert", ("google_bert", "ambert"), {"model_type": "ambert"}),
             ("--model_type=gpt: must be one of", ("google_bert", "ambert"), {"model_type": "gpt"}),
-            ("--model_type: is for --to_format=ambert and keras_hub only", ("google_bert", "huggingface"), {"model_type": "ambert"}),
+            (
+                "--model_type: is for --to_format=ambert and keras_hub only",
+                ("google_bert", "huggingface"),
+                {"model_type": "ambert"},
+            ),
             ("--grain=coarse: a BERT of", ("google_bert", "huggingface"), {"grain": "coarse"}),
             ("--vocab_file: is for --from_format=google_bert only", ("ambert", "huggingface"), {"vocab_file": "x"}),
         ):
