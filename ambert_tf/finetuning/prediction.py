@@ -19,7 +19,7 @@ class Predictor:
     """
 
     def __init__(self, model: TaskModel) -> None:
-        self._run = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, autograph=False)
+        self._graphs = tf.function(lambda batch: model(batch, training=False), autograph=False)
         coarse_only = model.config.grains == ("coarse",)
         self._coarse_heads = frozenset(("coarse", "joint") if coarse_only else ("coarse",))
 
@@ -28,7 +28,13 @@ class Predictor:
         by_head: dict[str, np.ndarray] = {}
         timed, seconds, started = 0, 0.0, time.perf_counter()
         for index, (rows, batch) in enumerate(examples.in_order_of_length(batch_size)):
-            for name, logits in self._run(batch).items():
+            if index == 0:
+                # One graph for all batch sizes and lengths; `reduce_retracing` alone makes several before that.
+                signature = {
+                    name: tf.TensorSpec([None] * value.shape.rank, value.dtype) for name, value in batch.items()
+                }
+                run = self._graphs.get_concrete_function(signature)
+            for name, logits in run(batch).items():
                 values = logits.numpy()
                 if name not in by_head:
                     shape = (examples.longest, *values.shape[2:]) if values.ndim == 3 else values.shape[1:]
