@@ -1,5 +1,6 @@
 """What differs between forms of tasks: how records become examples, how predictions are scored and written."""
 
+import abc
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Logits(NamedTuple):
     coarse_heads: frozenset[str] = frozenset()
 
 
-class Form:
+class Form(abc.ABC):
     """A form of tasks.
 
     Args:
@@ -39,13 +40,13 @@ class Form:
         self.task = task
         self.config = config
 
+    @abc.abstractmethod
     def read(self, records: Iterable[Record], split: str, files: tuple[str, ...], needs_labels: bool) -> Split:
         """Reads a split; raises an InputError for an invalid record."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def scores(self, logits: Logits, data: TokenizedExamples, heads: Iterable[str]) -> dict[str, float]:
         """Returns the task's metrics: those of the joint head under their names, of another head as in `fine_f1`."""
-        raise NotImplementedError
 
     def table(self, logits: Logits, data: TokenizedExamples) -> list[str]:
         """Returns the lines of a table of errors; empty for no table."""
@@ -55,6 +56,6 @@ class Form:
         """Writes further files of an evaluation; returns further results."""
         return {}
 
+    @abc.abstractmethod
     def write_predictions(self, output_dir: str, logits: Logits, data: TokenizedExamples) -> None:
         """Writes the predictions of a split, and the leaderboard's file."""
-        raise NotImplementedError

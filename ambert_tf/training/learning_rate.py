@@ -1,5 +1,6 @@
 """Learning rate schedules: functions from the global step to the rate."""
 
+import abc
 import dataclasses
 import math
 
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
-class LearningRate:
+class LearningRate(abc.ABC):
     """A schedule that warms up linearly from 0 to `peak`; subclasses say how the rate decays.
 
     Attributes:
@@ -28,9 +29,9 @@ class LearningRate:
             return self.peak * decay
         return self.peak * tf.where(step < self.num_warmup_steps, step / self.num_warmup_steps, decay)
 
+    @abc.abstractmethod
     def decay(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the factor of `peak` after the warm-up, float32."""
-        raise NotImplementedError
 
 
 class WarmupLinearDecay(LearningRate):

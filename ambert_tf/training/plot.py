@@ -115,7 +115,7 @@ def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
         panel.grid(alpha=0.3)
         for index, run in enumerate(runs):
             held_out = EVALUATION_PREFIX + metric
-            for name, style, label in ((metric, "-", run.name), (held_out, "--", f"{run.name}, held out")):
+            for name, style, label in ((metric, "-", run.name), (held_out, "--", f"{run.name}, held-out")):
                 if name in run.curves:
                     marker = "o" if len(run.curves[name][0]) == 1 else None
                     (line,) = panel.plot(*run.curves[name], style, color=f"C{index}", label=label, marker=marker)

@@ -23,13 +23,13 @@ def test_each_metric_has_a_panel_and_each_run_a_line(tmp_path):
     drawn = {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in panels[0].lines}
     assert drawn == {
         "one": ([1, 2, 3], [4.0, 3.0, 2.0]),
-        "one, held out": ([3], [3.0]),
+        "one, held-out": ([3], [3.0]),
         "two": ([1, 2, 3], [5.0, 4.0, 3.0]),
     }
     one, held_out, two = panels[0].lines
     assert one.get_color() == held_out.get_color() != two.get_color()
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["one", "one, held out", "two"]
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "one, held-out", "two"]
 
 
 def test_unused_panels_are_hidden(tmp_path):
