@@ -12,17 +12,17 @@ HEADS = ("fine", "coarse", "joint")
 
 @custom_gradient
 def log_losses(logits: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
-    """Returns `-log softmax(logits)[ids]`, float32 [rows].
+    """Returns the cross-entropy losses `-log softmax(logits)[ids]`, float32 [rows].
 
-    It is `tf.nn.sparse_softmax_cross_entropy_with_logits`, in a third of its time on a CPU where the rows are
-    as long as a vocabulary.
+    Computes the same values as `tf.nn.sparse_softmax_cross_entropy_with_logits`, but takes a third of its time on a
+    CPU when the number of classes is the size of a vocabulary.
 
     Args:
       logits: float32 [rows, classes].
       ids: int32 [rows].
     """
     probabilities = tf.nn.softmax(logits)
-    # The highest probability is exp(max - log of the sum of exponentials), and never next to zero.
+    # The highest probability is exp(max - log_sum), and it is never close to zero.
     log_sums = tf.reduce_max(logits, axis=-1) - tf.math.log(tf.reduce_max(probabilities, axis=-1))
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
@@ -36,14 +36,14 @@ def log_losses(logits: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Callable[[
 def masked_lm_loss(
     logits: tf.Tensor, ids: tf.Tensor, weights: tf.Tensor | None = None, total: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Returns the mean negative log likelihood of the masked tokens of one grain (natural logarithm).
+    """Returns the mean cross-entropy loss over the masked tokens of one grain, in nats.
 
     Args:
       logits: float32 [predictions, vocab].
-      ids: int32 [predictions], the tokens that were masked.
-      weights: float32 [predictions], 1 for a real prediction and 0 for padding; all 1 by default.
-      total: what to divide the sum by; the sum of `weights` by default. Replicas that share a batch give
-        the number of real predictions in the whole batch, so that their losses add up to its mean.
+      ids: int32 [predictions], the original ids of the masked tokens.
+      weights: float32 [predictions], 1 for a real prediction and 0 for padding. Defaults to all ones.
+      total: normalizer of the sum. Defaults to the sum of `weights`. Replicas that share a batch pass the number of
+        real predictions in the global batch, so that their losses add up to its mean.
     """
     losses = log_losses(logits, ids)
     weights = tf.ones_like(losses) if weights is None else weights
@@ -53,7 +53,7 @@ def masked_lm_loss(
 def masked_lm_accuracy(
     logits: tf.Tensor, ids: tf.Tensor, weights: tf.Tensor | None = None, total: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Returns the share of masked tokens whose logit is the highest; arguments as `masked_lm_loss`'s."""
+    """Returns the accuracy over the masked tokens of one grain. The arguments are those of `masked_lm_loss`."""
     own = tf.gather(logits, ids, batch_dims=1)
     right = tf.cast(own >= tf.reduce_max(logits, axis=-1), tf.float32)
     weights = tf.ones_like(right) if weights is None else weights
@@ -61,10 +61,10 @@ def masked_lm_accuracy(
 
 
 def pretraining_loss(parts: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Eq. (1): the fine and the coarse masked-LM loss added up, and the next-sentence loss if there is one.
+    """Eq. (1): the sum of the fine and coarse masked-LM losses and, with NSP, the next-sentence loss.
 
     Args:
-      parts: scalars by name; those whose name ends in `_loss` are added.
+      parts: scalars by name. Only those whose name ends in `_loss` are added.
     """
     return tf.add_n([value for name, value in sorted(parts.items()) if name.endswith("_loss")])
 
@@ -72,16 +72,16 @@ def pretraining_loss(parts: Mapping[str, tf.Tensor]) -> tf.Tensor:
 def agreement_loss(
     fine_logits: tf.Tensor, coarse_logits: tf.Tensor, of: str = "probabilities", squared: bool = False
 ) -> tf.Tensor:
-    """Eq. (2)'s last term: the L2 distance between the fine and the coarse head's predictions.
+    """The last term of eq. (2): the L2 distance between the predictions of the fine and the coarse head.
 
     Args:
       fine_logits: float32 [batch, classes].
       coarse_logits: float32 [batch, classes].
       of: `probabilities` (the paper's ŷ) or `logits`.
-      squared: the square of the distance instead.
+      squared: whether to return the squared distance.
 
     Returns:
-      float32 [batch]. The gradient where both agree exactly is zero.
+      float32 [batch]. The gradient is zero where both predictions are equal.
     """
     if of not in ("probabilities", "logits"):
         raise ValueError(f"agreement of {of!r}; it must be 'probabilities' or 'logits'")
@@ -90,7 +90,7 @@ def agreement_loss(
     square = tf.reduce_sum(tf.math.squared_difference(fine_logits, coarse_logits), axis=-1)
     if squared:
         return square
-    # The root has an infinite slope at zero, which both branches of `where` would see.
+    # The square root has an infinite gradient at zero, and `where` would propagate it from the unselected branch.
     apart = square > 0
     return tf.where(apart, tf.sqrt(tf.where(apart, square, 1.0)), 0.0)
 
@@ -104,21 +104,22 @@ def classification_loss(
     weights: tf.Tensor | None = None,
     total: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Eq. (2): the log losses of the fine, the coarse and the joint head, and the agreement of the first two.
+    """Eq. (2): the cross-entropy losses of the three heads, plus the agreement loss between fine and coarse head.
+
+    In multiple choice, the classes are the choices, and each choice's logit comes from its own sequence.
 
     Args:
-      logits: `ClassificationHeads`' result; of a model with one head only that head's loss counts.
+      logits: the output of `ClassificationHeads`. For a model with a single head, the loss is that head's.
       labels: int32 [batch].
       agreement_weight: λ.
       agreement_of: see `agreement_loss`.
       agreement_squared: see `agreement_loss`.
-      weights: float32 [batch], 0 for an example that does not count; all 1 by default.
-      total: what to divide the sums over the batch by; the sum of `weights` by default.
-
-    In multiple choice the classes are the choices, whose logits come from one sequence each.
+      weights: float32 [batch], 0 for an example to ignore. Defaults to all ones.
+      total: normalizer of the sums over the batch. Defaults to the sum of `weights`.
 
     Returns:
-      The loss, and its parts by name: `fine_loss`, `coarse_loss`, `joint_loss`, `agreement_loss` (before λ).
+      The loss, and its parts by name: `fine_loss`, `coarse_loss`, `joint_loss`, and `agreement_loss` before it is
+      multiplied by λ.
     """
     names = HEADS if len(logits) == 3 else ("joint",)
     losses = {
@@ -139,17 +140,17 @@ def regression_loss(
     weights: tf.Tensor | None = None,
     total: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Eq. (2) where a number is predicted: the log losses become squared errors, and the agreement a distance.
+    """Eq. (2) for regression, with squared errors instead of cross-entropy losses.
 
-    A squared error is the log loss of a normal distribution around the prediction, but for constants. The heads'
-    predictions ŷ are the numbers themselves, so `‖ŷ_x − ŷ_z‖₂` is their absolute difference.
+    A squared error is, up to constants, the negative log likelihood of a normal distribution centred on the
+    prediction. The heads' predictions ŷ are scalars, so `‖ŷ_x − ŷ_z‖₂` is their absolute difference.
 
     Args:
       logits: by head, float32 [batch, 1].
       scores: float32 [batch].
-      agreement_of: of no effect: there are no probabilities.
+      agreement_of: ignored, since a regression head outputs no probabilities.
 
-    The other arguments and what it returns are `classification_loss`'s.
+    The other arguments and the return value are those of `classification_loss`.
     """
     names = HEADS if len(logits) == 3 else ("joint",)
     losses = {name: tf.math.squared_difference(logits[name][:, 0], scores) for name in names}
@@ -163,16 +164,17 @@ def regression_loss(
 def span_loss(
     logits: Mapping[str, tf.Tensor], starts: tf.Tensor, ends: tf.Tensor, **arguments: Any
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Eq. (2) for spans: the mean of what it is for the start and for the end of the answer.
+    """Eq. (2) for spans: the mean of the losses for the start and the end of the answer.
 
-    Each is a classification whose classes are the fine positions of the sequence: a head's prediction ŷ is a
-    distribution over them, and the agreement the distance of the fine and the coarse head's distributions.
+    Each is a classification whose classes are the fine positions of the sequence. A head's prediction ŷ is a
+    distribution over them, and the agreement loss is the distance between the distributions of the fine and the
+    coarse head.
 
     Args:
-      logits: by head, float32 [batch, fine_length, 2]: of being the first and the last token.
-      starts: int32 [batch], fine positions; 0, that of [CLS], for no answer in this sequence.
-      ends: int32 [batch].
-      **arguments: `classification_loss`'s.
+      logits: by head, float32 [batch, fine_length, 2], the start and end logits of each token.
+      starts: int32 [batch], fine positions, or 0 ([CLS]) if the sequence contains no answer.
+      ends: int32 [batch], likewise.
+      **arguments: passed on to `classification_loss`.
     """
     results = [
         classification_loss({name: values[:, :, end] for name, values in logits.items()}, positions, **arguments)
@@ -189,7 +191,7 @@ def _weighted_sum(
     weights: tf.Tensor | None,
     total: tf.Tensor | None,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Returns eq. (2) of the heads' losses and their agreement, each float32 [batch]."""
+    """Combines the heads' losses and their distance, each float32 [batch], into eq. (2)."""
     weights = tf.ones_like(losses["joint"]) if weights is None else weights
     total = tf.reduce_sum(weights) if total is None else total
 
