@@ -5,10 +5,10 @@ as importing TensorFlow, so `import ambert_tf` leaves it until `keras_hub` is im
 """
 
 import importlib
-import importlib.abc
-import importlib.util
 import sys
-from typing import Any
+from collections.abc import Callable
+
+from ambert_tf.import_hooks import around_import
 
 FAMILY = "ambert_tf.models.family"
 _CLASSES = "ambert_tf.models.ambert_"
@@ -18,29 +18,12 @@ def register_with_keras_hub() -> None:
     """Imports the family now if KerasHub is imported already, otherwise right after its import."""
     if "keras_hub" in sys.modules:
         importlib.import_module(FAMILY)
-    elif not any(isinstance(finder, _KerasHubFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _KerasHubFinder())
+    else:
+        around_import("keras_hub", _import_and_register)
 
 
-class _KerasHubFinder(importlib.abc.MetaPathFinder):
-    """Finds KerasHub once, as Python does, and imports the family after it."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        del path, target
-        if fullname != "keras_hub":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            loader: Any = spec.loader
-            execute = loader.exec_module
-
-            def execute_and_register(module: Any) -> None:
-                del loader.exec_module
-                execute(module)
-                # One of our own modules may be importing KerasHub, whichever is imported first.
-                if not any(name.startswith(_CLASSES) for name in sys.modules):
-                    importlib.import_module(FAMILY)
-
-            loader.exec_module = execute_and_register
-        return spec
+def _import_and_register(execute: Callable[[], None]) -> None:
+    execute()
+    # One of our own modules may be importing KerasHub, whichever is imported first.
+    if not any(name.startswith(_CLASSES) for name in sys.modules):
+        importlib.import_module(FAMILY)

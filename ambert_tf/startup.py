@@ -5,13 +5,12 @@ On a machine with a GPU they stay, because there they explain why it is not used
 
 import contextlib
 import glob
-import importlib.abc
-import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+
+from ambert_tf.import_hooks import around_import
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _NO_LOG = "3"  # One error, "failed call to cuInit", is only hidden by this level.
@@ -35,29 +34,12 @@ def quiet_tensorflow() -> None:
     if not any(glob.glob(pattern) for pattern in _GPU_FILES):
         os.environ.setdefault(_LEVEL, _NO_LOG)
     if os.environ.get(_LEVEL, "") >= "2" and "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _TensorFlowFinder())
+        around_import("tensorflow", _import_filtered)
 
 
-class _TensorFlowFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow once, as Python does, and has its import filtered."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        del path, target
-        if fullname != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            loader: Any = spec.loader
-            execute = loader.exec_module
-
-            def quiet_execute(module: Any) -> None:
-                del loader.exec_module
-                with _filtered_stderr():
-                    execute(module)
-
-            loader.exec_module = quiet_execute
-        return spec
+def _import_filtered(execute: Callable[[], None]) -> None:
+    with _filtered_stderr():
+        execute()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom up; a folder imports from itself and from the folders above its own in this list.
 LAYERS = [
+    "import_hooks",
     "startup",
     "registration",
     "errors",
