@@ -1,1 +1,1 @@
-"""Configuration, embeddings, encoder, the five models, their heads and losses."""
+"""Model configuration, embeddings, encoder, backbones, heads, losses, and the KerasHub task models."""

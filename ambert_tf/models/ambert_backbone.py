@@ -1,4 +1,4 @@
-"""`AmbertBackbone`: AMBERT, its variants Combo and Hybrid (§3.4 of the paper), and BERT on either grain."""
+"""`AmbertBackbone`: AMBERT, its variants AMBERT-Combo and AMBERT-Hybrid (§3.4), and BERT on a single grain."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from ambert_tf.models.grain_encoder import GrainEncoder, Weights
 from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.presets import check_preset
 
-# The paths of a backbone's variables begin with it, whatever the model is called. Checkpoints rely on it.
+# Prefix of the paths of a backbone's variables, whatever the model's name. Checkpoints rely on it.
 VARIABLE_SCOPE = "backbone"
 
 
@@ -21,25 +21,25 @@ VARIABLE_SCOPE = "backbone"
 class AmbertBackbone(keras_hub.models.Backbone):
     """An AMBERT encoder network, one of its variants, or a BERT.
 
-    A text is given as two sequences of token ids, a fine-grained and a coarse-grained one. `model_type` says how they
-    are encoded:
+    A text is represented by two sequences of token ids, one fine-grained and one coarse-grained. `model_type` selects
+    how they are encoded:
 
-    - `"ambert"`: one Transformer encodes both sequences, separately; only the token embeddings differ.
-    - `"ambert_combo"`: two Transformers, which share nothing.
+    - `"ambert"`: one Transformer encodes the two sequences separately. Only the token embeddings differ.
+    - `"ambert_combo"`: two Transformers without shared weights, one per grain.
     - `"ambert_hybrid"`: one Transformer encodes the concatenation of both sequences, eq. (3).
     - `"bert_fine"`, `"bert_coarse"`: a BERT on one of the grains.
 
-    The arguments of KerasHub's `BertBackbone` have the same names here.
+    Arguments that KerasHub's `BertBackbone` also has are named as they are there.
 
     Args:
       vocabulary_size: int. The size of the fine vocabulary.
       coarse_vocabulary_size: int. The size of the coarse vocabulary; unused by `"bert_fine"`.
       model_type: string. One of the five above.
       num_layers: int. The number of Transformer layers.
-      num_heads: int. The number of attention heads per layer; it divides `hidden_dim`.
+      num_heads: int. The number of attention heads per layer. `hidden_dim` must be a multiple of it.
       hidden_dim: int. The size of the Transformer layers and of the pooler.
       intermediate_dim: int. The size of the first feed-forward layer.
-      activation: string. `"gelu"` (exact), `"gelu_new"` (its tanh form) or `"relu"`.
+      activation: string. `"gelu"` (exact), `"gelu_new"` (tanh approximation) or `"relu"`.
       dropout: float. Dropout probability of embeddings and layers.
       attention_dropout: float. Dropout probability of attention weights.
       max_sequence_length: int. The number of position embeddings.
@@ -47,21 +47,21 @@ class AmbertBackbone(keras_hub.models.Backbone):
       initializer_range: float. Standard deviation of the initial weights.
       layer_norm_epsilon: float. Added to the variance in layer normalization.
       seed: int. Seed of the initial weights.
-      static_shapes: bool. Keep padding in training, because XLA needs static shapes. Without it, training computes
-        real tokens only, so shapes change from batch to batch.
+      static_shapes: bool. Whether to keep padding in training, which XLA requires. Otherwise, padding is removed in
+        training, and shapes change from batch to batch.
       dtype: string or `keras.DTypePolicy`, such as `"mixed_bfloat16"`. Softmax, layer normalization and losses are
-        computed in float32 in any case.
+        always computed in float32.
 
-    Inputs are a dictionary with, for each grain g that the model reads, `g_input_ids` and `g_segment_ids`, int32
-    [batch, g_length]; id 0 is padding. Outputs are a dictionary with, for each grain, `g_sequence_output`, [batch,
+    The input is a dictionary with, for each grain g that the model reads, `g_input_ids` and `g_segment_ids`, int32
+    [batch, g_length]. Id 0 is padding. The output is a dictionary with, for each grain, `g_sequence_output`, [batch,
     g_length, hidden_dim], undefined at padding in training, and `g_pooled_output`, [batch, hidden_dim].
 
     Attributes:
-      config: `ModelConfig`, the sizes.
+      config: `ModelConfig`, the model's sizes.
       grains: the grains that the model reads.
-      classification_grains: the grains whose `[CLS]` gets a classification head: both for `ambert` and `ambert_combo`;
-        AMBERT-Hybrid is fine-tuned as BERT is (§3.4), on the fine one.
-      static_shapes: as given; it may be set later.
+      classification_grains: the grains whose `[CLS]` gets a classification head. These are both grains for `ambert`
+        and `ambert_combo`. AMBERT-Hybrid is fine-tuned like BERT (§3.4), on the fine `[CLS]`.
+      static_shapes: as passed to the constructor. It may be changed later.
 
     Example:
 
@@ -129,8 +129,8 @@ class AmbertBackbone(keras_hub.models.Backbone):
                 self.encoders |= dict.fromkeys(grains, encoder)
 
         # === Functional Model ===
-        # Functional, although `call` is our own: KerasHub changes the base class of `Backbone` to Functional at the
-        # first functional backbone of a process, and no other kind works from then on.
+        # A functional model, although `call` is overridden: once a process has created a functional backbone, KerasHub
+        # makes Functional the base class of `Backbone`, and subclassed backbones stop working.
         self.config = config
         self.grains = config.grains
         self.static_shapes = static_shapes
@@ -140,7 +140,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
             for name in ("input_ids", "segment_ids")
         }
         super().__init__(inputs=inputs, outputs=self.call(inputs), dtype=policy, **kwargs)
-        # NumPy arrays among the inputs; Functional.call, which is not used, does it itself
+        # Convert NumPy inputs to tensors. Functional.call would do this, but it is overridden.
         self._convert_input_args = True
 
         # === Config ===
@@ -156,7 +156,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
         """Returns the backbone that a `config.json` describes.
 
         Args:
-          config: sizes.
+          config: the model's sizes.
           **kwargs: `seed`, `static_shapes`, `dtype` and `name`, as in the constructor.
         """
         return cls(**config.to_keras(), **kwargs)
@@ -174,23 +174,23 @@ class AmbertBackbone(keras_hub.models.Backbone):
         grains: Iterable[str] | None = None,
         seed: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Encodes both grains, or only some: `grains=("fine",)` of an AMBERT is AMBERT-Single.
+        """Encodes both grains, or only the given ones. AMBERT with `grains=("fine",)` is AMBERT-Single.
 
         Args:
-          inputs: see the class; only those of the grains that are encoded are needed, and other keys are ignored.
-          training: whether dropout is on.
-          grains: the grains to return; defaults to all.
-          seed: of the dropout, int32 [2]; defaults to a random one. The same seed drops the same elements.
+          inputs: see the class. Only the inputs of the encoded grains are required. Other keys are ignored.
+          training: whether to apply dropout.
+          grains: the grains to return. Defaults to all.
+          seed: dropout seed, int32 [2]. Defaults to a random one. The same seed drops the same elements.
 
         Returns:
-          The outputs, see the class.
+          The output dictionary described in the class docstring.
         """
         return self._encode(inputs, tuple(grains or self.grains), dropout_seed(training, seed))[0]
 
     def attention_weights(self, inputs: Mapping[str, tf.Tensor]) -> Weights:
-        """Returns for each grain the weights of each layer, [batch, heads, g_length, g_length].
+        """Returns the attention weights of each layer, [batch, heads, g_length, g_length], by grain.
 
-        AMBERT-Hybrid has one sequence, fine tokens first, and returns its weights under both names.
+        AMBERT-Hybrid has a single sequence, fine tokens first, and returns its weights under both grains.
         """
         return self._encode(inputs, self.grains, None, return_weights=True)[1]
 
@@ -234,20 +234,20 @@ class AmbertBackbone(keras_hub.models.Backbone):
 
     @property
     def input_spec(self) -> None:
-        """No fixed inputs: `call` reads those of the grains that it encodes."""
+        """No fixed inputs: `call` reads only those of the grains that it encodes."""
         return None
 
     def token_table(self, grain: str) -> keras.Variable:
-        """Returns a grain's token embeddings [vocab, hidden_dim], to which the masked-LM output is tied."""
+        """Returns a grain's token embeddings [vocab, hidden_dim], which are tied to the masked-LM output."""
         return self.encoders[grain].embeddings.token_tables[grain]
 
     @property
     def token_embedding(self) -> TokenEmbedding:
-        """The layer that embeds token ids of the first grain: the fine one, if the model reads it."""
+        """The token embedding layer of the fine grain or, for `bert_coarse`, of the coarse grain."""
         return self.grain_token_embedding(self.grains[0])
 
     def grain_token_embedding(self, grain: str) -> TokenEmbedding:
-        """Returns the layer that embeds token ids of a grain."""
+        """Returns the token embedding layer of a grain."""
         return TokenEmbedding(self.encoders[grain].embeddings, grain)
 
     def get_config(self) -> dict[str, Any]:

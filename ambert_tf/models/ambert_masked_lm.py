@@ -1,4 +1,4 @@
-"""`AmbertMaskedLM`: a backbone with its masked-LM heads, which pre-training trains with eq. (1)."""
+"""`AmbertMaskedLM`: a backbone with masked-LM heads, pre-trained with eq. (1)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from ambert_tf.models.layers import Dense, dropout_seed
 from ambert_tf.models.losses import masked_lm_loss, pretraining_loss
 from ambert_tf.models.masked_lm_head import MaskedLMHead, masked_lm_targets
 
-# The paths of the variables of the heads begin with these.
+# Prefixes of the paths of the heads' variables.
 PRETRAINING_HEADS = ("masked_lm_head/", "fine_masked_lm_head/", "coarse_masked_lm_head/", "next_sentence_head/")
 
 
@@ -22,15 +22,16 @@ PRETRAINING_HEADS = ("masked_lm_head/", "fine_masked_lm_head/", "coarse_masked_l
 class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
     """An end-to-end AMBERT model for masked language modeling at both grains, eq. (1) of the paper.
 
-    Each grain has a masked-LM head. Grains that share an encoder share the head's transform; AMBERT-Combo has two
-    complete heads. The loss is the sum of the grains' losses, and of the next-sentence loss if there is such a head.
+    Each grain has a masked-LM head. Grains that share an encoder share the head's transform. AMBERT-Combo has two
+    complete heads. The loss is the sum of the grains' losses, plus the next-sentence loss if there is a next-sentence
+    head.
 
     Args:
       backbone: an `AmbertBackbone`.
-      next_sentence: bool. Whether there is a next-sentence head. The preprocessor makes no labels for it.
+      next_sentence: bool. Whether to add a next-sentence head. The preprocessor does not create its labels.
       preprocessor: an `AmbertMaskedLMPreprocessor` or `None`. If `None`, inputs must be preprocessed.
 
-    A call returns a dictionary of logits by grain, float32 [predictions of the batch, vocabulary]; `predict` returns
+    A call returns a dictionary of logits by grain, float32 [predictions of the batch, vocabulary]. `predict` returns
     them as [batch, predictions, vocabulary].
 
     Example:
@@ -85,14 +86,14 @@ class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
         """Predicts the masked tokens.
 
         Args:
-          inputs: the backbone's, and for each grain g `g_masked_lm_positions`, int32 [batch, g_predictions], and
-            `g_masked_lm_weights`, float32 [batch, g_predictions], 0 at padding.
-          training: whether dropout is on.
-          seed: of the dropout, int32 [2]; defaults to a random one.
+          inputs: the backbone's inputs and, for each grain g, `g_masked_lm_positions`, int32 [batch, g_predictions],
+            and `g_masked_lm_weights`, float32 [batch, g_predictions], 0 at padding.
+          training: whether to apply dropout.
+          seed: dropout seed, int32 [2]. Defaults to a random one.
 
         Returns:
-          By grain, logits float32 [predictions of the batch, vocab]; their targets are those of `masked_lm_targets`.
-          With a next-sentence head also `next_sentence`, logits float32 [batch, 2] of the first grain's pooled output.
+          Logits by grain, float32 [predictions of the batch, vocab]. `masked_lm_targets` returns their targets. With a
+          next-sentence head also `next_sentence`, float32 [batch, 2], computed from the first grain's pooled output.
         """
         seed = dropout_seed(training, seed)
         sequences = self.backbone(inputs, training=training, seed=seed)
@@ -113,7 +114,7 @@ class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
 
     @property
     def static_shapes(self) -> bool:
-        """Whether padding tokens and padding predictions are computed too; the backbone's."""
+        """Whether padding tokens and padding predictions are computed, as set on the backbone."""
         return self.backbone.static_shapes
 
     def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""`AmbertMaskedLMPreprocessor`: texts to masked sequences of both grains."""
+"""`AmbertMaskedLMPreprocessor`: from texts to masked sequences of both grains."""
 
 import math
 from typing import Any
@@ -19,25 +19,24 @@ GRAINS = ("fine", "coarse")
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
 class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPreprocessor):
-    """Tokenizes texts and masks both grains together, as AMBERT is pre-trained.
+    """Tokenizes texts and masks both grains jointly, as in AMBERT's pre-training.
 
-    Of each sequence, `mask_selection_rate` of the coarse tokens are chosen, and the fine tokens inside them with them.
-    BERT's rule is drawn once per chosen coarse token and applied to both grains: 80 % `[MASK]`, 10 % a random token,
-    10 % unchanged.
+    In each sequence, a fraction `mask_selection_rate` of the coarse tokens is chosen, together with the fine tokens
+    inside them. BERT's 80/10/10 rule (`[MASK]`, a random token, unchanged) is drawn once per chosen coarse token and
+    applied to both grains.
 
-    `x` is a string or a batch of strings. The result is `(x, y, sample_weight)`: the
-    backbone's inputs with, for each grain g, `g_masked_lm_positions`, int32 [batch, g_predictions], and
-    `g_masked_lm_weights`, 0 at padding; the original ids by grain; and the weights by grain.
+    `x` is a string or a batch of strings. The result is `(x, y, sample_weight)`. Here `x` contains the backbone's
+    inputs and, for each grain g, `g_masked_lm_positions`, int32 [batch, g_predictions], and `g_masked_lm_weights`, 0 at
+    padding. `y` contains the original ids by grain, and `sample_weight` the weights by grain.
 
     Args:
       tokenizer: an `AmbertTokenizer`.
-      sequence_length: int. The maximum number of fine tokens, [CLS] and [SEP] included.
-      coarse_sequence_length: int. The maximum number of coarse tokens; defaults to `sequence_length`.
-      truncate: string. `"round_robin"`: the longer text of a pair loses tokens first.
+      sequence_length: int. The maximum number of fine tokens, including [CLS] and [SEP].
+      coarse_sequence_length: int. The maximum number of coarse tokens. Defaults to `sequence_length`.
+      truncate: string. Must be `"round_robin"`: the longer text of a pair is truncated first.
       mask_selection_rate: float. Fraction of the coarse tokens to choose.
-      mask_selection_length: int. The maximum number of masked tokens per grain; defaults to one that is practically
-        never reached.
-      static_shapes: bool. Pad to the maximum lengths, because XLA needs static shapes.
+      mask_selection_length: int. The maximum number of masked tokens per grain. The default is effectively unlimited.
+      static_shapes: bool. Whether to pad to the maximum lengths, which XLA requires.
 
     Example:
 
@@ -66,7 +65,7 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
     ) -> None:
         if not math.isclose(mask_token_rate, 0.8) or not math.isclose(random_token_rate, 0.1):
             raise ValueError(
-                "`mask_token_rate` and `random_token_rate` must be 0.8 and 0.1, BERT's rule, which both grains share. "
+                "`mask_token_rate` and `random_token_rate` must be 0.8 and 0.1, as in BERT. "
                 f"Received: mask_token_rate={mask_token_rate}, random_token_rate={random_token_rate}"
             )
         super().__init__(
@@ -79,7 +78,7 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
 
     @preprocessing_function
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        del y, sample_weight  # made here
+        del y, sample_weight  # replaced by the masked tokens and their weights
         return keras.utils.pack_x_y_sample_weight(*self.preprocess(x))
 
     def model_inputs(self, **raw: tf.Tensor) -> Any:
@@ -102,7 +101,7 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
         ids, weights = {}, {}
         limits = {"fine": rule.max_fine_predictions, "coarse": rule.max_coarse_predictions}
         for grain in GRAINS:
-            shape = [None, limits[grain]]  # one length for all batches: `predict` concatenates them
+            shape = [None, limits[grain]]  # the same for every batch, because `predict` concatenates the batches
             positions = masked[f"{grain}_masked_lm_positions"]
             inputs[f"{grain}_masked_lm_positions"] = positions.to_tensor(shape=shape)
             ids[grain] = tf.cast(masked[f"{grain}_masked_lm_ids"], tf.int32).to_tensor(shape=shape)

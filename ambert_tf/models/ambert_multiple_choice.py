@@ -1,4 +1,4 @@
-"""`AmbertMultipleChoice`: a backbone with the heads of eq. (2), whose classes are the choices of an example."""
+"""`AmbertMultipleChoice`: a backbone with the heads of eq. (2), where the classes are the choices of an example."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,18 +21,19 @@ from ambert_tf.models.losses import classification_loss
 class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
     """An end-to-end AMBERT model that chooses one of several answers.
 
-    The heads give each choice one logit; the loss is eq. (2), whose classes are the choices.
+    Each head outputs one logit per choice. The loss is eq. (2), with the choices as classes.
 
     Args:
       backbone: an `AmbertBackbone`.
       preprocessor: an `AmbertMultipleChoicePreprocessor` or `None`. If `None`, inputs must be preprocessed.
-      activation: string or callable, applied to what `predict` returns; `"softmax"` gives probabilities.
+      activation: string or callable, applied to the output of `predict`. `"softmax"` returns probabilities.
       agreement_weight: float. λ of eq. (2).
-      agreement_of: string. `"probabilities"` or `"logits"`, whose distance is meant.
-      agreement_squared: bool. The squared distance instead.
-      inference: string. The head that predicts: `"joint"`, `"fine"` or `"coarse"`.
+      agreement_of: string. Whether the agreement loss compares `"probabilities"` or `"logits"`.
+      agreement_squared: bool. Whether to square the distance in the agreement loss.
+      inference: string. The head used for prediction: `"joint"`, `"fine"` or `"coarse"`.
 
-    A call returns a dictionary of logits, float32 [batch, choices], by head; `predict` returns those of `inference`.
+    A call returns a dictionary of logits by head, float32 [batch, choices]. `predict` returns those of the `inference`
+    head.
 
     Example:
 
@@ -83,14 +84,14 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
         """Scores the choices.
 
         Args:
-          inputs: for each grain g `g_input_ids` and `g_segment_ids`, int32 [batch, choices, g_length]; where an
-            example has fewer choices, the missing ones are all padding.
-          training: whether dropout is on.
-          seed: of the dropout, int32 [2]; defaults to a random one.
+          inputs: for each grain g, `g_input_ids` and `g_segment_ids`, int32 [batch, choices, g_length]. If an example
+            has fewer choices, the missing ones consist of padding.
+          training: whether to apply dropout.
+          seed: dropout seed, int32 [2]. Defaults to a random one.
 
         Returns:
-          Logits, float32 [batch, choices], by head, `MASKED_LOGIT` for a missing choice; outside training those that
-          `inference` needs.
+          Logits by head, float32 [batch, choices], `MASKED_LOGIT` for a missing choice. Outside training, only the
+          heads that `inference` needs are computed.
         """
         seed = dropout_seed(training, seed)
         grains = self.computed_grains(training)
@@ -115,7 +116,7 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
 
 
 class FlattenChoices(keras.layers.Layer):
-    """Makes sequences [batch * choices, length] of choices [batch, choices, length]."""
+    """Reshapes choices [batch, choices, length] to sequences [batch * choices, length]."""
 
     def call(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {name: tf.reshape(value, [-1, tf.shape(value)[2]]) for name, value in inputs.items()}
@@ -125,7 +126,7 @@ class FlattenChoices(keras.layers.Layer):
 
 
 class RestoreChoices(keras.layers.Layer):
-    """Makes logits [batch, choices] of logits [batch * choices, 1]; `MASKED_LOGIT` for a choice that is all padding."""
+    """Reshapes logits [batch * choices, 1] to [batch, choices], with `MASKED_LOGIT` for choices that are padding."""
 
     def call(self, logits: Mapping[str, tf.Tensor], input_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         exists = input_ids[:, :, 0] != PAD_ID

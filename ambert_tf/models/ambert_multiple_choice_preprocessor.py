@@ -1,4 +1,4 @@
-"""`AmbertMultipleChoicePreprocessor`: contexts, questions and choices to the inputs of `AmbertMultipleChoice`."""
+"""`AmbertMultipleChoicePreprocessor`: from contexts, questions and choices to inputs of `AmbertMultipleChoice`."""
 
 from typing import Any
 
@@ -15,19 +15,18 @@ from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, TaskConfig
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
 class AmbertMultipleChoicePreprocessor(SequenceInputs, keras_hub.models.Preprocessor):
-    """Makes one sequence per choice: `[CLS] context [SEP] question with choice [SEP]`.
+    """Builds one sequence per choice: `[CLS] context [SEP] question with choice [SEP]`.
 
     `x` is a tuple `(context, question, choices)` or a dictionary with these keys: strings [batch], [batch] and [batch,
-    choices]. An empty string among the choices is a missing choice. `y` and `sample_weight` are returned as they are.
-    The result is a dictionary with `g_input_ids` and `g_segment_ids`, int32 [batch, choices, g_length], for both
-    grains.
+    choices]. An empty string stands for a missing choice. `y` and `sample_weight` are returned unchanged. The result is
+    a dictionary with `g_input_ids` and `g_segment_ids`, int32 [batch, choices, g_length], for both grains g.
 
     Args:
       tokenizer: an `AmbertTokenizer`.
-      sequence_length: int. The maximum number of fine tokens, [CLS] and [SEP] included.
-      coarse_sequence_length: int. The maximum number of coarse tokens; defaults to `sequence_length`.
-      inputs: string. `"plain"`, or `"idioms"` for ChID, whose choices fill a blank of the context.
-      static_shapes: bool. Pad to the maximum lengths, because XLA needs static shapes.
+      sequence_length: int. The maximum number of fine tokens, including [CLS] and [SEP].
+      coarse_sequence_length: int. The maximum number of coarse tokens. Defaults to `sequence_length`.
+      inputs: string. `"plain"`, or `"idioms"` for ChID, where the choices fill a blank in the context.
+      static_shapes: bool. Whether to pad to the maximum lengths, which XLA requires.
     """
 
     backbone_cls = AmbertBackbone

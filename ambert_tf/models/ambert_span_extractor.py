@@ -25,22 +25,23 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
     """An end-to-end AMBERT model that answers questions with a span of the context.
 
     Positions are fine positions for every `model_type` (§3.3 of the paper: "the representations of fine-grained tokens
-    are concatenated with the representations of corresponding coarse-grained tokens"): the fine head reads the fine
-    token's representation, the coarse head that of its coarse token, the joint head both. A BERT on the coarse grain
-    has the coarse head only; AMBERT-Hybrid, fine-tuned as BERT is, the fine one. The loss is eq. (2), on start and end.
+    are concatenated with the representations of corresponding coarse-grained tokens"). The fine head reads the fine
+    token's representation, the coarse head that of its coarse token, and the joint head both. `bert_coarse` has the
+    coarse head only. AMBERT-Hybrid is fine-tuned like BERT and has the fine head only. The loss is eq. (2), averaged
+    over start and end.
 
     Args:
       backbone: an `AmbertBackbone`.
       preprocessor: an `AmbertSpanExtractorPreprocessor` or `None`. If `None`, inputs must be preprocessed.
       agreement_weight: float. λ of eq. (2).
-      agreement_of: string. `"probabilities"` or `"logits"`, whose distance is meant.
-      agreement_squared: bool. The squared distance instead.
-      inference: string. The head that predicts: `"joint"`, `"fine"` or `"coarse"`.
-      max_answer_length: int. The maximum number of fine tokens of an answer.
+      agreement_of: string. Whether the agreement loss compares `"probabilities"` or `"logits"`.
+      agreement_squared: bool. Whether to square the distance in the agreement loss.
+      inference: string. The head used for prediction: `"joint"`, `"fine"` or `"coarse"`.
+      max_answer_length: int. The maximum number of fine tokens in an answer.
       null_answers: bool. Whether a question may have no answer.
 
-    A call returns a dictionary of logits, float32 [windows, fine_length, 2], by head. `predict` on raw questions and
-    contexts returns a dictionary with `answer`, `start`, `end` (bytes of the context) and `score`.
+    A call returns a dictionary of logits by head, float32 [windows, fine_length, 2]. On raw questions and contexts,
+    `predict` returns a dictionary with `answer`, `start`, `end` (byte offsets into the context) and `score`.
 
     Example:
 
@@ -93,20 +94,20 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """Scores each fine position as the first and as the last of the answer.
+        """Scores each fine position as the start and as the end of the answer.
 
         Args:
-          inputs: the backbone's, and `fine_input_ids` and `fine_to_coarse`, int32 [windows, fine_length].
-          training: whether dropout is on.
-          seed: of the dropout, int32 [2]; defaults to a random one.
+          inputs: the backbone's inputs, `fine_input_ids` and `fine_to_coarse`, int32 [windows, fine_length].
+          training: whether to apply dropout.
+          seed: dropout seed, int32 [2]. Defaults to a random one.
 
         Returns:
-          Logits, float32 [windows, fine_length, 2], by head, `MASKED_LOGIT` at padding; outside training those that
-          `inference` needs.
+          Logits by head, float32 [windows, fine_length, 2], `MASKED_LOGIT` at padding. Outside training, only the
+          heads that `inference` needs are computed.
         """
         grains = self.computed_grains(training)
         outputs = self.backbone(inputs, training=training, grains=grains, seed=dropout_seed(training, seed))
-        # BERT has no dropout between the encoder and this head.
+        # BERT applies no dropout between the encoder and this head.
         return self.heads(outputs, fine_input_ids=inputs["fine_input_ids"], fine_to_coarse=inputs["fine_to_coarse"])
 
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
@@ -121,7 +122,7 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         return {name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("end", "start")}
 
     def predict(self, x: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """Answers questions; see the class. Without a preprocessor it returns logits, as `keras.Model.predict` does."""
+        """Answers questions, as described in the class docstring. Without a preprocessor, it returns the logits."""
         if self.preprocessor is None:
             return super().predict(x, batch_size, **kwargs)
         dataset = x if isinstance(x, tf.data.Dataset) else self._prediction_batches(x, batch_size)

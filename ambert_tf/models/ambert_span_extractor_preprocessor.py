@@ -1,4 +1,4 @@
-"""`AmbertSpanExtractorPreprocessor`: questions and contexts to the inputs of `AmbertSpanExtractor`."""
+"""`AmbertSpanExtractorPreprocessor`: from questions and contexts to inputs of `AmbertSpanExtractor`."""
 
 from typing import Any
 
@@ -17,20 +17,22 @@ from ambert_tf.models.task_inputs import MODEL_INPUTS, task_inputs
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
 class AmbertSpanExtractorPreprocessor(SequenceInputs, keras_hub.models.Preprocessor):
-    """Makes windows over the contexts of questions: `[CLS] question [SEP] part of the context [SEP]`.
+    """Splits the contexts of questions into windows: `[CLS] question [SEP] part of the context [SEP]`.
 
     `x` is a tuple `(question, context)` or a dictionary with these keys, strings [batch]. `y` is a tuple or list
-    `(start, end)`, int [batch]: the first byte of the answer in the UTF-8 context and the byte after it, or -1 for no
-    answer. A long context gives several windows, so a batch has more rows than examples; `sample_weight` is repeated.
-    The result is a dictionary with the inputs of `AmbertSpanExtractor`, and the token positions of the answers.
+    `(start, end)`, int [batch]: the byte offsets of the answer in the UTF-8 context (`end` is exclusive), or -1 for no
+    answer. A long context is split into several windows, so the output may have more rows than examples, and
+    `sample_weight` is repeated accordingly. The result is a dictionary with the inputs of `AmbertSpanExtractor`, and
+    the token positions of the answers.
 
     Args:
       tokenizer: an `AmbertTokenizer`.
-      sequence_length: int. The maximum number of fine tokens of a window.
-      coarse_sequence_length: int. The maximum number of coarse tokens; defaults to `sequence_length`.
-      doc_stride: int. Fine tokens between the starts of two windows.
-      max_query_length: int. The maximum number of fine tokens of a question.
-      static_shapes: bool. Pad to the maximum lengths. XLA cannot be used for the number of windows varies.
+      sequence_length: int. The maximum number of fine tokens in a window.
+      coarse_sequence_length: int. The maximum number of coarse tokens in a window. Defaults to `sequence_length`.
+      doc_stride: int. Fine tokens between the starts of consecutive windows.
+      max_query_length: int. The maximum number of fine tokens in a question.
+      static_shapes: bool. Whether to pad to the maximum lengths. XLA cannot be used even then, because the number of
+        windows varies.
     """
 
     backbone_cls = AmbertBackbone
@@ -77,7 +79,7 @@ class AmbertSpanExtractorPreprocessor(SequenceInputs, keras_hub.models.Preproces
         return keras.utils.pack_x_y_sample_weight(inputs, span_targets(windows, start, end), sample_weight)
 
     def windows(self, **raw: tf.Tensor) -> dict[str, Any]:
-        """Returns the windows of a batch, see `build_windows`."""
+        """Returns the windows of a batch; see `build_windows`."""
         if not tf.executing_eagerly():
             return task_inputs(self.task, self.tokenizer.tokenizer, **raw)
         if self._graph is None:

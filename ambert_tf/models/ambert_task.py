@@ -1,4 +1,4 @@
-"""What the task models have in common: how they compile, read their data, and choose a head to predict with."""
+"""`AmbertTask`: compilation, data handling and losses shared by the task models."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ DEFAULT_BATCH_SIZE = 32
 
 
 class AmbertTask:
-    """A task whose model is a backbone with heads, and whose loss is one of the paper's.
+    """Mixin for tasks: a backbone with heads, trained with one of the paper's losses.
 
-    Mixed in before one of KerasHub's task classes. It does not derive from `keras_hub.models.Task` itself, because
-    Keras rewrites the bases of functional models one path after the other and fails where two paths meet.
+    List it before the KerasHub task class among the bases. It is not a subclass of `keras_hub.models.Task`, because
+    Keras rewrites the base classes of functional models and fails on diamond inheritance.
 
-    `fit`, `evaluate` and `predict` take lists, NumPy arrays, tensors and `tf.data` datasets. Arrays are shuffled in
-    `fit`, unless `shuffle=False`.
+    `fit`, `evaluate` and `predict` take lists, NumPy arrays, tensors and `tf.data` datasets. `fit` shuffles arrays
+    unless `shuffle=False`.
     """
 
     _compile_loss: Any
@@ -32,27 +32,27 @@ class AmbertTask:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._convert_input_args = True  # NumPy arrays among the inputs; Functional.call, which is not used, does it
+        self._convert_input_args = True  # NumPy inputs to tensors; Functional.call, which is overridden, would do this
 
     @property
     def input_spec(self) -> None:
-        """No fixed inputs: `call` ignores others, such as labels."""
+        """No fixed inputs: `call` ignores additional ones, such as labels."""
         return None
 
     @abstractmethod
     def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
-        """Returns the loss of a batch that `compile(loss="auto")` stands for, a scalar."""
+        """Returns the loss of a batch under `compile(loss="auto")`, a scalar."""
 
     @abstractmethod
     def default_metrics(self) -> Any:
-        """Returns the metrics that `"auto"` stands for."""
+        """Returns the metrics under `compile(metrics="auto")`."""
 
     def metric_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """Returns targets, predictions and weights as the metrics, and a loss given to `compile`, take them."""
+        """Returns the targets, predictions and weights for the metrics and for a loss passed to `compile`."""
         return y, y_pred, sample_weight
 
     def prediction(self, x: Any, y_pred: Any) -> Any:
-        """Returns what `predict` returns of a call's outputs."""
+        """Returns the output of `predict`, given the output of a call."""
         return y_pred
 
     def compile(
@@ -61,15 +61,15 @@ class AmbertTask:
         """Configures the task for training.
 
         Args:
-          optimizer: `"auto"`, or as in `keras.Model.compile`. Defaults to `"auto"`: AdamW as BERT is fine-tuned, with
-            linear warm-up and decay over the steps of `fit`.
-          loss: `"auto"`, or as in `keras.Model.compile`. Defaults to `"auto"`: the loss of the paper.
-          jit_compile: `"auto"` or a bool. XLA needs a backbone with `static_shapes=True`; defaults to `"auto"`, which
-            uses XLA for such a backbone.
-          **kwargs: see `keras.Model.compile`; `metrics` and `weighted_metrics` also take `"auto"`.
+          optimizer: `"auto"`, or as in `keras.Model.compile`. Defaults to `"auto"`, which uses AdamW with BERT's
+            fine-tuning settings, with linear warm-up and decay over the steps of `fit`.
+          loss: `"auto"`, or as in `keras.Model.compile`. Defaults to `"auto"`, which uses the loss of the paper.
+          jit_compile: `"auto"` or a bool. Defaults to `"auto"`, which uses XLA if the backbone has
+            `static_shapes=True`. XLA requires static shapes.
+          **kwargs: see `keras.Model.compile`. `metrics` and `weighted_metrics` also accept `"auto"`.
 
         Raises:
-          ValueError: `jit_compile=True` with dynamic shapes.
+          ValueError: `jit_compile=True` was given but the backbone has dynamic shapes.
         """
         static_shapes = self.backbone.static_shapes
         if jit_compile == "auto":
@@ -97,7 +97,7 @@ class AmbertTask:
         if self._compile_loss is not None:
             y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
             return super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
-        # Keras adds up the replicas' gradients.
+        # Keras sums the gradients over the replicas.
         return self.training_loss(x, y, y_pred, sample_weight) / tf.distribute.get_strategy().num_replicas_in_sync
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -119,8 +119,8 @@ class AmbertTask:
         shuffle: bool = True,
         **kwargs: Any,
     ) -> Any:
-        # From here on tf.data: KerasHub would guess the shapes from the first batches, but padding is to the longest
-        # text of each batch.
+        # Pass a tf.data dataset to Keras. From arrays, KerasHub would infer shapes from the first batches, but each
+        # batch is padded to its own longest text.
         if not isinstance(x, tf.data.Dataset):
             arrays = self._arrays(x, y, sample_weight)
             if validation_split and validation_data is None:
@@ -130,11 +130,11 @@ class AmbertTask:
                 validation_data = _batches(held_out, batch_size)
             x, y, sample_weight = _batches(arrays, batch_size, shuffle), None, None
         else:
-            kwargs["batch_size"] = batch_size  # which KerasHub refuses
+            kwargs["batch_size"] = batch_size  # KerasHub raises an error
         if validation_data is not None and not isinstance(validation_data, tf.data.Dataset):
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             validation_data = _batches(self._arrays(*parts), batch_size)
-        kwargs["shuffle"] = False  # done above; of datasets Keras has nothing to shuffle
+        kwargs["shuffle"] = False  # arrays are already shuffled, and Keras does not shuffle datasets
         self._set_schedule(x, kwargs.get("epochs", 1), kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
         return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
 
@@ -158,7 +158,7 @@ class AmbertTask:
         """Returns the data as a tuple of tensors, or of structures of them.
 
         Raises:
-          ValueError: the data have no batch axis or differ in length.
+          ValueError: the data has no batch axis, or the lengths differ.
         """
         arrays = tuple(_tensors(part) for part in (x, y, sample_weight) if part is not None)
         leaves = _leaves(arrays)
@@ -179,18 +179,18 @@ class AmbertTask:
         return arrays
 
     def check_labels(self, y: Any) -> None:
-        """Raises a ValueError if labels do not fit the model."""
+        """Raises a ValueError if the labels do not match the model."""
 
     def _set_schedule(self, dataset: tf.data.Dataset, epochs: int, initial_epoch: int, steps: int | None) -> None:
         optimizer: Any = getattr(self, "optimizer", None)
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16's LossScaleOptimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # unwrap LossScaleOptimizer (float16)
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(schedule, BertLearningRate):
             steps = steps or max(int(dataset.cardinality()), 0)
             schedule.set_steps(int(optimizer.iterations), steps * (epochs - initial_epoch))
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Under a distribution strategy Keras averages the replicas' batches for this, which makes floats of token ids.
+        # Under a distribution strategy, Keras would average the replicas' batches here and turn token ids into floats.
         if isinstance(data_batch, tuple):
             inputs = _map_leaves(lambda value: tf.cast(value, tf.int32), data_batch[0])
             data_batch = (inputs, *data_batch[1:])
@@ -204,7 +204,7 @@ class AmbertTask:
 
 
 def _map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
-    """Maps the leaves of tuples and dictionaries; a list is one array, as in `tf.data`."""
+    """Maps the leaves of tuples and dictionaries. A list counts as one array, as in `tf.data`."""
     if isinstance(structure, tuple):
         return tuple(_map_leaves(function, part) for part in structure)
     if isinstance(structure, Mapping):
@@ -226,7 +226,7 @@ def _tensors(structure: Any) -> Any:
     def convert(values: Any) -> tf.Tensor:
         rows = list(values) if isinstance(values, (list, tuple)) else []
         if rows and all(isinstance(row, (list, tuple)) for row in rows) and len({len(row) for row in rows}) > 1:
-            # Choices: an empty string is no choice.
+            # Lists of choices may differ in length. Pad them with empty strings, which stand for missing choices.
             longest = max(map(len, rows))
             values = [[*row, *[""] * (longest - len(row))] for row in rows]
         return tf.convert_to_tensor(values)

@@ -21,26 +21,26 @@ from ambert_tf.models.losses import classification_loss, regression_loss
 class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier):
     """An end-to-end AMBERT model for classification or regression of texts and pairs of texts.
 
-    Three heads read the fine `[CLS]`, the coarse one, and both. They are trained with eq. (2) of the paper: the sum of
-    their cross-entropy losses (squared errors in regression) and, times `agreement_weight`, the distance between the
-    predictions of the fine and the coarse head. Models with one grain have one head.
+    Three heads read the fine `[CLS]`, the coarse `[CLS]`, and both. They are trained with eq. (2) of the paper: the sum
+    of their cross-entropy losses (squared errors for regression), plus `agreement_weight` times the distance between
+    the predictions of the fine and the coarse head. Models with one grain have one head.
 
     Args:
       backbone: an `AmbertBackbone`.
-      num_classes: int. Logits per head. 1 for regression.
+      num_classes: int. The number of classes, or 1 for regression.
       preprocessor: an `AmbertTextClassifierPreprocessor` or `None`. If `None`, inputs must be preprocessed.
-      activation: string or callable, applied to what `predict` returns; `"softmax"` gives probabilities. Defaults to
-        `None`: logits.
+      activation: string or callable, applied to the output of `predict`. `"softmax"` returns probabilities. Defaults
+        to `None`, which returns logits.
       agreement_weight: float. λ of eq. (2).
-      agreement_of: string. `"probabilities"` or `"logits"`, whose distance is meant.
-      agreement_squared: bool. The squared distance instead.
-      inference: string. The head that predicts: `"joint"`; or `"fine"` or `"coarse"`, which computes that grain only.
-        AMBERT-Single of the paper is `"fine"`. May be set later.
-      score_range: two floats, for regression. `predict` clips scores to it.
-      labels: strings. Names of the classes, for an exported model; defaults to their numbers.
+      agreement_of: string. Whether the agreement loss compares `"probabilities"` or `"logits"`.
+      agreement_squared: bool. Whether to square the distance in the agreement loss.
+      inference: string. The head used for prediction: `"joint"`, `"fine"` or `"coarse"`. `"fine"` and `"coarse"`
+        compute only that grain. `"fine"` is the paper's AMBERT-Single. It may be changed later.
+      score_range: two floats, for regression. `predict` clips scores to this range.
+      labels: strings. Class names in an exported model. Defaults to the class indices.
 
-    A call returns a dictionary of logits, float32 [batch, num_classes], by head: `fine`, `coarse` and `joint`.
-    `predict` returns those of `inference`.
+    A call returns a dictionary of logits by head (`fine`, `coarse` and `joint`), float32 [batch, num_classes].
+    `predict` returns those of the `inference` head.
 
     Examples:
 
@@ -105,15 +105,16 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """Classifies.
+        """Computes the logits.
 
         Args:
-          inputs: the backbone's.
-          training: whether dropout is on.
-          seed: of the dropout, int32 [2]; defaults to a random one.
+          inputs: the backbone's inputs.
+          training: whether to apply dropout.
+          seed: dropout seed, int32 [2]. Defaults to a random one.
 
         Returns:
-          Logits, float32 [batch, num_classes], by head; outside training those that `inference` needs.
+          Logits by head, float32 [batch, num_classes]. Outside training, only the heads that `inference` needs are
+          computed.
         """
         seed = dropout_seed(training, seed)
         grains = self.computed_grains(training)

@@ -1,4 +1,4 @@
-"""`AmbertTextClassifierPreprocessor`: texts to the inputs of `AmbertTextClassifier`."""
+"""`AmbertTextClassifierPreprocessor`: from texts to inputs of `AmbertTextClassifier`."""
 
 from typing import Any
 
@@ -17,21 +17,21 @@ from ambert_tf.models.task_config import PLAIN, TaskConfig
 class AmbertTextClassifierPreprocessor(SequenceInputs, keras_hub.models.TextClassifierPreprocessor):
     """Tokenizes texts, or pairs of texts, into the inputs of `AmbertTextClassifier`.
 
-    `x` is a string or a batch of strings; with `pair=True` a tuple of two of them. `y` and `sample_weight` are
-    returned as they are. The result is a dictionary with `g_input_ids` and `g_segment_ids`, int32 [batch, g_length],
-    for the grains g fine and coarse: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, cut to the same text at both grains.
+    `x` is a string, a batch of strings or, with `pair=True`, a tuple of two of these. `y` and `sample_weight` are
+    returned unchanged. The result is a dictionary with `g_input_ids` and `g_segment_ids`, int32 [batch, g_length], for
+    both grains g. Sequences have the form `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, and both grains are truncated at
+    the same place in the text.
 
     Args:
       tokenizer: an `AmbertTokenizer`.
-      sequence_length: int. The maximum number of fine tokens, [CLS] and [SEP] included.
-      coarse_sequence_length: int. The maximum number of coarse tokens; defaults to `sequence_length`.
-      truncate: string. `"round_robin"`: the longer text of a pair loses tokens first.
+      sequence_length: int. The maximum number of fine tokens, including [CLS] and [SEP].
+      coarse_sequence_length: int. The maximum number of coarse tokens. Defaults to `sequence_length`.
+      truncate: string. Must be `"round_robin"`: the longer text of a pair is truncated first.
       pair: bool. Whether an example has two texts.
-      inputs: string. `"plain"`; or `"marked_spans"`, for CLUEWSC2020: `x` is then a dictionary with `text`,
-        `span1_text`,
-        `span1_index`, `span2_text` and `span2_index`, and the two spans are marked in the text.
-      static_shapes: bool. Pad to the maximum lengths, because XLA needs static shapes, rather than to the longest
-        sequence of the batch.
+      inputs: string. `"plain"`, or `"marked_spans"` for CLUEWSC2020. In the latter case, `x` is a dictionary with
+        `text`, `span1_text`, `span1_index`, `span2_text` and `span2_index`, and the two spans are marked in the text.
+      static_shapes: bool. Whether to pad to the maximum lengths, which XLA requires, rather than to the longest
+        sequence in the batch.
 
     Examples:
 

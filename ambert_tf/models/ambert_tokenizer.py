@@ -1,4 +1,4 @@
-"""`AmbertTokenizer`: the tokenizer of both grains as a KerasHub layer."""
+"""`AmbertTokenizer`: the multi-grained tokenizer as a KerasHub layer."""
 
 import os
 import shutil
@@ -22,25 +22,25 @@ from ambert_tf.tokenization.tokenizer import (
 )
 
 GRAINS = ("fine", "coarse")
-# Characters that are written without spaces around them.
+# Characters written without spaces around them.
 _UNSPACED = r"[\p{Han}\x{3000}-\x{303f}\x{ff00}-\x{ffef}]"
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
 class AmbertTokenizer(keras_hub.models.Tokenizer):
-    """A tokenizer that gives fine-grained and coarse-grained tokens of the same text.
+    """A tokenizer that splits a text into fine-grained and coarse-grained tokens.
 
-    Fine tokens are Chinese characters or pieces of English words, as BERT's are; coarse tokens are words or phrases.
-    All of it is a TensorFlow graph, the same one that pre-training and exported models run, so a layer call in eager
-    mode, in `tf.data` and in a SavedModel give the same ids.
+    As in BERT, fine tokens are Chinese characters or pieces of English words. Coarse tokens are words or phrases. The
+    tokenizer is a TensorFlow graph, the same one that pre-training and exported models run, so eager mode, `tf.data`
+    and a SavedModel all produce the same ids.
 
     `tokenize` returns a dictionary with `fine_ids` and `coarse_ids`. `detokenize` takes such a dictionary, or the ids
     of one grain.
 
     Args:
-      tokenizer: string or `MultiGrainedTokenizer`. A tokenizer directory, as `data/build_vocab.py` writes it, or a
-        loaded one. If `None`, `load_assets` must be called before the layer.
-      language: string. `"zh"` or `"en"`; defaults to the tokenizer's.
+      tokenizer: string or `MultiGrainedTokenizer`. A tokenizer directory written by `data/build_vocab.py`, or a loaded
+        tokenizer. If `None`, call `load_assets` before using the layer.
+      language: string. `"zh"` or `"en"`. Defaults to the tokenizer's language.
 
     Examples:
 
@@ -70,7 +70,7 @@ class AmbertTokenizer(keras_hub.models.Tokenizer):
             self._name_assets()
 
     def _set(self, tokenizer: MultiGrainedTokenizer) -> None:
-        # In a function Keras does not track the vocabulary tables as the layer's.
+        # Wrapped in a function, so that Keras does not track the vocabulary tables as part of this layer.
         self._loaded = lambda: tokenizer
         self._graph = tf.function(
             lambda texts: tuple(tokenizer.ids(texts)[:2]),
@@ -93,13 +93,12 @@ class AmbertTokenizer(keras_hub.models.Tokenizer):
         """The graph tokenizer.
 
         Raises:
-          ValueError: none has been loaded.
+          ValueError: no tokenizer has been loaded.
         """
         if self._loaded is None:
             raise ValueError(
                 "No vocabulary has been set for AmbertTokenizer. Make sure to pass a `tokenizer` argument when "
-                "creating "
-                "the layer, or call `load_assets(directory)` with a tokenizer directory."
+                "creating the layer, or call `load_assets(directory)` with a tokenizer directory."
             )
         return self._loaded()
 
@@ -123,8 +122,8 @@ class AmbertTokenizer(keras_hub.models.Tokenizer):
           inputs: string or strings of any shape.
 
         Returns:
-          `fine_ids` and `coarse_ids`: ragged int32, the shape of the inputs and a last axis of tokens; of one string,
-          int32 [tokens].
+          `fine_ids` and `coarse_ids`, ragged int32, with the shape of the inputs plus a last axis of tokens. For a
+          single string, int32 [tokens].
         """
         texts = string_tensor(inputs, type(self).__name__)
         flat = tf.reshape(texts, [-1])
@@ -143,12 +142,11 @@ class AmbertTokenizer(keras_hub.models.Tokenizer):
 
     @preprocessing_function
     def detokenize(self, inputs: Any, grain: str = "fine") -> tf.Tensor:
-        """Returns texts without [CLS], [SEP] and [PAD]. What normalization removed, such as accents, does not come
-        back.
+        """Returns texts without [CLS], [SEP] and [PAD]. Normalization, such as accent removal, is not reversed.
 
         Args:
-          inputs: what `tokenize` returns, of which the fine ids are read; or ids of a grain, ragged or dense.
-          grain: the grain of such ids.
+          inputs: the output of `tokenize`, whose fine ids are used, or the ids of one grain, ragged or dense.
+          grain: the grain of the ids, if `inputs` are ids.
         """
         if isinstance(inputs, Mapping):
             inputs, grain = inputs["fine_ids"], "fine"
@@ -163,33 +161,33 @@ class AmbertTokenizer(keras_hub.models.Tokenizer):
             texts = tf.strings.regex_replace(texts, rf"(^| )\[{token[1:-1]}\]", "")
         texts = tf.strings.regex_replace(tf.strings.strip(texts), " ##", "")
         if self.language == "zh":
-            for _ in range(2):  # a match ends with the character that the next one would begin with
+            for _ in range(2):  # twice, because consecutive matches overlap in one character
                 texts = tf.strings.regex_replace(texts, rf"({_UNSPACED}) (\S)", r"\1\2")
                 texts = tf.strings.regex_replace(texts, rf"(\S) ({_UNSPACED})", r"\1\2")
         return texts
 
     def get_vocabulary(self, grain: str = "fine") -> list[str]:
-        """Returns a grain's tokens in the order of their ids; the coarse ones begin with the fine ones."""
+        """Returns a grain's tokens in the order of their ids. The coarse vocabulary starts with the fine one."""
         check_grain(grain)
         return self.tokenizer.fine_vocab if grain == "fine" else self.tokenizer.coarse_vocab
 
     def vocabulary_size(self, grain: str = "fine") -> int:
-        """Returns the number of a grain's tokens."""
+        """Returns the size of a grain's vocabulary."""
         return len(self.get_vocabulary(grain))
 
     def id_to_token(self, id: int, grain: str = "fine") -> str:
-        """Returns the token with an id.
+        """Returns the token with the given id.
 
         Raises:
-          ValueError: there is none.
+          ValueError: the id is out of range.
         """
         vocabulary = self.get_vocabulary(grain)
         if not 0 <= id < len(vocabulary):
-            raise ValueError(f"`id` must be in range [0, {len(vocabulary) - 1}] of the {grain} grain. Received: {id}")
+            raise ValueError(f"`id` of a {grain} token must be in range [0, {len(vocabulary) - 1}]. Received: {id}")
         return vocabulary[id]
 
     def token_to_id(self, token: str, grain: str = "fine") -> int:
-        """Returns the id of a token, that of [UNK] if there is no such token."""
+        """Returns the id of a token, or that of [UNK] if the token is not in the vocabulary."""
         if grain not in self._ids:
             self._ids[grain] = {each: id for id, each in enumerate(self.get_vocabulary(grain))}
         return self._ids[grain].get(token, self.unk_token_id)
@@ -205,7 +203,7 @@ class AmbertTokenizer(keras_hub.models.Tokenizer):
 
 
 def check_grain(grain: str) -> None:
-    """Raises a ValueError unless `grain` is one."""
+    """Raises a ValueError unless `grain` is `"fine"` or `"coarse"`."""
     if grain not in GRAINS:
         raise ValueError(f'`grain` must be "fine" or "coarse". Received: grain={grain!r}')
 
@@ -214,7 +212,7 @@ def string_tensor(texts: Any, receiver: str) -> tf.Tensor:
     """Returns texts as a string tensor.
 
     Raises:
-      ValueError: they are not strings.
+      ValueError: the texts are not strings.
     """
     tensor = tf.convert_to_tensor(texts)
     if tensor.dtype != tf.string:

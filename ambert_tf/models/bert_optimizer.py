@@ -1,4 +1,4 @@
-"""The optimizer that `compile()` defaults to: AdamW with BERT's exclusions and learning rate."""
+"""The default optimizer of `compile()`: AdamW with BERT's weight decay exclusions and learning rate schedule."""
 
 from typing import Any
 
@@ -12,23 +12,23 @@ WARMUP_PROPORTION = 0.1
 class BertLearningRate(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, then linear decay to zero, over the steps of one `fit`.
 
-    `fit` sets the number of steps. Before that, and where the size of the data is unknown, the rate is constant.
+    `fit` sets the number of steps. Before that, or if the size of the data is unknown, the learning rate is constant.
 
     Args:
-      peak: float. The highest rate.
-      warmup_proportion: float. Fraction of the steps that warm up.
+      peak: float. The peak learning rate.
+      warmup_proportion: float. Fraction of the steps used for warm-up.
     """
 
     def __init__(self, peak: float = 5e-5, warmup_proportion: float = WARMUP_PROPORTION) -> None:
         super().__init__()
         self.peak = peak
         self.warmup_proportion = warmup_proportion
-        # Variables, so that a second `fit` changes them in the graph of the first.
+        # Variables, because a second `fit` reuses the graph traced in the first one.
         self._first_step = tf.Variable(0.0, trainable=False)
         self._num_steps = tf.Variable(0.0, trainable=False)
 
     def set_steps(self, first_step: int, num_steps: int) -> None:
-        """Sets the steps of a run; `num_steps` 0 for an unknown number."""
+        """Sets the first step and the number of steps of a `fit`, 0 if unknown."""
         self._first_step.assign(first_step)
         self._num_steps.assign(num_steps)
 
@@ -46,7 +46,7 @@ class BertLearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
 class BertAdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` with BERT's settings, which decays neither biases nor layer normalization."""
+    """`keras.optimizers.AdamW` with BERT's settings, without weight decay on biases and layer normalization."""
 
     def __init__(
         self,

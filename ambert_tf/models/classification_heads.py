@@ -10,18 +10,18 @@ from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.grain_encoder import PAD_ID
 from ambert_tf.models.layers import Dense, dropout
 
-POOLED_SITE = 1_000_000  # dropout place of the heads, beyond those of any encoder
-MASKED_LOGIT = -1e9  # of a class that cannot be chosen: a padding position, an empty choice
+POOLED_SITE = 1_000_000  # dropout site of the heads, larger than those of any encoder
+MASKED_LOGIT = -1e9  # logit of a class that cannot be chosen, such as a padding position or an empty choice
 
 
 class ClassificationHeads(keras.layers.Layer):
-    """The heads of eq. (2): one on the fine vector, one on the coarse one, and one on both concatenated.
+    """The heads of eq. (2): one on the fine vector, one on the coarse vector, and one on their concatenation.
 
-    With one grain there is one head, and `joint` is another name for its logits.
+    A model with one grain has one head, and `joint` is an alias for its logits.
 
     Args:
-      backbone: the encoder; its `classification_grains` have a head.
-      num_classes: logits per head; 1 for regression and multiple choice.
+      backbone: the encoder. Each of its `classification_grains` gets a head.
+      num_classes: the number of logits per head, 1 for regression and multiple choice.
     """
 
     def __init__(self, backbone: AmbertBackbone, num_classes: int, **kwargs: Any) -> None:
@@ -46,12 +46,12 @@ class ClassificationHeads(keras.layers.Layer):
             head.build()
 
     def call(self, vectors: Mapping[str, tf.Tensor], seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        """Returns logits, float32 [rows, num_classes], by head.
+        """Returns logits by head, float32 [rows, num_classes].
 
         Args:
-          vectors: of each grain, [rows, hidden], such as pooled outputs. Heads that need a grain that is left out are
-            left out too.
-          seed: of the dropout, int32 [2]; None for no dropout.
+          vectors: vectors by grain, [rows, hidden], such as pooled outputs. If a grain is omitted, the heads that need
+            it are not computed.
+          seed: dropout seed, int32 [2], or None for no dropout.
         """
         rate = self.config.hidden_dropout_prob
         dropped = {
@@ -73,7 +73,7 @@ class ClassificationHeads(keras.layers.Layer):
 
 
 class SpanHeads(keras.layers.Layer):
-    """The heads of eq. (2) on every fine position, for the first and the last token of a span.
+    """The heads of eq. (2) on every fine position, which predict the first and the last token of a span.
 
     Args:
       backbone: the encoder.
@@ -87,7 +87,7 @@ class SpanHeads(keras.layers.Layer):
         self.grains = self.heads.grains
 
     def build_parts(self) -> None:
-        """Builds the heads in the name scope of the caller, which their variables' paths begin with."""
+        """Builds the heads in the caller's name scope, which becomes the prefix of their variables' paths."""
         self.heads.build()
         self.built = True
 
@@ -98,13 +98,13 @@ class SpanHeads(keras.layers.Layer):
         fine_to_coarse: tf.Tensor,
         seed: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Returns logits, float32 [batch, fine_length, 2], by head; `MASKED_LOGIT` at padding.
+        """Returns logits by head, float32 [batch, fine_length, 2], `MASKED_LOGIT` at padding.
 
         Args:
-          outputs: the backbone's.
+          outputs: the backbone's outputs.
           fine_input_ids: int32 [batch, fine_length].
-          fine_to_coarse: int32 [batch, fine_length], for each fine position that of its coarse token.
-          seed: of the dropout, int32 [2]; None for no dropout.
+          fine_to_coarse: int32 [batch, fine_length], the position of the coarse token that contains each fine token.
+          seed: dropout seed, int32 [2], or None for no dropout.
         """
         sequences = {g: outputs[f"{g}_sequence_output"] for g in self.grains if f"{g}_sequence_output" in outputs}
         if "coarse" in sequences:

@@ -1,4 +1,4 @@
-"""The sizes of a model, as `config.json` has them."""
+"""`ModelConfig`, the contents of `config.json`."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "base": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12},
 }
 
-# The arguments of `AmbertBackbone`, which are named as KerasHub's `BertBackbone` names them.
+# The arguments of `AmbertBackbone`, named as in KerasHub's `BertBackbone`.
 KERAS_NAMES = {
     "vocab_size": "vocabulary_size",
     "coarse_vocab_size": "coarse_vocabulary_size",
@@ -38,10 +38,11 @@ KERAS_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and rates of a model: the keys of BERT's `bert_config.json`, plus two of AMBERT's.
+    """A model's hyperparameters: the keys of BERT's `bert_config.json`, plus two for AMBERT.
 
-    `vocab_size` is the fine vocabulary's size; `coarse_vocab_size` is 0 if the model has no coarse grain. `hidden_act`
-    `gelu` is the exact function, by erf, and `gelu_new` its tanh form. `layer_norm_eps` is Hugging Face's key.
+    `vocab_size` is the size of the fine vocabulary. `coarse_vocab_size` is 0 if the model has no coarse grain. As
+    `hidden_act`, `gelu` is the exact function and `gelu_new` its tanh approximation. `layer_norm_eps` is Hugging Face's
+    key.
 
     Example:
       >>> ModelConfig.preset("mini", vocab_size=21128, coarse_vocab_size=93763).hidden_size
@@ -71,7 +72,7 @@ class ModelConfig:
 
     @property
     def one_sequence(self) -> bool:
-        """Whether the model reads the grains as one sequence, so that neither can run alone: AMBERT-Hybrid."""
+        """Whether the model reads both grains as one sequence (AMBERT-Hybrid), so that neither can run alone."""
         return self.model_type == "ambert_hybrid"
 
     def grain_vocab_size(self, grain: str) -> int:
@@ -80,10 +81,10 @@ class ModelConfig:
 
     @classmethod
     def preset(cls, name: str, vocab_size: int, coarse_vocab_size: int = 0, **changes: Any) -> "ModelConfig":
-        """Returns one of the sizes `tiny`, `mini`, `small`, `base` for the given vocabularies.
+        """Returns the preset `tiny`, `mini`, `small` or `base` for the given vocabulary sizes.
 
         Raises:
-          InputError: there is no such preset, or the result is inconsistent.
+          InputError: there is no such preset, or the resulting configuration is inconsistent.
         """
         if name not in PRESETS:
             raise InputError(f"config {name!r} is not a preset; the presets are {', '.join(PRESETS)}")
@@ -94,14 +95,14 @@ class ModelConfig:
 
     @classmethod
     def from_file(cls, path: str, flag: str = "config", **changes: Any) -> "ModelConfig":
-        """Reads a `config.json` or BERT's `bert_config.json`; other keys are ignored.
+        """Reads a `config.json` or BERT's `bert_config.json`, and ignores other keys.
 
-        A file without `model_type` describes an AMBERT if it has `coarse_vocab_size`, else a `bert_fine`.
+        Without `model_type`, the type is `ambert` if the file has `coarse_vocab_size`, and `bert_fine` otherwise.
 
         Args:
           path: the file.
-          flag: the flag it came from, for errors.
-          **changes: values that replace the file's.
+          flag: the flag that named the file, for error messages.
+          **changes: values that override those of the file.
 
         Raises:
           InputError: the file is missing or is not a JSON object, or its values are inconsistent.
@@ -110,10 +111,10 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], source: str = "config") -> "ModelConfig":
-        """Makes a configuration from BERT's keys; see `from_file`."""
+        """Creates a configuration from BERT's keys; see `from_file`."""
         if "vocab_size" not in content:
             raise InputError(f"{source}: the key vocab_size (size of the fine vocabulary) is missing")
-        # Hugging Face's configurations say "bert", Google's have no such key.
+        # Hugging Face's configurations have the model type "bert". Google's have no such key.
         if content.get("model_type", "bert") == "bert":
             content = {**content, "model_type": "ambert" if content.get("coarse_vocab_size") else "bert_fine"}
         names = {field.name for field in dataclasses.fields(cls)}
@@ -134,7 +135,7 @@ class ModelConfig:
             file.write("\n")
 
     def validate(self, source: str = "config") -> "ModelConfig":
-        """Returns the configuration itself if its values are consistent.
+        """Checks the values and returns the configuration itself.
 
         Raises:
           InputError: a value has the wrong type, is out of range, or contradicts another one.
@@ -144,12 +145,12 @@ class ModelConfig:
             least = 0 if field.name == "coarse_vocab_size" else 1
             if isinstance(field.default, float):
                 right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
-                wanted = "a number from 0 to below 1"
+                wanted = "a number in [0, 1)"
             elif isinstance(field.default, str):
                 continue
             else:
                 right = isinstance(value, int) and not isinstance(value, bool) and value >= least
-                wanted = f"a whole number of at least {least}"
+                wanted = f"an integer of at least {least}"
             if not right:
                 raise InputError(f"{source}: {field.name} is {value!r}; it must be {wanted}")
         if self.model_type not in MODEL_TYPES:

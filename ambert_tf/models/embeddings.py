@@ -1,4 +1,4 @@
-"""BERT's input: token, position and segment embeddings, added and normalized."""
+"""BERT's input layer: the sum of token, position and segment embeddings, normalized."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from ambert_tf.models.layers import LayerNormalization, dropout, normal_initiali
 
 
 class Embeddings(keras.layers.Layer):
-    """Embeds the tokens of one or two grains; each grain has its own token table, the rest is shared.
+    """Embeds the tokens of one or two grains. Each grain has its own token table. Everything else is shared.
 
     Args:
       config: the model's sizes.
-      grains: the grains that have a token table here.
-      position_table_per_grain: whether each grain also has its own position embeddings. AMBERT-Hybrid needs this: it
-        reads both sequences as one.
+      grains: the grains to create a token table for.
+      position_table_per_grain: whether each grain also has its own position embeddings. AMBERT-Hybrid needs them,
+        because it reads both sequences as one.
       seed: seed of the initial weights.
     """
 
@@ -54,7 +54,7 @@ class Embeddings(keras.layers.Layer):
 
     def _add_table(self, name: str, rows: int) -> keras.Variable:
         initializer = normal_initializer(self.config.initializer_range, self.seed, f"{self.path}/{name}")
-        # No autocast: only the rows that are looked up are cast, not the whole table.
+        # No autocast: only the gathered rows are cast, not the whole table.
         return self.add_weight(
             name=name, shape=(rows, self.config.hidden_size), initializer=initializer, autocast=False
         )
@@ -65,8 +65,8 @@ class Embeddings(keras.layers.Layer):
         Args:
           ids: int32 [batch, length].
           segment_ids: int32 [batch, length].
-          grain: whose tables to use.
-          seed: of the dropout; None for no dropout.
+          grain: the grain whose tables to use.
+          seed: dropout seed, or None for no dropout.
 
         Returns:
           [batch, length, hidden].
@@ -77,8 +77,8 @@ class Embeddings(keras.layers.Layer):
             length, longest, f"a {grain} sequence is longer than max_position_embeddings ({longest})"
         )
         tokens = tf.gather(self.token_tables[grain].value, ids)
-        # A product with two or three one-hot columns: its gradient is a product too, not a scatter.
-        if self.config.type_vocab_size == 1:  # both texts of a pair get it
+        # A matrix product with one-hot rows, because its gradient is a matrix product rather than a scatter.
+        if self.config.type_vocab_size == 1:  # both texts of a pair get the only segment
             segment_ids = tf.zeros_like(segment_ids)
         one_hot = tf.one_hot(tf.reshape(segment_ids, [-1]), self.config.type_vocab_size, dtype=tf.float32)
         segments = tf.reshape(tf.matmul(one_hot, self.segment_table.value), tf.shape(tokens))
@@ -87,16 +87,16 @@ class Embeddings(keras.layers.Layer):
 
 
 class TokenEmbedding(keras.layers.Layer):
-    """One grain's token table as a layer, from ids to vectors; the table belongs to `Embeddings`.
+    """One grain's token table as a layer that maps ids to vectors. `Embeddings` owns the table.
 
     Args:
-      embeddings: what owns the table.
-      grain: whose table.
+      embeddings: the owner of the table.
+      grain: the grain whose table to use.
     """
 
     def __init__(self, embeddings: Embeddings, grain: str) -> None:
         super().__init__(name=f"{grain}_token_embedding", dtype=embeddings.dtype_policy)
-        # In a function Keras does not track the other layer as a part of this one.
+        # Wrapped in a function, so that Keras does not track the other layer as part of this one.
         self._table = lambda: embeddings.token_tables[grain]
         self.built = True
 
@@ -106,7 +106,7 @@ class TokenEmbedding(keras.layers.Layer):
         return self._table()
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the vectors of ids of any shape."""
+        """Returns the embeddings of ids of any shape."""
         return tf.cast(tf.gather(self.embeddings.value, ids), self.compute_dtype)
 
     def compute_output_spec(self, ids: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""BERT's Transformer encoder (post-layer-norm), for one or more batches of sequences at once."""
+"""BERT's post-layer-norm Transformer encoder, which can encode several batches of sequences in one pass."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.layers import Dense, LayerNormalization, activation_function, dropout
 from ambert_tf.models.unpadding import PaddedTokens, TokenMatrix, UnpaddedTokens
 
-MASKED_SCORE = -1e9  # added in float32 to the attention score of a padding position
-SITES_PER_LAYER = 3  # places with dropout
+MASKED_SCORE = -1e9  # added in float32 to the attention scores of padding positions
+SITES_PER_LAYER = 3  # dropout sites
 
 
 class EncoderPart(keras.layers.Layer):
-    """Base of the parts of an encoder: sizes, a seed, and sublayers to build, which are its `parts`.
+    """Base class of the encoder's layers. `build` builds the sublayers listed in `parts`.
 
     Args:
       config: the model's sizes.
@@ -40,16 +40,16 @@ class EncoderPart(keras.layers.Layer):
         )
 
     def layer_norm(self, name: str) -> LayerNormalization:
-        """Returns a layer normalization of the hidden size."""
+        """Returns a layer normalization over the hidden size."""
         config = self.config
         return LayerNormalization(config.hidden_size, config.layer_norm_eps, name=name, dtype=self.dtype_policy)
 
 
 class SelfAttention(EncoderPart):
-    """Multi-head self-attention inside each of the sequences of several batches.
+    """Multi-head self-attention within each sequence of one or more batches.
 
-    The tokens of all batches are rows of one matrix, so that each of the four projections is one matrix product. Only
-    scores and weighted sums are computed per batch.
+    The tokens of all batches are rows of one matrix, so each of the four projections is a single matrix product. Only
+    attention scores and weighted sums are computed per batch.
     """
 
     def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
@@ -69,17 +69,18 @@ class SelfAttention(EncoderPart):
         site: int,
         return_weights: bool = False,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Attends.
+        """Applies self-attention.
 
         Args:
-          hidden: [tokens, hidden], the batches one after the other.
-          tokens: how the sequences are laid out in `hidden`; nothing attends to padding.
-          seed: of the dropout; None for no dropout.
-          site: the first number of a dropout place.
-          return_weights: also return the attention weights.
+          hidden: [tokens, hidden], the concatenated batches.
+          tokens: the layout of the sequences in `hidden`. Padding is not attended to.
+          seed: dropout seed, or None for no dropout.
+          site: number of the first dropout site.
+          return_weights: whether to also return the attention weights.
 
         Returns:
-          [tokens, hidden], and with `return_weights` the weights of each batch, [batch, heads, length, length].
+          [tokens, hidden], and a list with the attention weights of each batch, [batch, heads, length, length], which
+          is empty without `return_weights`.
         """
         heads = self.config.num_attention_heads
         head_size = self.config.hidden_size // heads
@@ -108,7 +109,7 @@ class SelfAttention(EncoderPart):
 
 
 class EncoderLayer(EncoderPart):
-    """One Transformer layer: self-attention, then feed-forward, a residual and a layer norm after each."""
+    """One Transformer layer: self-attention and feed-forward, each followed by a residual and a layer norm."""
 
     def __init__(self, config: ModelConfig, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(config, seed, **kwargs)
@@ -131,7 +132,7 @@ class EncoderLayer(EncoderPart):
         site: int,
         return_weights: bool = False,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Transforms [tokens, hidden]; arguments and results are those of `SelfAttention`."""
+        """Transforms [tokens, hidden]. Arguments and results are those of `SelfAttention`."""
         rate = self.config.hidden_dropout_prob
         attended, weights = self.attention(hidden, tokens=tokens, seed=seed, site=site, return_weights=return_weights)
         hidden = self.attention_layer_norm(hidden + dropout(attended, rate, seed, site + 1))
@@ -157,21 +158,21 @@ class Encoder(EncoderPart):
         static_shapes: bool = False,
         return_weights: bool = False,
     ) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
-        """Encodes batches of sequences; each batch is padded to its own length only.
+        """Encodes one or more batches of sequences. Batches may differ in length.
 
-        Training removes padding everywhere but in the attention. Prediction computes padding as other BERTs do, so
-        that hidden states and attention weights can be compared with theirs at every position.
+        Training removes padding everywhere except in attention. Prediction keeps padding, like other BERT
+        implementations, so that hidden states and attention weights can be compared with theirs at every position.
 
         Args:
-          sequences: each [batch, length, hidden].
-          real: for each of them bool [batch, length], False at padding, which nothing attends to.
-          seed: of the dropout; None outside training.
-          static_shapes: keep padding in training too, because XLA needs static shapes.
-          return_weights: also return the attention weights.
+          sequences: the batches, each [batch, length, hidden].
+          real: for each batch, bool [batch, length], False at padding, which is not attended to.
+          seed: dropout seed, or None outside training.
+          static_shapes: whether to keep padding in training, which XLA requires.
+          return_weights: whether to also return the attention weights.
 
         Returns:
-          The representations, each [batch, length, hidden], undefined at padding; and with `return_weights` for each
-          layer a list of attention weights, [batch, heads, length, length], one per batch of sequences.
+          The representations of each batch, [batch, length, hidden], undefined at padding. For each layer, a list of
+          the attention weights of each batch, [batch, heads, length, length], which is empty without `return_weights`.
         """
         size = self.config.hidden_size
         tokens: TokenMatrix = PaddedTokens(real) if seed is None or static_shapes else UnpaddedTokens(real)

@@ -1,4 +1,4 @@
-"""Eq. (2) as the loss of a Keras task, and the choice of the head that predicts."""
+"""Eq. (2) as the loss of a Keras task, and the choice of the head used for prediction."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from ambert_tf.models.inference import INFERENCES, inference_config
 
 
 class Eq2Task:
-    """The part of a task that knows the three heads; mixed in before `AmbertTask`.
+    """Mixin for tasks with the three heads of eq. (2). List it before `AmbertTask` among the bases.
 
     Attributes:
-      agreement: `agreement_weight`, `agreement_of` and `agreement_squared`, see `losses.classification_loss`.
-      inference: the head that predicts.
+      agreement: `agreement_weight`, `agreement_of` and `agreement_squared`; see `losses.classification_loss`.
+      inference: the head used for prediction.
     """
 
     backbone: Any
@@ -24,16 +24,16 @@ class Eq2Task:
 
     @abstractmethod
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
-        """Returns eq. (2) of a batch; the arguments are those of `losses.classification_loss`."""
+        """Returns the loss of eq. (2) for a batch. The arguments are those of `losses.classification_loss`."""
 
     def set_agreement(self, weight: float, of: str, squared: bool) -> None:
-        """Sets the last term of eq. (2)."""
+        """Sets the parameters of the agreement loss, the last term of eq. (2)."""
         if of not in ("probabilities", "logits"):
             raise ValueError(f'`agreement_of` must be "probabilities" or "logits". Received: agreement_of={of!r}')
         self.agreement: dict[str, Any] = {"agreement_weight": weight, "agreement_of": of, "agreement_squared": squared}
 
     def set_inference(self, inference: str) -> None:
-        """Chooses the head that predicts.
+        """Sets the head used for prediction.
 
         Raises:
           ValueError: the model has no such head.
@@ -44,12 +44,12 @@ class Eq2Task:
         self.inference = inference
 
     def computed_grains(self, training: bool) -> tuple[str, ...] | None:
-        """Returns the grains to compute; None for all."""
+        """Returns the grains to compute, or None for all."""
         single = self.inference != "joint" and not training and len(self.config.grains) > 1
         return (self.inference,) if single else None
 
     def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
-        # With one head, its loss counts; AMBERT-Single evaluates that way.
+        # If only one head was computed, as in the evaluation of AMBERT-Single, the loss is that head's.
         logits = y_pred if len(y_pred) == 3 else {"joint": y_pred[self.inference]}
         total = None if sample_weight is None else tf.cast(tf.shape(sample_weight)[0], tf.float32)  # as in Keras
         weights = None if sample_weight is None else tf.reshape(tf.cast(sample_weight, tf.float32), [-1])

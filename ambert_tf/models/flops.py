@@ -1,4 +1,4 @@
-"""How many parameters a model has and how many floating-point operations it needs; a product and a sum are two."""
+"""Parameter counts and floating-point operations (FLOPs) of models. A multiply-add counts as two FLOPs."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -9,16 +9,16 @@ from ambert_tf.models.config import ModelConfig
 
 Amount: TypeAlias = tf.Tensor | float
 
-BACKWARD_FACTOR = 2  # the backward pass has two matrix products for each one of the forward pass
+BACKWARD_FACTOR = 2  # the backward pass has two matrix products for each one in the forward pass
 
 
 def encoder_flops(config: ModelConfig, tokens: Amount, squared_lengths: Amount) -> Amount:
-    """Returns the forward operations of one encoder's matrix products.
+    """Returns the FLOPs of one encoder's matrix products in the forward pass.
 
     Args:
       config: the model's sizes.
-      tokens: tokens in all sequences.
-      squared_lengths: sum over the sequences of their squared lengths, for the attention.
+      tokens: total number of tokens.
+      squared_lengths: the sum of the squared sequence lengths, for the attention.
     """
     hidden, intermediate = config.hidden_size, config.intermediate_size
     by_token = 2.0 * (4 * hidden * hidden + 2 * hidden * intermediate)
@@ -26,20 +26,20 @@ def encoder_flops(config: ModelConfig, tokens: Amount, squared_lengths: Amount) 
 
 
 def model_flops(config: ModelConfig, lengths: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Returns the forward operations of a model without its heads, padding left out.
+    """Returns the FLOPs of a backbone's forward pass, excluding padding.
 
     Args:
       config: the model's sizes.
-      lengths: for each grain float32 [batch], the real tokens of each sequence.
+      lengths: the number of real tokens in each sequence, float32 [batch], by grain.
     """
     read = [tf.convert_to_tensor(lengths[grain]) for grain in config.grains]
-    # AMBERT-Hybrid's one sequence is as long as both together.
+    # AMBERT-Hybrid's only sequence is the concatenation of both.
     sequences = [tf.add_n(read)] if config.model_type == "ambert_hybrid" else read
     return tf.add_n([encoder_flops(config, tf.reduce_sum(each), tf.reduce_sum(tf.square(each))) for each in sequences])
 
 
 def masked_lm_flops(config: ModelConfig, grain: str, predictions: Amount) -> Amount:
-    """Returns the forward operations of one grain's masked-LM head."""
+    """Returns the FLOPs of one grain's masked-LM head in the forward pass."""
     hidden = config.hidden_size
     return 2.0 * hidden * (hidden + config.grain_vocab_size(grain)) * predictions
 
@@ -47,23 +47,23 @@ def masked_lm_flops(config: ModelConfig, grain: str, predictions: Amount) -> Amo
 def pretraining_flops(
     config: ModelConfig, lengths: Mapping[str, tf.Tensor], predictions: Mapping[str, tf.Tensor]
 ) -> tf.Tensor:
-    """Returns the operations of a pre-training step, forward and backward, padding left out.
+    """Returns the FLOPs of a pre-training step, forward and backward, excluding padding.
 
     Args:
       config: the model's sizes.
-      lengths: for each grain float32 [batch], the real tokens of each sequence.
-      predictions: for each grain the masked tokens of the batch, a float32 scalar.
+      lengths: the number of real tokens in each sequence, float32 [batch], by grain.
+      predictions: the number of masked tokens in the batch, a float32 scalar, by grain.
     """
     heads = tf.add_n([masked_lm_flops(config, grain, count) for grain, count in predictions.items()])
     return (1 + BACKWARD_FACTOR) * (model_flops(config, lengths) + heads)
 
 
 def parameter_count(config: ModelConfig, masked_lm_heads: bool = False) -> int:
-    """Returns the number of a model's parameters, its pooler included, without making it.
+    """Returns the number of parameters of a model, including the pooler, without creating the model.
 
     Args:
       config: the model's sizes.
-      masked_lm_heads: count the masked-LM heads too, whose output is tied to the token tables.
+      masked_lm_heads: whether to include the masked-LM heads, whose output weights are tied to the token tables.
     """
     hidden, grains, model_type = config.hidden_size, config.grains, config.model_type
     dense = hidden * hidden + hidden

@@ -1,4 +1,4 @@
-"""Functions with their own gradient, in graphs that can be freed."""
+"""Custom gradients that do not keep their graphs in memory."""
 
 import functools
 import weakref
@@ -15,9 +15,10 @@ _ATTRIBUTE = "_ambert_tf_gradients"
 def custom_gradient(function: FunctionT) -> FunctionT:
     """`tf.custom_gradient` without its memory leak.
 
-    For each call in a graph, `tf.custom_gradient` puts a closure over the graph's tensors into a table of the process
-    and never removes it. Every graph that was ever traced stays in memory, with its constants: gigabytes in a notebook
-    that trains several models. Here the graph itself owns the closure, and the table only refers to the graph.
+    For each call in a graph, `tf.custom_gradient` adds a closure over the graph's tensors to a global table and never
+    removes it. Every traced graph stays in memory with its constants, which amounts to gigabytes in a notebook that
+    trains several models. Here, the graph itself owns the closure, and the table has only a weak reference to the
+    graph.
     """
     decorated = tf.custom_gradient(function)
 
@@ -47,7 +48,7 @@ def _move_to_graph(graph: Any) -> None:
 
 
 def _reference(graph: weakref.ref[Any], name: str) -> Callable[..., Any]:
-    """Returns a gradient function that calls the one that a graph owns."""
+    """Returns a gradient function that calls the closure owned by a graph."""
 
     def gradient(operation: Any, *upstream: Any) -> Any:
         return getattr(graph(), _ATTRIBUTE)[name](operation, *upstream)

@@ -1,4 +1,4 @@
-"""A BERT whose weights serve one grain or both."""
+"""A BERT encoder shared by one or both grains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,9 +21,9 @@ class GrainEncoder(keras.layers.Layer):
 
     Args:
       config: the model's sizes.
-      grains: the grains that it encodes.
-      one_sequence: whether it encodes the grains as one sequence, fine tokens first (AMBERT-Hybrid, eq. (3)), rather
-        than each on its own.
+      grains: the grains to encode.
+      one_sequence: whether to encode the grains as one sequence, fine tokens first (AMBERT-Hybrid, eq. (3)), rather
+        than separately.
       seed: seed of the initial weights.
     """
 
@@ -40,7 +40,7 @@ class GrainEncoder(keras.layers.Layer):
         self.pooler = Dense(size, size, config.initializer_range, seed, name="pooler", dtype=policy)
 
     def build_parts(self) -> None:
-        """Builds the parts in the name scope of the caller, which their variables' paths begin with."""
+        """Builds the parts in the caller's name scope, which becomes the prefix of their variables' paths."""
         for part in (self.embeddings, self.encoder, self.pooler):
             part.build()
         self.built = True
@@ -53,18 +53,18 @@ class GrainEncoder(keras.layers.Layer):
         static_shapes: bool = False,
         return_weights: bool = False,
     ) -> Any:
-        """Encodes grains.
+        """Encodes the given grains.
 
         Args:
-          inputs: for each grain g `g_input_ids` and `g_segment_ids`, int32 [batch, g_length]; id 0 is padding.
-          grains: what to return.
-          seed: of the dropout, int32 [2]; None for no dropout.
-          static_shapes: keep padding in training too.
-          return_weights: also return the attention weights.
+          inputs: for each grain g, `g_input_ids` and `g_segment_ids`, int32 [batch, g_length]. Id 0 is padding.
+          grains: the grains to return.
+          seed: dropout seed, int32 [2], or None for no dropout.
+          static_shapes: whether to keep padding in training.
+          return_weights: whether to also return the attention weights.
 
         Returns:
-          For each grain g `g_sequence_output`, [batch, g_length, hidden], and `g_pooled_output`, [batch, hidden]. With
-          `return_weights` also a list with the weights of each layer, [batch, heads, g_length, g_length], by grain.
+          For each grain g, `g_sequence_output`, [batch, g_length, hidden], and `g_pooled_output`, [batch, hidden]. With
+          `return_weights` also, by grain, a list of each layer's weights, [batch, heads, g_length, g_length].
         """
         encoded = self.grains if self.one_sequence else grains
         embedded, real = [], []
@@ -90,13 +90,13 @@ class GrainEncoder(keras.layers.Layer):
         return outputs, dict(zip(encoded, by_grain, strict=True))
 
     def _pool(self, sequence_output: tf.Tensor) -> tf.Tensor:
-        # A slice and a reshape, not an index: an empty batch has no first token.
+        # A slice and a reshape instead of an index, because an empty batch has no first token.
         return tf.tanh(self.pooler(tf.reshape(sequence_output[:, :1], [-1, self.config.hidden_size])))
 
     def compute_output_spec(
         self, inputs: Mapping[str, keras.KerasTensor], grains: tuple[str, ...], **kwargs: Any
     ) -> dict[str, keras.KerasTensor]:
-        # Without it Keras would trace the whole encoder to learn these shapes.
+        # Without this method, Keras would trace the whole encoder to infer the shapes.
         shapes = {grain: inputs[f"{grain}_input_ids"].shape for grain in grains}
         size = self.config.hidden_size
         outputs = {

@@ -1,4 +1,4 @@
-"""The small layers that a BERT consists of: dense, layer normalization, dropout, activation."""
+"""BERT's basic layers: dense, layer normalization, dropout and activation functions."""
 
 import math
 import zlib
@@ -12,7 +12,7 @@ from ambert_tf.models.gradients import custom_gradient
 
 
 def variable_seed(seed: int, path: str) -> int:
-    """Returns the seed of one variable's initial values; it depends on the path, not on the order of creation."""
+    """Returns the seed of a variable's initializer, which depends on its path but not on the order of creation."""
     return zlib.crc32(f"{seed}/{path}".encode())
 
 
@@ -22,14 +22,14 @@ def normal_initializer(stddev: float, seed: int, path: str) -> keras.initializer
 
 
 class Dense(keras.layers.Dense):
-    """`keras.layers.Dense` on `[tokens, input_dim]`, with LoRA and int8 as there.
+    """`keras.layers.Dense` on `[tokens, input_dim]`. LoRA and int8 quantization work as in Keras.
 
-    `call` uses `bias_add`, which TensorFlow fuses with the matrix product on a CPU; Keras adds the bias in an op of
-    its own.
+    `call` uses `bias_add`, which TensorFlow fuses with the matrix product on a CPU. Keras adds the bias in a separate
+    op.
 
     Args:
-      input_dim: size of the inputs.
-      units: size of the outputs.
+      input_dim: size of the input.
+      units: size of the output.
       initializer_range: standard deviation of the initial kernel.
       seed: seed of the initial kernel.
     """
@@ -50,7 +50,7 @@ class Dense(keras.layers.Dense):
         return tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias)
 
     def quantize(self, mode: str, type_check: bool = True, config: Any = None) -> None:
-        del type_check  # Keras' own code fits: `call` computes the same
+        del type_check  # Keras rejects subclasses of Dense, but this one computes the same function
         super().quantize(mode, type_check=False, config=config)
 
 
@@ -72,7 +72,7 @@ class LayerNormalization(keras.layers.Layer):
 
 
 def layer_normalization(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """Returns `x` with mean `beta` and deviation `gamma` over the last axis; `epsilon` is added to the variance."""
+    """Normalizes `x` over the last axis to mean `beta` and standard deviation `gamma`."""
     mean = tf.reduce_mean(x, axis=-1, keepdims=True)
     centred = x - mean
     variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
@@ -80,7 +80,7 @@ def layer_normalization(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon
 
 
 def dropout_seed(training: bool, seed: tf.Tensor | None) -> tf.Tensor | None:
-    """Returns the seed of a call's dropout: None unless training, a random one if the caller gave none."""
+    """Returns the dropout seed of a call: None outside training, and a random one if `seed` is None."""
     if not training:
         return None
     return tf.random.uniform([2], minval=0, maxval=tf.int32.max, dtype=tf.int32) if seed is None else seed
@@ -90,15 +90,15 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.
     """Sets a fraction `rate` of the elements to zero and scales up the others.
 
     Args:
-      x: any shape.
-      rate: the fraction; at 0, `x` is returned as it is.
-      seed: int32 [2], or None for no dropout; the same seed and site drop the same elements.
-      site: number of the place in the network, so that each place drops other elements.
+      x: tensor of any shape.
+      rate: the fraction. If it is 0, `x` is returned unchanged.
+      seed: int32 [2], or None for no dropout. The same seed and site drop the same elements.
+      site: number of the call site in the network. Different sites drop different elements.
     """
     if seed is None or not rate:
         return x
     seed = tf.random.experimental.stateless_fold_in(seed, site)
-    # 16 random bits per element are enough for the rate, and take half the time of a float each.
+    # 16 random bits per element are precise enough and take half the time of random floats.
     count = tf.size(x)
     words = tf.random.stateless_uniform([(count + 1) // 2], seed, None, None, tf.int32, alg="philox")
     bits = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:count]
@@ -108,8 +108,8 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.
 
 @custom_gradient
 def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Returns `x * Φ(x)`, as `tf.nn.gelu(x)` does, with half as many passes over the data."""
-    # In float32 even if x is bfloat16: a CPU computes these functions faster that way.
+    """Returns `x * Φ(x)`, like `tf.nn.gelu(x)`, with half as many passes over the data."""
+    # In float32 even if x is bfloat16, because these functions are faster in float32 on a CPU.
     distribution = 0.5 + 0.5 * tf.math.erf(tf.cast(x, tf.float32) * (0.5**0.5))
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
@@ -121,7 +121,7 @@ def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
 
 
 def activation_function(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the function that `hidden_act` names; `gelu` is exact (by erf), `gelu_new` is its tanh form."""
+    """Returns the function that `hidden_act` names. `gelu` is exact, and `gelu_new` is its tanh approximation."""
     if name == "gelu":
         return gelu
     if name == "gelu_new":

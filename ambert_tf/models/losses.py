@@ -84,7 +84,7 @@ def agreement_loss(
       float32 [batch]. The gradient is zero where both predictions are equal.
     """
     if of not in ("probabilities", "logits"):
-        raise ValueError(f"agreement of {of!r}; it must be 'probabilities' or 'logits'")
+        raise ValueError(f"`of` must be 'probabilities' or 'logits'. Received: of={of!r}")
     if of == "probabilities":
         fine_logits, coarse_logits = tf.nn.softmax(fine_logits), tf.nn.softmax(coarse_logits)
     square = tf.reduce_sum(tf.math.squared_difference(fine_logits, coarse_logits), axis=-1)

@@ -1,4 +1,4 @@
-"""BERT's masked-LM head, for one grain or for two grains that share an encoder."""
+"""BERT's masked-LM head, for one grain or for two grains with a shared encoder."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,18 +11,18 @@ from ambert_tf.models.layers import Dense, LayerNormalization, activation_functi
 
 
 class MaskedLMHead(keras.layers.Layer):
-    """A transform, then scores from a grain's own token table and output bias.
+    """A transform shared by the grains, followed by a projection to a grain's vocabulary.
 
     Args:
-      backbone: the encoder, whose token tables the output is tied to.
-      grains: the grains that share the transform; each has its own bias.
+      backbone: the encoder. The output weights are tied to its token tables.
+      grains: the grains that share the transform. Each has its own output bias.
     """
 
     def __init__(self, backbone: AmbertBackbone, grains: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
         self.config = config = backbone.config
         self.grains = grains
-        # A method: as a layer, Keras would track the backbone as a part of this head.
+        # A bound method, because Keras would track a layer as part of this head.
         self._token_table = backbone.token_table
         self.activation = activation_function(config.hidden_act)
         size, policy = config.hidden_size, self.dtype_policy
@@ -54,11 +54,12 @@ class MaskedLMHead(keras.layers.Layer):
           sequence_output: [batch, length, hidden].
           positions: int32 [batch, predictions].
           weights: [batch, predictions], 0 at padding.
-          grain: whose token table and bias to use.
-          static_shapes: also score padding.
+          grain: the grain whose token table and bias to use.
+          static_shapes: whether to include padding predictions, which XLA requires.
 
         Returns:
-          Logits, float32 [predictions of the batch, vocab], row by row; without padding, unless `static_shapes`.
+          Logits, float32 [predictions of the batch, vocab], sequence by sequence. Padding is removed unless
+          `static_shapes`.
         """
         rows = tf.range(tf.shape(positions)[0])[:, tf.newaxis]
         flat = remove_padding(positions + rows * tf.shape(sequence_output)[1], weights, static_shapes)
@@ -73,19 +74,19 @@ class MaskedLMHead(keras.layers.Layer):
 
 
 def remove_padding(values: tf.Tensor, weights: tf.Tensor, static_shapes: bool = False) -> tf.Tensor:
-    """Returns the values of the real predictions, or with `static_shapes` of all: [batch, predictions] to one row."""
+    """Flattens [batch, predictions] and removes padding predictions, unless `static_shapes`."""
     return tf.reshape(values, [-1]) if static_shapes else tf.boolean_mask(values, weights > 0)
 
 
 def masked_lm_targets(
     inputs: Mapping[str, tf.Tensor], grain: str, static_shapes: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the ids and weights that belong to the logits of `MaskedLMHead`, int32 and float32 [predictions].
+    """Returns the ids and weights that match the logits of `MaskedLMHead`, int32 and float32 [predictions].
 
     Args:
-      inputs: `g_masked_lm_ids` and `g_masked_lm_weights`, [batch, predictions]; the weights are 0 at padding.
-      grain: g.
-      static_shapes: as given to the head.
+      inputs: `g_masked_lm_ids` and `g_masked_lm_weights`, [batch, predictions]. The weights are 0 at padding.
+      grain: the grain g.
+      static_shapes: as passed to the head.
     """
     weights = tf.cast(inputs[f"{grain}_masked_lm_weights"], tf.float32)
     ids = remove_padding(inputs[f"{grain}_masked_lm_ids"], weights, static_shapes)

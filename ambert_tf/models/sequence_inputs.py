@@ -1,4 +1,4 @@
-"""Raw inputs of examples to padded sequences of both grains: what the KerasHub preprocessors share."""
+"""`SequenceInputs`: base of the KerasHub preprocessors, from raw inputs to padded sequences of both grains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +15,10 @@ ROUND_ROBIN = "round_robin"
 
 
 class SequenceInputs:
-    """Tokenizes the raw inputs of a task; mixed into KerasHub's preprocessors.
+    """Mixin for KerasHub preprocessors that tokenizes the raw inputs of a task.
 
-    A subclass sets `tokenizer`, `sequence_length`, `coarse_sequence_length` and `static_shapes`, and says what its task
-    is. The graph is the one that training and serving run, `task_inputs`.
+    A subclass sets `tokenizer`, `sequence_length`, `coarse_sequence_length` and `static_shapes`, and defines `task`.
+    Preprocessing runs `task_inputs`, the graph that training and serving use.
     """
 
     tokenizer: AmbertTokenizer
@@ -29,7 +29,7 @@ class SequenceInputs:
 
     @property
     def sequence_length(self) -> int:
-        """The maximum number of fine tokens of a sequence."""
+        """The maximum number of fine tokens in a sequence."""
         return self._sequence_length
 
     @sequence_length.setter
@@ -39,7 +39,7 @@ class SequenceInputs:
 
     @property
     def task(self) -> TaskConfig:
-        """What the inputs are."""
+        """The task, which determines the raw inputs."""
         return TaskConfig(task_name="", **self.lengths())
 
     def lengths(self) -> dict[str, Any]:
@@ -48,31 +48,32 @@ class SequenceInputs:
         return {"max_seq_length": fine, "max_coarse_seq_length": self.coarse_sequence_length or fine}
 
     def check(self, truncate: str = ROUND_ROBIN) -> None:
-        """Raises a ValueError if the arguments are wrong."""
+        """Raises a ValueError if an argument is invalid."""
         if truncate != ROUND_ROBIN:
             raise ValueError(
-                f'`truncate` must be "{ROUND_ROBIN}": the longer text of a pair loses tokens first, as in BERT. '
+                f'`truncate` must be "{ROUND_ROBIN}": the longer text of a pair is truncated first, as in BERT. '
                 f"Received: truncate={truncate!r}"
             )
         lengths = self.lengths()
         if min(lengths.values()) < MIN_SEQ_LENGTH or lengths["max_coarse_seq_length"] > lengths["max_seq_length"]:
             raise ValueError(
-                f"`sequence_length` must be at least {MIN_SEQ_LENGTH}, and `coarse_sequence_length` from that to "
-                "`sequence_length`: a text never has more coarse tokens than fine ones. Received: "
+                f"`sequence_length` must be at least {MIN_SEQ_LENGTH}, and `coarse_sequence_length` must be between "
+                f"{MIN_SEQ_LENGTH} and `sequence_length`, because a text has at most as many coarse tokens as fine "
+                "tokens. Received: "
                 f"sequence_length={self.sequence_length}, coarse_sequence_length={self.coarse_sequence_length}"
             )
 
     def build(self, input_shape: object = None) -> None:
-        """Builds nothing: KerasHub's packers cut one grain only."""
+        """Does nothing. KerasHub would create a packer here, but its packers truncate a single grain only."""
 
     def raw_inputs(self, x: Any) -> dict[str, tf.Tensor]:
         """Returns the raw inputs by name.
 
         Args:
-          x: a dictionary with these names, a tuple in their order, or the first of them.
+          x: a dictionary with these names, a tuple in this order, or the first input alone.
 
         Raises:
-          ValueError: one is missing or has the wrong type.
+          ValueError: an input is missing or has the wrong type.
         """
         specs = input_specs(self.task)
         values = x if isinstance(x, Mapping) else dict(enumerate(x)) if isinstance(x, tuple) else {0: x}
@@ -97,7 +98,7 @@ class SequenceInputs:
         return tensor if dtype == tf.string else tf.cast(tensor, dtype)
 
     def preprocess(self, x: Any) -> dict[str, Any]:
-        """Returns the model inputs of a batch, or of one example, whose inputs have one axis less."""
+        """Returns the model inputs of a batch, or of a single example without batch axis."""
         raw = self.raw_inputs(x)
         first = next(iter(raw))
         single = raw[first].shape.rank == 0
@@ -105,7 +106,7 @@ class SequenceInputs:
             raw = {name: value[tf.newaxis] for name, value in raw.items()}
         if self._graph is None:
             self._graph = tf.function(self.model_inputs, autograph=False, reduce_retracing=True)
-        # In eager mode the graph of a few hundred operations runs as a whole.
+        # In eager mode, run the few hundred operations as one graph.
         inputs = (self._graph if tf.executing_eagerly() else self.model_inputs)(**raw)
         return tf.nest.map_structure(lambda value: value[0], inputs) if single else inputs
 
@@ -114,7 +115,7 @@ class SequenceInputs:
         return self.pad(task_inputs(self.task, self.tokenizer.tokenizer, **raw))
 
     def pad(self, inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Pads to the longest sequence of the batch, or with `static_shapes` to the limits."""
+        """Pads to the longest sequence in the batch or, with `static_shapes`, to the maximum lengths."""
         lengths = tuple(self.lengths().values()) if self.static_shapes else (None, None)
         return pad_model_inputs(dict(inputs), *lengths)
 

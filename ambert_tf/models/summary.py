@@ -1,4 +1,4 @@
-"""Prints parameters and FLOPs of the five models, beside the paper's figures."""
+"""Prints parameters and FLOPs of the five models next to the paper's figures."""
 
 import dataclasses
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from ambert_tf.flags import at_least, run_program, setting
 from ambert_tf.models.config import PRESETS, ModelConfig
 
 MODELS = ("bert_fine", "bert_coarse", "ambert_combo", "ambert_hybrid", "ambert")
-# l layers, sequences of n tokens, representations of size d; tables 1 and 4.
+# Tables 1 and 4 of the paper: l layers, sequences of n tokens, representations of size d.
 COMPLEXITY = {
     "bert_fine": "O(l n² d)",
     "bert_coarse": "O(l n² d)",
@@ -20,14 +20,15 @@ COMPLEXITY = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SummarySettings:
-    """Prints parameters and FLOPs of the five models, beside the paper's figures.
+    """Prints parameters and FLOPs of the five models next to the paper's figures.
 
         python -m ambert_tf.models.summary
         python -m ambert_tf.models.summary --config=pretrained/config.json --max_coarse_seq_length=320
 
-    Without --config: the paper's models, BERT-base with its English and its Chinese vocabularies (§4.1; the coarse
-    vocabulary is the fine one followed by the words or phrases). The paper's complexities are for fine and coarse
-    sequences of equal length. A text has fewer coarse tokens than fine ones, which --max_coarse_seq_length shows.
+    Without --config, it describes the paper's models: BERT-base with its English and its Chinese vocabularies (§4.1;
+    the coarse vocabulary is the fine one followed by the words or phrases). The paper's complexities assume fine and
+    coarse sequences of equal length. In practice, a text has fewer coarse than fine tokens. Set --max_coarse_seq_length
+    to see the effect.
     """
 
     config: str | None = setting(None, "A config.json. Defaults to the paper's sizes.")
@@ -40,7 +41,7 @@ class SummarySettings:
 
 
 class Language(NamedTuple):
-    """A language's vocabularies, and the paper's numbers of parameters by model, in millions."""
+    """A language's vocabulary sizes, and the paper's parameter counts by model, in millions."""
 
     name: str
     vocab_size: int
@@ -64,10 +65,10 @@ def table(config: ModelConfig, fine_length: int, coarse_length: int, published: 
     """Returns the lines of a table with one row for each of the five models.
 
     Args:
-      config: the sizes; its `model_type` does not matter.
-      fine_length: tokens of a fine sequence.
-      coarse_length: tokens of a coarse sequence.
-      published: the paper's millions of parameters by model; None to leave that column out.
+      config: the sizes. Its `model_type` is ignored.
+      fine_length: number of tokens in a fine sequence.
+      coarse_length: number of tokens in a coarse sequence.
+      published: the paper's parameter counts by model, in millions, or None to omit that column.
     """
     import tensorflow as tf
 
@@ -75,7 +76,7 @@ def table(config: ModelConfig, fine_length: int, coarse_length: int, published: 
 
     head = f"{'model':<14} {'parameters':>12} {'with heads':>12}"
     head += f" {'paper':>6}" if published else ""
-    lines = [f"{head} {'GFLOP a sequence':>17} {'of bert_fine':>13}  complexity (paper)"]
+    lines = [f"{head} {'GFLOP/sequence':>17} {'vs. bert_fine':>13}  complexity (paper)"]
     lengths = {"fine": tf.constant([float(fine_length)]), "coarse": tf.constant([float(coarse_length)])}
     single = float(model_flops(dataclasses.replace(config, model_type="bert_fine"), lengths))
     for model_type in MODELS:
@@ -89,25 +90,25 @@ def table(config: ModelConfig, fine_length: int, coarse_length: int, published: 
 
 
 def summary(config: str | None, fine_length: int, coarse_length: int | None) -> list[str]:
-    """Returns the tables as lines; see the module's head.
+    """Returns the lines of the tables; see `SummarySettings`.
 
     Args:
-      config: a configuration file; None for the paper's models.
-      fine_length: tokens of a fine sequence.
-      coarse_length: tokens of a coarse sequence; as many as fine ones by default.
+      config: a configuration file, or None for the paper's models.
+      fine_length: number of tokens in a fine sequence.
+      coarse_length: number of tokens in a coarse sequence. Defaults to `fine_length`.
 
     Raises:
-      InputError: the file is no configuration or has one vocabulary only, or a length is out of range.
+      InputError: the file is not a configuration, it has only one vocabulary, or a length is out of range.
     """
     coarse_length = fine_length if coarse_length is None else coarse_length
     if not 1 <= coarse_length <= fine_length:
-        raise InputError(f"--max_coarse_seq_length={coarse_length}: must be from 1 to --max_seq_length, {fine_length}")
-    lengths = f"{fine_length} fine and {coarse_length} coarse tokens a sequence"
+        raise InputError(f"--max_coarse_seq_length={coarse_length}: must be from 1 to --max_seq_length={fine_length}")
+    lengths = f"{fine_length} fine and {coarse_length} coarse tokens per sequence"
     if config is not None:
         sizes = ModelConfig.from_file(config)
         if not sizes.coarse_vocab_size:
-            raise InputError(f"--config={config}: has no coarse_vocab_size; the models compared here read both grains")
-        shape = f"{sizes.num_hidden_layers} layers of {sizes.hidden_size}"
+            raise InputError(f"--config={config}: has no coarse_vocab_size, which this comparison needs")
+        shape = f"{sizes.num_hidden_layers} layers, hidden size {sizes.hidden_size}"
         return [f"{config}: {shape}, {lengths}", *table(sizes, fine_length, coarse_length, None)]
     lines = []
     for language in LANGUAGES:

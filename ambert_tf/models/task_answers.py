@@ -1,4 +1,4 @@
-"""Logits to predictions, in graph: evaluation and serving both call these functions."""
+"""From logits to predictions, in graph. Evaluation and serving both call these functions."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import tensorflow as tf
 from ambert_tf.models.classification_heads import MASKED_LOGIT
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, TaskConfig
 
-INVALID = -1e30  # Score of what is not an answer; the sum of two is a float32 too.
+INVALID = -1e30  # Score of an invalid start or end. The sum of two is still a finite float32.
 
 
 def sequence_predictions(task: TaskConfig, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -16,11 +16,12 @@ def sequence_predictions(task: TaskConfig, logits: tf.Tensor) -> dict[str, tf.Te
 
     Args:
       task: the task.
-      logits: float32 [batch, num_outputs]; of multiple choice [batch, choices], `MASKED_LOGIT` for an empty choice.
+      logits: float32 [batch, num_outputs]. For multiple choice, float32 [batch, choices], `MASKED_LOGIT` for an empty
+        choice.
 
     Returns:
-      Regression: `score`, float32 [batch]. Other tasks: `probabilities`, float32 like the logits, and `prediction`,
-      int32 [batch], the index of the label or choice; without any choice, zeros and -1.
+      For regression, `score`, float32 [batch]. For other tasks, `probabilities`, float32 in the shape of the logits,
+      and `prediction`, int32 [batch], the index of the label or choice. An example without choices gets zeros and -1.
     """
     if task.form == REGRESSION:
         score = logits[:, 0]
@@ -29,7 +30,7 @@ def sequence_predictions(task: TaskConfig, logits: tf.Tensor) -> dict[str, tf.Te
     if task.form != MULTIPLE_CHOICE:
         return {"probabilities": probabilities, "prediction": tf.argmax(logits, axis=-1, output_type=tf.int32)}
     there = tf.reduce_any(logits > MASKED_LOGIT, axis=1)
-    # One more column, because argmax takes no empty rows.
+    # Add a column, because argmax does not accept empty rows.
     padded = tf.pad(logits, [[0, 0], [0, 1]], constant_values=2 * MASKED_LOGIT)
     prediction = tf.argmax(padded, axis=-1, output_type=tf.int32)
     return {
@@ -39,12 +40,12 @@ def sequence_predictions(task: TaskConfig, logits: tf.Tensor) -> dict[str, tf.Te
 
 
 class Candidates(NamedTuple):
-    """Possible answers in windows.
+    """Candidate answers in each window.
 
     Attributes:
-      score: float32 [windows, candidates]; logit of the start plus logit of the end, below `INVALID` for no candidate.
-      start, end: int32 [windows, candidates]; bytes of the context.
-      null_score: float32 [windows]; of no answer.
+      score: float32 [windows, candidates]. Start logit plus end logit, below `INVALID` if the candidate is invalid.
+      start, end: int32 [windows, candidates]. Byte offsets into the context.
+      null_score: float32 [windows]. Score of the question having no answer.
     """
 
     score: tf.Tensor
@@ -60,13 +61,13 @@ class Candidates(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """Answers to questions, the best ones first.
+    """Answers to each question, in descending order of score.
 
     Attributes:
-      text: string [questions, (answers)]; all different, sliced out of the context.
+      text: string [questions, (answers)]. Substrings of the context, without duplicates.
       score: float32 [questions, (answers)].
-      start, end: int32 [questions, (answers)]; bytes of the context.
-      null_score: float32 [questions]; the lowest score of [CLS] over the windows, as in BERT.
+      start, end: int32 [questions, (answers)]. Byte offsets into the context.
+      null_score: float32 [questions]. The minimum score of [CLS] over the windows, as in BERT.
     """
 
     text: tf.RaggedTensor
@@ -77,22 +78,22 @@ class Answers(NamedTuple):
 
 
 def span_targets(windows: Mapping[str, Any], starts: tf.Tensor, ends: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the positions of known answers in windows, which training predicts.
+    """Returns the positions of the labelled answers in the windows, the targets of training.
 
     Args:
       windows: see `build_windows`.
-      starts, ends: int32 [questions]; first byte of the answer and byte after it, or -1 for no answer.
+      starts, ends: int32 [questions]. Byte offsets of the answer (the end is exclusive), or -1 for no answer.
 
     Returns:
-      `start` and `end`, int32 [windows]: fine positions of the first and last token, 0 if the window does not contain
-      the whole answer.
+      `start` and `end`, int32 [windows]: the fine positions of the answer's first and last token, or 0 if the window
+      does not contain the whole answer.
     """
     token_starts, token_ends = windows["context_starts"], windows["context_ends"]
     start, end = (tf.gather(values, windows["window_example"])[:, tf.newaxis] for values in (starts, ends))
     inside = tf.cast((token_starts < end) & (token_ends > start), tf.int32)
     count = tf.reduce_sum(inside, axis=1)
-    # The first window of a question begins, and the last one ends, where the context does, whatever characters without
-    # a token are there, such as control characters.
+    # The first window of a question starts at the start of the context, and the last one ends at its end, even if there
+    # are characters without a token, such as control characters.
     other = windows["window_example"][1:] != windows["window_example"][:-1]
     first_window, last_window = tf.concat([[True], other], axis=0), tf.concat([other, [True]], axis=0)
     whole = first_window | (tf.reduce_min(token_starts, axis=1) <= start[:, 0])
@@ -106,17 +107,18 @@ def span_targets(windows: Mapping[str, Any], starts: tf.Tensor, ends: tf.Tensor)
 def window_candidates(
     task: TaskConfig, logits: tf.Tensor, windows: Mapping[str, Any], whole_coarse: bool = False
 ) -> Candidates:
-    """Pairs the best starts with the best ends in each window: BERT's search, with max-context scoring.
+    """Pairs the best starts with the best ends in each window, as in BERT, with its max-context rule.
 
     Args:
-      task: `n_best_size` starts and ends are considered; an answer has at most `max_answer_length` fine tokens.
-      logits: float32 [windows, fine_length, 2]; of each position as the first and as the last token of the answer.
+      task: the task. `n_best_size` starts and ends are considered, and an answer has at most `max_answer_length` fine
+        tokens.
+      logits: float32 [windows, fine_length, 2], the start and end logits of each position.
       windows: see `build_windows`.
-      whole_coarse: answers start and end at the boundaries of coarse tokens. A head that reads coarse tokens only
-        cannot tell the fine tokens inside one apart.
+      whole_coarse: whether answers must start and end at the boundaries of coarse tokens. A head that reads only the
+        coarse grain cannot distinguish the fine tokens inside a coarse token.
     """
     length = tf.shape(logits)[1]
-    # From fine positions to tokens of the context.
+    # From fine positions to indices of context tokens.
     token = tf.range(length) - windows["context_offset"][:, tf.newaxis]
     inside = (token >= 0) & (token < tf.cast(windows["context_starts"].row_lengths(), tf.int32)[:, tf.newaxis])
     token = tf.clip_by_value(token, 0, length - 1)
@@ -149,10 +151,10 @@ def best_answers(candidates: Candidates, window_example: tf.Tensor, contexts: tf
     """Merges the candidates of all windows of each question.
 
     Args:
-      candidates: of the windows.
-      window_example: int32 [windows]; the question of each.
+      candidates: the candidates of the windows.
+      window_example: int32 [windows], the index of each window's question.
       contexts: string [questions].
-      count: maximum number of answers per question; of equal texts the best one counts.
+      count: the maximum number of answers per question. Only the best of several answers with the same text is kept.
     """
     questions = tf.size(contexts)
     valid = candidates.score > INVALID
@@ -184,9 +186,10 @@ def final_answers(task: TaskConfig, answers: Answers) -> dict[str, tf.Tensor]:
     """Returns the predicted answer to each question.
 
     Returns:
-      `answer`, string [questions], "" for none; `start` and `end`, int32 [questions], bytes of the context, 0 and 0 for
-      none; `score`, float32 [questions]. If questions may have no answer, also `null_odds`, float32 [questions], by how
-      much the score of no answer exceeds the best answer's; `null_score_diff_threshold` decides.
+      `answer`, string [questions], "" for no answer; `start` and `end`, int32 [questions], byte offsets into the
+      context, 0 and 0 for no answer; and `score`, float32 [questions]. If questions may have no answer, also
+      `null_odds`, float32 [questions], the null score minus the score of the best answer. No answer is predicted if it
+      exceeds `null_score_diff_threshold`.
     """
     text, score, start, end = (
         values[:, :1].to_tensor("" if values.dtype == tf.string else 0, shape=[None, 1])[:, 0] for values in answers[:4]

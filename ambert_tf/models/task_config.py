@@ -1,4 +1,4 @@
-"""`task.json`, the contract between fine-tuning and serving: what a model was fine-tuned to do."""
+"""`TaskConfig`, the contents of `task.json`: the contract between fine-tuning and serving."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
 TASK_FILE = "task.json"
 FORMAT_VERSION = 1
 
-# Forms of tasks: what the model predicts.
+# Task forms: what the model predicts.
 CLASSIFICATION = "classification"
 REGRESSION = "regression"
 MULTIPLE_CHOICE = "multiple_choice"
@@ -23,34 +23,35 @@ MARKED_SPANS = "marked_spans"
 IDIOMS = "idioms"
 
 NO_AUGMENTATION = "none"
-# Fields that only decoding reads: a model can be evaluated again with other values.
+# Fields that are used only in decoding. A model can be re-evaluated with other values.
 DECODING_FIELDS = ("n_best_size", "null_score_diff_threshold")
 SPAN_FIELDS = ("doc_stride", "max_query_length", "max_answer_length", *DECODING_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """The task that a model was fine-tuned on, as prediction and serving need it.
+    """The task that a model was fine-tuned on, as needed for prediction and serving.
 
     Attributes:
       task_name: value of `--task_name`.
       form: `classification`, `regression`, `multiple_choice` or `spans`.
       inputs: `plain` texts; `marked_spans`, a text and two spans in it (CLUEWSC2020); `idioms`, a text with a blank and
         candidates for it (ChID).
-      labels: classification only, in the order of the logits.
+      labels: classification only. The labels in the order of the logits.
       label_descriptions: one word per label, or empty.
       pair: whether an example has two texts.
-      max_seq_length: maximum fine tokens, [CLS] and [SEP] included.
-      max_coarse_seq_length: maximum coarse tokens, likewise.
+      max_seq_length: maximum number of fine tokens, including [CLS] and [SEP].
+      max_coarse_seq_length: maximum number of coarse tokens, including [CLS] and [SEP].
       data_augmentation: name of the data augmentation used in training, or `none`.
-      choices: multiple choice only; maximum number of choices per example.
-      score_range: regression only; predicted scores are clipped to it. None for no range.
-      doc_stride: spans only, as all that follow; fine tokens between the starts of two windows on a context.
-      max_query_length: maximum fine tokens of a question.
-      max_answer_length: maximum fine tokens of an answer.
+      choices: multiple choice only. Maximum number of choices per example.
+      score_range: regression only. Predicted scores are clipped to this range. None for no range.
+      doc_stride: spans only, like all that follow. Fine tokens between the starts of consecutive windows.
+      max_query_length: maximum number of fine tokens in a question.
+      max_answer_length: maximum number of fine tokens in an answer.
       null_answers: whether a question may have no answer.
-      n_best_size: start and end positions that the search considers per window, and answers kept per question.
-      null_score_diff_threshold: no answer is predicted if its score exceeds the best answer's by more than this.
+      n_best_size: number of start and end positions considered per window, and of answers kept per question.
+      null_score_diff_threshold: no answer is predicted if the null score exceeds the score of the best answer by more
+        than this.
     """
 
     task_name: str
@@ -73,12 +74,12 @@ class TaskConfig:
 
     @property
     def num_outputs(self) -> int:
-        """Logits per sequence, or for spans per position."""
+        """Number of logits per sequence or, for spans, per position."""
         return {CLASSIFICATION: len(self.labels), SPANS: 2}.get(self.form, 1)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TaskConfig":
-        """Returns the configuration with the fields of a JSON object; a TypeError if it has unknown fields."""
+        """Creates a configuration from a JSON object. Unknown fields raise a TypeError."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
         }
@@ -90,7 +91,7 @@ class TaskConfig:
 
         Args:
           model_dir: the model directory.
-          flag: the flag that named it, for errors.
+          flag: the flag that named it, for error messages.
 
         Raises:
           InputError: there is no `task.json`, or it is invalid.
@@ -104,7 +105,7 @@ class TaskConfig:
         try:
             content = parse_json(read_bytes(path))
             if content.pop("format_version") != FORMAT_VERSION:
-                raise InputError(f"{path}: format_version is not {FORMAT_VERSION}, the one that this version reads")
+                raise InputError(f"{path}: format_version is not {FORMAT_VERSION}, the only one supported")
             return cls.from_dict(content)
         except InputError:
             raise
@@ -115,7 +116,7 @@ class TaskConfig:
         """Writes `task.json`.
 
         Raises:
-          InputError: the directory has a model of another task.
+          InputError: the directory contains a model for another task.
         """
         path = os.path.join(model_dir, TASK_FILE)
         if is_file(path):
@@ -124,7 +125,7 @@ class TaskConfig:
                 ours, theirs = getattr(self, field.name), getattr(found, field.name)
                 if ours != theirs and field.name not in DECODING_FIELDS:
                     raise InputError(
-                        f"--output_dir={model_dir}: contains a model whose {field.name} is {_short(theirs)}, not "
+                        f"--output_dir={model_dir}: contains a model with {field.name} {_short(theirs)}, not "
                         f"{_short(ours)}; choose another directory"
                     )
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:

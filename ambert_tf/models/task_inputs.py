@@ -1,4 +1,4 @@
-"""Raw strings of examples to model inputs, in graph: training, evaluation and serving all call `task_inputs`."""
+"""From raw strings to model inputs, in graph. Training, evaluation and serving all call `task_inputs`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ NUMBERS = tf.TensorSpec([None], tf.int32)
 
 
 def input_specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
-    """Returns the raw inputs of a task, by name and in order: those of `task_inputs` and of `serving_default`."""
+    """Returns the raw inputs of a task, by name and in order, for `task_inputs` and for `serving_default`."""
     if task.form == SPANS:
         return {"question": STRINGS, "context": STRINGS}
     if task.form == MULTIPLE_CHOICE:
@@ -31,7 +31,7 @@ def input_specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
 
 
 def pad_choices(choices: Sequence[Sequence[str]], count: int = 0) -> list[list[str]]:
-    """Pads lists of choices with empty strings, which are not choices, to the longest list or to `count`."""
+    """Pads lists of choices with empty strings, which are ignored, to the longest list or to `count`."""
     longest = max([count, *map(len, choices)])
     return [[*each, *[""] * (longest - len(each))] for each in choices]
 
@@ -40,13 +40,14 @@ def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf
     """Tokenizes a batch of examples.
 
     Args:
-      task: its form, kind of inputs and lengths.
-      tokenizer: the model's.
-      **inputs: the raw inputs, see `input_specs`.
+      task: the task, which defines the form, the kind of inputs and the maximum lengths.
+      tokenizer: the model's tokenizer.
+      **inputs: the raw inputs; see `input_specs`.
 
     Returns:
-      Ragged model inputs, see `build_model_inputs`: one row per example. Multiple choice: one row per choice, batch * n
-      in total, an empty one for an empty choice. Spans: one row per window, with what else `build_windows` returns.
+      Ragged model inputs; see `build_model_inputs`. There is one row per example. Multiple choice has one row per
+      choice, batch * n in total, which is empty for an empty choice. Spans have one row per window, plus the other
+      outputs of `build_windows`.
     """
     lengths: dict[str, Any] = {
         "max_seq_length": task.max_seq_length,
@@ -81,6 +82,6 @@ def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf
 
 
 def _with_empty_rows(rows: tf.RaggedTensor, real: tf.Tensor) -> tf.RaggedTensor:
-    """Spreads rows over the true values of `real`, bool [n]; returns n rows, empty ones for the false values."""
+    """Returns n rows: the given ones where `real`, bool [n], is true, and empty ones elsewhere."""
     lengths = tf.scatter_nd(tf.where(real), rows.row_lengths(), tf.shape(real, tf.int64))
     return tf.RaggedTensor.from_row_lengths(rows.flat_values, lengths, validate=False)

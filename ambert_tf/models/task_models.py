@@ -1,4 +1,4 @@
-"""The model that a task of each form fine-tunes, predicts with and serves."""
+"""The model of each task form, used in fine-tuning, prediction and serving."""
 
 import dataclasses
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ TaskModel: TypeAlias = AmbertTextClassifier | AmbertMultipleChoice | AmbertSpanE
 
 
 def make_model(backbone: AmbertBackbone, task: TaskConfig) -> TaskModel:
-    """Returns the model that a task of this form takes, with new heads on a backbone."""
+    """Returns the model for a task, with randomly initialized heads on the given backbone."""
     if task.form == SPANS:
         return AmbertSpanExtractor(backbone, compile=False)
     if task.form == MULTIPLE_CHOICE:
@@ -27,12 +27,12 @@ def make_model(backbone: AmbertBackbone, task: TaskConfig) -> TaskModel:
 
 
 def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -> TaskModel:
-    """Returns a model, compiled and with a preprocessor, that takes raw inputs; the backbone and the heads are shared.
+    """Returns a compiled model with a preprocessor, which takes raw inputs and shares the given backbone and heads.
 
     Args:
-      model: as `make_model` returns it.
-      task: what it was fine-tuned on.
-      tokenizer: the model's.
+      model: a model from `make_model`.
+      task: the task that it was fine-tuned on.
+      tokenizer: the model's tokenizer.
     """
     lengths: dict[str, Any] = {
         "sequence_length": task.max_seq_length,
@@ -63,13 +63,13 @@ def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -
 
 
 def task_of_keras_model(model: Any) -> TaskConfig | None:
-    """Returns the task of a model with a preprocessor, for `task.json`; None for a backbone or a masked LM."""
+    """Returns the contents of `task.json` for a model with a preprocessor, or None for a backbone or masked LM."""
     preprocessor = getattr(model, "preprocessor", None)
     if not isinstance(model, TASK_MODELS):
         return None
     if preprocessor is None:
         raise ValueError(
-            f"This {type(model).__name__} has no preprocessor, which says how its inputs are made. Set `preprocessor`."
+            f"This {type(model).__name__} has no preprocessor, which defines its inputs. Set `preprocessor`."
         )
     task = dataclasses.replace(preprocessor.task, task_name="keras_hub")
     if isinstance(model, AmbertSpanExtractor):

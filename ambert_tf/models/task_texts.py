@@ -1,15 +1,15 @@
-"""The texts of the sequences that a model reads, made of the raw strings of examples, in graph."""
+"""From the raw strings of examples to the texts of the model's sequences, in graph."""
 
 import tensorflow as tf
 
-# White space by Python's str.isspace().
+# White space as defined by Python's str.isspace().
 SPACE = r"[\t-\r\x1c-\x20\x{85}\p{Z}]"
-# RACE marks the place of the choice by one or more underscores, with optional spaces between and around them.
+# RACE marks the gap for the choice with one or more underscores, optionally separated and surrounded by spaces.
 GAP = f"{SPACE}*_(?:{SPACE[:-1]}_]*_)?{SPACE}*"
 BLANK = r"#idiom\d*#"
 # CLUEWSC2020: before and after the noun, before and after the pronoun, as in CLUE's baseline.
 MARKS = ("_", "_", "[", "]")
-# A span is found in a text by at most this many of its first characters.
+# Maximum number of characters of a span that are compared to find it in a text.
 COMPARED = 512
 
 
@@ -19,7 +19,7 @@ def clean(texts: tf.Tensor) -> tf.Tensor:
 
 
 def fill(questions: tf.Tensor, choices: tf.Tensor) -> tf.Tensor:
-    """Puts each choice into the gap of its question, as in `… is _ .`, or after a question without exactly one gap.
+    """Puts each choice into the gap of its question, as in `… is _ .`, or at the end unless there is exactly one gap.
 
     Args:
       questions, choices: string [n].
@@ -37,7 +37,7 @@ def fill(questions: tf.Tensor, choices: tf.Tensor) -> tf.Tensor:
 
 
 def choice_rows(contexts: tf.Tensor, questions: tf.Tensor, choices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns both texts of each choice's sequence: the context, and the question with the choice.
+    """Returns the two texts of each choice's sequence: the context, and the question with the choice.
 
     Args:
       contexts, questions: string [batch].
@@ -53,16 +53,16 @@ def choice_rows(contexts: tf.Tensor, questions: tf.Tensor, choices: tf.Tensor) -
 def idiom_rows(
     contexts: tf.Tensor, questions: tf.Tensor, choices: tf.Tensor, max_seq_length: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns both texts of each idiom's sequence: the idiom, and the text around the blank with the idiom in it.
+    """Returns the two texts of each idiom's sequence: the idiom, and the text with the idiom in the blank.
 
-    Other blanks are removed. A long text is cut on both sides of the blank, as CLUE's baseline does; the tokenizer
-    would truncate its end only.
+    Other blanks are removed. A long text is truncated on both sides of the blank, as in CLUE's baseline. The tokenizer
+    would truncate only its end.
 
     Args:
-      contexts: string [batch]; texts with blanks, such as `#idiom000123#`.
-      questions: string [batch]; the name of the blank in question, "" for the first one.
+      contexts: string [batch], texts with blanks, such as `#idiom000123#`.
+      questions: string [batch], the name of the blank to fill, "" for the first one.
       choices: string [batch, n].
-      max_seq_length: maximum fine tokens.
+      max_seq_length: maximum number of fine tokens.
 
     Returns:
       Two tensors, string [batch * n].
@@ -72,7 +72,7 @@ def idiom_rows(
     blanks = tf.where(questions == "", first_blank, questions)
     size = _length(contexts)
     place = find(contexts, blanks, tf.zeros_like(size))
-    # The idiom goes to the end of a text without such a blank.
+    # If the text has no such blank, append the idiom.
     place, end = (tf.where(place < 0, size, at) for at in (place, place + _length(blanks)))
     before, after = _part(contexts, 0 * size, place), _part(contexts, end, size)
     before, after = (tf.strings.regex_replace(part, BLANK, "") for part in (before, after))
@@ -92,14 +92,14 @@ def marked_texts(
 ) -> tf.Tensor:
     """Marks the noun and the pronoun in CLUEWSC2020's texts: `_noun_`, `[pronoun]`.
 
-    Of a long text, the part around both is kept.
+    A long text is truncated to the part around both spans.
 
     Args:
       texts: string [batch].
       spans: the noun and the pronoun, string [batch].
-      indices: int32 [batch], the characters where they start. Of several occurrences of a span, the nearest one is
-        marked; a span that does not occur is assumed to be where its index says.
-      max_seq_length: maximum fine tokens.
+      indices: the character positions where they start, int32 [batch]. If a span occurs several times, the occurrence
+        closest to its index is marked. If it does not occur, its index is used as it is.
+      max_seq_length: maximum number of fine tokens.
 
     Returns:
       string [batch].
@@ -116,7 +116,7 @@ def marked_texts(
     room = tf.maximum(max_seq_length - 2 - len(MARKS) - (last - first), 0)
     begin = tf.maximum(0, tf.minimum(first - room // 2, size - (last - first) - room))
     end = tf.maximum(last, begin + room + last - first)
-    # Marks at one place: closing ones first, so that neighbouring spans do not overlap.
+    # At the same position, closing marks come first, so that adjacent spans do not overlap.
     at = tf.stack(places, axis=1)
     order = tf.argsort(at * len(MARKS) + tf.constant([3, 1, 2, 0]), axis=1)
     at, marks = tf.gather(at, order, batch_dims=1), tf.gather(tf.constant(MARKS), order)
@@ -128,14 +128,15 @@ def marked_texts(
 
 
 def find(texts: tf.Tensor, spans: tf.Tensor, near: tf.Tensor) -> tf.Tensor:
-    """Returns the positions of spans in texts, in characters.
+    """Returns the character positions of spans in texts.
 
     Args:
-      texts, spans: string [batch], UTF-8; the first 512 characters of a span are compared.
-      near: int32 [batch]; of several occurrences, the nearest to this position is returned, the first of two.
+      texts, spans: string [batch], UTF-8. Only the first 512 characters of a span are compared.
+      near: int32 [batch]. If a span occurs several times, the occurrence closest to this position is returned, or the
+        first one if two are equally close.
 
     Returns:
-      int32 [batch], -1 for a span that does not occur.
+      int32 [batch], -1 if the span does not occur.
     """
     characters = tf.strings.unicode_decode(texts, "UTF-8")
     wanted = tf.strings.unicode_decode(spans, "UTF-8")[:, :COMPARED]

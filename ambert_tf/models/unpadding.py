@@ -1,8 +1,8 @@
-"""The matrix of tokens that the encoder's products take, with padding or without.
+"""The token matrix of the encoder's matrix products, with or without padding.
 
-Products with weights, normalization and activations treat each token on its own and need no padding; attention, inside
-a sequence, does. `PaddedTokens` keeps padding everywhere and has static shapes, as XLA needs them; `UnpaddedTokens`
-contains the real tokens only.
+Dense layers, layer normalization and activations process each token independently and need no padding. Attention works
+on sequences and needs it. `PaddedTokens` keeps padding everywhere and has static shapes, as required by XLA.
+`UnpaddedTokens` contains only the real tokens.
 """
 
 from abc import abstractmethod
@@ -21,12 +21,12 @@ class TokenMatrix:
     """Converts batches of sequences to one matrix and back.
 
     Args:
-      real: for each batch bool [batch, length], False at padding.
+      real: for each batch, bool [batch, length], False at padding.
 
     Attributes:
-      real: the same.
+      real: as passed to the constructor.
       shapes: [batch, length] of each batch.
-      counts: their products.
+      counts: batch * length of each batch.
     """
 
     def __init__(self, real: Sequence[tf.Tensor]) -> None:
@@ -40,11 +40,11 @@ class TokenMatrix:
 
     @abstractmethod
     def separate(self, tokens: tf.Tensor) -> list[tf.Tensor]:
-        """Returns [batch * length, size] for each batch, given [tokens, size]; padding has any finite values."""
+        """Returns [batch * length, size] for each batch, given [tokens, size]. Padding has arbitrary finite values."""
 
 
 class PaddedTokens(TokenMatrix):
-    """The batches one after the other, padding included."""
+    """The concatenated batches, including padding."""
 
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.concat(parts, axis=0) if len(parts) > 1 else parts[0]
@@ -54,30 +54,30 @@ class PaddedTokens(TokenMatrix):
 
 
 class UnpaddedTokens(TokenMatrix):
-    """The real tokens in the same order, and only as much padding as rounds their number up to a multiple.
+    """The real tokens in order, with just enough padding to round their number up to a multiple.
 
-    Both directions are gathers. Their gradients are gathers too; TensorFlow's own would be sums over segments. That is
-    correct because no gradient comes back from padding: the attention masks it and its weight in the loss is zero.
+    Both directions are gathers, and so are their gradients here, while TensorFlow would compute segment sums. Gathers
+    are correct because padding has no gradient: attention masks it, and its weight in the loss is zero.
 
     Args:
       real: see `TokenMatrix`.
-      multiple: the number of rows is rounded up to a multiple of it, as far as there is padding.
+      multiple: the number of rows is rounded up to a multiple of this, as far as there is padding.
     """
 
     def __init__(self, real: Sequence[tf.Tensor], multiple: int = MULTIPLE) -> None:
         super().__init__(real)
         everywhere = tf.concat([tf.reshape(positions, [-1]) for positions in real], axis=0)
         count = tf.reduce_sum(tf.cast(everywhere, tf.int32))
-        # At least one: without any token there would be nothing to gather from.
+        # At least one row, because a gather needs a non-empty source.
         filling = (tf.maximum(count, 1) + multiple - 1) // multiple * multiple - count
         kept = everywhere | (tf.cumsum(tf.cast(~everywhere, tf.int32)) <= filling)
-        # For each row of a batch its token; for padding that is left out, the token before it.
+        # For each row of a batch, the index of its token. Removed padding maps to the preceding token.
         tokens = tf.maximum(tf.cumsum(tf.cast(kept, tf.int32)) - 1, 0)
         several = len(self.counts) > 1
         self.tokens = tf.split(tokens, self.counts) if several else [tokens]
         masks = tf.split(kept, self.counts) if several else [kept]
         self.masks = [mask[:, tf.newaxis] for mask in masks]
-        # For each token its row in its batch.
+        # For each token, its row in its batch.
         self.rows = [tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in masks]
 
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -148,7 +148,7 @@ def test_a_configuration_for_another_vocabulary(tmp_path):
 def test_other_labels_in_the_same_directory(tmp_path):
     directory, _ = fine_tuned()
     shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
-    with pytest.raises(InputError, match="contains a model whose labels is"):
+    with pytest.raises(InputError, match="contains a model with labels"):
         fine_tune(tmp_path, records=[{"sentence": "a", "label": "x"}, {"sentence": "b", "label": "y"}])
 
 

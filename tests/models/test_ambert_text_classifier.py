@@ -52,7 +52,7 @@ def test_combo_has_an_encoder_a_grain_to_take():
 
 
 def test_grains_that_a_model_cannot_run_alone_are_named():
-    with pytest.raises(InputError, match="--inference=fine: an ambert_hybrid reads both grains as one sequence"):
+    with pytest.raises(InputError, match="--inference=fine: ambert_hybrid reads both grains as one sequence"):
         inference_config(small_config("ambert_hybrid"), "fine")
-    with pytest.raises(InputError, match="--inference=coarse: a bert_fine has no coarse grain"):
+    with pytest.raises(InputError, match="--inference=coarse: bert_fine has no coarse grain"):
         inference_config(small_config("bert_fine"), "coarse")

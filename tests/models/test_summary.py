@@ -42,7 +42,7 @@ def test_a_shorter_coarse_sequence_costs_less():
 def test_a_configuration_of_ones_own(tmp_path):
     small_config().to_file(str(tmp_path / "config.json"))
     lines = summary(str(tmp_path / "config.json"), 16, 8)
-    assert lines[0].endswith("config.json: 2 layers of 16, 16 fine and 8 coarse tokens a sequence")
+    assert lines[0].endswith("config.json: 2 layers, hidden size 16, 16 fine and 8 coarse tokens per sequence")
     assert "paper " not in lines[1] and len(lines) == 7
 
 

@@ -41,7 +41,7 @@ def test_a_directory_of_another_task(tmp_path):
     TASK.write(str(tmp_path))
     path = tmp_path / "task.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "task_name": "tnews"}))
-    with pytest.raises(InputError, match="contains a model whose task_name is 'tnews', not 'sentence'"):
+    with pytest.raises(InputError, match="contains a model with task_name 'tnews', not 'sentence'"):
         TASK.write(str(tmp_path))
 
 
