@@ -1,1 +1,1 @@
-"""Declarations of the data sets, their readers, metrics and leaderboard formats."""
+"""Declarations of the fine-tuning tasks, their file readers, metrics and leaderboard formats."""

@@ -1,7 +1,7 @@
 """CLUE's tasks (Xu et al., 2020, "CLUE: A Chinese Language Understanding Evaluation Benchmark"), versions 1.0 and 1.1.
 
-The defaults are those of CLUE's own BERT baselines, in `baselines/models_pytorch` of its repository. The names of the
-leaderboard files are those of its submission guide.
+The defaults are those of CLUE's own BERT baselines, in `baselines/models_pytorch` of its repository. The leaderboard
+files are named as in its submission guide.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ TESTS = "test1.1.json|test.json|test1.0.json"
 
 
 def clue_leaderboard(name: str, versions: bool = False, format: str = "clue") -> Leaderboard:
-    """Returns CLUE's file for a task. With `versions`, CLUE 1.0 and 1.1 have different test sets."""
+    """Returns CLUE's leaderboard file for a task. Set `versions` if CLUE 1.0 and 1.1 have different test sets."""
     by_version = {"1.0": f"{name}10_predict.json", "1.1": f"{name}11_predict.json"} if versions else {}
     return Leaderboard(file=f"{name}_predict.json", format=format, versions=by_version)
 
@@ -45,7 +45,7 @@ def _tnews_texts(record: Record, options: ReadOptions) -> Texts:
 
 
 def _csl_texts(record: Record, options: ReadOptions) -> Texts:
-    # The paper does not say which special token. No keyword contains this sign.
+    # The paper does not specify the special token. No keyword contains this character.
     between = "；" if options.augment else " "
     return Texts(between.join(record.strings("keyword")), record.string("abst"))
 
@@ -75,7 +75,7 @@ TNEWS = Task(
 
 IFLYTEK = Task(
     name="iflytek",
-    description="descriptions of applications, 119 classes",
+    description="app descriptions, 119 classes",
     texts=columns("sentence"),
     directories=("iflytek", "iflytek_public"),
     labels=named_labels(*map(str, range(119))),
@@ -87,14 +87,14 @@ IFLYTEK = Task(
 
 CLUEWSC2020 = Task(
     name="cluewsc2020",
-    description="whether a marked pronoun refers to a marked noun",
+    description="coreference of a marked pronoun and a marked noun",
     texts=marked_spans,
     inputs=MARKED_SPANS,
     files=files(test=TESTS),
     directories=("cluewsc2020", "cluewsc2020_public", "cluewsc", "wsc"),
     labels=named_labels("true", "false"),
     # Appendix D: "we duplicate a few instances having pronouns in the training data such as 她 (she)".
-    augmentation=f"training examples whose pronoun is one of {' '.join(PRONOUNS_OF_WOMEN)} used twice",
+    augmentation=f"training examples with the pronouns {' '.join(PRONOUNS_OF_WOMEN)} duplicated",
     copies=lambda record: 2 if pronoun(record) in PRONOUNS_OF_WOMEN else 1,
     leaderboard=clue_leaderboard("cluewsc", versions=True),
     download_page=CLUE_PAGE,
@@ -104,7 +104,7 @@ CLUEWSC2020 = Task(
 
 AFQMC = Task(
     name="afqmc",
-    description="pairs of questions to a bank: paraphrases or not",
+    description="paraphrase detection on customer questions to a bank",
     texts=columns("sentence1", "sentence2"),
     pair=True,
     directories=("afqmc", "afqmc_public"),
@@ -117,7 +117,7 @@ AFQMC = Task(
 
 CSL = Task(
     name="csl",
-    description="whether all keywords belong to the abstract of a paper",
+    description="keyword recognition in abstracts of papers",
     texts=_csl_texts,
     pair=True,
     directories=("csl", "csl_public"),
@@ -156,7 +156,7 @@ OCNLI = dataclasses.replace(
 
 CHID = Task(
     name="chid",
-    description="idioms for blanks in texts, ten candidates per group of blanks",
+    description="idiom cloze test, ten candidates per group of blanks",
     form=MULTIPLE_CHOICE,
     texts=idiom_and_choices,
     pair=True,

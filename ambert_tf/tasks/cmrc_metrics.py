@@ -1,33 +1,33 @@
 """CMRC2018's exact match and F1, over Chinese characters and words of other scripts (Cui et al., 2018).
 
-Words are those of NLTK's word tokenizer, as in the official evaluation script, which is told to take every run of other
-than Chinese characters for one sentence: NLTK's sentence model is a download of its own.
+As in the official evaluation script, words come from NLTK's word tokenizer. Each run of non-Chinese characters is
+treated as one sentence, because NLTK's sentence model is a separate download.
 """
 
 import functools
 import re
 from collections.abc import Callable, Sequence
 
-# The official script's list. Its "……" is two characters and never equals a single one, so … is kept.
+# The official script's list. It contains "……", two characters, which never matches a single one, so … is kept.
 PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 CHINESE = re.compile("[\u4e00-\u9fa5]")
 
 
 @functools.cache
 def _word_tokenizer() -> Callable[[str], list[str]]:
-    # Importing NLTK takes a second or two.
+    # Imported on first use, because importing NLTK takes a second or two.
     from nltk.tokenize.destructive import NLTKWordTokenizer
 
     return NLTKWordTokenizer().tokenize
 
 
 def words(text: str) -> list[str]:
-    """Returns the words of a text by NLTK's version of the Penn Treebank's rules: `can't.` is `ca`, `n't` and `.`."""
+    """Splits a text into words by NLTK's version of the Penn Treebank rules: `can't.` is `ca`, `n't` and `.`."""
     return _word_tokenizer()(text) if text.strip() else []
 
 
 def units(text: str) -> list[str]:
-    """Returns the units by which answers are compared: Chinese characters, and the words between them."""
+    """Splits a text into the units that are compared: Chinese characters, and the words between them."""
     found: list[str] = []
     run = ""
     for character in text.lower().strip():
@@ -42,12 +42,12 @@ def units(text: str) -> list[str]:
 
 
 def exact_match(answer: str, right: str) -> float:
-    """Returns 1 if two answers differ at most in punctuation and case, else 0."""
+    """Returns 1 if two answers are equal up to punctuation and case, else 0."""
     return float(_plain(answer) == _plain(right))
 
 
 def f1(answer: str, right: str) -> float:
-    """Returns the F1 of the longest common run of units of two answers."""
+    """Returns the F1 of two answers, based on their longest common run of units."""
     units_of_answer, right_units = units(answer), units(right)
     longest = _longest_common_run(units_of_answer, right_units)
     if not longest:
@@ -57,7 +57,7 @@ def f1(answer: str, right: str) -> float:
 
 
 def question_scores(answer: str, answers: Sequence[str]) -> dict[str, float]:
-    """Returns the best `mixed_exact_match` and `mixed_f1` of an answer over the right answers."""
+    """Returns the best `mixed_exact_match` and `mixed_f1` of an answer over the gold answers."""
     return {
         "mixed_exact_match": max(exact_match(answer, right) for right in answers),
         "mixed_f1": max(f1(answer, right) for right in answers),

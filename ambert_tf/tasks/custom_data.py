@@ -1,4 +1,4 @@
-"""Tasks for users' own data: JSON lines or tables with one or two texts and a label, a score or choices."""
+"""Tasks for your own data: JSON lines or tables with one or two texts and a label, a score or choices."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ JSON_ENDINGS = (".json", ".jsonl")
 
 
 def custom_records(*names: str, label: str) -> Callable[[str, str], Iterator[Record]]:
-    """Returns a reader of JSON lines and tables, which are told apart by the file name's ending or by their start.
+    """Returns a reader for JSON lines and tables. The format is detected from the file extension or the first bytes.
 
     Args:
-      *names: columns with texts.
-      label: column with labels or scores, which a file to predict needs not have.
+      *names: text columns.
+      label: label or score column, which may be missing in a file to predict.
     """
 
     def read(path: str, flag: str) -> Iterator[Record]:
@@ -44,7 +44,7 @@ ANY_FORMAT = files(*("|".join(f"{split}.{ending}" for ending in ("json", "jsonl"
 
 SENTENCE = Task(
     name="sentence",
-    description="own data: JSON lines or a table with sentence and label",
+    description="your own data: JSON lines or a table with sentence and label",
     texts=columns("sentence"),
     records=custom_records("sentence", label="label"),
     files=ANY_FORMAT,
@@ -52,7 +52,7 @@ SENTENCE = Task(
 
 SENTENCE_PAIR = Task(
     name="sentence_pair",
-    description="own data: JSON lines or a table with sentence1, sentence2 and label",
+    description="your own data: JSON lines or a table with sentence1, sentence2 and label",
     texts=columns("sentence1", "sentence2"),
     pair=True,
     records=custom_records("sentence1", "sentence2", label="label"),
@@ -61,7 +61,7 @@ SENTENCE_PAIR = Task(
 
 SCORE = Task(
     name="sentence_pair_score",
-    description="own data: JSON lines or a table with sentence1, sentence2 and score, a number",
+    description="your own data: JSON lines or a table with sentence1, sentence2 and a numeric score",
     form=REGRESSION,
     texts=columns("sentence1", "sentence2"),
     pair=True,
@@ -73,13 +73,13 @@ SCORE = Task(
 
 CHOICE = Task(
     name="choice",
-    description="own data: JSON lines with context, question, choices (a list) and answer (an index from 0)",
+    description="your own data: JSON lines with context, question, choices (a list) and answer (an index from 0)",
     form=MULTIPLE_CHOICE,
     texts=question_and_choices,
     pair=True,
     label_key="answer",
 )
 
-REVIEWS = dataclasses.replace(SENTENCE, name="reviews", description="own data: reviews, with the files of `sentence`")
+REVIEWS = dataclasses.replace(SENTENCE, name="reviews", description="your own data: reviews, in `sentence` files")
 
 TASKS = (SENTENCE, SENTENCE_PAIR, SCORE, CHOICE, REVIEWS)

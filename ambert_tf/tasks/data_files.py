@@ -1,4 +1,4 @@
-"""Finds the files of a task's splits: in `--data_dir`, in the default data directory, or where a flag says."""
+"""Finds the files of a task's splits: in `--data_dir`, in the default data directory, or as named by a flag."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from ambert_tf.models.task_config import SPANS
 from ambert_tf.tasks.declaration import FILE_FLAGS, SPLITS, Task
 from ambert_tf.tasks.json_lines import Record
 
-# Subdirectories of the default data directory in which official downloads are looked for.
+# Subdirectories of the default data directory that are searched for official downloads.
 COLLECTIONS = ("", "clue", "CLUE", "CLUEdataset", "CLUEdatasets", "glue", "GLUE", "glue_data")
 
 
@@ -19,7 +19,7 @@ def data_root() -> str:
 
 
 def find_data_dir(task: Task) -> str | None:
-    """Returns the first directory below the default data directory with a file of the task, or None."""
+    """Returns the first directory under the default data directory that has a file of the task, or None."""
     for collection in COLLECTIONS:
         for name in (*task.directories, task.name):
             directory = os.path.join(data_root(), collection, name)
@@ -29,7 +29,7 @@ def find_data_dir(task: Task) -> str | None:
 
 
 def find_files(task: Task, data_dir: str, split: str) -> tuple[str, ...]:
-    """Returns the paths of a split's files in a directory: the first alternative that is complete, or ()."""
+    """Returns the paths of a split's files in a directory: the first complete alternative, or ()."""
     for names in task.files.get(split, ()):
         paths = tuple(os.path.join(data_dir, name) for name in names)
         if all(exists(path) for path in paths):
@@ -44,7 +44,7 @@ def split_files(task: Task, data_dir: str, split: str, names: str | None = None)
       task: declaration of the task.
       data_dir: directory of its files.
       split: `train`, `dev` or `test`.
-      names: other files, separated by commas, in `data_dir` or anywhere. Defaults to the declared files.
+      names: comma-separated paths, absolute or relative to `data_dir`. Defaults to the declared files.
 
     Raises:
       InputError: a file is missing. The error says which files are expected and where to get them.
@@ -55,7 +55,7 @@ def split_files(task: Task, data_dir: str, split: str, names: str | None = None)
     if not data_dir:
         raise InputError(f"--data_dir is needed: the directory with {expected_files(task)}")
     if not is_directory(data_dir):
-        raise InputError(f"--data_dir={data_dir}: no such directory; one with {expected_files(task)} is needed")
+        raise InputError(f"--data_dir={data_dir}: no such directory; one with {expected_files(task)} is expected")
     if split not in task.files:
         raise InputError(
             f"--task_name={task.name}: has no {split} files"
@@ -72,7 +72,7 @@ def split_files(task: Task, data_dir: str, split: str, names: str | None = None)
 
 
 def expected_files(task: Task) -> str:
-    """Returns a description of a task's files and where to download them, for errors."""
+    """Returns a description of a task's files and where to download them, for error messages."""
     first = [name for split in SPLITS for name in (task.files[split][0] if split in task.files else ())]
     first += task.companions
     where = f" (official download: {task.download_page})" if task.download_page else ""
@@ -92,14 +92,14 @@ def file_records(task: Task, paths: Sequence[str], split: str) -> Iterator[Recor
     """Yields the records of a split's files.
 
     Raises:
-      InputError: a file is wrong; or two records to predict have one id, where predictions are written by id.
+      InputError: a file is invalid, or two records to predict have the same id and predictions are written by id.
     """
     by_id = task.form == SPANS or (task.leaderboard is not None and task.leaderboard.format.endswith("_by_id"))
     seen: dict[str, str] = {}
     for path in paths:
         for record in task.records(path, FILE_FLAGS[split]):
             if by_id and split != "train":
-                # In JSON, keys are strings: 1 and "1" are one id.
+                # JSON keys are strings, so 1 and "1" are the same id.
                 name = str(record.content["id"])
                 if name in seen:
                     raise record.error(f"the id {name} is used twice, also in {seen[name]}; ids must be unique")

@@ -1,4 +1,4 @@
-"""What a fine-tuning task is: a short declaration of its files, records, labels, metric and usual settings."""
+"""`Task`: the declaration of a fine-tuning task, with its files, records, labels, metrics and default settings."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -11,19 +11,19 @@ SPLITS = ("train", "dev", "test")
 # The flag that names another file for a split.
 FILE_FLAGS = {"train": "train_file", "dev": "eval_file", "test": "predict_file"}
 
-# The files that make up a split: each inner tuple is one way the download may come, all of whose files are read.
+# Alternatives for the files of a split. All files of the first complete alternative are read.
 SplitFiles = tuple[tuple[str, ...], ...]
 
 
 class Texts(NamedTuple):
-    """Raw inputs of an example that is one text or two."""
+    """Raw inputs of an example with one or two texts."""
 
     text: str
     text_pair: str | None = None
 
 
 class MarkedSpans(NamedTuple):
-    """Raw inputs of an example that is a text with two spans; each index is the character where its span starts."""
+    """Raw inputs of an example with a text and two spans. Each index is the character offset of its span."""
 
     text: str
     span1_text: str
@@ -47,12 +47,12 @@ class Question(NamedTuple):
     context: str
 
 
-# Strings as the data have them; `ambert_tf.models.task_inputs` makes sequences of them, for training and serving alike.
+# Strings as they are in the data. `ambert_tf.models.task_inputs` converts them to sequences for training and serving.
 RawInputs = Texts | MarkedSpans | Choices | Question
 
 
 class Label(NamedTuple):
-    """A label as spelled in the data, and optionally a word for it."""
+    """A label as spelled in the data, and optionally a one-word description."""
 
     name: str
     description: str = ""
@@ -62,10 +62,10 @@ class Example(NamedTuple):
     """One example of a data set.
 
     Attributes:
-      id: from the data, or the index of its record.
-      inputs: its raw inputs.
-      label: index of the label or of the right choice, or the score; None if unknown.
-      group: examples of one group have the same candidates, each of which is right at most once.
+      id: the id in the data, or the index of the record.
+      inputs: the raw inputs.
+      label: the index of the label or of the correct choice, or the score. None if unknown.
+      group: examples of the same group share their candidates, and each candidate is correct at most once.
     """
 
     id: int | str
@@ -87,13 +87,13 @@ class ReadOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """The file that a leaderboard takes.
+    """A leaderboard's submission file for a task.
 
     Attributes:
-      file: its name.
+      file: the file name.
       format: a key of `leaderboard.FORMATS`.
-      versions: further file names by version of the test set (`1.0`, `1.1`), which the name of the test file contains.
-        A test file without a version has the last one. Written beside `file`.
+      versions: additional file names by version of the test set (`1.0`, `1.1`), written next to `file`. The version is
+        taken from the name of the test file and defaults to the last one.
     """
 
     file: str
@@ -106,9 +106,9 @@ class TfdsSource:
     """A task in TensorFlow Datasets.
 
     Attributes:
-      names: data sets, such as `glue/cola`; all are read.
-      splits: split of TFDS by our split, for those that exist.
-      columns: key of the record by key of TFDS, if they differ.
+      names: data sets, such as `glue/cola`. All of them are read.
+      splits: the TFDS split for each of our splits that exists.
+      columns: the record's key for each TFDS key with a different name.
     """
 
     names: tuple[str, ...]
@@ -119,7 +119,7 @@ class TfdsSource:
 
 
 def files(train: str = "train.json", dev: str = "dev.json", test: str = "test.json") -> dict[str, SplitFiles]:
-    """Returns the files of each split; `|` separates alternatives, `+` files that are read together."""
+    """Returns the files of each split. `|` separates alternatives, and `+` joins files that are read together."""
     return {
         split: tuple(tuple(names.split("+")) for names in choices.split("|"))
         for split, choices in zip(SPLITS, (train, dev, test), strict=True)
@@ -133,35 +133,35 @@ class Task:
 
     Attributes:
       name: value of `--task_name`.
-      description: one line.
+      description: one-line description.
       form: `classification`, `regression`, `multiple_choice` or `spans`.
       texts: returns the raw inputs of a record: `Texts`, `MarkedSpans`, `Choices` or `Question`.
       pair: whether an example has two texts.
-      inputs: kind of the inputs, see `TaskConfig`.
-      records: reads a file; takes its path and the flag that named it.
+      inputs: the kind of inputs; see `TaskConfig`.
+      records: the reader of a file. It takes the file's path and the flag that named it.
       files: see `files`.
-      companions: further files that `records` reads.
+      companions: additional files that `records` reads.
       directories: directory names of the official download.
-      label_key: key of the label, the score or the index of the right choice.
-      id_keys: possible keys of the id; the first one found is used.
-      labels: all labels; None to take them from `labels.json`, or from the training file.
-      no_gold_labels: labels that mean that the annotators did not agree; such examples are skipped.
-      score_range: regression only.
-      choices: multiple choice only; maximum number of choices per example.
-      null_answers: spans only; whether a question may have no answer.
-      augmentation: what `--data_augmentation` does; None if the task has no augmentation.
-      augmentation_key: key of what augmentation adds to the text; some test sets lack it.
-      copies: with augmentation, how many times a record is used per epoch.
-      metrics: names in `metrics.METRICS`; the first one selects the best checkpoint.
-      positive_label: the label of `f1`.
-      leaderboard: its file.
+      label_key: key of the label, the score or the index of the correct choice.
+      id_keys: possible keys of the id. The first one found is used.
+      labels: all labels, or None to read them from `labels.json` or the training file.
+      no_gold_labels: labels of examples on which the annotators did not agree. These examples are skipped.
+      score_range: regression only. The lowest and the highest score.
+      choices: multiple choice only. Maximum number of choices per example.
+      null_answers: spans only. Whether a question may have no answer.
+      augmentation: what `--data_augmentation` does, or None if the task has no augmentation.
+      augmentation_key: key of the data that augmentation adds to the text. Some test sets lack it.
+      copies: the number of times that augmentation uses a record per epoch.
+      metrics: keys of `metrics.METRICS`. The first one selects the best checkpoint.
+      positive_label: the positive label of `f1`.
+      leaderboard: the leaderboard's file.
       download_page: URL of the data.
-      defaults: flag values by flag, instead of BERT's; flags on the command line take precedence.
-      defaults_source: the publication of these values.
+      defaults: default flag values that differ from BERT's. Flags on the command line take precedence.
+      defaults_source: the publication that these values come from.
       agreement_weight: λ of eq. (2).
       tfds: the task in TensorFlow Datasets.
-      trained_as: a task without training data is evaluated with a model of this task.
-      also: further tasks to evaluate a model on, if their files exist.
+      trained_as: for a task without training data, the task whose models are evaluated on it.
+      also: other tasks to evaluate a model on, if their files exist.
     """
 
     name: str
@@ -202,5 +202,5 @@ def named_labels(*names: str) -> tuple[Label, ...]:
 
 
 def columns(*names: str) -> Callable[[Record, ReadOptions], Texts]:
-    """Returns a `Task.texts` that reads one or two texts from these keys or columns of a record."""
+    """Returns a function for `Task.texts` that reads one or two texts from the given keys or columns."""
     return lambda record, options: Texts(*(record.string(name) for name in names))

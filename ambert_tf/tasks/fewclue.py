@@ -13,7 +13,7 @@ def _few(task: Task, name: str, format: str = "clue") -> Task:
         task,
         name=f"fewclue_{name}",
         description=f"FewCLUE: {task.description}",
-        # All five samples together, or the first. test_public.json has labels: name it with --eval_file.
+        # All five samples together, or the first. test_public.json has labels and can be passed to --eval_file.
         files=files(
             "train_few_all.json|train_0.json", "dev_few_all.json|dev_0.json|test_public.json",
             "test.json|test_public.json",
@@ -25,7 +25,7 @@ def _few(task: Task, name: str, format: str = "clue") -> Task:
 
 
 CHID = dataclasses.replace(
-    _few(clue.CHID, "chid", "answer_lines"), choices=7, description="FewCLUE: an idiom for a blank, seven candidates"
+    _few(clue.CHID, "chid", "answer_lines"), choices=7, description="FewCLUE: idiom cloze test, seven candidates"
 )
 
 TASKS = (

@@ -68,7 +68,7 @@ _mrpc_table = glue_table(("#1 String", "#2 String"))
 
 
 def _mrpc_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads MRPC: GLUE's tables, or Microsoft's, whose training file is split into train and dev by dev_ids.tsv."""
+    """Reads MRPC: GLUE's tables, or Microsoft's, whose training file dev_ids.tsv splits into train and dev."""
     if os.path.basename(path) != "msr_paraphrase_train.txt":
         yield from _mrpc_table(path, flag)
         return
@@ -182,7 +182,7 @@ MNLI = _mnli(
 )  # fmt: skip
 
 MNLI_MISMATCHED = _mnli(
-    "mnli_mismatched", "MNLI's mismatched genres, for a model of mnli",
+    "mnli_mismatched", "MNLI's mismatched genres, for mnli models",
     "dev_mismatched.tsv", "test_mismatched.tsv", _mnli_tfds("mismatched"), "MNLI-mm", trained_as="mnli",
 )  # fmt: skip
 
@@ -190,7 +190,7 @@ _labelled_ax = glue_table(("Premise", "Hypothesis", "Label"))
 
 
 def _ax_records(path: str, flag: str) -> Iterator[Record]:
-    """Reads the diagnostic set. The file with labels, diagnostic-full.tsv, has other columns."""
+    """Reads the diagnostic set. diagnostic-full.tsv, the file with labels, has different columns."""
     if flag != FILE_FLAGS["dev"]:
         yield from glue_table(("sentence1", "sentence2"))(path, flag)
         return
@@ -200,7 +200,7 @@ def _ax_records(path: str, flag: str) -> Iterator[Record]:
 
 
 AX = _mnli(
-    "ax", "GLUE's diagnostic set, for a model of mnli",
+    "ax", "GLUE's diagnostic set, for mnli models",
     "diagnostic-full.tsv", "diagnostic.tsv|AX.tsv",
     TfdsSource(names=("glue/ax",), splits={"test": "test"}, columns=MNLI_COLUMNS), "AX",
     directories=("AX", "diagnostic", "MNLI"), trained_as="mnli", records=_ax_records,
@@ -226,7 +226,7 @@ RTE = Task(
 QNLI = dataclasses.replace(
     RTE,
     name="qnli",
-    description="whether a sentence answers a question",
+    description="natural language inference: a question and a sentence that may answer it",
     texts=columns("question", "sentence"),
     records=glue_table(("question", "sentence")),
     directories=("QNLI",),
@@ -237,7 +237,7 @@ QNLI = dataclasses.replace(
 WNLI = dataclasses.replace(
     RTE,
     name="wnli",
-    description="whether a sentence entails its copy with the pronoun replaced",
+    description="natural language inference: a sentence and its copy with the pronoun replaced",
     directories=("WNLI",),
     labels=(Label("0", "not_entailment"), Label("1", "entailment")),
     leaderboard=_leaderboard("WNLI"),

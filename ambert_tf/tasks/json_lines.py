@@ -1,4 +1,4 @@
-"""Records, which all readers of task files return, and readers of JSON lines and of a single JSON value."""
+"""`Record`, which all readers of task files return, and readers of JSON lines and JSON files."""
 
 import json
 import re
@@ -8,17 +8,17 @@ from typing import Any
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, open_input, parse_json, read_bytes
 
-# White space, zero-width space and byte-order mark at the ends of a label: nobody sees them in a table.
+# White space, zero-width spaces and byte-order marks around a label, which are invisible in a spreadsheet.
 _INVISIBLE_ENDS = re.compile(r"\A[\s\u200b\ufeff]+|[\s\u200b\ufeff]+\Z")
 _SAVE_AS_UTF8 = "save it as UTF-8 (in Excel: CSV UTF-8)"
 
 
 class Record:
-    """One record of a file. Errors about it name the file and the line.
+    """One record of a file. Its errors name the file and the line.
 
     Args:
       path: path of the file.
-      line: line number, from 1; or a description of the place, such as `question 17`.
+      line: line number, starting at 1, or a description of the position, such as `question 17`.
       content: values by key or column.
     """
 
@@ -33,20 +33,20 @@ class Record:
         return InputError(f"{self.path}, {place}: {message}")
 
     def missing(self, key: str) -> InputError:
-        """Returns the error for a missing key; it lists the keys of the record."""
+        """Returns the error for a missing key, which lists the keys of the record."""
         return self.error(self.lacking(key))
 
     def lacking(self, key: str) -> str:
-        """Returns in words that a key has no value: it is missing, null or empty. Lists the keys of the record."""
+        """Describes why a key has no value (missing, null or empty), for error messages."""
         if key in self.content:
             return f"{key!r} is {'null' if self.content[key] is None else 'empty'}"
-        return f"the key {key!r} is missing; there is {', '.join(map(repr, self.content)) or 'none'}"
+        return f"the key {key!r} is missing; the keys are {', '.join(map(repr, self.content)) or 'none'}"
 
     def value(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
         """Returns the value of a key.
 
         Raises:
-          InputError: the key is missing or its value is of another type; `expected` describes the right type.
+          InputError: the key is missing or its value is not of this type, which `expected` describes.
         """
         if key not in self.content:
             raise self.missing(key)
@@ -56,7 +56,7 @@ class Record:
         return value
 
     def string(self, key: str, default: str | None = None) -> str:
-        """Returns the string of a key, or `default` if there is none.
+        """Returns the string value of a key, or `default` if there is none.
 
         Raises:
           InputError: the key is missing and there is no default, or its value is not a string.
@@ -66,30 +66,30 @@ class Record:
         return self.value(key, str, "a string")
 
     def strings(self, key: str) -> list[str]:
-        """Returns the list of strings of a key; raises an InputError if it is missing or something else."""
+        """Returns the value of a key, a list of strings. A missing key or another type raises an InputError."""
         values = self.value(key, list, "a list of strings")
         if not all(isinstance(value, str) for value in values):
             raise self.error(f"{key!r} is {shown(values)}; it must be a list of strings")
         return values
 
     def integer(self, key: str) -> int:
-        """Returns the integer of a key; raises an InputError if it is missing or something else."""
+        """Returns the integer value of a key. A missing key or another type raises an InputError."""
         return self.value(key, int, "an integer")
 
     def identifier(self, key: str) -> int | str:
-        """Returns the id under a key; raises an InputError if it is missing or not a string or an integer."""
+        """Returns the value of a key, an integer or string. A missing key or another type raises an InputError."""
         value = self.value(key, (int, str), "a string or an integer")
         if isinstance(value, bool):
             raise self.error(f"{key!r} is {shown(value)}; it must be a string or an integer")
         return value
 
     def name(self, key: str) -> str | None:
-        """Returns a label as a string without white space at its ends, or None if there is none.
+        """Returns a label as a string without surrounding white space, or None if there is none.
 
-        FewCLUE writes labels as integers. pandas writes a column of integers with gaps as floats, so 1.0 is "1".
+        FewCLUE writes labels as integers. pandas writes integer columns with missing values as floats, so 1.0 is "1".
 
         Raises:
-          InputError: the value is something else.
+          InputError: the value has another type.
         """
         value = self.content.get(key)
         if value is None:
@@ -104,11 +104,11 @@ class Record:
 
 
 def read_json_lines(path: str, flag: str) -> Iterator[Record]:
-    """Reads a file of one JSON object per line and skips empty lines.
+    """Reads a file with one JSON object per line and skips empty lines.
 
     Args:
       path: path of the file.
-      flag: the flag it came from, for errors.
+      flag: the flag that named the file, for error messages.
 
     Raises:
       InputError: the file is missing or empty, or a line is not a JSON object in UTF-8.
@@ -119,9 +119,9 @@ def read_json_lines(path: str, flag: str) -> Iterator[Record]:
 
 
 def text_lines(path: str, flag: str) -> Iterator[tuple[int, str]]:
-    """Yields the line numbers and lines of a text file, without line ends and byte-order mark.
+    """Yields the line numbers and lines of a text file, without line endings and byte-order mark.
 
-    Lines end in LF or CR LF; in a file whose first line ends in a lone CR, in CR too.
+    Lines end in LF, CR LF or, if the first line does, in a lone CR.
 
     Raises:
       InputError: the file is missing, contains only empty lines, or is not UTF-8.
@@ -161,8 +161,8 @@ def read_json(path: str, flag: str, expected: str) -> Any:
 
     Args:
       path: path of the file.
-      flag: the flag it came from, for errors.
-      expected: description of the expected content, for errors.
+      flag: the flag that named the file, for error messages.
+      expected: description of the expected content, for error messages.
 
     Raises:
       InputError: the file is missing, or is not JSON in UTF-8.
@@ -198,7 +198,7 @@ def _json_object(text: str, path: str, number: int) -> Mapping[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """Returns a value as error messages show it."""
+    """Formats a value for error messages."""
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (RecursionError, ValueError):

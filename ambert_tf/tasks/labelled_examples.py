@@ -1,4 +1,4 @@
-"""Makes labelled examples of the records of a task."""
+"""Converts the records of a task to labelled examples."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from ambert_tf.tasks.labels import label_indices, without_zero_decimals
 
 SHOWN_LABELS = 20
 FLOAT32_MAX = 3.4e38
-# What a task of each form returns of a record.
+# The type that `Task.texts` returns, by form.
 EXAMPLE_INPUTS: Mapping[str, tuple[type, ...]] = {
     CLASSIFICATION: (Texts, MarkedSpans),
     REGRESSION: (Texts, MarkedSpans),
@@ -36,8 +36,8 @@ class Examples(NamedTuple):
     """The examples of a split.
 
     Attributes:
-      examples: in the order of the files.
-      left_out: number of examples without a gold label, on which the annotators did not agree. They are left out.
+      examples: the examples, in the order of the files.
+      left_out: number of examples skipped because the annotators did not agree on a gold label.
     """
 
     examples: list[Example]
@@ -52,19 +52,18 @@ def read_examples(
     options: ReadOptions | None = None,
     needs_labels: bool = True,
 ) -> Examples:
-    """Makes the examples of a split.
+    """Creates the examples of a split.
 
     Args:
-      task: declaration of the task; any form but span extraction.
+      task: declaration of the task, of any form except `spans`.
       records: see `file_records`.
-      split: which split they are; `train` may repeat examples, and errors depend on it.
+      split: the split. In `train`, augmentation may repeat examples. Error messages also depend on it.
       labels: all labels, in the order of their indices.
-      options: how texts are made.
-      needs_labels: whether a missing label is an error. If false, labels are ignored.
+      options: options of `Task.texts`.
+      needs_labels: whether a missing label is an error. If False, labels are ignored.
 
     Raises:
-      InputError: names the file and the line of a missing key, or of a missing or unknown label; or there are no
-        examples.
+      InputError: a key is missing, a label is missing or unknown, or there are no examples.
     """
     options = options or ReadOptions()
     indices = label_indices(labels)
@@ -78,7 +77,7 @@ def read_examples(
         inputs = task.texts(record, options)
         if isinstance(inputs, Question) or not isinstance(inputs, EXAMPLE_INPUTS[task.form]):
             kinds = " or ".join(kind.__name__ for kind in EXAMPLE_INPUTS[task.form])
-            raise InputError(f"task {task.name}: its texts returns {type(inputs).__name__}; {kinds} is expected")
+            raise InputError(f"task {task.name}: `texts` returns {type(inputs).__name__}; {kinds} is expected")
         label = None
         if needs_labels:
             if task.no_gold_labels and record.name(task.label_key) in task.no_gold_labels:
@@ -94,8 +93,8 @@ def read_examples(
         raise InputError(f"--{FILE_FLAGS[split]}: has no examples{without}")
     if options.augment and task.augmentation_key and not augmented:
         logging.warning(
-            "%s: no record has %s, which the data augmentation of %s adds to the texts; train with "
-            "--data_augmentation=false for a model of texts without them", path, task.augmentation_key, task.name,
+            "%s: no record has %s, which the data augmentation of %s adds to the texts; to train a model without "
+            "them, use --data_augmentation=false", path, task.augmentation_key, task.name,
         )  # fmt: skip
     return Examples(examples, left_out)
 
@@ -114,7 +113,7 @@ def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], i
         if split == "train":
             raise record.error(f"{lacking}; a training example needs a label")
         raise record.error(
-            f"{lacking}; --do_eval needs a file with labels (--eval_file), --do_predict takes one without"
+            f"{lacking}; --do_eval needs a file with labels (--eval_file); --do_predict also takes files without labels"
         )
     if task.form == REGRESSION:
         return _score(task, record)

@@ -13,21 +13,21 @@ from ambert_tf.tasks.declaration import Label, Task
 from ambert_tf.tasks.json_lines import Record, read_json, read_json_lines, shown
 
 LABELS_FILE = "labels.json"
-# TNEWS and IFLYTEK use different keys for the description of a label.
+# TNEWS and IFLYTEK use different keys for label descriptions.
 DESCRIPTION_KEYS = ("label_desc", "label_des")
 _ZERO_DECIMALS = re.compile(r"([+-]?\d+)\.0+")
 
 
 def find_labels(task: Task, data_dir: str, training_records: Iterable[Record] | None) -> tuple[Label, ...]:
-    """Returns the labels in `labels.json` in the data directory, else the declared ones, else those in the data.
+    """Returns the labels from `labels.json` in the data directory, the task's declaration, or the training data.
 
     Args:
       task: declaration of the task.
       data_dir: data directory.
-      training_records: where to collect the labels, sorted, if they are not listed anywhere.
+      training_records: the records to collect the labels from, sorted, if they are not listed anywhere.
 
     Raises:
-      InputError: a file is wrong, or there are fewer than two labels.
+      InputError: a file is invalid, or there are fewer than two labels.
     """
     path = os.path.join(data_dir, LABELS_FILE)
     if data_dir and exists(path):
@@ -36,14 +36,14 @@ def find_labels(task: Task, data_dir: str, training_records: Iterable[Record] | 
         return task.labels
     if training_records is None:
         raise InputError(
-            f"--data_dir={data_dir}: the labels of {task.name} are not known; put a {LABELS_FILE} there, or name "
-            "the training file with --train_file"
+            f"--data_dir={data_dir}: the labels of {task.name} are unknown; add a {LABELS_FILE} there, or name the "
+            "training file with --train_file"
         )
     return _collected_labels(task, training_records)
 
 
 def _collected_labels(task: Task, records: Iterable[Record]) -> tuple[Label, ...]:
-    """Returns the labels of training records. `1.0` is the same label as `1` where both are used."""
+    """Returns the labels of the training records. If both `1.0` and `1` occur, they are the same label."""
     counts: collections.Counter[str] = collections.Counter()
     where = "--train_file"
     for record in records:
@@ -63,19 +63,19 @@ def _collected_labels(task: Task, records: Iterable[Record]) -> tuple[Label, ...
         cases[name.casefold()].append(name)
     for names in cases.values():
         if len(names) > 1:
-            logging.warning("%s: the labels %s differ in letter case only; they are different labels", where,
+            logging.warning("%s: the labels %s differ only in case and are treated as different labels", where,
                             " and ".join(names))  # fmt: skip
     return _checked([Label(name) for name in sorted(counts)], where)
 
 
 def without_zero_decimals(name: str) -> str:
-    """Returns `1` for `1.0`, as pandas and spreadsheets write integers, and other names unchanged."""
+    """Returns `1` for `1.0`, which pandas and spreadsheets write for integers, and other names unchanged."""
     found = _ZERO_DECIMALS.fullmatch(name)
     return found[1] if found else name
 
 
 def label_indices(labels: Sequence[str]) -> Mapping[str, int]:
-    """Returns the index of each label, also under its name without zero decimals."""
+    """Returns the index of each label. A label such as `1.0` is also a key as `1`."""
     indices = {name: index for index, name in enumerate(labels)}
     return indices | {
         whole: index for name, index in indices.items() if (whole := without_zero_decimals(name)) not in indices
@@ -83,10 +83,10 @@ def label_indices(labels: Sequence[str]) -> Mapping[str, int]:
 
 
 def read_labels(path: str) -> tuple[Label, ...]:
-    """Reads a file of labels: CLUE's JSON lines `{"label": …, "label_desc": …}`, or one JSON list of names.
+    """Reads a file of labels: CLUE's JSON lines `{"label": …, "label_desc": …}`, or a JSON list of names.
 
     Raises:
-      InputError: it is neither, or names a label twice, or fewer than two labels.
+      InputError: the file has neither format, a duplicate label, or fewer than two labels.
     """
     if read_bytes(path)[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
         items = read_json(path, "data_dir", "a list of label names")

@@ -1,4 +1,4 @@
-"""The files that are submitted to leaderboards."""
+"""Writes the files for submission to leaderboards."""
 
 import json
 import os
@@ -63,7 +63,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Prediction]], str]] = {
 
 
 def file_names(leaderboard: Leaderboard, test_file: str) -> tuple[str, ...]:
-    """Returns the names to write for a test file: without a version, and with the version in the test file's name."""
+    """Returns the file names to write for a test file: one without a version, and one with the test file's version."""
     if not leaderboard.versions:
         return (leaderboard.file,)
     base = os.path.basename(test_file)
@@ -74,13 +74,13 @@ def file_names(leaderboard: Leaderboard, test_file: str) -> tuple[str, ...]:
 def write_leaderboard_files(
     output_dir: str, leaderboard: Leaderboard, predictions: Sequence[Prediction], test_file: str
 ) -> list[str]:
-    """Writes the files for a leaderboard; returns their paths.
+    """Writes the files for a leaderboard and returns their paths.
 
     Args:
-      output_dir: where to write them.
-      leaderboard: names and format.
+      output_dir: directory to write to.
+      leaderboard: file names and format.
       predictions: predictions in the order of the test file.
-      test_file: name of the test file, which tells CLUE 1.0 from 1.1.
+      test_file: name of the test file, from which the version of CLUE (1.0 or 1.1) is taken.
     """
     content = FORMATS[leaderboard.format](predictions)
     paths = [os.path.join(output_dir, name) for name in file_names(leaderboard, test_file)]

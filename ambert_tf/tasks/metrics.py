@@ -1,4 +1,4 @@
-"""Metrics by their official definitions, computed with scikit-learn and SciPy."""
+"""The tasks' official metrics, computed with scikit-learn and SciPy."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ Metric = Callable[[np.ndarray, np.ndarray, int], float]
 
 
 def accuracy(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
-    """Share of correct predictions."""
+    """Fraction of correct predictions."""
     from sklearn.metrics import accuracy_score
 
     return float(accuracy_score(right, predicted))
@@ -23,7 +23,7 @@ def f1(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
 
 
 def macro_f1(predicted: np.ndarray, right: np.ndarray, positive: int) -> float:
-    """Unweighted mean of the F1 of each label."""
+    """Unweighted mean of the labels' F1 scores."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(right, predicted, average="macro", zero_division=0.0))
@@ -68,7 +68,7 @@ def score(names: Sequence[str], predicted: np.ndarray, right: np.ndarray, positi
     Args:
       names: keys of `METRICS`.
       predicted: [examples], label indices or scores.
-      right: [examples], the right ones.
+      right: [examples], the gold labels or scores.
       positive: index of the positive label, for `f1`.
     """
     return {name: METRICS[name](predicted, right, positive) for name in names}

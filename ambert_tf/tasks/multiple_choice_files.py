@@ -1,8 +1,8 @@
-"""Readers of multiple-choice files: C3, RACE and ChID, each as records with a context, a question and choices.
+"""Readers of multiple-choice files: C3, RACE and ChID.
 
-A record has `id`, `context`, `question`, `choices` (strings) and, where it is known, `answer`, the index of the right
-choice. ChID's have `before` and `after`, the text on both sides of the blank, and `group`: blanks of one group choose
-among the same candidates, each of which is right at most once.
+A record has `id`, `context`, `question`, `choices` (strings) and, if known, `answer`, the index of the correct choice.
+ChID records have `before` and `after`, the text on both sides of the blank, and `group`. Blanks of the same group share
+their candidates, and each candidate is correct at most once.
 """
 
 import ast
@@ -19,7 +19,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import exists, is_directory, is_file, list_directory
 from ambert_tf.tasks.json_lines import Record, parse_json, read_json, shown, text_lines
 
-# #idiom000123# in ChID; FewCLUE's texts have one blank each, #idiom#.
+# #idiom000123# in ChID. FewCLUE's texts have a single blank, #idiom#.
 BLANK = re.compile(r"#idiom\d*#")
 LETTERS = "ABCDEFGH"
 
@@ -28,7 +28,7 @@ def c3_records(path: str, flag: str) -> Iterator[Record]:
     """Reads C3 (Sun et al., 2020): a list of [lines of the document, questions, document id].
 
     Raises:
-      InputError: the file is something else, or an answer is not among its choices.
+      InputError: the file has another format, or an answer is not among the choices.
     """
     expected = 'a list of [["line", …], [{"question": …, "choice": […], "answer": …}, …], "id"]'
     number = 0
@@ -49,7 +49,7 @@ def c3_records(path: str, flag: str) -> Iterator[Record]:
                 "question": found.string("question"),
                 "choices": choices,
             }
-            if question.get("answer"):  # It is empty in some test files.
+            if question.get("answer"):  # empty in some test files
                 answer = found.string("answer")
                 if answer not in choices:
                     raise found.error(f"the answer {shown(answer)} is not among the choices {shown(choices)}")
@@ -62,7 +62,7 @@ def race_records(path: str, flag: str) -> Iterator[Record]:
     """Reads RACE (Lai et al., 2017): a directory of JSON files `*.txt`, such as `train` with `high/` and `middle/`.
 
     Raises:
-      InputError: there are no such files, or one is wrong.
+      InputError: there are no such files, or one is invalid.
     """
     names = [path] if is_file(path) else sorted(_text_files(path))
     if not names:
@@ -105,16 +105,16 @@ def chid_records(path: str, flag: str) -> Iterator[Record]:
     """Reads ChID (Zheng et al., 2019), one record per blank.
 
     - CLUE's files and those of the ChID competition: lines with `content`, a list of texts with blanks such as
-      `#idiom000123#`, and ten `candidates` for all of them. The answers are in another file: `train_answer.json`,
-      one object with an index per blank, or `train_answer.csv`, lines such as `#idiom000123#,4`.
+      `#idiom000123#`, and ten `candidates` shared by all blanks. The answers are in a separate file:
+      `train_answer.json`, one object with an index per blank, or `train_answer.csv`, lines such as `#idiom000123#,4`.
     - FewCLUE's: lines with one text as `content`, seven `candidates` and `answer`.
     - The paper's: lines with one text as `content`, a list of seven candidates per blank, and `groundTruth`, idioms.
 
-    The lines are JSON, or Python dictionaries as in the competition's files. A text without a blank is no question,
-    except in a file to predict with one text per line, where each line needs an answer: there the blank is at its end.
+    The lines are JSON, or Python dictionaries as in the competition's files. Texts without a blank are skipped. In a
+    file to predict with one text per line, every line needs an answer, so the blank is assumed to be at the end.
 
     Raises:
-      InputError: a line or an answer is wrong, or there is no blank at all.
+      InputError: a line or an answer is invalid, or there are no blanks at all.
     """
     answer_file = _answer_file(path)
     answers = _chid_answers(answer_file) if exists(answer_file) else None
@@ -181,12 +181,12 @@ def _line_records(
                 raise line.error(f"the answer of {tag} is {shown(answer)}; it must be from 0 to {len(choices) - 1}")
             record["answer"] = answer
         elif tag != "#idiom#":
-            record["answer_file"] = os.path.basename(answer_file)  # for the error where an answer is needed
+            record["answer_file"] = os.path.basename(answer_file)  # for the error message if an answer is required
         yield Record(line.path, line.line, record)
 
 
 def _answer_file(path: str) -> str:
-    """Returns the name of the file with the answers of a ChID file, one that exists if there is one."""
+    """Returns the name of the answer file of a ChID file. An existing file is preferred."""
     stem, ending = os.path.splitext(path)
     names = [f"{stem}_answer{other}" for other in dict.fromkeys((ending, ".json", ".csv"))]
     default = f"{stem}_answer.csv" if ending == ".txt" else names[0]
@@ -208,15 +208,15 @@ def _chid_answers(path: str) -> Mapping[str, Any]:
 
 
 def _json_or_python(text: str, path: str, number: int) -> Mapping[str, Any]:
-    """Parses a line of ChID: JSON, or the dictionary that Python prints."""
+    """Parses a line of ChID, which is JSON or a Python dictionary literal."""
     try:
         value = parse_json(text)
     except ValueError as error:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of unknown escapes
+                warnings.simplefilter("ignore")  # about invalid escape sequences
                 value = ast.literal_eval(text.strip())
-            # Half of a surrogate pair cannot be encoded.
+            # A lone surrogate cannot be encoded.
             json.dumps(value, ensure_ascii=False, default=str).encode()
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise InputError(

@@ -1,4 +1,4 @@
-"""Results from the paper's tables, none of them ours.
+"""Published results from the paper's tables. None of them are ours.
 
 From Tables 1, 2, 4 and 5 of "AMBERT: A Pre-trained Language Model with Multi-Grained Tokenization" (Zhang, Li and Li),
 first full version: base models, in percent, on the leaderboards' test sets unless a column says otherwise.
@@ -13,7 +13,7 @@ def _column(set_name: str, *values: str) -> tuple[str, tuple[str, ...]]:
     return set_name, values
 
 
-# By task: data set and metric, and a figure for each of PUBLISHED_MODELS; "-" if none was published.
+# By task: data set and metric, and a figure for each of PUBLISHED_MODELS, "-" if none was published.
 PUBLISHED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "tnews": _column("test accuracy", "66.99", "67.48", "68.20", "69.60", "69.04", "68.58"),
     "iflytek": _column("test accuracy", "60.29", "57.50", "59.96", "58.73", "56.42", "59.73"),

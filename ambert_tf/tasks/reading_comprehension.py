@@ -31,7 +31,7 @@ SQUAD1 = Task(
 SQUAD2 = dataclasses.replace(
     SQUAD1,
     name="squad2",
-    description="SQuAD 2.0: the same, with questions that the paragraph does not answer",
+    description="SQuAD 2.0: extractive question answering with unanswerable questions",
     files=files("train-v2.0.json|train.json", "dev-v2.0.json|dev.json", "test-v2.0.json|test.json|dev-v2.0.json"),
     directories=("squad2", "SQuAD2.0", "squad", "SQuAD"),
     null_answers=True,
@@ -63,7 +63,7 @@ CMRC2018 = dataclasses.replace(
 OWN_SPANS = dataclasses.replace(
     SQUAD2,
     name="spans",
-    description="own data: SQuAD's JSON",
+    description="your own data: SQuAD's JSON format",
     files=files(),
     directories=(),
     download_page=None,
@@ -72,7 +72,7 @@ OWN_SPANS = dataclasses.replace(
 
 RACE = Task(
     name="race",
-    description="English examination questions about a text, four choices",
+    description="English exam questions about a text, four choices",
     form=MULTIPLE_CHOICE,
     texts=question_and_choices,
     pair=True,

@@ -1,4 +1,4 @@
-"""Raw inputs of records: question answering, multiple choice, ChID and CLUEWSC2020."""
+"""From records to raw inputs: question answering, multiple choice, ChID and CLUEWSC2020."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ambert_tf.tasks.declaration import Choices, MarkedSpans, Question, ReadOptions
 from ambert_tf.tasks.json_lines import Record, shown
 
-# The name that the blank in question gets; ChID's own have six digits or none.
+# The name given to the blank in question. ChID's own blanks have six digits or none.
 BLANK_NAME = "#idiom0#"
 PRONOUNS_OF_WOMEN = ("她", "她们", "她俩")
 
@@ -22,13 +22,13 @@ def question_and_choices(record: Record, options: ReadOptions) -> Choices:
 
 
 def idiom_and_choices(record: Record, options: ReadOptions) -> Choices:
-    """Returns the text with its blank and the idioms to choose from, of a record of ChID."""
+    """Returns the text with its blank, and the candidate idioms, of a ChID record."""
     context = f"{record.string('before')}{BLANK_NAME}{record.string('after')}"
     return Choices(context, BLANK_NAME, tuple(record.strings("choices")))
 
 
 def marked_spans(record: Record, options: ReadOptions) -> MarkedSpans:
-    """Returns the text, the noun and the pronoun of a record of CLUEWSC2020.
+    """Returns the text, the noun and the pronoun of a CLUEWSC2020 record.
 
     Raises:
       InputError: a span is not in the text.
@@ -48,15 +48,15 @@ def marked_spans(record: Record, options: ReadOptions) -> MarkedSpans:
 
 
 def _index(target: Record, key: str, text: str) -> int:
-    """Returns an index that may be a few characters off, but inside the text."""
+    """Returns an index clipped to the text. The data's indices may be a few characters off."""
     return min(max(target.integer(key), 0), len(text))
 
 
 def pronoun(record: Record) -> str:
-    """Returns the pronoun of a record of CLUEWSC2020."""
+    """Returns the pronoun of a CLUEWSC2020 record."""
     return _target(record).string("span2_text")
 
 
 def _target(record: Record) -> Record:
-    content: Mapping[str, Any] = record.value("target", dict, "an object with span1_text, span1_index and so on")
+    content: Mapping[str, Any] = record.value("target", dict, "an object with span1_text, span1_index, ...")
     return Record(record.path, record.line, content)

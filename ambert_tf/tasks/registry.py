@@ -1,4 +1,4 @@
-"""All fine-tuning tasks by name, and tasks declared in users' files."""
+"""All fine-tuning tasks by name, and tasks declared in `--task_file`."""
 
 import difflib
 import importlib.util
@@ -13,7 +13,7 @@ TASKS: dict[str, Task] = {
     for task in (*clue.TASKS, *fewclue.TASKS, *glue.TASKS, *reading_comprehension.TASKS, *custom_data.TASKS)
 }  # fmt: skip
 
-# Other names in use.
+# Other common names.
 ALIASES = {
     "cluewsc": "cluewsc2020",
     "wsc": "cluewsc2020",
@@ -31,14 +31,14 @@ ALIASES = {
 
 
 def find_task(name: str, task_file: str | None = None) -> Task:
-    """Returns the task with a name. Letter case and `-` for `_` do not matter.
+    """Returns the task with the given name, ignoring case and treating `-` like `_`.
 
     Args:
-      name: name of the task; empty with `task_file`.
+      name: name of the task, empty if `task_file` is given.
       task_file: a Python file with a declaration `TASK`.
 
     Raises:
-      InputError: there is no such task; similar names are suggested.
+      InputError: there is no such task. The message suggests similar names.
     """
     if task_file:
         return load_task(task_file)
@@ -48,14 +48,14 @@ def find_task(name: str, task_file: str | None = None) -> Task:
         return TASKS[wanted]
     near = difflib.get_close_matches(wanted, TASKS, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the tasks are {', '.join(TASKS)}"
-    raise InputError(f"--task_name={name}: there is no such task; {hint}" if name else f"--task_name is needed; {hint}")
+    raise InputError(f"--task_name={name}: no such task; {hint}" if name else f"--task_name is needed; {hint}")
 
 
 def load_task(path: str) -> Task:
     """Returns the declaration `TASK` of a Python file.
 
     Raises:
-      InputError: the file does not exist, fails, or has no `TASK`.
+      InputError: the file does not exist, raises an error, or does not define `TASK`.
     """
     if not os.path.isfile(path):
         raise InputError(f"--task_file={path}: no such file; a Python file with TASK = Task(...) is expected")
@@ -65,9 +65,9 @@ def load_task(path: str) -> Task:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's code raises
+    except Exception as error:  # the user's code may raise anything
         raise InputError(f"--task_file={path}: {type(error).__name__}: {one_line(error)}") from None
     task = getattr(module, "TASK", None)
     if not isinstance(task, Task):
-        raise InputError(f"--task_file={path}: has no TASK = Task(...) of ambert_tf.tasks.declaration")
+        raise InputError(f"--task_file={path}: does not define TASK = Task(...), from ambert_tf.tasks.declaration")
     return task

@@ -1,4 +1,4 @@
-"""A table of the results of fine-tuning runs, and the submission of their predictions to CLUE's leaderboard."""
+"""Prints a table of fine-tuning results, or writes a submission file for CLUE's leaderboard."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ COLUMNS = ("task", "model", "inference", "metric", "ours (dev)", "mean ± deviat
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportSettings:
-    """Prints a table of the results of fine-tuning runs, one row per run, beside the paper's figures.
+    """Prints a table of fine-tuning results, one row per run, next to the paper's figures.
 
         python -m ambert_tf.tasks.report output/*
         python -m ambert_tf.tasks.report --submit output/*
@@ -27,16 +27,16 @@ class ReportSettings:
     With --submit, writes the predictions of all tasks into one zip file for CLUE's or FewCLUE's leaderboard instead.
 
     The arguments are output directories of run_classifier.py and run_squad.py, evaluated with --do_eval. Published
-    figures are marked as such: they are of larger models with much more pre-training, mostly on test sets; ours are
-    on development sets.
+    figures are marked as such. They are for larger models with much more pre-training, mostly on test sets, while ours
+    are on development sets.
     """
 
-    run_dirs: tuple[str, ...] = setting((), "Output directories; --run_dirs= may be left out.", arguments=True)
+    run_dirs: tuple[str, ...] = setting((), "Output directories. --run_dirs= may be omitted.", arguments=True)
     submit: bool = setting(False, "Write a zip file for CLUE's leaderboard from runs with --do_predict.")
-    submit_file: str = setting("submit.zip", "Path of that file.")
+    submit_file: str = setting("submit.zip", "Path of the zip file.")
 
     def validate(self) -> None:
-        """Raises an InputError if no run is named."""
+        """Raises an InputError if no run is given."""
         if not self.run_dirs:
             raise InputError("name one or more directories with results: python -m ambert_tf.tasks.report DIR…")
 
@@ -45,7 +45,7 @@ def read_results(directory: str) -> dict[str, Any]:
     """Returns a run's evaluation results.
 
     Raises:
-      InputError: the directory has none.
+      InputError: the directory has no evaluation results.
     """
     path = os.path.join(directory, f"{EVAL_RESULTS}.json")
     if not exists(path):
@@ -73,12 +73,12 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[str]:
         row = [found["task_name"], found.get("model_type", ""), found["inference"], "/".join(metrics), values, spread]
         lines.append("| " + " | ".join([*row, published_set, *published]) + " |")
     lines.append("")
-    lines.append("Columns that begin with *published* are the paper's figures, not ours.")
+    lines.append("Columns marked *published* are the paper's figures, not ours.")
     return lines
 
 
 def _metrics(results: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the task's metrics and of those on further sets, as far as they were measured."""
+    """Returns the names of the task's metrics that were measured, including those on additional sets."""
     task = TASKS.get(results["task_name"])
     names = list(task.metrics) if task else [results["metric"]]
     names += [f"{other}_{task.metrics[0]}" for other in task.also] if task else []
@@ -90,7 +90,7 @@ def _percent(value: float) -> str:
 
 
 def run_report(settings: ReportSettings) -> None:
-    """Prints the table, or writes the submission and prints what is in it."""
+    """Prints the table, or writes the submission and lists its contents."""
     settings.validate()
     if settings.submit:
         print("\n".join(write_submission(settings.run_dirs, settings.submit_file)))

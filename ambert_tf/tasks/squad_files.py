@@ -1,8 +1,8 @@
-"""Reader of span extraction files: SQuAD's JSON, which CLUE's CMRC2018 shares, and CMRC2018's own.
+"""Reader of span extraction files: SQuAD's JSON format, which CLUE's CMRC2018 shares, and CMRC2018's own.
 
 A record has `id`, `question`, `context`, `answers` (a list of texts), `starts` (the character offset of each answer in
 the context, or -1 if the file has none), `impossible` (SQuAD 2.0: the question has no answer) and `labelled` (the file
-says what the answers are).
+contains gold answers).
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.tasks.json_lines import Record, read_json, shown
 
 EXPECTED = '{"data": [{"paragraphs": [{"context": …, "qas": [{"id": …, "question": …, "answers": […]}]}]}]}'
-# CMRC2018's test file in CLUE has made-up answers at -1.
+# CMRC2018's test file in CLUE has dummy answers with offset -1.
 NO_PLACE = -1
 
 
@@ -32,7 +32,7 @@ def span_records(path: str, flag: str) -> Iterator[Record]:
         raise InputError(f"{path}: is {shown(content)}; {EXPECTED} is expected")
     seen: set[str] = set()
     for record in questions:
-        # Predictions are written by id, and keys of JSON are strings: 1 and "1" are one id.
+        # Predictions are written by id, and JSON keys are strings, so 1 and "1" are the same id.
         name = str(record.content["id"])
         if name in seen:
             raise record.error("another question has the same id; ids must be unique")
@@ -55,7 +55,7 @@ def _squad_questions(articles: list[Any], path: str) -> Iterator[Record]:
                 answers = [] if listed is None else found.value("answers", list, "a list of objects")
                 parts = [_part(answer, "text", path, str(found.line)) for answer in answers]
                 impossible = found.content.get("is_impossible", False)
-                if impossible not in (False, True):  # 0 and 1 are equal to them.
+                if impossible not in (False, True):  # also accepts 0 and 1
                     raise found.error(f"'is_impossible' is {shown(impossible)}; it must be true or false")
                 yield _question(
                     found,
@@ -98,7 +98,7 @@ def _question(
     for answer, start in zip(answers, starts, strict=True):
         if start != NO_PLACE and not 0 <= start < max(len(context), 1):
             raise found.error(
-                f"the answer {shown(answer)} begins at character {start}, outside the context of {len(context)}"
+                f"the answer {shown(answer)} starts at character {start}, outside the context of length {len(context)}"
             )
     content = {
         "id": name,
@@ -113,7 +113,7 @@ def _question(
 
 
 def _part(value: Any, key: str, path: str, place: str) -> Record:
-    """Returns a JSON object of the file as a record; raises an InputError if it is something else or lacks the key."""
+    """Returns a JSON object of the file as a record. Other types or a missing key raise an InputError."""
     if not isinstance(value, dict):
         raise InputError(f"{path}, {place}: is {shown(value)}, not a JSON object; {EXPECTED} is expected")
     record = Record(path, place, value)

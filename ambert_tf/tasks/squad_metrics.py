@@ -1,4 +1,4 @@
-"""SQuAD's exact match and F1, and SQuAD 2.0's best threshold (the official evaluation scripts' definitions)."""
+"""SQuAD's exact match and F1, and SQuAD 2.0's best threshold, as defined by the official evaluation scripts."""
 
 import collections
 import re
@@ -21,9 +21,9 @@ def exact_match(answer: str, right: str) -> float:
 
 
 def f1(answer: str, right: str) -> float:
-    """Returns the F1 of the bags of words of two answers.
+    """Returns the F1 of two answers as bags of words.
 
-    If one of them has no words, the F1 is 1 if the other has none either, else 0.
+    If either has no words, the F1 is 1 if neither has, else 0.
     """
     words, right_words = normalized(answer).split(), normalized(right).split()
     if not words or not right_words:
@@ -41,7 +41,7 @@ def right_answers(answers: Sequence[str]) -> list[str]:
 
 
 def question_scores(answer: str, answers: Sequence[str]) -> dict[str, float]:
-    """Returns the best `exact_match` and `f1` of an answer over the right answers."""
+    """Returns the best `exact_match` and `f1` of an answer over the gold answers."""
     wanted = right_answers(answers)
     return {
         "exact_match": max(exact_match(answer, right) for right in wanted),
@@ -52,19 +52,19 @@ def question_scores(answer: str, answers: Sequence[str]) -> dict[str, float]:
 def best_threshold(
     scores: Mapping[str, float], null_odds: Mapping[str, float], answerable: Mapping[str, bool]
 ) -> tuple[float, float]:
-    """Returns the best mean score over all thresholds on the odds of no answer, and that threshold.
+    """Returns the best mean score over all thresholds on the null odds, and that threshold.
 
-    A question whose odds are above the threshold gets no answer, which scores 1 if the question has none.
+    No answer is predicted if the null odds exceed the threshold. This scores 1 if the question has no answer.
 
     Args:
       scores: score of the best non-empty answer, by question.
-      null_odds: score of no answer minus score of that answer, by question.
+      null_odds: null score minus the score of the best answer, by question.
       answerable: whether the question has an answer, by question.
     """
     current = float(sum(not there for there in answerable.values()))
     best, threshold = current, 0.0
     for name in sorted(null_odds, key=lambda name: null_odds[name]):
-        # With a threshold at this question's odds, it is answered.
+        # A question whose odds equal the threshold is answered.
         current += scores[name] if answerable[name] else -1.0
         if current > best:
             best, threshold = current, null_odds[name]

@@ -1,4 +1,4 @@
-"""The zip files that the leaderboards of CLUE and FewCLUE take: the predictions of several tasks in one file."""
+"""Zip files with the predictions of several tasks, for submission to the leaderboards of CLUE and FewCLUE."""
 
 import io
 import json
@@ -16,9 +16,9 @@ BENCHMARKS: Mapping[str, tuple[Task, ...]] = {"CLUE": (*clue.TASKS, CMRC2018), "
 
 
 def write_submission(directories: Sequence[str], path: str) -> list[str]:
-    """Writes a zip file with the leaderboard files in several output directories.
+    """Writes a zip file with the leaderboard files of several output directories.
 
-    CLUE names the test set's version in the file names of some tasks; of their files, only those with a version are
+    For some tasks, CLUE's file names contain the version of the test set. Only the versioned files of these tasks are
     submitted.
 
     Args:
@@ -26,10 +26,11 @@ def write_submission(directories: Sequence[str], path: str) -> list[str]:
       path: path of the zip file.
 
     Returns:
-      A description of the content, by line.
+      The lines of a description of the contents.
 
     Raises:
-      InputError: a directory has no such file, two have the same one, or the files belong to different leaderboards.
+      InputError: a directory has no such file, two directories have the same file, or the files belong to different
+        leaderboards.
     """
     found: dict[str, str] = {}
     benchmarks: dict[str, str] = {}
@@ -50,7 +51,7 @@ def write_submission(directories: Sequence[str], path: str) -> list[str]:
             )
         for benchmark, name in names:
             if name in found:
-                raise InputError(f"{name} is in {os.path.dirname(found[name])} and in {directory}; leave one out")
+                raise InputError(f"{name} is in {os.path.dirname(found[name])} and in {directory}; omit one of them")
             found[name] = os.path.join(directory, name)
             benchmarks.setdefault(benchmark, directory)
     if len(benchmarks) > 1:
@@ -64,7 +65,7 @@ def write_submission(directories: Sequence[str], path: str) -> list[str]:
             for name in filter(found.__contains__, _file_names(task)):
                 content = read_bytes(found[name])
                 lines.append(f"  {name}: {_count(content, found[name])} predictions from {found[name]}")
-                # A fixed time: the same predictions make the same file.
+                # A fixed timestamp, so that the same predictions produce the same file.
                 info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
                 info.external_attr = 0o644 << 16
                 archive.writestr(info, content, zipfile.ZIP_DEFLATED)

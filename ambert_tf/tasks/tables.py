@@ -1,4 +1,4 @@
-"""Tables: GLUE's, separated by tabs, and users' own CSV and TSV files."""
+"""Readers of tables: GLUE's tab-separated files, and users' own CSV and TSV files."""
 
 import functools
 import re
@@ -12,22 +12,22 @@ from ambert_tf.tasks.json_lines import Record, shown, text_lines
 RecordReader = Callable[[str, str], Iterator[Record]]
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
-# Excel writes the delimiter of a CSV file into a first line such as sep=;
+# Excel declares the delimiter of a CSV file in a first line such as sep=;
 _EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
-# The rows that are compared with the header to find the delimiter.
+# Number of rows compared with the header to detect the delimiter.
 _SAMPLE_ROWS = 20
 
 
 def glue_table(
     columns: Sequence[str] = (), headless: Sequence[str] = (), skip_short_lines: bool = False
 ) -> RecordReader:
-    """Returns a reader of GLUE's tables, which have a header, tabs between columns, and no quoting.
+    """Returns a reader for GLUE's tables, which have a header, tab-separated columns, and no quoting.
 
     Args:
-      columns: columns that are required. Others are read as well.
+      columns: required columns. Other columns are read as well.
       headless: the columns of a file without a header (CoLA's train.tsv and dev.tsv).
-      skip_short_lines: whether to skip lines with too few columns, of which QQP's train.tsv has some, with a warning.
-        In a file to predict, which needs a prediction for every id, missing columns are empty instead.
+      skip_short_lines: whether to skip lines with too few columns, with a warning. QQP's train.tsv has such lines. A
+        file to predict needs a prediction for every id, so missing columns are read as empty instead.
 
     The reader raises an InputError if a column is missing or a line has too few columns.
     """
@@ -55,15 +55,15 @@ def glue_table(
             if len(values) < len(names):
                 if not skip_short_lines:
                     raise InputError(
-                        f"{path}, line {number}: has {len(values)} columns, separated by tabs; {len(names)} are "
-                        f"expected: {', '.join(names)}"
+                        f"{path}, line {number}: has {len(values)} tab-separated columns; {len(names)} are expected: "
+                        f"{', '.join(names)}"
                     )
                 short += 1
                 if flag == "predict_file":
                     if values[0].strip().isdecimal():
                         yield from completed(path, names, broken)
                         broken = [(number, values)]
-                    elif broken:  # The line has no id: it is the rest of a text that was broken over two lines.
+                    elif broken:  # A line without an id is the rest of a text that contains a line break.
                         broken[0][1][-1] += " " + values[0]
                         broken[0][1].extend(values[1:])
                 continue
@@ -73,7 +73,7 @@ def glue_table(
             yield Record(path, number, dict(zip(names, values, strict=False)))
         yield from completed(path, names, broken)
         if short:
-            what = "are put together or filled up with empty texts" if flag == "predict_file" else "are skipped"
+            what = "are merged or padded with empty texts" if flag == "predict_file" else "are skipped"
             logging.warning("%s: %d lines with too few columns %s", path, short, what)
 
     return read
@@ -82,16 +82,16 @@ def glue_table(
 def csv_table(path: str, flag: str, columns: Sequence[str] = ()) -> Iterator[Record]:
     """Reads a table with a header. Cells may be quoted as in RFC 4180.
 
-    The delimiter is detected. Excel's first line `sep=;`, empty rows and empty columns at the end are understood. A
-    quotation mark that opens no cell in the sense of RFC 4180 is an ordinary character.
+    The delimiter is detected automatically. Excel's first line `sep=;`, empty rows and trailing empty columns are
+    handled. A quotation mark that does not open a cell as in RFC 4180 is an ordinary character.
 
     Args:
       path: path of the file.
-      flag: the flag it came from, for errors.
-      columns: columns that are required, in any letter case.
+      flag: the flag that named the file, for error messages.
+      columns: required columns, matched without regard to case.
 
     Raises:
-      InputError: a required column is missing, or a row has another number of columns than the header.
+      InputError: a required column is missing, or a row and the header differ in their number of columns.
     """
     text = "\n".join(line for _, line in text_lines(path, flag))
     first_line, _, rest = text.partition("\n")
@@ -121,11 +121,11 @@ def csv_table(path: str, flag: str, columns: Sequence[str] = ()) -> Iterator[Rec
                 f"{path}, line {line}: has {len(values)} columns ({shown(values)}), but the header has {len(names)}: "
                 f"{', '.join(names)}"
             )
-        # In a table with tabs, a quotation mark is more often a character of the text than the start of such a cell.
+        # In a tab-separated table, a quotation mark is more likely part of the text than the start of such a cell.
         if delimiter == "\t" and any("\n" in value and "\t" in value for value in values):
             raise InputError(
-                f"{path}, line {line}: a cell that begins with a quotation mark spans several rows; double the "
-                "quotation mark and put the cell in quotation marks"
+                f"{path}, line {line}: a cell that starts with a quotation mark spans several rows; if the quotation "
+                "mark is part of the text, double it and enclose the cell in quotation marks"
             )
         yield Record(path, line, dict(zip(names, values, strict=True)))
     if empty:
@@ -134,12 +134,12 @@ def csv_table(path: str, flag: str, columns: Sequence[str] = ()) -> Iterator[Rec
 
 @functools.cache
 def _log_once(message: str) -> None:
-    """Logs what was found in a file, once even if labels and examples are read from it one after the other."""
+    """Logs a message about a file only once, although the file may be read for labels and again for examples."""
     logging.info("%s", message)
 
 
 def _find_delimiter(text: str, default: str, columns: Sequence[str]) -> str | None:
-    """Returns the delimiter that best explains header and first rows; None for a table of one column."""
+    """Returns the delimiter that best fits the header and the first rows, or None for a single-column table."""
     best, best_score = None, (0, 0.0, False)
     for delimiter in DELIMITERS:
         rows = [
@@ -158,7 +158,7 @@ def _find_delimiter(text: str, default: str, columns: Sequence[str]) -> str | No
 
 
 def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Yields the number of the first line and the cells of each row."""
+    """Yields the first line's number and the cells of each row."""
     end_of_cell = f"(?={re.escape(delimiter)}|\n|\\Z)" if delimiter else "(?=\n|\\Z)"
     quoted = re.compile(' *"([^"]*(?:""[^"]*)*)" *' + end_of_cell)
     plain = re.compile(f"[^\n{re.escape(delimiter)}]*" if delimiter else "[^\n]*")
@@ -177,7 +177,7 @@ def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
                 cells.append(found[1].replace('""', '"'))
             else:
                 found = plain.match(text, position)
-                assert found is not None  # It matches the empty string.
+                assert found is not None  # the pattern matches the empty string
                 cells.append(found[0])
             position = found.end()
             if not delimiter or text[position : position + 1] != delimiter:
@@ -195,16 +195,16 @@ def _folded(name: str) -> str:
 def _column_names(
     path: str, line: int, header: Sequence[str], columns: Sequence[str], delimiter: str | None
 ) -> list[str]:
-    """Returns the names in a header; required columns in the letter case in which they are required."""
+    """Returns the column names in a header, with required columns in the case of `columns`."""
     names = [name.strip() for name in header]
-    # A table may have `label` and `Label`: the exact name is the one.
+    # If a table has both `label` and `Label`, the exact match is used.
     required = {_folded(name): name for name in columns if name not in names}
     names = [required.get(_folded(name), name) for name in names]
     if not set(columns) <= set(names):
         raise _missing_columns(path, line, columns, names, delimiter)
     for name in columns:
         if names.count(name) > 1:
-            raise InputError(f"{path}, line {line}: {names.count(name)} columns are called {name}; one is expected")
+            raise InputError(f"{path}, line {line}: {names.count(name)} columns are named {name}; one is expected")
     return names
 
 

@@ -1,4 +1,4 @@
-"""Reads a task's records from TensorFlow Datasets and gives them the keys of the official files."""
+"""Reads a task's records from TensorFlow Datasets, with the keys of the official files."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,15 +18,15 @@ def has_split(task: Task, split: str) -> bool:
 
 
 def tfds_records(task: Task, split: str, tfds_data_dir: str | None = None) -> Iterator[Record]:
-    """Yields the records of a split. A data set that is not on this machine is downloaded and prepared.
+    """Yields the records of a split. If necessary, the data set is downloaded and prepared first.
 
     Args:
-      task: its declaration.
+      task: declaration of the task.
       split: `train`, `dev` or `test`.
       tfds_data_dir: data directory of TensorFlow Datasets. Defaults to its own default.
 
     Raises:
-      InputError: TensorFlow Datasets does not have it, or cannot prepare it.
+      InputError: TensorFlow Datasets does not have the split or cannot prepare the data set.
     """
     import tensorflow_datasets as tfds
 
@@ -38,7 +38,7 @@ def tfds_records(task: Task, split: str, tfds_data_dir: str | None = None) -> It
             builder = tfds.builder(name, data_dir=tfds_data_dir)
             builder.download_and_prepare()
             source = builder.as_dataset(split=task.tfds.splits[split])
-        except Exception as error:  # of many kinds: no network, no space, no such version
+        except Exception as error:  # for many reasons: no network, no disk space, no such version
             raise InputError(
                 f"--data_source=tfds: {name} cannot be prepared in --tfds_data_dir={tfds_data_dir or 'the default'}: "
                 f"{one_line(error)[:300]}"
@@ -50,7 +50,7 @@ def tfds_records(task: Task, split: str, tfds_data_dir: str | None = None) -> It
 def _records(
     task: Task, path: str, number: int, row: Mapping[str, Any], features: Mapping[str, Any]
 ) -> Iterator[Record]:
-    """Yields the records of a row of TensorFlow Datasets: several for RACE, one otherwise."""
+    """Yields the records of a TensorFlow Datasets row: several for RACE, otherwise one."""
     assert task.tfds is not None
     if task.form == SPANS:
         answers = row["answers"]
@@ -78,7 +78,7 @@ def _records(
         content = {task.tfds.columns.get(name, name): value for name, value in row.items()}
         label = content.get(task.label_key)
         if task.form == CLASSIFICATION:
-            # The labels of test sets are withheld: -1.
+            # The labels of test sets are withheld and set to -1.
             content[task.label_key] = None if label is None or label < 0 else _label(task, label, features["label"])
         elif label is not None and label < 0:
             content[task.label_key] = None
@@ -86,7 +86,7 @@ def _records(
 
 
 def _label(task: Task, index: int, feature: Any) -> str:
-    """Returns a label as in the official file. Some of TensorFlow Datasets' labels are our descriptions."""
+    """Returns a label as in the official file. For some tasks, TensorFlow Datasets has our descriptions as labels."""
     name = feature.int2str(index)
     for label in task.labels or ():
         if name in (label.name, label.description):

@@ -57,7 +57,7 @@ class TestRecord:
         record = self.record(tmp_path, b'{"sentence": "", "n": 5}')
         assert record.string("sentence") == ""
         assert record.string("keywords", default="") == ""
-        with pytest.raises(InputError, match=r"line 1: the key 'text' is missing; there is 'sentence', 'n'"):
+        with pytest.raises(InputError, match=r"line 1: the key 'text' is missing; the keys are 'sentence', 'n'"):
             record.string("text")
         with pytest.raises(InputError, match="line 1: 'n' is 5; it must be a string"):
             record.string("n")

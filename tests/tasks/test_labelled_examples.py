@@ -35,8 +35,8 @@ def test_tnews_joins_keywords_to_the_title(tmp_path):
 def test_a_test_set_without_the_keywords_of_the_training_set_is_warned_of(tmp_path, caplog):
     titles = [{"sentence": "江疏影甜甜圈自拍", "id": 0}, {"sentence": "我们走到一起", "keywords": "", "id": 1}]
     read(tmp_path, titles, split="test", needs_labels=False)
-    warning = "file.json: no record has keywords, which the data augmentation of tnews adds to the texts; train with "
-    assert warning + "--data_augmentation=false" in caplog.text
+    warning = "file.json: no record has keywords, which the data augmentation of tnews adds to the texts; to train "
+    assert warning + "a model without them, use --data_augmentation=false" in caplog.text
     caplog.clear()
     read(tmp_path, titles, split="test", needs_labels=False, options=ReadOptions(augment=False))
     read(tmp_path, [*titles, {"sentence": "x", "keywords": "y"}], split="test", needs_labels=False)
@@ -137,8 +137,8 @@ def test_the_index_of_a_choice_is_one_of_them(tmp_path):
     [
         ({"label": "100"}, "train", r"file.json, line 2: the key 'sentence' is missing"),
         ({"sentence": None, "label": "100"}, "train", r"line 2: 'sentence' is null; it must be a string"),
-        ({"sentence": "x"}, "train", r"key 'label' is missing; there is 'sentence'; a training example needs a label"),
-        ({"sentence": "x"}, "dev", r"key 'label' is missing; there is 'sentence'; --do_eval needs a file with labels"),
+        ({"sentence": "x"}, "train", r"'label' is missing; the keys are 'sentence'; a training example needs a label"),
+        ({"sentence": "x"}, "dev", r"'label' is missing; the keys are 'sentence'; --do_eval needs a file with labels"),
         ({"sentence": "x", "label": " "}, "train", r"line 2: 'label' is empty; a training example needs a label"),
         ({"sentence": "x", "label": "99"}, "dev", r"line 2: unknown label '99'; the labels are 100, 101"),
     ],

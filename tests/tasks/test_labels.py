@@ -90,5 +90,5 @@ class TestLabelsInTheTrainingFile:
         path = tmp_path / "train.csv"
         assert f"{path}: labels Neg (1), neg (1), pos (2)" in caplog.messages
         assert (
-            f"{path}: the labels Neg and neg differ in letter case only; they are different labels" in caplog.messages
+            f"{path}: the labels Neg and neg differ only in case and are treated as different labels" in caplog.messages
         )

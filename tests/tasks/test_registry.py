@@ -44,7 +44,11 @@ class TestTaskFile:
 
     @pytest.mark.parametrize(
         ("content", "message"),
-        [("TASK = 5", "has no TASK = Task"), ("import nothing_like_it", "ModuleNotFoundError"), ("TASK = (", "Syntax")],
+        [
+            ("TASK = 5", "does not define TASK = Task"),
+            ("import nothing_like_it", "ModuleNotFoundError"),
+            ("TASK = (", "Syntax"),
+        ],
     )
     def test_wrong_ones(self, tmp_path, content, message):
         path = tmp_path / "stars.py"

@@ -61,7 +61,7 @@ def test_the_cause_of_an_answer_that_is_not_found_is_named(tmp_path, caplog):
         question("right", [("Paris", 12)]), context=context,
     )  # fmt: skip
     assert [example.id for example in read(tmp_path, content).examples] == ["right"]
-    causes = "1 in the context in another letter case, 1 in the context in another Unicode form, 1 not in the context"
+    causes = "1 in the context with different case, 1 in the context in a different Unicode form, 1 not in the context"
     assert f"3 questions are skipped ({causes})" in caplog.text
     with pytest.raises(InputError, match=r"question case: the answer .paris. is in the context in another letter case"):
         read(tmp_path, content, "dev")
@@ -91,8 +91,8 @@ def test_a_test_file_needs_no_answers(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (squad(question(answers=[("南京", 99)])), "question q: the answer .*南京.* begins at character 99, outside"),
-        (squad(question(answers=[("南京", -7)])), "begins at character -7, outside the context of 10"),
+        (squad(question(answers=[("南京", 99)])), "question q: the answer .*南京.* starts at character 99, outside"),
+        (squad(question(answers=[("南京", -7)])), "starts at character -7, outside the context of length 10"),
         (squad(question(answers=[("南京", "0")])), "'answer_start' is .0.; it must be an integer"),
         (squad(question(), question()), "question q: another question has the same id"),
         (squad(question(1), question("1")), "question 1: another question has the same id"),

@@ -63,7 +63,7 @@ def test_fewclues_submission_is_a_file_of_its_own(tmp_path):
 def test_wrong_directories(tmp_path):
     first = predicted(tmp_path, clue.AFQMC, Prediction(0, "0"))
     second = predicted(tmp_path, clue.AFQMC, Prediction(0, "1"), name="again")
-    with pytest.raises(InputError, match=r"afqmc_predict.json is in .*afqmc and in .*again; leave one out"):
+    with pytest.raises(InputError, match=r"afqmc_predict.json is in .*afqmc and in .*again; omit one of them"):
         submit(tmp_path, first, second)
     with pytest.raises(InputError, match="none: no such directory"):
         submit(tmp_path, str(tmp_path / "none"))

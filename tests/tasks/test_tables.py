@@ -39,7 +39,7 @@ def test_mnli_has_its_gold_label_last_however_many_annotators_there_are(tmp_path
     ("content", "message"),
     [
         ("index\ttext\n0\ta\n", r"train.tsv, line 1: the column sentence is missing; the columns are .*index"),
-        ("index\tsentence\n0\ta\n1\n", r"train.tsv, line 3: has 1 columns, separated by tabs; 2 are expected"),
+        ("index\tsentence\n0\ta\n1\n", r"train.tsv, line 3: has 1 tab-separated columns; 2 are expected"),
         ("", "is an empty file"),
         ("\n\n", "has no records"),
     ],
@@ -83,7 +83,7 @@ class TestQuotes:
         assert [row["sentence"] for _, row in found] == ['"Hello', "Bye"]
 
     def test_in_a_table_with_tabs_a_cell_of_several_rows_is_an_error(self, tmp_path):
-        with pytest.raises(InputError, match=r"train\.tsv, line 2: a cell that begins with a quotation mark spans"):
+        with pytest.raises(InputError, match=r"train\.tsv, line 2: a cell that starts with a quotation mark spans"):
             read(tmp_path, 'label\tsentence\n1\t"Hello\n0\tBye"\n', csv_table)
 
 
@@ -148,7 +148,7 @@ def test_required_columns_are_found_in_any_letter_case(tmp_path):
     # The exact name goes before another letter case.
     (row,) = rows(read(tmp_path, "Label,label,sentence\na,b,c\n", reader, "train.csv"))
     assert row == {"Label": "a", "label": "b", "sentence": "c"}
-    with pytest.raises(InputError, match="line 1: 2 columns are called label"):
+    with pytest.raises(InputError, match="line 1: 2 columns are named label"):
         read(tmp_path, "Label,LABEL,sentence\na,b,c\n", reader, "train.csv")
 
 
