@@ -1,1 +1,1 @@
-"""What run_classifier.py and run_squad.py do: the fine-tuning engine, task forms, results."""
+"""Fine-tuning, evaluation and prediction: the engine, the task forms, and the result files."""

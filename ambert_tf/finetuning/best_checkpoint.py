@@ -1,4 +1,4 @@
-"""Keeps the best checkpoint on the development file; early stopping."""
+"""Best checkpoint on the development set, and early stopping."""
 
 import os
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ TRAINING_FILE = "training.json"
 
 
 class BestCheckpoint:
-    """The best weights so far, in `output_dir/best` until training ends. Resumed runs resume this state too.
+    """Keeps the best weights so far in `output_dir/best` until training ends. A resumed run restores this state.
 
     Args:
       output_dir: the model directory.
       model: the model.
-      metric: name of the result to compare; higher is better.
-      patience: `stop` is true after this many evaluations without improvement; 0 for never.
+      metric: name of the result to compare. Higher is better.
+      patience: number of evaluations without improvement after which `stop` is True, or 0 for never.
     """
 
     def __init__(self, output_dir: str, model: keras.Model, metric: str, patience: int = 0) -> None:
@@ -48,7 +48,7 @@ class BestCheckpoint:
 
     def add(self, step: int, results: Mapping[str, float]) -> None:
         """Saves the weights if the results are the best so far."""
-        if step <= self._evaluated:  # A resumed run repeats the steps after its last checkpoint.
+        if step <= self._evaluated:  # a resumed run repeats the steps after its last checkpoint
             return
         value = float(results[self.metric])
         if self.value is None or value > self.value:
@@ -68,19 +68,19 @@ class BestCheckpoint:
         return bool(self.patience) and self.without_better >= self.patience
 
     def finish(self, output_dir: str, facts: Mapping[str, Any]) -> None:
-        """Writes `training.json` and replaces the last weights by the best ones.
+        """Writes `training.json` and replaces the last weights with the best ones.
 
         Args:
           output_dir: the model directory.
-          facts: the content of `training.json`.
+          facts: the contents of `training.json`.
         """
         write_finished(output_dir, facts)
         _keep_best_weights(output_dir)
-        logging.info("best %s at step %d: %.4g; kept this checkpoint", self.metric, self.step, self.value)
+        logging.info("kept the best checkpoint: %s at step %d is %.4g", self.metric, self.step, self.value)
 
 
 def _keep_best_weights(output_dir: str) -> None:
-    """Replaces the last checkpoint, with its optimizer state, by the best weights; resumes if it was interrupted."""
+    """Replaces the last checkpoint and its optimizer state with the best weights. Safe to repeat if interrupted."""
     directory, checkpoints = (os.path.join(output_dir, name) for name in (BEST_DIRECTORY, CHECKPOINT_DIRECTORY))
     best, replaced = (os.path.join(directory, name) for name in (CHECKPOINT_DIRECTORY, "replaced"))
     if is_directory(best):
@@ -94,9 +94,9 @@ def _keep_best_weights(output_dir: str) -> None:
 
 
 def read_finished(output_dir: str) -> dict[str, Any] | None:
-    """Returns the content of `training.json`, or None if training has not finished.
+    """Returns the contents of `training.json`, or None if training has not finished.
 
-    If training was interrupted while the best weights were moved, that is completed first.
+    If training was interrupted while moving the best weights, the move is completed first.
     """
     path = os.path.join(output_dir, TRAINING_FILE)
     if not is_file(path):
@@ -109,15 +109,15 @@ def read_finished(output_dir: str) -> dict[str, Any] | None:
 
 
 def write_finished(output_dir: str, facts: Mapping[str, Any]) -> None:
-    """Writes `training.json`, which marks a finished training."""
+    """Writes `training.json`, which marks training as finished."""
     write_json(os.path.join(output_dir, TRAINING_FILE), dict(facts))
 
 
 def check_same_training(output_dir: str, finished: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raises an InputError if a finished training had other settings."""
+    """Raises an InputError if a finished run used other settings."""
     for name, value in wanted.items():
         if name in finished and finished[name] != value:
             raise InputError(
-                f"--output_dir={output_dir}: contains a finished training with {name}={finished[name]}, not {value}; "
-                "choose another directory, or evaluate it without --do_train"
+                f"--output_dir={output_dir}: contains a model trained with {name}={finished[name]}, not {value}; "
+                "choose another directory, or evaluate this model without --do_train"
             )

@@ -1,4 +1,4 @@
-"""Evaluates and predicts with a fine-tuned model, and writes the results."""
+"""Evaluates a fine-tuned model, predicts with it, and writes the results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,16 +19,16 @@ OtherTasks = Sequence[tuple[Form, Mapping[str, Split]]]
 
 
 def reported_heads(logits: Logits) -> tuple[str, ...]:
-    """Returns the heads whose scores are reported: the joint one, and both single ones of a model with three."""
+    """Returns the heads whose scores are reported: the joint head and, if there are three heads, the single ones."""
     return ("joint", "fine", "coarse") if len(logits.by_head) > 2 else ("joint",)
 
 
 def evaluation_scores(
     form: Form, logits: Logits, data: TokenizedExamples, agreement: Mapping[str, Any], heads: Sequence[str]
 ) -> dict[str, float]:
-    """Returns the metrics of a split, and eq. (2) with its parts."""
+    """Returns the metrics of a split, and the loss of eq. (2) with its parts."""
     results = form.scores(logits, data, heads)
-    if len(heads) > 1:  # The joint head's metrics also under names like those of the other heads.
+    if len(heads) > 1:  # for uniformity with the other heads, also report the joint head's metrics with a prefix
         results.update({f"joint_{name}": results[name] for name in form.task.metrics})
     loss, parts = fine_tuning_loss(
         form.config.form,
@@ -47,19 +47,19 @@ def evaluate(
     others: OtherTasks = (),
     runs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Evaluates, and writes `eval_results.json` and `eval_results.txt`.
+    """Evaluates a model and writes `eval_results.json` and `eval_results.txt`.
 
     Args:
-      settings: of the run.
+      settings: the program's settings.
       loaded: the model.
-      form: of the task.
+      form: the form of the task.
       data: examples with labels.
-      others: further tasks to evaluate on; their results are prefixed with their names.
-      runs: results of several runs.
+      others: additional tasks to evaluate on. Their results are prefixed with their names.
+      runs: statistics of several runs.
 
     Returns:
-      The results: `task_name`, `step`, `inference`; the task's metrics, of which `metric` names the main one, of the
-      single heads as `fine_...` and `coarse_...`; the loss and its parts; counts and speed.
+      The results: `task_name`, `step` and `inference`; the task's metrics, with those of the single heads as `fine_...`
+      and `coarse_...`; `metric`, the name of the main metric; the loss and its parts; counts and speed.
     """
     predictor = Predictor(loaded.model)
     logits = predictor(data, settings.eval_batch_size)
@@ -99,9 +99,9 @@ def evaluate(
 def predict(
     settings: FineTuningSettings, loaded: LoadedModel, form: Form, split: Split, others: OtherTasks = ()
 ) -> None:
-    """Predicts a split; writes `predictions.json` and the leaderboard's file, also those of further tasks."""
+    """Predicts a split, and writes `predictions.json` and the leaderboard files of this and of additional tasks."""
     predictor = Predictor(loaded.model)
     wanted = [(other, splits["test"]) for other, splits in others if "test" in splits]
-    for each, examples in (*wanted, (form, split)):  # The task itself comes last: its predictions.json stays.
+    for each, examples in (*wanted, (form, split)):  # the task itself last, so that its predictions.json remains
         data = TokenizedExamples(examples, each.config, loaded.tokenizer)
         each.write_predictions(settings.output_dir, predictor(data, settings.predict_batch_size), data)

@@ -1,4 +1,4 @@
-"""Fine-tuning, evaluation and prediction: what `run_classifier.py` and `run_squad.py` do."""
+"""Fine-tuning, evaluation and prediction, as run by `run_classifier.py` and `run_squad.py`."""
 
 import dataclasses
 import os
@@ -42,15 +42,15 @@ from ambert_tf.training.trainer import strategy_for
 
 
 def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
-    """Fine-tunes, evaluates and predicts, as the settings say.
+    """Fine-tunes, evaluates and predicts according to the settings.
 
     After training, `output_dir` is a model directory with `task.json`. Evaluation and prediction run the model in
-    `output_dir`, or without --do_train the one in `init_checkpoint`, in float32, as an export does. They write
-    `eval_results.json`, `eval_results.txt`, `predictions.json` and the leaderboard's file; question answering also
-    `nbest_predictions.json` and `null_odds.json`.
+    `output_dir` or, without --do_train, the one in `init_checkpoint`, in float32 like an export. They write
+    `eval_results.json`, `eval_results.txt`, `predictions.json` and the leaderboard's file. Question answering also
+    writes `nbest_predictions.json` and `null_odds.json`.
 
     Returns:
-      The results of the evaluation; empty without --do_eval, and for workers that write nothing.
+      The evaluation results. They are empty without --do_eval and on workers other than the chief.
 
     Raises:
       InputError: a setting or a file is invalid, or a loss is not finite.
@@ -61,7 +61,7 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         raise InputError(f"--task_name={task.name}: is for {program}")
     settings = settings_for_task(task, settings)
     if settings.do_train and task.trained_as:
-        raise InputError(f"--task_name={task.name}: is evaluated with a model of {task.trained_as}; train that")
+        raise InputError(f"--task_name={task.name}: is evaluated with a model of {task.trained_as}; train that task")
     settings.validate()
     strategy = strategy_for(settings, training=settings.do_train)
     parts = strategy.num_replicas_in_sync * settings.gradient_accumulation_steps
@@ -72,7 +72,7 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         )
     reader = SplitReader(task, settings)
     tokenizer: MultiGrainedTokenizer | None = None
-    # All splits are read before training, so that an invalid line is reported at once.
+    # All splits are read before training, so that an invalid line is reported immediately.
     if settings.do_train:
         config, tokenizer = initial_model(settings)
         inference_config(config, settings.inference)
@@ -107,12 +107,12 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
 
 
 def make_form(task: Task, config: TaskConfig) -> Form:
-    """Returns what reads, scores and writes a task's examples."""
+    """Returns the form of a task, which reads its examples, scores them and writes predictions."""
     return (SpanForm if config.form == SPANS else SequenceForm)(task, config)
 
 
 def read_split(reader: SplitReader, split: str, form: Form) -> Split:
-    """Reads the examples of a split; those to predict need no labels."""
+    """Reads the examples of a split. Examples to predict need no labels."""
     files = reader.files[split]
     found = form.read(reader.records(split), split, files, needs_labels=split != "test")
     logging.info("%s: %d examples", " and ".join(files), len(found.examples))
@@ -120,7 +120,7 @@ def read_split(reader: SplitReader, split: str, form: Form) -> Split:
 
 
 def _find_task(settings: FineTuningSettings) -> Task:
-    """Returns the task that the flags name; google-research/bert's command line names SQuAD by its files."""
+    """Returns the task named by the flags. With google-research/bert's command line, this is SQuAD."""
     name = settings.task_name
     if not isinstance(settings, SpanSettings):
         return find_task(name, settings.task_file)
@@ -132,7 +132,7 @@ def _find_task(settings: FineTuningSettings) -> Task:
 
 
 def _other_tasks(settings: FineTuningSettings, form: Form) -> list[tuple[Form, dict[str, Split]]]:
-    """Returns the further tasks that a model is evaluated on, with their examples, if their files are there."""
+    """Returns the additional tasks to evaluate the model on, with their examples, if their files exist."""
     found = []
     for name in form.task.also:
         other = TASKS[name]
@@ -156,7 +156,7 @@ def _other_tasks(settings: FineTuningSettings, form: Form) -> list[tuple[Form, d
 
 
 def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str, ...]:
-    """Returns the files of a further task, in the data directory or in the task's directory beside it."""
+    """Returns the files of an additional task, in the data directory or in the task's directory next to it."""
     beside = os.path.dirname(os.path.abspath(settings.data_dir))
     for directory in (settings.data_dir, *(os.path.join(beside, name) for name in task.directories)):
         if files := find_files(task, directory, split):
@@ -205,13 +205,13 @@ def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig
 
 
 def _given(settings: FineTuningSettings, names: Sequence[str]) -> dict[str, Any]:
-    """Returns the flags of some names that the program has and that were given."""
+    """Returns the values of those of the named flags that the program has and that were given."""
     values = {name: getattr(settings, name, None) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _same_kind(config: TaskConfig, task: Task) -> bool:
-    """Returns whether a model of another task fits: one of CLUE for FewCLUE, one of SQuAD 1.1 for SQuAD 2.0."""
+    """Returns whether a model of another task can be used, such as a CLUE model for FewCLUE, or squad1 for squad2."""
     if config.form != task.form:
         return False
     if task.form == CLASSIFICATION:
@@ -221,10 +221,10 @@ def _same_kind(config: TaskConfig, task: Task) -> bool:
 
 
 def _trained_directory(settings: FineTuningSettings) -> str:
-    """Returns the model directory that evaluation and prediction run.
+    """Returns the directory of the model to evaluate or predict with.
 
     Raises:
-      InputError: there is none.
+      InputError: there is no such model.
     """
     if is_model_directory(settings.output_dir) and is_fine_tuned(settings.output_dir):
         return settings.output_dir

@@ -1,4 +1,4 @@
-"""Eq. (2) as an objective of the training loop, for every form of task."""
+"""Eq. (2) as a training objective, for every task form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,13 @@ from ambert_tf.training.step import Batch
 def fine_tuning_loss(
     form: str, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor], **arguments: Any
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Returns eq. (2) and its parts; see `losses` for what its terms are in each form.
+    """Returns the loss of eq. (2) and its parts; see `losses` for the terms of each form.
 
     Args:
-      form: of the task.
-      logits: by head.
-      targets: `label`, or of spans `start` and `end`.
-      **arguments: `classification_loss`'s.
+      form: the form of the task.
+      logits: logits by head.
+      targets: `label` or, for spans, `start` and `end`.
+      **arguments: passed on to `classification_loss`.
     """
     if form == SPANS:
         return span_loss(logits, targets["start"], targets["end"], **arguments)
@@ -30,14 +30,14 @@ def fine_tuning_loss(
 
 
 class FineTuningObjective:
-    """Eq. (2) over a part of a batch, as `training.loop.Objective`.
+    """Eq. (2) over part of a batch. It implements `training.loop.Objective`.
 
     Args:
-      model: what is trained.
-      form: of the task.
+      model: the model to train.
+      form: the form of the task.
       agreement_weight: λ.
       agreement_of: `probabilities` or `logits`; see `losses.agreement_loss`.
-      agreement_squared: the square of the distance instead.
+      agreement_squared: whether to square the distance.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ def _examples(batch: Batch) -> tf.Tensor:
 
 
 def amounts(model: TaskModel, batch: Batch) -> dict[str, tf.Tensor]:
-    """Returns the examples, real tokens and floating-point operations of a training step, for the rates."""
+    """Returns the number of examples, real tokens and FLOPs of a training step, for throughput and MFU."""
     config = model.config
     lengths = {
         grain: tf.reduce_sum(tf.cast(batch[f"{grain}_input_ids"] != 0, tf.float32), axis=-1) for grain in config.grains

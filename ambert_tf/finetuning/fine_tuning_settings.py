@@ -13,10 +13,10 @@ from ambert_tf.training.settings import TrainingSettings
 
 SettingsT = TypeVar("SettingsT", bound="FineTuningSettings")
 
-# Pre-trained model that is used without --init_checkpoint, if it exists.
+# Pre-trained model to use if --init_checkpoint is not given and this directory exists.
 DEFAULT_MODEL = "pretrained"
 DEFAULT_OUTPUT = "output"
-# BERT (Devlin et al., 2019), Appendix A.3; a task's own defaults take precedence.
+# From BERT (Devlin et al., 2019), Appendix A.3. A task's own defaults take precedence.
 BERT_DEFAULTS = {
     "learning_rate": 3e-5,
     "train_batch_size": 32,
@@ -28,9 +28,9 @@ BERT_DEFAULTS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FineTuningSettings(TrainingSettings):
-    """Settings of every fine-tuning program.
+    """Settings shared by the fine-tuning programs.
 
-    `for_task` replaces a default of None by the task's value; only then do fields have their declared types.
+    `for_task` replaces defaults of None with the task's values. Only then do the fields have their declared types.
     """
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
@@ -39,29 +39,29 @@ class FineTuningSettings(TrainingSettings):
     )  # fmt: skip
 
     task_name: str = setting("", "Name of the task. An unknown name lists all tasks.")
-    task_file: str | None = setting(None, "Instead: a Python file with TASK = Task(...), your own task.")
+    task_file: str | None = setting(None, "Python file that defines your own TASK = Task(...), instead of --task_name.")
     data_dir: str = setting("", "Directory of the task's files. Defaults to one in $AMBERT_DATA or data/.")
     output_dir: str = setting("", "Model directory to write, with the results. Defaults to output/TASK.")
     data_source: str = setting("files", "Official files, or TensorFlow Datasets.", ("files", "tfds"))
-    tfds_data_dir: str | None = setting(None, "With --data_source=tfds: its data directory.")
+    tfds_data_dir: str | None = setting(None, "Data directory of TensorFlow Datasets, for --data_source=tfds.")
     do_train: bool = setting(
-        False, "Train. Without any --do_ flag: train, evaluate, and predict if there is a test file."
+        False, "Train. Without any --do_* flag: train, evaluate, and predict if there is a test file."
     )
-    do_eval: bool = setting(False, "Evaluate on the development set, also at each checkpoint of training.")
+    do_eval: bool = setting(False, "Evaluate on the development set, and at each checkpoint during training.")
     do_predict: bool = setting(False, "Predict on the test set, which needs no labels.")
     train_file: str | None = setting(None, "Training files, in --data_dir or elsewhere. Defaults to the task's.")
-    eval_file: str | None = setting(None, "Development files, likewise.")
-    predict_file: str | None = setting(None, "Test files, likewise.")
+    eval_file: str | None = setting(None, "Development files, in --data_dir or elsewhere. Defaults to the task's.")
+    predict_file: str | None = setting(None, "Test files, in --data_dir or elsewhere. Defaults to the task's.")
     init_checkpoint: str | None = setting(
         None,
         "Initial checkpoint: model directory whose encoder to fine-tune. Defaults to pretrained/. Without --do_train, "
-        "the fine-tuned model to run.",
+        "the fine-tuned model to evaluate.",
     )
-    tokenizer_dir: str | None = setting(None, "With --config: tokenizer directory.")
-    bert_config_file: str | None = setting(None, "bert_config.json of a Google BERT, if not beside --init_checkpoint.")
-    vocab_file: str | None = setting(None, "vocab.txt of a Google BERT, if not beside --init_checkpoint.")
-    max_examples: int = setting(0, "Maximum number of records to read of each split, for a quick try; 0 for all.")
-    max_eval_examples: int = setting(0, "The same for the development and test splits, instead of --max_examples.")
+    tokenizer_dir: str | None = setting(None, "Tokenizer directory, for --config.")
+    bert_config_file: str | None = setting(None, "bert_config.json of a Google BERT, if not in --init_checkpoint.")
+    vocab_file: str | None = setting(None, "vocab.txt of a Google BERT, if not in --init_checkpoint.")
+    max_examples: int = setting(0, "Maximum number of records per split, for a quick try. 0 for all.")
+    max_eval_examples: int = setting(0, "Maximum number of dev and test records. Overrides --max_examples.")
     data_augmentation: bool = setting(True, "Use the paper's data augmentation (Appendix D), if the task has one.")
     max_seq_length: int = setting(
         None, "Maximum fine sequence length; longer texts are truncated. Defaults to the task's."
@@ -78,9 +78,9 @@ class FineTuningSettings(TrainingSettings):
         None, "Weight of the agreement term between the fine and coarse heads (λ in eq. (2)). Defaults to the paper's."
     )
     agreement_of: str = setting(
-        "probabilities", "Agreement of the two heads' probabilities or logits.", ("probabilities", "logits")
+        "probabilities", "Compare the two heads' probabilities or logits.", ("probabilities", "logits")
     )
-    agreement_squared: bool = setting(False, "Square the distance between the two heads.")
+    agreement_squared: bool = setting(False, "Square the distance between the two heads' predictions.")
     inference: str = setting(
         "joint",
         "Evaluate and predict with both grains, or with the encoder and head of one grain only.",
@@ -92,23 +92,23 @@ class FineTuningSettings(TrainingSettings):
     keep_best: bool = setting(True, "With --do_eval: keep the checkpoint with the best value of the task's metric.")
     early_stopping_patience: int = setting(0, "Stop after this many evaluations without improvement; 0 disables it.")
     num_runs: int = setting(
-        1, "Number of runs, with consecutive seeds from --random_seed. Reports mean and deviation, keeps the best."
+        1, "Number of runs, with consecutive seeds from --random_seed. Reports mean and deviation, and keeps the best."
     )
     grid_learning_rates: str = setting(
-        "", "Learning rates to try, separated by commas. The best on the development set is kept."
+        "", "Comma-separated learning rates to try. The best model on the development set is kept."
     )
-    grid_batch_sizes: str = setting("", "Batch sizes to try, likewise.")
+    grid_batch_sizes: str = setting("", "Comma-separated batch sizes to try. The best model is kept.")
 
     def for_task(self: SettingsT, task: Task, data_dir: str | None, has_test: bool) -> SettingsT:
-        """Fills in the task's defaults where no flag is given.
+        """Fills in the task's defaults for flags that were not given.
 
         Args:
-          task: its declaration.
-          data_dir: where its files were found.
-          has_test: whether there is a test file to predict, if no flag says what to do.
+          task: declaration of the task.
+          data_dir: directory in which its files were found.
+          has_test: whether there is a test file, which is predicted if no --do_* flag is given.
 
         Raises:
-          InputError: a default of the task is not a flag.
+          InputError: a default of the task is not a flag of the program.
         """
         names = {field.name for field in dataclasses.fields(self)}
         if unknown := sorted(set(task.defaults) - names):
@@ -129,12 +129,12 @@ class FineTuningSettings(TrainingSettings):
 
     @property
     def bert_files(self) -> dict[str, Any]:
-        """Files of a Google BERT in `init_checkpoint`, as the arguments of `conversion.initial`."""
+        """The files of a Google BERT in `init_checkpoint`, as arguments of `conversion.initial`."""
         return {"config_file": self.bert_config_file, "vocab_file": self.vocab_file}
 
     @property
     def agreement(self) -> dict[str, Any]:
-        """The arguments of eq. (2)'s last term."""
+        """The arguments of the agreement loss, the last term of eq. (2)."""
         return {
             "agreement_weight": self.agreement_weight,
             "agreement_of": self.agreement_of,
@@ -155,36 +155,36 @@ class FineTuningSettings(TrainingSettings):
 
     @property
     def learning_rates(self) -> list[float]:
-        """The learning rates to train with."""
+        """The learning rates to try."""
         return _numbers(self.grid_learning_rates, float, "grid_learning_rates") or [self.learning_rate]
 
     @property
     def batch_sizes(self) -> list[int]:
-        """The batch sizes to train with."""
+        """The batch sizes to try."""
         return _numbers(self.grid_batch_sizes, int, "grid_batch_sizes") or [self.train_batch_size]
 
     def validate(self) -> None:
-        """Raises an InputError if a value is out of range or flags do not go together; call it after `for_task`."""
+        """Raises an InputError if a value is out of range or flags are incompatible. Call it after `for_task`."""
         require(self, "output_dir")
         super().validate()
         at_least(self, 1, "predict_batch_size", "num_runs")
         at_least(self, 0, "early_stopping_patience", "max_examples", "max_eval_examples")
         above_zero(self, "num_train_epochs")
         if not 0 <= self.warmup_proportion < 1:
-            raise InputError(f"--warmup_proportion={self.warmup_proportion}: must be from 0 to below 1")
+            raise InputError(f"--warmup_proportion={self.warmup_proportion}: must be in [0, 1)")
         if self.agreement_weight < 0:
             raise InputError(f"--agreement_weight={self.agreement_weight}: must not be negative")
         several = self.num_runs * len(self.learning_rates) * len(self.batch_sizes) > 1
         if several and not (self.do_train and self.do_eval):
-            raise InputError("--num_runs and --grid_...: need --do_train and --do_eval, which compares the runs")
+            raise InputError("--num_runs and --grid_...: need --do_train, and --do_eval to compare the runs")
         if self.early_stopping_patience and not self.do_eval:
             raise InputError(f"--early_stopping_patience={self.early_stopping_patience}: needs --do_eval")
         if self.do_train and self.init_checkpoint and self.config:
-            raise InputError("--init_checkpoint and --config are both set; a model directory has its own configuration")
+            raise InputError("--init_checkpoint and --config are both set; a checkpoint has its own configuration")
         if self.do_train and not self.init_checkpoint and not (self.config and self.tokenizer_dir):
             raise InputError(
-                "--init_checkpoint is needed, a model directory such as run_pretraining.py's "
-                f"(./{DEFAULT_MODEL} is not there); or --config and --tokenizer_dir, to train from scratch"
+                "--init_checkpoint is needed: a model directory, such as one from run_pretraining.py "
+                f"(./{DEFAULT_MODEL} does not exist); or --config and --tokenizer_dir, to train from scratch"
             )
 
 
@@ -195,36 +195,36 @@ class ClassificationSettings(FineTuningSettings):
         python run_classifier.py --task_name=tnews --data_dir=tnews --init_checkpoint=pretrained \\
             --do_train --do_eval --do_predict --output_dir=classifier
 
-    Supports single sentences, pairs, regression and multiple choice; run_squad.py does span extraction. Your own data
-    are JSON lines or tables: --task_name=sentence reads `sentence` and `label`, --task_name=sentence_pair reads
-    `sentence1`, `sentence2` and `label`, from train.json, dev.json and test.json (or .jsonl, .csv, .tsv) in --data_dir.
-    Flags that are not given take the task's values. With --task_name alone the command trains and evaluates, if data
-    and pre-trained model are in their default locations.
+    Supports single sentences, sentence pairs, regression and multiple choice. For span extraction, use run_squad.py.
+    Your own data can be JSON lines or tables. --task_name=sentence reads `sentence` and `label`, and
+    --task_name=sentence_pair reads `sentence1`, `sentence2` and `label`, from train.json, dev.json and test.json (or
+    .jsonl, .csv, .tsv) in --data_dir. Flags that are not given take the task's values. If the data and the pre-trained
+    model are in their default locations, --task_name alone trains and evaluates.
     """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpanSettings(FineTuningSettings):
-    """Fine-tunes, evaluates and predicts for extractive question answering: SQuAD, CMRC2018, or your own data.
+    """Fine-tunes, evaluates and predicts with a model for extractive question answering: SQuAD, CMRC2018, or your data.
 
         python run_squad.py --task_name=cmrc2018 --data_dir=cmrc2018 --init_checkpoint=pretrained \\
             --do_train --do_eval --do_predict --output_dir=reader
 
-    --task_name=spans reads SQuAD's JSON from train.json, dev.json and test.json. The command line of
-    google-research/bert works too: without --task_name, --train_file and --predict_file are in the format of SQuAD 1.1,
-    or of SQuAD 2.0 with --version_2_with_negative. Flags that are not given take the task's values.
+    --task_name=spans reads SQuAD's JSON format from train.json, dev.json and test.json. The command line of
+    google-research/bert also works: without --task_name, --train_file and --predict_file are in the format of SQuAD 1.1
+    or, with --version_2_with_negative, SQuAD 2.0. Flags that are not given take the task's values.
     """
 
     doc_stride: int | None = setting(None, "Stride, in fine tokens, between windows of a long context.")
     max_query_length: int | None = setting(
-        None, "Maximum number of fine tokens of a question; longer ones are truncated."
+        None, "Maximum number of fine tokens in a question. Longer questions are truncated."
     )
-    max_answer_length: int | None = setting(None, "Maximum number of fine tokens of an answer.")
+    max_answer_length: int | None = setting(None, "Maximum number of fine tokens in an answer.")
     n_best_size: int | None = setting(
-        None, "Number of n-best predictions to write per question, and of start and end positions to search per window."
+        None, "Number of n-best predictions per question, and of start and end positions to search per window."
     )
     null_score_diff_threshold: float | None = setting(
-        None, "Predict no answer if its score exceeds the best answer's by more than this; squad2."
+        None, "SQuAD 2.0: predict no answer if the null score exceeds the best answer's by more than this."
     )
     version_2_with_negative: bool = setting(False, "Questions may have no answer, as in SQuAD 2.0.")
 
@@ -239,5 +239,5 @@ def _numbers(text: str, kind: Any, flag: str) -> list[Any]:
     except ValueError:
         values = [0]
     if any(not value > 0 for value in values):
-        raise InputError(f"--{flag}={text}: must be numbers above 0 separated by commas")
+        raise InputError(f"--{flag}={text}: must be positive numbers, separated by commas")
     return values

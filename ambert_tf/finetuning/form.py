@@ -1,4 +1,4 @@
-"""What differs between forms of tasks: how records become examples, how predictions are scored and written."""
+"""`Form`: how the tasks of one form are read, scored and written."""
 
 import abc
 from collections.abc import Iterable, Mapping
@@ -14,13 +14,14 @@ from ambert_tf.tasks.json_lines import Record
 
 
 class Logits(NamedTuple):
-    """Logits of all heads over a split.
+    """Logits of all heads on a split.
 
     Attributes:
-      by_head: float32 [examples, classes] by name of the head, of multiple choice [examples, choices]; of spans
+      by_head: logits by head, float32 [examples, classes]. For multiple choice, [examples, choices]. For spans,
         [windows, fine_length, 2], -1e9 at padding.
-      examples_per_second: rate of the model alone, without the first batch, which traces the graph.
-      coarse_heads: heads that read coarse tokens only, whose logits are equal for all fine tokens inside one.
+      examples_per_second: speed of the model alone, excluding the first batch, which traces the graph.
+      coarse_heads: heads that read only the coarse grain. Their logits are equal for all fine tokens inside a coarse
+        token.
     """
 
     by_head: Mapping[str, np.ndarray]
@@ -29,11 +30,11 @@ class Logits(NamedTuple):
 
 
 class Form(abc.ABC):
-    """A form of tasks.
+    """A task form, which defines reading, scoring and writing.
 
     Args:
-      task: the declaration.
-      config: labels, lengths and decoding of the model.
+      task: declaration of the task.
+      config: the model's labels, lengths and decoding parameters.
     """
 
     def __init__(self, task: Task, config: TaskConfig) -> None:
@@ -42,20 +43,20 @@ class Form(abc.ABC):
 
     @abc.abstractmethod
     def read(self, records: Iterable[Record], split: str, files: tuple[str, ...], needs_labels: bool) -> Split:
-        """Reads a split; raises an InputError for an invalid record."""
+        """Reads a split. An invalid record raises an InputError."""
 
     @abc.abstractmethod
     def scores(self, logits: Logits, data: TokenizedExamples, heads: Iterable[str]) -> dict[str, float]:
-        """Returns the task's metrics: those of the joint head under their names, of another head as in `fine_f1`."""
+        """Returns the task's metrics. Those of single heads have a prefix, as in `fine_f1`."""
 
     def table(self, logits: Logits, data: TokenizedExamples) -> list[str]:
-        """Returns the lines of a table of errors; empty for no table."""
+        """Returns the lines of a confusion table, or an empty list."""
         return []
 
     def write_evaluation(self, output_dir: str, logits: Logits, data: TokenizedExamples) -> dict[str, float]:
-        """Writes further files of an evaluation; returns further results."""
+        """Writes additional files of an evaluation and returns additional results."""
         return {}
 
     @abc.abstractmethod
     def write_predictions(self, output_dir: str, logits: Logits, data: TokenizedExamples) -> None:
-        """Writes the predictions of a split, and the leaderboard's file."""
+        """Writes the predictions of a split and the leaderboard's file."""

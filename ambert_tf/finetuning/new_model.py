@@ -1,4 +1,4 @@
-"""The configuration and the tokenizer that fine-tuning starts from."""
+"""The initial configuration and tokenizer of fine-tuning."""
 
 from ambert_tf.conversion.initial import bert_model, is_bert, new_model_config
 from ambert_tf.errors import InputError
@@ -9,10 +9,10 @@ from ambert_tf.training.checkpoints import load_model_directory
 
 
 def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrainedTokenizer]:
-    """Returns the configuration and the tokenizer that fine-tuning starts from.
+    """Returns the initial configuration and tokenizer of fine-tuning.
 
     Raises:
-      InputError: they do not fit each other or the sequence length.
+      InputError: the configuration does not match the tokenizer or the sequence length.
     """
     if settings.init_checkpoint and is_bert(settings.init_checkpoint):
         path, model_type = settings.init_checkpoint, settings.model_type
@@ -31,19 +31,19 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
                 f"{config.model_type}"
             )
     else:
-        assert settings.config is not None and settings.tokenizer_dir is not None  # See validate().
+        assert settings.config is not None and settings.tokenizer_dir is not None  # see validate()
         tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
         config = new_model_config(settings.config, settings.model_type, tokenizer, settings.tokenizer_dir)
     if settings.max_seq_length > config.max_position_embeddings:
         raise InputError(
-            f"--max_seq_length={settings.max_seq_length}: the model has positions for "
-            f"{config.max_position_embeddings} tokens only"
+            f"--max_seq_length={settings.max_seq_length}: the model has only {config.max_position_embeddings} "
+            "position embeddings"
         )
     return config, tokenizer
 
 
 def check_tokenizer_dir(settings: FineTuningSettings, tokenizer: MultiGrainedTokenizer, directory: str) -> None:
-    """Raises an InputError if `--tokenizer_dir` is not the tokenizer of the model in a directory."""
+    """Raises an InputError if `--tokenizer_dir` is not the tokenizer of the model in `directory`."""
     given = settings.tokenizer_dir
     if given and MultiGrainedTokenizer.load(given).fingerprint != tokenizer.fingerprint:
         raise InputError(f"--tokenizer_dir={given}: is not the tokenizer of the model in {directory}; omit the flag")

@@ -12,10 +12,10 @@ from ambert_tf.models.task_models import TaskModel
 
 
 class Predictor:
-    """Predicts with one graph.
+    """Runs a model in a single graph.
 
     Args:
-      model: a model with heads; runs without dropout.
+      model: a model with heads. Dropout is not applied.
     """
 
     def __init__(self, model: TaskModel) -> None:
@@ -24,12 +24,12 @@ class Predictor:
         self._coarse_heads = frozenset(("coarse", "joint") if coarse_only else ("coarse",))
 
     def __call__(self, examples: TokenizedExamples, batch_size: int) -> Logits:
-        """Returns the logits of all examples, in their order."""
+        """Returns the logits of all examples, in the original order."""
         by_head: dict[str, np.ndarray] = {}
         timed, seconds, started = 0, 0.0, time.perf_counter()
         for index, (rows, batch) in enumerate(examples.in_order_of_length(batch_size)):
             if index == 0:
-                # One graph for all batch sizes and lengths; `reduce_retracing` alone makes several before that.
+                # One graph for all batch sizes and lengths. `reduce_retracing` alone would trace several first.
                 signature = {
                     name: tf.TensorSpec([None] * value.shape.rank, value.dtype) for name, value in batch.items()
                 }

@@ -1,4 +1,4 @@
-"""Files of scores and predictions."""
+"""Writes the files with scores and predictions."""
 
 import json
 import os
@@ -11,16 +11,16 @@ from ambert_tf.files import atomic_path
 from ambert_tf.tasks.report import EVAL_RESULTS
 
 PREDICTIONS_FILE = "predictions.json"
-# A table of more labels is too wide to read.
+# With more labels, the table would be too wide to read.
 CONFUSION_LABELS = 40
 
 
 def confusion_table(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Returns the lines of a confusion matrix: a row per right label, a column per predicted label."""
+    """Returns the lines of a confusion matrix, with one row per gold label and one column per predicted label."""
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (labels, predicted), 1)
     width = max(5, *(len(name) for name in names), len(str(counts.max())))
-    lines = ["confusion table (rows: right label, columns: predicted label)"]
+    lines = ["confusion matrix (rows: gold label, columns: predicted label)"]
     lines.append("  ".join(" " * width if i == 0 else names[i - 1].rjust(width) for i in range(len(names) + 1)))
     for name, row in zip(names, counts, strict=True):
         lines.append("  ".join([name.ljust(width), *(str(count).rjust(width) for count in row)]))
@@ -28,7 +28,7 @@ def confusion_table(predicted: np.ndarray, labels: np.ndarray, names: Sequence[s
 
 
 def write_eval_results(output_dir: str, results: Mapping[str, Any], table: Sequence[str] = ()) -> None:
-    """Writes `eval_results.json`, and `eval_results.txt` with lines `name = value` and a table."""
+    """Writes `eval_results.json`, and `eval_results.txt` with lines `name = value` and the table."""
     base = os.path.join(output_dir, EVAL_RESULTS)
     write_json(base + ".json", dict(results))
     with atomic_path(base + ".txt") as temporary, open(temporary, "w", encoding="utf-8") as file:

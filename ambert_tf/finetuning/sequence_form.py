@@ -29,9 +29,9 @@ class SequenceForm(Form):
         return Split(split, files, examples, {"left_out_without_gold_label": left_out} if left_out else {})
 
     def predict(self, logits: np.ndarray, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-        """Returns `prediction`, the index of each label or choice, with `probabilities`; or `score`.
+        """Returns `prediction`, the index of each label or choice, and `probabilities`; or `score`.
 
-        Choices of a group are assigned jointly, see `joint_choices`.
+        The choices of a group are assigned jointly; see `joint_choices`.
         """
         outputs = sequence_predictions(self.config, tf.constant(logits))
         found = {name: values.numpy() for name, values in outputs.items()}
@@ -102,12 +102,12 @@ class SequenceForm(Form):
 def joint_choices(logits: np.ndarray, groups: Sequence[int | str | None]) -> np.ndarray:
     """Returns the choice of each example, int [examples].
 
-    Examples of one group have the same candidates, each of which fits at most one blank (ChID): they get different
-    choices, those with the highest sum of log probabilities.
+    In ChID, the examples of a group share their candidates, and each candidate fits at most one blank. They are
+    therefore assigned different choices, with the highest sum of log probabilities.
 
     Args:
       logits: float32 [examples, choices].
-      groups: group of each example, None for none.
+      groups: the group of each example, or None.
     """
     chosen = logits.argmax(axis=-1)
     members: dict[int | str, list[int]] = {}
@@ -116,7 +116,7 @@ def joint_choices(logits: np.ndarray, groups: Sequence[int | str | None]) -> np.
             members.setdefault(group, []).append(index)
     for rows in members.values():
         if 1 < len(rows) <= logits.shape[1]:
-            # float64, so that log probabilities of unlikely choices are finite.
+            # float64, so that the log probabilities of unlikely choices are finite.
             own = logits[rows].astype(np.float64)
             log_probabilities = own - np.logaddexp.reduce(own, axis=-1, keepdims=True)
             chosen[rows] = linear_sum_assignment(-log_probabilities)[1]

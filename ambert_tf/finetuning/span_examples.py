@@ -14,13 +14,13 @@ from ambert_tf.tasks.squad_files import NO_PLACE
 
 
 class SpanExample(NamedTuple):
-    """A question.
+    """A question with its context and answers.
 
     Attributes:
-      id: as the data give it.
-      inputs: its text and its context.
-      answers: all right answers; empty if there is no answer or none is known.
-      span: the first answer's span of the context, in characters (start, end); None if there is no answer, or the
+      id: the id in the data.
+      inputs: the question and its context.
+      answers: all gold answers. Empty if there is no answer or it is unknown.
+      span: the character offsets (start, end) of the first answer in the context, or None if there is no answer or the
         context does not contain it.
     """
 
@@ -34,10 +34,10 @@ class SpanExamples(NamedTuple):
     """The questions of a split.
 
     Attributes:
-      examples: in the order of the file.
-      counts: `answers` of all questions; `misaligned_answers`, which are not where the data say, of which
-        `moved_answers` occur elsewhere in the context, where the nearest occurrence is used; for training, `left_out`
-        questions, whose first answer does not occur in the context.
+      examples: the questions, in the order of the file.
+      counts: `answers`, the total number of answers; `misaligned_answers`, answers not found at their given offset;
+        `moved_answers`, misaligned answers that occur elsewhere in the context, where the nearest occurrence is used;
+        and, for training, `left_out`, questions skipped because the context does not contain their first answer.
     """
 
     examples: list[SpanExample]
@@ -45,16 +45,16 @@ class SpanExamples(NamedTuple):
 
 
 def read_questions(records: Iterable[Record], split: str, needs_labels: bool, null_answers: bool) -> SpanExamples:
-    """Makes the questions of a split.
+    """Converts the records of a split to questions.
 
     Args:
       records: see `squad_files.span_records`.
-      split: in `train`, questions whose answer does not occur in the context are skipped.
-      needs_labels: whether questions need answers.
+      split: the split. In `train`, questions whose answer does not occur in the context are skipped.
+      needs_labels: whether missing answers are an error.
       null_answers: whether a question may have no answer.
 
     Raises:
-      InputError: a question is incomplete, or no question is left.
+      InputError: a question is incomplete, or no questions are left.
     """
     examples: list[SpanExample] = []
     counts = dict.fromkeys(("answers", "misaligned_answers", "moved_answers", "left_out"), 0)
@@ -66,13 +66,14 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
         if needs_labels:
             if impossible and not null_answers:
                 raise record.error(
-                    "has no answer (is_impossible), but this task has answers only; use --version_2_with_negative"
+                    "has no answer (is_impossible), but every question of this task needs one; use "
+                    "--version_2_with_negative"
                 )
             if not known and not (null_answers and (impossible or not answers)) and split != "train":
                 what = "has no answers"
                 if answers:
                     what = f"the answer {shown(answers[0])} is {_cause(context, answers[0])}"
-                raise record.error(f"{what}; --do_eval needs a file with answers, --do_predict takes one without")
+                raise record.error(f"{what}; --do_eval needs a file with answers; --do_predict does not")
             if not answers and not (null_answers and record.content["labelled"]):
                 what = "has no answers" + (", nor is_impossible" if null_answers else "")
                 needed = "a training question needs one" if split == "train" else "--do_eval needs a file with answers"
@@ -91,7 +92,7 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
     if counts["misaligned_answers"] and needs_labels:
         why = f" ({', '.join(f'{count} {cause}' for cause, count in causes.most_common())})" if causes else ""
         logging.warning(
-            "%d of %d answers are not where the data say: for %d the nearest occurrence is used, %d questions are "
+            "%d of %d answers are not at their given offset: for %d the nearest occurrence is used, %d questions are "
             "skipped%s", counts["misaligned_answers"], counts["answers"], counts["moved_answers"], counts["left_out"],
             why,
         )  # fmt: skip
@@ -99,7 +100,7 @@ def read_questions(records: Iterable[Record], split: str, needs_labels: bool, nu
 
 
 def _place(context: str, answer: str, start: int, counts: dict[str, int]) -> tuple[int, int] | None:
-    """Returns the span of an answer in characters, without white space at its ends, which no token covers."""
+    """Returns the span of an answer in characters, without surrounding white space, which no token covers."""
     counts["answers"] += 1
     stripped = answer.strip()
     if stripped and start != NO_PLACE and context.startswith(answer, start):
@@ -117,14 +118,14 @@ def _place(context: str, answer: str, start: int, counts: dict[str, int]) -> tup
 
 
 def _cause(context: str, answer: str) -> str:
-    """Returns a description of why an answer does not occur in its context."""
+    """Describes why an answer does not occur in its context."""
     if not answer.strip():
         return "empty"
     if answer.casefold() in context.casefold():
-        return "in the context in another letter case"
+        return "in the context with different case"
     answer, context = (unicodedata.normalize("NFKC", text) for text in (answer, context))
     if answer in context:
-        return "in the context in another Unicode form"
+        return "in the context in a different Unicode form"
     if answer.casefold() in context.casefold():
-        return "in the context in another letter case and Unicode form"
+        return "in the context with different case and Unicode form"
     return "not in the context"

@@ -22,14 +22,14 @@ from ambert_tf.tasks.leaderboard import Prediction, write_leaderboard_files
 
 NBEST_FILE = "nbest_predictions.json"
 NULL_ODDS_FILE = "null_odds.json"
-# Questions that one call of the search takes; each has some hundred candidates per window.
+# Number of questions per call of the search. Each has hundreds of candidates per window.
 QUESTIONS_AT_ONCE = 16
 
 QuestionScores = Callable[[str, Sequence[str]], dict[str, float]]
 
 
 class Answer(NamedTuple):
-    """A possible answer: its text and its place in the context, in bytes; "", 0 and 0 for no answer."""
+    """A candidate answer: its text and its byte offsets into the context, or "", 0 and 0 for no answer."""
 
     text: str
     score: float
@@ -38,13 +38,13 @@ class Answer(NamedTuple):
 
 
 class QuestionAnswers(NamedTuple):
-    """The possible answers to a question.
+    """The candidate answers to a question.
 
     Attributes:
-      best: by score, all different, without "".
+      best: the best answers in descending order of score, distinct and non-empty.
       null_score: score of no answer.
-      null_odds: by how much that exceeds the best answer's.
-      final: the predicted answer, "" for none.
+      null_odds: null score minus the score of the best answer.
+      final: the predicted answer, "" for no answer.
     """
 
     best: list[Answer]
@@ -66,7 +66,7 @@ class SpanForm(Form):
         return Split(split, files, examples, counts if needs_labels else {})
 
     def answers(self, logits: Logits, data: TokenizedExamples, head: str = "joint") -> list[QuestionAnswers]:
-        """Returns the possible answers to each question by one head's logits."""
+        """Returns the candidate answers to each question, given by one head's logits."""
         return find_answers(self.config, logits.by_head[head], data, whole_coarse=head in logits.coarse_heads)
 
     def scores(self, logits: Logits, data: TokenizedExamples, heads: Iterable[str]) -> dict[str, float]:
@@ -121,7 +121,7 @@ class SpanForm(Form):
     def _threshold_results(
         self, examples: Sequence[SpanExample], answers: Sequence[QuestionAnswers]
     ) -> dict[str, float]:
-        """Returns the scores at the best threshold, and those of questions with and without an answer."""
+        """Returns the scores at the best threshold, and the scores on questions with and without an answer."""
         answerable = {example.id: bool(squad_metrics.right_answers(example.answers)[0]) for example in examples}
         odds = {example.id: found.null_odds for example, found in zip(examples, answers, strict=True)}
         best_texts = [found.best[0].text if found.best else "" for found in answers]
@@ -147,7 +147,7 @@ def find_answers(
     """Returns the best answers to each question.
 
     Args:
-      config: sizes of the search, see `TaskConfig`.
+      config: parameters of the search; see `TaskConfig`.
       logits: float32 [windows, fine_length, 2].
       data: the windows.
       whole_coarse: see `window_candidates`.
@@ -195,6 +195,6 @@ def _search_function(config: TaskConfig, whole_coarse: bool) -> Callable[..., An
 def mean_scores(
     question_scores: QuestionScores, texts: Sequence[str], examples: Sequence[SpanExample]
 ) -> dict[str, float]:
-    """Returns the mean of each metric over the questions."""
+    """Returns the mean of each metric over all questions."""
     scores = [question_scores(text, example.answers or ("",)) for text, example in zip(texts, examples, strict=True)]
     return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}

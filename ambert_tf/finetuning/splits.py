@@ -1,4 +1,4 @@
-"""The splits of a task that a run reads, and where they come from."""
+"""The splits of a task that a program reads, from files or TensorFlow Datasets."""
 
 import dataclasses
 import itertools
@@ -16,13 +16,13 @@ from ambert_tf.tasks.tfds_source import has_split, tfds_records
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """A split that was read.
+    """The examples of a split.
 
     Attributes:
       name: `train`, `dev` or `test`.
       files: the paths, for messages.
-      examples: `Example`s, or for spans `SpanExample`s.
-      counts: what the results report about reading, such as the number of skipped examples.
+      examples: `Example`s or, for spans, `SpanExample`s.
+      counts: statistics for the results, such as the number of skipped examples.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Split:
 
 
 class SplitReader:
-    """The records of the splits that a run reads.
+    """Reads the records of the splits that a program needs.
 
     Args:
-      task: the declaration.
-      settings: of the run.
+      task: declaration of the task.
+      settings: the program's settings.
 
     Attributes:
-      wanted: names of the splits.
-      files: paths by split; names of data sets with `--data_source=tfds`.
+      wanted: names of the splits to read.
+      files: paths by split or, with `--data_source=tfds`, names of data sets.
 
     Raises:
       InputError: a file is missing.
@@ -76,7 +76,7 @@ def settings_for_task(task: Task, settings: FineTuningSettings) -> FineTuningSet
     """Fills in the task's defaults and the location of its data.
 
     Raises:
-      InputError: `--data_dir` is missing and the data are not in the default place.
+      InputError: `--data_dir` is missing and the data is not in the default location.
     """
     data_dir = settings.data_dir
     if settings.data_source == "tfds":
@@ -94,7 +94,7 @@ def settings_for_task(task: Task, settings: FineTuningSettings) -> FineTuningSet
 
 
 def _named_files(settings: FineTuningSettings) -> list[bool]:
-    """Returns for each split to read whether a flag names its file."""
+    """Returns, for each split to read, whether a flag names its file."""
     flags = [
         (settings.do_train, settings.train_file),
         (settings.do_eval, settings.eval_file),

@@ -15,33 +15,32 @@ from ambert_tf.models.task_inputs import MODEL_INPUTS, input_specs, pad_choices,
 from ambert_tf.tokenization.model_inputs import pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-# Texts, or questions with their contexts, that one call of the tokenizer takes.
+# Number of texts, or of questions with their contexts, per call of the tokenizer.
 TEXTS_AT_ONCE = 256
 QUESTIONS_AT_ONCE = 64
-# Training batches are cut from random pools sorted by length, for less padding. An epoch has at least this many pools,
-# so that a few examples do not form the same batches in every epoch.
+# To reduce padding, training batches are taken from random pools sorted by length. An epoch has at least this many
+# pools, so that small data sets do not form the same batches in every epoch.
 MIN_POOLS = 4
 MAX_POOL_BATCHES = 32
 NO_ANSWER = -1
 
 
 class TokenizedExamples:
-    """Model inputs and targets of a split.
+    """Model inputs and targets of a split, by row. A row is an example or, for spans, a window.
 
     Args:
       split: the examples.
-      task: says how their inputs are made.
-      tokenizer: the model's.
-      static_shapes: pad to the maximum lengths rather than to the longest of a batch, as XLA needs.
+      task: the task, which defines the inputs.
+      tokenizer: the model's tokenizer.
+      static_shapes: whether to pad to the maximum lengths, as required by XLA, rather than to the longest sequence in
+        the batch.
 
     Attributes:
-      split: as given.
-      lengths: int [rows]; fine tokens of each.
-      targets: arrays [rows] by name: `label`, -1 for none; or for spans `start` and `end`, fine positions of the first
-        answer in each window, 0 if the window does not contain all of it.
-      windows: spans only; what `build_windows` returns, with `window_example` counted through the split.
-
-    A row is an example, or for spans a window.
+      split: as passed to the constructor.
+      lengths: int [rows], the number of fine tokens.
+      targets: arrays [rows] by name: `label`, -1 for none; or, for spans, `start` and `end`, the fine positions of the
+        first answer in each window, 0 if the window does not contain the whole answer.
+      windows: spans only. The output of `build_windows`, with `window_example` numbered across the split.
     """
 
     def __init__(
@@ -86,13 +85,14 @@ class TokenizedExamples:
             self.targets = {"label": np.array(labels, np.float32 if task.form == REGRESSION else np.int32)}
 
     def _count_missed_answers(self) -> None:
-        """Warns of training questions whose answer is in no window as a whole: they train as without an answer."""
+        """Warns of training questions whose answer no window contains. They are trained as having no answer."""
         with_target = {int(row) for row in self.windows["window_example"].numpy()[self.targets["start"] > 0]}
         answered = {row for row, example in enumerate(self.split.examples) if example.span is not None}
         if self.split.name == "train" and (missed := answered - with_target):
             logging.warning(
-                "%d of %d answers are not in any window as a whole, such as that of question %s; increase "
-                "--max_seq_length or --doc_stride", len(missed), len(answered), self.split.examples[min(missed)].id,
+                "%d of %d answers do not fit into any window, such as the answer to question %s; increase "
+                "--max_seq_length or decrease --doc_stride", len(missed), len(answered),
+                self.split.examples[min(missed)].id,
             )  # fmt: skip
 
     def __len__(self) -> int:
@@ -100,21 +100,21 @@ class TokenizedExamples:
 
     @property
     def longest(self) -> int:
-        """Fine tokens of the longest row."""
+        """The number of fine tokens in the longest row."""
         return int(self._inputs["fine_input_ids"].bounding_shape()[1])
 
     def describe(self, rows: Iterable[int]) -> str:
-        """Names the examples of some rows, by the ids of the data."""
+        """Describes the examples of the given rows by their ids, for error messages."""
         if self.windows:
             rows = self.windows["window_example"].numpy()[list(rows)]
         ids = ", ".join(str(self.split.examples[row].id) for row in dict.fromkeys(rows))
-        return f"the examples with id {ids} of {' and '.join(self.split.files)}"
+        return f"the examples with id {ids} in {' and '.join(self.split.files)}"
 
     def batches(self, rows: tf.data.Dataset) -> tf.data.Dataset:
         """Maps batches of row numbers to batches of dense model inputs and targets.
 
-        Inputs are int32 [batch, length], or for multiple choice [batch, choices, length], all padding for a choice that
-        an example does not have.
+        Inputs are int32 [batch, length] or, for multiple choice, [batch, choices, length], where missing choices
+        consist of padding.
         """
 
         @tf.autograph.experimental.do_not_convert
@@ -134,7 +134,7 @@ class TokenizedExamples:
         return rows.map(batch, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
     def in_order_of_length(self, batch_size: int) -> Iterator[tuple[np.ndarray, dict[str, tf.Tensor]]]:
-        """Yields all rows once, in batches of similar lengths: the row numbers and the batch."""
+        """Yields all rows once, as pairs of row numbers and a batch of sequences of similar lengths."""
         order = np.argsort(self.lengths, kind="stable")
         batches = self.batches(tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
         for index, batch in enumerate(batches):
@@ -143,12 +143,12 @@ class TokenizedExamples:
     def training_batches(
         self, plan: np.ndarray, start_step: int, context: tf.distribute.InputContext
     ) -> tf.data.Dataset:
-        """Returns the batches of a plan, each divided among the replicas.
+        """Returns the batches of a plan, each split across the replicas.
 
         Args:
           plan: see `training_plan`.
-          start_step: first step.
-          context: says which part of each batch this worker reads.
+          start_step: the first step.
+          context: the input context, which determines this worker's part of each batch.
         """
         workers, worker = context.num_input_pipelines, context.input_pipeline_id
         share = plan.shape[1] // workers
@@ -158,7 +158,7 @@ class TokenizedExamples:
 
 
 def _byte_span(text: str, span: tuple[int, int] | None) -> tuple[int, int]:
-    """Converts a span of characters to one of UTF-8 bytes."""
+    """Converts a span in characters to a span in UTF-8 bytes."""
     if span is None:
         return NO_ANSWER, NO_ANSWER
     start = len(text[: span[0]].encode())
@@ -166,7 +166,7 @@ def _byte_span(text: str, span: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def _specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
-    """Returns the columns that are tokenized: the raw inputs, and for spans the first and last byte of the answer."""
+    """Returns the columns to tokenize: the raw inputs and, for spans, the byte offsets of the answer."""
     numbers = tf.TensorSpec([None], tf.int32)
     return input_specs(task) | ({"answer_start": numbers, "answer_end": numbers} if task.form == SPANS else {})
 
@@ -189,10 +189,10 @@ def _tokenize_function(
 
 
 def training_plan(lengths: np.ndarray, batch_size: int, num_train_steps: int, seed: int) -> np.ndarray:
-    """Returns which examples each training step reads.
+    """Returns the examples of each training step.
 
-    Each epoch reads every example once, in a new order. The batch in which an epoch ends is filled up by the next one,
-    with examples that it does not have yet. Within an epoch, batches are of similar lengths.
+    Each epoch uses every example once, in a new order. The last batch of an epoch is completed with examples of the
+    next epoch that it does not contain yet. Within an epoch, each batch has sequences of similar lengths.
 
     Args:
       lengths: int [examples].

@@ -1,4 +1,4 @@
-"""Training: one run, or several seeds, learning rates and batch sizes, of which the best model is kept."""
+"""Trains one run, or several with different seeds, learning rates and batch sizes, and keeps the best model."""
 
 import dataclasses
 import functools
@@ -53,23 +53,24 @@ def train_runs(
     train: TokenizedExamples,
     dev: TokenizedExamples | None,
 ) -> dict[str, Any]:
-    """Trains one or several runs and leaves the best model in `output_dir`.
+    """Trains one or several runs and keeps the best model in `output_dir`.
 
     Args:
-      settings: of the program.
-      strategy: where to train.
-      config: of the model.
-      tokenizer: of the model.
-      form: of the task.
+      settings: the program's settings.
+      strategy: the distribution strategy.
+      config: the model's configuration.
+      tokenizer: the model's tokenizer.
+      form: the form of the task.
       train: training data.
-      dev: evaluated at each checkpoint; None for no evaluation.
+      dev: data to evaluate at each checkpoint, or None for no evaluation.
 
     Returns:
-      Statistics of several runs: `count`, the `metric` that decides, the best `settings`, `mean`, `deviation` (of the
-      sample) and `values` of their runs, and `all` runs. Empty for one run, and for workers that write nothing.
+      Statistics of several runs: `count`; `metric`, which selects the best run; the best `settings`; `mean`, sample
+      standard `deviation` and `values` of the runs with these settings; and `all` runs. Empty for a single run and on
+      workers other than the chief.
 
     Raises:
-      InputError: the directory has another training, or a loss is not finite.
+      InputError: the directory contains a model trained with other settings, or a loss is not finite.
     """
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
@@ -112,14 +113,14 @@ def train_once(
     train: TokenizedExamples,
     dev: TokenizedExamples | None,
 ) -> dict[str, Any]:
-    """Trains with eq. (2), from the latest checkpoint in `output_dir` if there is one.
+    """Trains with eq. (2), resuming from the latest checkpoint in `output_dir` if there is one.
 
-    Checkpoints are written to `output_dir`, by default one per epoch. At each of them the development examples are
-    evaluated, the results are added to `metrics.jsonl`, and in the end the best checkpoint remains. A finished training
+    Checkpoints are written to `output_dir`, by default one per epoch. At each checkpoint, the development set is
+    evaluated and the results are appended to `metrics.jsonl`. Finally, only the best checkpoint is kept. A finished run
     is not repeated.
 
     Returns:
-      The content of `training.json`: settings, last and best step, best value of the task's metric.
+      The contents of `training.json`: settings, last and best step, and the best value of the task's metric.
     """
     wanted = {name: getattr(settings, name) for name in SETTINGS_OF_A_TRAINING}
     finished = read_finished(settings.output_dir)
@@ -176,7 +177,7 @@ def train_once(
         should_stop=lambda: best is not None and best.stop,
     )
     if best is None and not last and is_chief(strategy):
-        evaluate(num_train_steps)  # The last checkpoint was there already.
+        evaluate(num_train_steps)  # the run was resumed at its last checkpoint
     facts = {
         **wanted,
         "num_train_steps": num_train_steps,
@@ -192,7 +193,7 @@ def train_once(
 
 
 def copy_directory(source: str, target: str) -> None:
-    """Copies a local or remote directory and replaces `target`."""
+    """Copies a local or remote directory, replacing `target`."""
     if is_directory(target):
         tf.io.gfile.rmtree(target)
     for directory, _, names in tf.io.gfile.walk(source):
@@ -203,7 +204,7 @@ def copy_directory(source: str, target: str) -> None:
 
 
 def _keep_best(output_dir: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Copies the best run's model to `output_dir`; returns the statistics of all runs."""
+    """Copies the best run's model to `output_dir` and returns the statistics of all runs."""
     by_settings: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:
         by_settings.setdefault((run["learning_rate"], run["train_batch_size"]), []).append(run)

@@ -46,7 +46,7 @@ def test_an_ambert_learns_sixteen_examples_by_heart():
     with open(os.path.join(model, "eval_results.json"), encoding="utf-8") as file:
         assert json.load(file) == results
     with open(os.path.join(model, "eval_results.txt"), encoding="utf-8") as file:
-        assert "confusion table" in file.read()
+        assert "confusion matrix" in file.read()
     with open(os.path.join(model, "metrics.jsonl"), encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     assert lines[-1]["step"] == 100
@@ -118,7 +118,7 @@ def test_the_encoder_of_another_model_is_where_training_starts(tmp_path):
         ({"do_eval": True, "init_checkpoint": None}, "has no fine-tuned model"),
         ({"do_train": True, "init_checkpoint": None}, "--init_checkpoint is needed"),
         ({"do_train": True, "config": "tiny"}, "--init_checkpoint and --config are both set"),
-        ({"do_train": True, "max_seq_length": 128}, "has positions for 64 tokens only"),
+        ({"do_train": True, "max_seq_length": 128}, "has only 64 position embeddings"),
         ({"do_train": True, "max_seq_length": 7}, "--max_seq_length=7"),
         ({"do_train": True, "train_batch_size": 0}, "--train_batch_size=0: must be at least 1"),
         ({"do_train": True, "model_type": "bert_fine", "max_seq_length": 16}, "is a ambert"),
@@ -156,4 +156,4 @@ def test_the_command_line(tmp_path):
     command = [sys.executable, "run_classifier.py", "--task_name=tnew", "--do_eval", f"--output_dir={tmp_path}"]
     process = subprocess.run(command, capture_output=True, text=True)
     assert process.returncode == 1
-    assert process.stderr.splitlines()[-1] == "error: --task_name=tnew: there is no such task; did you mean tnews?"
+    assert process.stderr.splitlines()[-1] == "error: --task_name=tnew: no such task; did you mean tnews?"

@@ -291,7 +291,7 @@ class TestRuns:
         assert results["step"] == training["best_step"] == training["last_step"] - 50
         assert training["last_step"] < training["num_train_steps"] == 400
         assert not os.path.exists(tmp_path / "model" / "best")
-        with pytest.raises(InputError, match=r"contains a finished training with learning_rate=0.005, not 0.001"):
+        with pytest.raises(InputError, match=r"contains a model trained with learning_rate=0.005, not 0.001"):
             fine_tune(tmp_path, learning_rate=0.001, num_train_epochs=400)
 
 
@@ -303,7 +303,7 @@ def test_a_task_name_alone(tmp_path, monkeypatch):
     records = [{"sentence": text, "label": "100"} for text in SENTENCES]
     write_json_lines(tmp_path / "data" / "tnews" / "train.json", records)
     write_json_lines(tmp_path / "data" / "tnews" / "dev.json", records)
-    with pytest.raises(InputError, match=r"--init_checkpoint is needed, .*\(./pretrained is not there\)"):
+    with pytest.raises(InputError, match=r"--init_checkpoint is needed: .*\(./pretrained does not exist\)"):
         run_fine_tuning(ClassificationSettings(task_name="tnews"))
     start = write_start(str(tmp_path))
     results = run_fine_tuning(
@@ -319,7 +319,7 @@ def test_a_task_name_alone(tmp_path, monkeypatch):
         (ClassificationSettings, {"task_name": "squad1"}, "--task_name=squad1: is for run_squad.py"),
         (SpanSettings, {"task_name": "rte"}, "--task_name=rte: is for run_classifier.py"),
         (ClassificationSettings, {"task_name": "ax", "do_train": True}, "is evaluated with a model of mnli"),
-        (ClassificationSettings, {"task_name": "sentence", "num_runs": 2, "do_eval": False}, "need --do_train and"),
+        (ClassificationSettings, {"task_name": "sentence", "num_runs": 2, "do_eval": False}, "need --do_train, and"),
         (ClassificationSettings, {"task_name": "sentence", "grid_batch_sizes": "16,x"}, "--grid_batch_sizes=16,x"),
         (
             ClassificationSettings,

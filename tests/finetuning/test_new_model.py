@@ -12,7 +12,7 @@ def test_fine_tuning_starts_from_a_checkpoint_of_googles_bert(tmp_path):
     config, tokenizer = initial_model(FineTuningSettings(**settings, max_seq_length=16))
     assert (config.model_type, config.vocab_size, config.num_hidden_layers) == ("bert_fine", 11, 1)
     assert tokenizer.fine_vocab == VOCAB
-    with pytest.raises(InputError, match="--max_seq_length=17: the model has positions for 16 tokens only"):
+    with pytest.raises(InputError, match="--max_seq_length=17: the model has only 16 position embeddings"):
         initial_model(FineTuningSettings(**settings, max_seq_length=17))
     with pytest.raises(InputError, match="--tokenizer_dir is needed"):
         initial_model(FineTuningSettings(**settings, max_seq_length=16, model_type="ambert"))

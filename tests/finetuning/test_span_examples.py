@@ -19,7 +19,7 @@ def question(context, *answers, **more):
         # White space at the edge of the answer, and of the context, where no token covers it.
         ("南京市长江 ", ("长江 ", 3), (3, 5)),
         ("\u3000南京市", ("\u3000南京", 0), (1, 3)),
-        # Not where the data say: the nearest occurrence.
+        # Not at the given offset: the nearest occurrence is used.
         ("长江、长江、长江", ("长江", 4), (3, 5)),
         ("the answer", ("answer ", 4), (4, 10)),
     ],

@@ -88,7 +88,7 @@ class TestSpanTargets:
     def test_an_answer_in_no_window_as_a_whole_is_warned_of(self, caplog):
         context = "南京市长江大桥的商店里的乒乓球拍"
         assert set(self.windows(context, context, 12)) == {(0, 0)}
-        assert "1 of 1 answers are not in any window as a whole, such as that of question q7" in caplog.text
+        assert "1 of 1 answers do not fit into any window, such as the answer to question q7" in caplog.text
 
 
 def test_static_shapes():
