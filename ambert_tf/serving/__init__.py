@@ -1,1 +1,1 @@
-"""SavedModels that take raw text."""
+"""SavedModels that take raw text, and `ambert_tf.load`."""

@@ -1,4 +1,4 @@
-"""The model card of an export, its README.md."""
+"""The model card (README.md) of an export."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from ambert_tf.serving.served_model import SERVING_DEFAULT
 OUTPUTS = {
     REGRESSION: "`score`, float32 [batch]",
     MULTIPLE_CHOICE: "`probabilities`, float32 [batch, n]; `choice`, int32 [batch], an index from 0",
-    SPANS: "`answer`, string [batch]; `start`, `end`, int32 [batch], bytes of the context as given; `score`, "
+    SPANS: "`answer`, string [batch]; `start`, `end`, int32 [batch], byte offsets into the given context; `score`, "
     "float32 [batch], the sum of two logits",
 }
 CLASS_OUTPUTS = "`probabilities`, float32 [batch, classes], in the order of the labels; `label`, string [batch]"
@@ -23,15 +23,15 @@ EXAMPLES: dict[str, Any] = {
     "text": "…", "text_pair": "…", "question": "…", "context": "…", "choices": ["…", "…"],
     "span1_text": "…", "span1_index": 0, "span2_text": "…", "span2_index": 7,
 }  # fmt: skip
-# Results that are not scores.
+# Numeric results that are not scores.
 NO_SCORES = {"task_name", "step", "inference", "model_type", "metric", "examples_per_second", "runs", "loss"}
 
 
 def read_scores(model_dir: str, inference: str) -> dict[str, Any]:
-    """Returns the content of `eval_results.json` if it is of this inference, else nothing.
+    """Returns the contents of `eval_results.json` if it was written with this `--inference`, else an empty dictionary.
 
     Raises:
-      InputError: it is not a JSON object.
+      InputError: the file is not a JSON object.
     """
     path = os.path.join(model_dir, "eval_results.json")
     if not is_file(path):
@@ -55,28 +55,28 @@ def model_card(
 
     Args:
       facts: description of the export.
-      size_mb: size of its files.
-      parameters: number of weights.
+      size_mb: total size of its files.
+      parameters: number of parameters.
       scores: see `read_scores`.
-      report: result of the check, None if it was skipped.
-      served_name: name of the model in TensorFlow Serving; None for an export without a version.
+      report: result of the check, or None if it was skipped.
+      served_name: name of the model in TensorFlow Serving, or None for an export without a version.
     """
     task, config = facts.task, facts.config
     assert task is not None
     parts = [
         f"# {task.task_name}: {config.model_type}, {facts.inference}",
         f"A SavedModel that takes raw text, exported by ambert-tf. Its tokenizer ({facts.language}) is part of the "
-        "graph. To load it, tensorflow and tensorflow_text are sufficient.",
+        "graph. Loading it only requires tensorflow and tensorflow_text.",
         "## Task\n\n" + _task(task),
         "## Model\n\n"
         f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {parameters / 1e6:.1f} million "
-        f"parameters; files of {size_mb:.1f} MB. Fine vocabulary {config.vocab_size}"
+        f"parameters, {size_mb:.1f} MB on disk. Vocabulary sizes: fine {config.vocab_size}"
         + (f", coarse {config.coarse_vocab_size}" if "coarse" in config.grains else "")
         + f". Sequences have at most {task.max_seq_length} fine and {task.max_coarse_seq_length} coarse tokens"
-        + (f"; contexts are read in windows, {task.doc_stride} fine tokens apart." if task.form == SPANS else "."),
+        + (f"; long contexts are split into windows, with stride {task.doc_stride}." if task.form == SPANS else "."),
         "## Scores\n\n" + _scores(scores),
         "## Signatures\n\n" + _signatures(facts, task),
-        "## A client\n\n" + _client(facts, served_name),
+        "## Usage\n\n" + _client(facts, served_name),
     ]
     if report is not None:
         parts.insert(5, "## Check\n\n" + _check(report))
@@ -90,7 +90,7 @@ def _task(task: TaskConfig) -> str:
         names = (f"{name} ({word})" if word else name for name, word in zip(task.labels, described, strict=True))
         lines += f" Labels: {', '.join(names)}."
     if task.data_augmentation != "none":
-        lines += f" Trained with {task.data_augmentation}; inputs should have the same form."
+        lines += f" Trained with data augmentation ({task.data_augmentation}); inputs should have the same form."
     return lines
 
 
@@ -101,7 +101,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
         if name not in NO_SCORES and isinstance(value, int | float) and not name.endswith("_loss")
     }
     if not numbers:
-        return "The model directory has no `eval_results.json` of this inference."
+        return "The model was not evaluated with this `--inference`."
     rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in numbers.items())
     return f"From `eval_results.json`, step {scores.get('step')}:\n\n| result | value |\n|---|---|\n{rows}"
 
@@ -111,7 +111,7 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
     for name, inputs in facts.signatures.items():
         outputs = {
             "attention": "attention weights by grain, float32 [batch, layers, heads, length, length]",
-            "tokenize": "token ids and byte offsets of both grains, int32 [batch, longest]",
+            "tokenize": "token ids and byte offsets of both grains, int32 [batch, length]",
         }.get(name, "sequence and [CLS] vectors by grain, float32 [batch, length, hidden], [batch, hidden]")
         if name == SERVING_DEFAULT:
             outputs = OUTPUTS.get(task.form, CLASS_OUTPUTS)
@@ -122,16 +122,16 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
     if task.form == MULTIPLE_CHOICE:
         notes += "; `choices` [batch, n], padded with empty strings"
     if task.inputs == IDIOMS:
-        notes += "; the blank in `context` looks like `#idiom000123#`, and `question` is its name"
+        notes += "; `context` has a blank such as `#idiom000123#`, and `question` is its name"
     if "span1_index" in facts.signatures[SERVING_DEFAULT]:
-        notes += "; `span1_index` and `span2_index` int32 [batch], characters of `text`"
+        notes += "; `span1_index` and `span2_index`, int32 [batch], are character offsets into `text`"
     return "| name | inputs | outputs |\n|---|---|---|\n" + "\n".join(rows) + notes + "."
 
 
 def _check(report: Report) -> str:
     text = (
-        f"Loaded in a separate process and compared with the checkpoint on {report.examples} examples: the answers are "
-        f"equal, the largest difference of scores is {report.difference:.1e}."
+        f"Loaded in a separate process and compared with the checkpoint on {report.examples} examples: the predictions "
+        f"are equal, and the scores differ by at most {report.difference:.1e}."
     )
     if report.accuracy is not None:
         text += f" Accuracy on the given examples: {report.accuracy:.4f}."

@@ -1,4 +1,4 @@
-"""Verifies a SavedModel: loads it in a separate process without this package and compares it with its checkpoint."""
+"""Verifies a SavedModel: loads it in a separate process without this package, and compares it with its checkpoint."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import tensorflow as tf
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
 
-# Float32 sums in a different order; scores are sums of logits, which are larger than probabilities.
+# Float32 sums differ by their order. Scores are sums of logits, which are larger than probabilities.
 TOLERANCE = {"probabilities": 1e-5, "score": 1e-4, "null_odds": 1e-4}
 LATENCY_BATCHES = (1, 32)
 LATENCY_RUNS = 10
@@ -29,10 +29,10 @@ class Report(NamedTuple):
 
     Attributes:
       examples: number of examples.
-      difference: the largest, of probabilities or scores.
-      accuracy: accuracy, or Pearson's correlation of scores; None if the right answers are not known.
-      load_seconds: time to load it.
-      latency_seconds: median by batch size.
+      difference: the maximum difference of probabilities or scores.
+      accuracy: accuracy, or Pearson's correlation for scores. None if the gold labels are unknown.
+      load_seconds: time to load the model.
+      latency_seconds: median latency by batch size.
       memory_mb: peak memory of the process.
     """
 
@@ -51,15 +51,15 @@ def ask_saved_model(
 
     Args:
       saved_model: its directory.
-      columns: values by input of the signature, all of one length.
+      columns: values by input of the signature, all of the same length.
       signature: name of the signature.
-      latency_runs: number of timed batches of sizes 1 and 32; 0 for none.
+      latency_runs: number of timed batches of sizes 1 and 32, or 0 for none.
 
     Returns:
-      The outputs by name, numpy arrays or lists of strings, and as `measured` the process's measurements.
+      The outputs by name, NumPy arrays or lists of strings, and `measured`, the measurements of the process.
 
     Raises:
-      InputError: the process fails; the message ends with its last output.
+      InputError: the process failed. The message ends with its last output.
     """
     with tempfile.TemporaryDirectory() as directory:
         inputs, outputs = (os.path.join(directory, name) for name in ("inputs.json", "outputs.json"))
@@ -68,7 +68,7 @@ def ask_saved_model(
                 "signature": signature, "columns": {name: list(values) for name, values in columns.items()},
                 "latency_batches": LATENCY_BATCHES if latency_runs else (), "latency_runs": latency_runs,
             }, file)  # fmt: skip
-        # -I: imports neither from the current directory nor from PYTHONPATH.
+        # -I: import neither from the current directory nor from PYTHONPATH.
         command = [sys.executable, "-I", CLIENT, os.path.abspath(saved_model), inputs, outputs]
         process = subprocess.run(command, capture_output=True, text=True, cwd=directory)
         if process.returncode:
@@ -86,7 +86,7 @@ def ask_saved_model(
 
 
 def reference(served: ServedModel, columns: Columns, batch_size: int = 32) -> dict[str, Any]:
-    """Returns the predictions of a model in this process, in the form of `ask_saved_model`."""
+    """Returns the predictions of a model in this process, in the format of `ask_saved_model`."""
     function, specs = served.functions[SERVING_DEFAULT], served.specs[SERVING_DEFAULT]
     count = len(next(iter(columns.values())))
     parts = []
@@ -108,8 +108,8 @@ def check_saved_model(
     Args:
       saved_model: its directory.
       served: the checkpoint's model.
-      columns: inputs by name, see `check_inputs`.
-      right: the right labels, choices, answers or scores, if known.
+      columns: inputs by name; see `check_inputs`.
+      right: the gold labels, choices, answers or scores, if known.
 
     Raises:
       InputError: the SavedModel does not run, or its outputs are not finite or differ from the checkpoint's.
@@ -135,7 +135,7 @@ def check_saved_model(
 
 
 def _accuracy(key: str, predicted: Sequence[Any], right: Sequence[Any]) -> float:
-    """Returns the accuracy of predictions, or Pearson's correlation of scores."""
+    """Returns the accuracy of the predictions, or Pearson's correlation for scores."""
     if key == "score":
         return float(np.corrcoef(np.array(predicted, float), np.array(right, float))[0, 1])
     return float(np.mean(np.array(predicted) == np.array(right)))

@@ -1,4 +1,4 @@
-"""Runs a SavedModel with tensorflow and tensorflow_text alone: the program that `check` starts.
+"""Runs a SavedModel with only tensorflow and tensorflow_text. `check` starts this program.
 
     python -I check_client.py SAVED_MODEL REQUEST.json RESULT.json
 """

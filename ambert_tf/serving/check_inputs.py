@@ -1,4 +1,4 @@
-"""The requests that verify an export: built-in texts, or a file of the user."""
+"""The requests used to verify an export: built-in texts, or a file given by the user."""
 
 import codecs
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from ambert_tf.files import check_input_file, parse_json, read_bytes
 from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.models.task_inputs import input_specs, pad_choices
 
-# The key for the right answer in a file of requests.
+# The key of the gold label or answer in a file of requests.
 RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}
 
 TEXTS = (
@@ -26,11 +26,11 @@ TEXTS = (
 
 
 class Requests(NamedTuple):
-    """Requests.
+    """Requests for a signature.
 
     Attributes:
       columns: values by input of the signature.
-      right: the right labels, choices, answers or scores, if the file has them.
+      right: the gold labels, choices, answers or scores, if the file has them.
     """
 
     columns: dict[str, list[Any]]
@@ -38,7 +38,7 @@ class Requests(NamedTuple):
 
 
 def built_in(task: TaskConfig) -> Requests:
-    """Returns requests with texts of many kinds, including empty ones and one beyond the maximum length."""
+    """Returns requests with various texts, including empty ones and one that exceeds the maximum length."""
     count = len(TEXTS)
     turned = [TEXTS[(index + 3) % count] for index in range(count)]
     values: dict[str, list[Any]] = {
@@ -62,8 +62,8 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
     """Reads requests from a file.
 
     Args:
-      path: JSON lines with the signature's inputs and, if known, the right answer, see `RIGHT_ANSWERS`; or lines of
-        text for a signature that takes one text.
+      path: JSON lines with the signature's inputs and, if known, the gold label or answer (see `RIGHT_ANSWERS`); or
+        lines of text, for a signature that takes a single text.
       task: the task of the signature.
 
     Raises:
@@ -74,7 +74,7 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
     lines = read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
     content = [line.rstrip(b"\r") for line in lines if line.strip()]
     if not content:
-        raise InputError(f"--check_file={path}: has blank lines only")
+        raise InputError(f"--check_file={path}: has only blank lines")
     if not content[0].lstrip().startswith(b"{"):
         if names != ["text"]:
             raise InputError(f'--check_file={path}: JSON lines with {", ".join(names)} are expected')
@@ -95,13 +95,13 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
             columns[name].append(record[name])
         if key in record:
             right.append(str(record[key]) if key in ("label", "answer") else record[key])
-    if "choices" in columns:  # A batch is rectangular; empty strings are not choices.
+    if "choices" in columns:  # pad with empty strings, because a batch is rectangular
         columns["choices"] = pad_choices(columns["choices"])
     return Requests(columns, right if len(right) == len(content) else None)
 
 
 def wrong_value(name: str, value: Any) -> str | None:
-    """Returns what is wrong with a value of an input, None if it is valid."""
+    """Describes what is wrong with the value of an input, or returns None if it is valid."""
     if name == "choices":
         if not isinstance(value, list | tuple):
             return f"is {value!r:.100}; a list of strings is expected"

@@ -1,4 +1,4 @@
-"""Exports a fine-tuned model as a SavedModel: what `export_saved_model.py` does."""
+"""Exports a fine-tuned model as a SavedModel, as run by `export_saved_model.py`."""
 
 import dataclasses
 import os
@@ -18,25 +18,25 @@ from ambert_tf.training.loaded_model import load_model
 
 
 def run_export(settings: ExportSettings) -> Report | None:
-    """Writes the SavedModel of a model directory that `run_classifier.py` or `run_squad.py` made.
+    """Exports a model directory written by `run_classifier.py` or `run_squad.py`.
 
-    The export appears in its place when it is complete.
+    The export is moved to its final location once it is complete.
 
     Returns:
-      What the check found.
+      The result of the check.
 
     Raises:
-      InputError: a flag is wrong, the directory is not a model directory or its model cannot run so, the export exists,
-        or the check fails.
+      InputError: a flag is invalid, the directory is not a model directory, the model does not support the inference,
+        the export exists, or the check fails.
     """
     settings.validate()
     export_dir, version = settings.export_dir, settings.version
     if is_file(export_dir):
-        raise InputError(f"--export_dir={export_dir}: is a file; a directory is to be written")
+        raise InputError(f"--export_dir={export_dir}: is a file; it must be a directory")
     target = export_dir if version is None else os.path.join(export_dir, str(version))
     if exists(target) and not settings.overwrite:
         other = "directory" if version is None else "--version"
-        raise InputError(f"--export_dir={target}: exists; name another {other}, or replace it by --overwrite")
+        raise InputError(f"--export_dir={target}: exists; choose another {other}, or replace it with --overwrite")
     _check_replaceable(target, settings.model_dir)
     check_writable(target, "export_dir")
     loaded = load_model(settings.model_dir, settings.inference, task=True)
@@ -46,7 +46,7 @@ def run_export(settings: ExportSettings) -> Report | None:
         task = dataclasses.replace(task, null_score_diff_threshold=settings.null_score_diff_threshold)
     requests = read_requests(settings.check_file, task) if settings.check_file else built_in(task)
     served = ServedModel(loaded.tokenizer, loaded.model, task)
-    # By default, TensorFlow Serving's model has the name of its directory.
+    # In TensorFlow Serving, a model is usually named after its directory.
     served_name = os.path.basename(os.path.abspath(export_dir)) if version is not None else None
     with atomic_path(target) as temporary:
         served.save(temporary)
@@ -77,10 +77,10 @@ def run_export(settings: ExportSettings) -> Report | None:
 
 
 def _check_replaceable(target: str, model_dir: str) -> None:
-    """Raises an InputError if --overwrite would delete anything but an export."""
+    """Raises an InputError if --overwrite would delete anything other than an export."""
     if not exists(target):
         return
     if os.path.commonpath([os.path.realpath(target), os.path.realpath(model_dir)]) == os.path.realpath(target):
         raise InputError(f"--export_dir={target}: contains the model of --model_dir, which --overwrite would delete")
     if list_directory(target) and not is_file(os.path.join(target, "saved_model.pb")):
-        raise InputError(f"--export_dir={target}: is not a SavedModel; --overwrite replaces nothing else")
+        raise InputError(f"--export_dir={target}: is not a SavedModel; --overwrite only replaces SavedModels")

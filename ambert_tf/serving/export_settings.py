@@ -1,4 +1,4 @@
-"""The settings of `export_saved_model.py`; this module imports no TensorFlow."""
+"""The settings of `export_saved_model.py`. This module does not import TensorFlow."""
 
 import dataclasses
 
@@ -14,29 +14,29 @@ class ExportSettings:
 
         python export_saved_model.py --model_dir=classifier --export_dir=exported
 
-    The SavedModel loads in a process that has only tensorflow and tensorflow_text. Its signature `serving_default` maps
-    `text`, string [batch] (and `text_pair` for pair tasks), to `probabilities`, float32 [batch, classes], and `label`,
-    string [batch]; README.md in the export describes the signatures of other tasks. The export is loaded in another
-    process and compared with the checkpoint.
+    Loading the SavedModel only requires tensorflow and tensorflow_text. Its signature `serving_default` maps `text`,
+    string [batch] (and `text_pair` for pair tasks), to `probabilities`, float32 [batch, classes], and `label`, string
+    [batch]. For other tasks, README.md in the export describes the signatures. After the export, the SavedModel is
+    loaded in a separate process and compared with the checkpoint.
 
         python export_saved_model.py --model_dir=classifier --export_dir=models/classifier --version=1
 
-    writes the directory that TensorFlow Serving takes, with warm-up requests; see docs/serving.md.
+    writes a model directory for TensorFlow Serving, with warm-up requests; see docs/serving.md.
     """
 
     model_dir: str = setting("", "Model directory, an --output_dir of run_classifier.py or run_squad.py.")
     export_dir: str = setting("", "Directory to write the SavedModel to.")
-    inference: str = setting("joint", "Both grains, or one alone, without the other's tables.", INFERENCES)
+    inference: str = setting("joint", "Export both grains, or only one, without the other's embeddings.", INFERENCES)
     overwrite: bool = setting(False, "Replace an existing SavedModel.")
-    check: bool = setting(True, "Load the result in a clean process and compare it with the checkpoint.")
+    check: bool = setting(True, "Load the export in a separate process and compare it with the checkpoint.")
     check_file: str | None = setting(
         None,
-        "What to compare on: JSON lines with the signature's inputs, and label, choice, answer or score where it is "
-        "known; or lines of text. Defaults to built-in texts.",
+        "Inputs for the check: lines of text, or JSON lines with the signature's inputs and, if known, label, choice, "
+        "answer or score. Defaults to built-in texts.",
     )
     version: int | None = setting(None, "Write to EXPORT_DIR/VERSION, with warm-up requests, for TensorFlow Serving.")
     null_score_diff_threshold: float | None = setting(
-        None, "Predict no answer if its score exceeds the best answer's by more than this. Default: as fine-tuned."
+        None, "Predict no answer if the null score exceeds the best answer's by more than this. Default: as fine-tuned."
     )
 
     def validate(self) -> None:
@@ -44,4 +44,4 @@ class ExportSettings:
         require(self, "model_dir", "export_dir")
         check_choices(self)
         if self.version is not None and self.version < 1:
-            raise InputError(f"--version={self.version}: must be 1 or more")
+            raise InputError(f"--version={self.version}: must be at least 1")

@@ -1,4 +1,4 @@
-"""Files of an export besides the graph: a description for programs, warm-up requests for TensorFlow Serving."""
+"""Additional files of an export: a machine-readable description, and warm-up requests for TensorFlow Serving."""
 
 import dataclasses
 import json
@@ -17,20 +17,20 @@ from ambert_tf.serving.served_model import SERVING_DEFAULT
 
 EXTRA_DIRECTORY = "assets.extra"
 FACTS_FILE = "ambert.json"
-# TensorFlow Serving looks for this name.
+# The file name expected by TensorFlow Serving.
 WARMUP_FILE = "tf_serving_warmup_requests"
 WARMUP_BATCHES = (1, 8, 32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Description of an export for programs.
+    """Machine-readable description of an export.
 
     Attributes:
-      task: None for a model without a task.
-      config: of the model that runs.
+      task: the task, or None for a model without a task.
+      config: the configuration of the model that runs at inference.
       inference: `joint`, `fine` or `coarse`.
-      language: the tokenizer's.
+      language: the tokenizer's language.
       signatures: names of the inputs by signature, in order.
     """
 
@@ -53,7 +53,7 @@ class Facts:
         """Reads the description of an export.
 
         Raises:
-          InputError: there is none.
+          InputError: the export has no description, or an invalid one.
         """
         path = os.path.join(saved_model, EXTRA_DIRECTORY, FACTS_FILE)
         if not is_file(path):
@@ -65,7 +65,7 @@ class Facts:
             if content["task"] is not None:
                 content["task"] = TaskConfig.from_dict(content["task"])
             content["config"] = ModelConfig.from_dict(content["config"], path)
-            content.pop("weights_dtype", None)  # Older exports have it.
+            content.pop("weights_dtype", None)  # written by older versions
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a valid {FACTS_FILE} ({error})") from None
@@ -74,15 +74,15 @@ class Facts:
 def write_warmup_requests(
     saved_model: str, model_name: str, columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, tf.DType]
 ) -> int:
-    """Writes the warm-up requests of TensorFlow Serving and returns their number.
+    """Writes warm-up requests for TensorFlow Serving and returns their number.
 
-    They are `PredictionLog`s in a TFRecord file, with batches of 1, 8 and 32.
+    The requests are `PredictionLog`s in a TFRecord file, with batches of 1, 8 and 32.
 
     Args:
       saved_model: its directory.
       model_name: name of the served model.
       columns: values by input.
-      dtypes: of the inputs.
+      dtypes: dtypes by input.
 
     Raises:
       InputError: the package tensorflow-serving-api is missing.

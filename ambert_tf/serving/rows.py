@@ -1,4 +1,4 @@
-"""Runs a model over any number of rows of any lengths, in graph, with little padding and bounded memory."""
+"""Runs a model on any number of rows of any length, in graph, with little padding and bounded memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from ambert_tf.tokenization.model_inputs import GRAINS
 
-# Maximum padded tokens per call of the model, or one row that alone has more; benchmarks/serving.py tries others.
+# Maximum number of padded tokens per call of the model, unless a single row has more. benchmarks/serving.py compares
+# other values.
 TOKENS_AT_ONCE = 1024
-# Lengths are padded to one of these, or to a multiple of 64: few shapes, and little padding.
+# Lengths are padded to one of these, or to a multiple of 64, which gives few shapes and little padding.
 BUCKETS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 288, 320, 352, 384, 448, 512)
 LAST_STEP = 64
 
@@ -16,7 +17,7 @@ Run = Callable[[dict[str, tf.Tensor], tf.Tensor], Sequence[tf.Tensor]]
 
 
 def bucket(length: tf.Tensor, longest: int) -> tf.Tensor:
-    """Returns the length that rows of `length`, int32 scalar, are padded to, at most `longest`."""
+    """Returns the padded length, at most `longest`, for rows of `length`, int32 scalar."""
     steps = tf.constant(BUCKETS)
     index = tf.searchsorted(steps, tf.reshape(length, [1]))[0]
     beyond = (length + LAST_STEP - 1) // LAST_STEP * LAST_STEP
@@ -28,8 +29,8 @@ def pad_rows(inputs: Mapping[str, tf.RaggedTensor], longest: Mapping[str, int]) 
     """Pads model inputs to the bucket of each grain.
 
     Args:
-      inputs: ragged int32 [rows, (length)], see `build_model_inputs`.
-      longest: maximum tokens per grain.
+      inputs: ragged int32 [rows, (length)]; see `build_model_inputs`.
+      longest: maximum number of tokens per grain.
 
     Returns:
       int32 [rows, length].
@@ -49,17 +50,17 @@ def run_rows(
     shapes: Sequence[tf.TensorSpec],
     longest: Mapping[str, int],
 ) -> list[tf.Tensor]:
-    """Runs a function over all rows, grouping rows of similar lengths, as many per call as is fast.
+    """Runs a function on all rows, in groups of similar length whose size is chosen for speed.
 
     Args:
-      inputs: ragged int32 [rows, (length)], see `build_model_inputs`.
-      run: takes dense inputs, int32 [some, length], and the numbers of these rows, int32 [some]; returns tensors
+      inputs: ragged int32 [rows, (length)]; see `build_model_inputs`.
+      run: takes dense inputs, int32 [some, length], and the indices of these rows, int32 [some], and returns tensors
         [some, ...].
-      shapes: of what `run` returns, without the first axis.
-      longest: maximum tokens per grain.
+      shapes: the shapes of the outputs of `run`, without the first axis.
+      longest: maximum number of tokens per grain.
 
     Returns:
-      What `run` returns for all rows, in their order.
+      The outputs of `run` for all rows, in the original order.
     """
     counts = [tf.cast(inputs[f"{grain}_input_ids"].row_lengths(), tf.int32) for grain in GRAINS]
     order = tf.argsort(counts[0] + counts[1], direction="DESCENDING", stable=True)
@@ -68,7 +69,7 @@ def run_rows(
     rows = tf.size(order)
 
     def body(start: tf.Tensor, number: tf.Tensor, arrays: list[tf.TensorArray]) -> tuple:
-        # Rows are in order of decreasing length, so the first one is the longest.
+        # Rows are sorted by decreasing length, so the first one is the longest.
         end = tf.minimum(rows, start + tf.maximum(1, TOKENS_AT_ONCE // tf.maximum(1, total[start])))
         some = {name: values[start:end] for name, values in ordered.items()}
         results = run(pad_rows(some, longest), order[start:end])
@@ -78,7 +79,7 @@ def run_rows(
         tf.TensorArray(spec.dtype, size=0, dynamic_size=True, infer_shape=False, element_shape=[None, *spec.shape])
         for spec in shapes
     ]
-    # Runs once even without rows, so that the result has the model's shapes.
+    # Run once even without rows, so that the result has the right shapes.
     _, _, arrays = tf.while_loop(
         lambda start, number, arrays: (start < rows) | (number == 0), body, (0, 0, arrays), parallel_iterations=2
     )

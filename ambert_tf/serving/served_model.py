@@ -1,4 +1,4 @@
-"""A model that takes raw text, with the tokenizer in its graph: the content of a SavedModel."""
+"""`ServedModel`: a model that takes raw text, with the tokenizer in its graph, to be saved as a SavedModel."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,27 +17,28 @@ SERVING_DEFAULT = "serving_default"
 
 
 class ServedModel(tf.Module):
-    """Text in, predictions, vectors, attention or tokens out.
+    """Maps raw text to predictions, vectors, attention weights or tokens.
 
-    Takes batches of any size, including 0, and texts of any length and any bytes, which are truncated as in training.
+    Batches may have any size, including 0. Texts may have any length and contain any bytes, and are truncated as in
+    training.
 
     Args:
-      tokenizer: the model's.
-      model: a backbone or a model with heads; float32.
-      task: what it was fine-tuned on; None for no task, and no `serving_default`.
-      max_seq_length, max_coarse_seq_length: for `features` and `attention` of a model without a task.
+      tokenizer: the model's tokenizer.
+      model: a backbone or a model with heads, in float32.
+      task: the task that it was fine-tuned on. Without a task, there is no `serving_default`.
+      max_seq_length, max_coarse_seq_length: maximum lengths for `features` and `attention` of a model without a task.
 
     Attributes:
       functions: the signatures by name, `tf.function`s with named inputs, string [batch] unless noted:
         `serving_default`: see `Prediction` and `input_specs`.
-        `features`: `text` (and `text_pair` for tasks with two texts; "" for a single text) to, for each grain g,
-          `g_sequence`, float32 [batch, g_length, hidden]; `g_cls`, float32 [batch, hidden], its first vectors;
-          and `g_input_ids`, int32 [batch, g_length], 0 at padding.
+        `features`: maps `text` (and `text_pair` for tasks with two texts, "" for a single text) to, for each grain g,
+          `g_sequence`, float32 [batch, g_length, hidden]; `g_cls`, float32 [batch, hidden], the vectors of [CLS]; and
+          `g_input_ids`, int32 [batch, g_length], 0 at padding.
         `fine_features`, `coarse_features`: likewise, for models that can run on one grain.
-        `attention`: the same inputs to `g_attention`, float32 [batch, layers, heads, g_length, g_length], and
-          `g_input_ids`; AMBERT-Hybrid has `joint_attention`, over both sequences, the fine one first.
-        `tokenize`: `text` to `g_ids`, `g_starts`, `g_ends` (bytes), int32 [batch, longest], `g_lengths`, int32 [batch],
-          and `fine_to_coarse`; 0 after the end of a text.
+        `attention`: maps the same inputs to `g_attention`, float32 [batch, layers, heads, g_length, g_length], and
+          `g_input_ids`. AMBERT-Hybrid has `joint_attention`, over both sequences, fine tokens first.
+        `tokenize`: maps `text` to `g_ids`, `g_starts`, `g_ends` (byte offsets) and `fine_to_coarse`, int32 [batch,
+          length], 0 after the end of a text, and `g_lengths`, int32 [batch].
       specs: the inputs of each signature.
       model_variables: the stored weights.
     """
@@ -52,7 +53,7 @@ class ServedModel(tf.Module):
     ) -> None:
         super().__init__(name="served_model")
         self.tokenizer = tokenizer
-        # tf.Module does not track what a function returns. It would save Keras' metadata and functions too.
+        # Wrapped in a function, so that tf.Module does not track the model and save Keras' metadata and functions.
         self._model = lambda: model
         self.model_variables = [variable.value for variable in model.variables]
         self._limits = (max_seq_length, max_coarse_seq_length)
@@ -73,12 +74,12 @@ class ServedModel(tf.Module):
         functions["tokenize"] = (self._tokens, {"text": STRINGS})
         self.specs = {name: dict(specs) for name, (_, specs) in functions.items()}
         made = {name: _with_signature(function, specs) for name, (function, specs) in functions.items()}
-        # Not tracked either: saving would trace them once more.
+        # Not tracked either, because saving would trace them again.
         self._functions = lambda: made
 
     @property
     def functions(self) -> dict[str, Any]:
-        """The signatures by name, see above."""
+        """The signatures by name; see the class docstring."""
         return self._functions()
 
     def _joint_logits(self, rows: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -105,7 +106,7 @@ class ServedModel(tf.Module):
         for grain in grains:
             sequence = found[f"{grain}_sequence_output"]
             outputs[f"{grain}_sequence"] = sequence
-            # An empty batch has no first token.
+            # A slice and a reshape instead of an index, because an empty batch has no first token.
             outputs[f"{grain}_cls"] = tf.reshape(sequence[:, :1], [-1, sequence.shape[-1]])
             outputs[f"{grain}_input_ids"] = inputs[f"{grain}_input_ids"]
         return outputs
@@ -133,7 +134,7 @@ class ServedModel(tf.Module):
 
 
 def _with_signature(function: Callable[..., Outputs], specs: Mapping[str, tf.TensorSpec]) -> Any:
-    """Returns a function as a graph whose inputs have these names."""
+    """Returns a function as a graph with named inputs."""
     names = tuple(specs)
 
     def positional(*values: tf.Tensor) -> Outputs:

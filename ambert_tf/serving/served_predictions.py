@@ -1,4 +1,4 @@
-"""What a served model predicts, in graph: the strings of a request in, tensors out."""
+"""`Prediction`: from the strings of a request to predictions, in graph."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,18 +20,18 @@ Outputs = dict[str, tf.Tensor]
 
 
 class Prediction:
-    """Predicts; called with the inputs that `input_specs` names.
+    """Computes predictions from the raw inputs listed by `input_specs`.
 
-    Returns:
-      Classification: `probabilities`, float32 [batch, classes] in the order of the task's labels, and `label`, string
-      [batch]. Regression: `score`, float32 [batch]. Multiple choice: `probabilities`, float32 [batch, n], and `choice`,
-      int32 [batch]; an empty choice has probability 0, and `choice` is -1 if all are empty. Spans: see `final_answers`.
+    The outputs depend on the form of the task. Classification: `probabilities`, float32 [batch, classes], in the order
+    of the task's labels, and `label`, string [batch]. Regression: `score`, float32 [batch]. Multiple choice:
+    `probabilities`, float32 [batch, n], and `choice`, int32 [batch]. An empty choice has probability 0, and `choice` is
+    -1 if all choices are empty. Spans: see `final_answers`.
 
     Args:
       task: the task.
-      tokenizer: the model's.
-      logits: dense model inputs, int32 [rows, length], to the joint head's logits.
-      whole_coarse: see `window_candidates`; for a model that reads coarse tokens only.
+      tokenizer: the model's tokenizer.
+      logits: function from dense model inputs, int32 [rows, length], to the joint head's logits.
+      whole_coarse: see `window_candidates`. For models that read only the coarse grain.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Prediction:
         shape = tf.TensorSpec([self.task.num_outputs], tf.float32)
 
         def run(some: Mapping[str, tf.Tensor], numbers: tf.Tensor) -> tuple[tf.Tensor]:
-            if self.task.form == MULTIPLE_CHOICE:  # Examples of one choice.
+            if self.task.form == MULTIPLE_CHOICE:  # each choice as an example with a single choice
                 some = {name: values[:, tf.newaxis] for name, values in some.items()}
             return (self.logits(some),)
 
@@ -86,12 +86,12 @@ class Prediction:
 
 
 def _of_one_batch(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the inputs; whatever is computed from them fails with one line if their batch sizes differ."""
+    """Returns the inputs, after an assertion that they have the same batch size."""
     (first, size), *others = ((name, tf.shape(value)[0]) for name, value in inputs.items())
     same = [
         tf.debugging.assert_equal(size, other, f"{first} and {name} must have the same batch size")
         for name, other in others
     ]
-    # Without the dependency, another operation that reads the inputs may fail first.
+    # Without the control dependency, another operation that reads the inputs may fail first.
     with tf.control_dependencies(same if not tf.executing_eagerly() else []):
         return {name: tf.identity(value) for name, value in inputs.items()}

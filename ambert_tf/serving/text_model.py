@@ -1,4 +1,4 @@
-"""A model for notebooks: texts in, tokens, vectors, attention and predictions out."""
+"""`TextModel`: a model for notebooks, from texts to tokens, vectors, attention weights and predictions."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ Function = Callable[..., dict[str, tf.Tensor]]
 
 
 class Tokenization(NamedTuple):
-    """A text in both tokenizations. `print` shows the fine tokens below their coarse tokens.
+    """The fine and the coarse tokens of a text. `print` shows both, aligned.
 
     Attributes:
-      text: as given.
+      text: the text.
       fine, coarse: the tokens, as spelled in the text.
-      fine_ids, coarse_ids: int32.
-      fine_offsets, coarse_offsets: int32 [tokens, 2]; bytes of the text.
-      fine_to_coarse: int32; the coarse token of each fine token.
+      fine_ids, coarse_ids: the token ids, int32.
+      fine_offsets, coarse_offsets: byte offsets into the text, int32 [tokens, 2].
+      fine_to_coarse: the index of each fine token's coarse token, int32.
     """
 
     text: str
@@ -54,8 +54,8 @@ class Encoding(NamedTuple):
     """Vectors of one text at one grain.
 
     Attributes:
-      sequence: float32 [length, hidden], [CLS] and [SEP] included.
-      cls: float32 [hidden]; the first row.
+      sequence: the vectors of all tokens, including [CLS] and [SEP], float32 [length, hidden].
+      cls: the vector of [CLS], float32 [hidden].
     """
 
     sequence: np.ndarray
@@ -63,7 +63,7 @@ class Encoding(NamedTuple):
 
 
 class TextModel:
-    """A model that reads texts, from a model directory or an export; see `ambert_tf.load`.
+    """A model that takes texts, loaded from a model directory or an export; see `ambert_tf.load`.
 
     >>> model = ambert_tf.load("classifier")
     >>> print(model.tokenize(["商店里的乒乓球拍卖完了"])[0])
@@ -71,11 +71,11 @@ class TextModel:
     >>> model.predict(["服务很好"])
 
     Args:
-      functions: functions of string tensors by name, see `ServedModel`.
+      functions: functions of string tensors by name; see `ServedModel`.
       facts: description of the model.
 
     Attributes:
-      facts: `task`, `config`, `signatures` and so on.
+      facts: the model's `task`, `config`, `signatures`, etc.
     """
 
     def __init__(self, functions: Mapping[str, Function], facts: Facts) -> None:
@@ -115,9 +115,9 @@ class TextModel:
         return encoded
 
     def attention(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
-        """Returns each text's attention weights by grain, float32 [layers, heads, length, length].
+        """Returns the attention weights of each text by grain, float32 [layers, heads, length, length].
 
-        [CLS] and [SEP] are included. AMBERT-Hybrid has `joint` weights, over the fine and then the coarse sequence.
+        They include [CLS] and [SEP]. AMBERT-Hybrid has `joint` weights, over the concatenation of both sequences.
         """
         found: dict[str, list[np.ndarray]] = {}
         for _, columns in _batches(self._texts("attention", texts, pairs)):
@@ -130,26 +130,26 @@ class TextModel:
         return found
 
     def predict(self, *inputs: Sequence[Any], batch_size: int = BATCH_SIZE) -> list[dict[str, Any]]:
-        """Predicts.
+        """Returns the predictions for lists of inputs.
 
         Args:
-          *inputs: a list for each of `input_names`: texts; texts and their pairs; questions and contexts; contexts,
-            questions and lists of choices.
+          *inputs: one list for each of `input_names`: texts; texts and their pairs; questions and contexts; or
+            contexts, questions and lists of choices.
           batch_size: batch size.
 
         Returns:
-          A dictionary per example: `label` and `probabilities` by label; `score`; `choice` and `probabilities`, a list;
-          or `answer`, `start`, `end` (bytes of the context) and `score`.
+          One dictionary per example, with `label` and `probabilities` by label; `score`; `choice` and `probabilities`,
+          a list; or `answer`, `start`, `end` (byte offsets into the context) and `score`.
 
         Raises:
           InputError: the model has no task, or an input is invalid.
         """
         names = self.input_names
         if len(inputs) != len(names):
-            raise InputError(f"predict takes {', '.join(names)}; {len(inputs)} lists are given")
+            raise InputError(f"predict takes {', '.join(names)}; {len(inputs)} lists were given")
         columns = dict(zip(names, inputs, strict=True))
         if any(len(values) != len(inputs[0]) for values in columns.values()):
-            raise InputError(f"predict takes lists of one length; {', '.join(names)} have "
+            raise InputError(f"predict takes lists of the same length; {', '.join(names)} have lengths "
                              f"{', '.join(str(len(values)) for values in columns.values())}")  # fmt: skip
         found = []
         for start, batch in _batches(columns, batch_size):
@@ -163,16 +163,16 @@ class TextModel:
     def predict_dataset(
         self, dataset: tf.data.Dataset, batch_size: int = BATCH_SIZE, progress: bool = True
     ) -> tf.data.Dataset:
-        """Returns a Dataset of predictions for a Dataset of texts, read as it is iterated.
+        """Returns a `tf.data.Dataset` of predictions for a dataset of texts, which is read lazily.
 
         Args:
           dataset: strings; tuples in the order of `input_names`; or dictionaries with these names, whose other entries
             are kept.
           batch_size: batch size.
-          progress: show a progress bar.
+          progress: whether to show a progress bar.
 
         Returns:
-          A dictionary per example: the outputs of `serving_default` and other entries of the input dictionary.
+          One dictionary per example, with the outputs of `serving_default` and the other entries of the input.
         """
         names = self.input_names
         function = self._functions[SERVING_DEFAULT]
@@ -183,7 +183,7 @@ class TextModel:
             others = {name: value for name, value in entries.items() if name not in names}
             return {**others, **outputs}
 
-        # Pads choices with empty strings, which are not choices.
+        # Pad lists of choices with empty strings, which are ignored.
         batched = dataset.padded_batch(batch_size) if "choices" in names else dataset.batch(batch_size)
         batches = batched.map(predict)
         predictions = batches.unbatch()
@@ -200,7 +200,7 @@ class TextModel:
 
     def _signature(self, name: str) -> Sequence[str]:
         if name not in self._functions:
-            raise InputError(f"this model has no {name}; it has {', '.join(self._functions)}")
+            raise InputError(f"this model has no {name}, only {', '.join(self._functions)}")
         return self.facts.signatures[name]
 
     def _texts(self, name: str, texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, Sequence[str]]:
@@ -208,7 +208,7 @@ class TextModel:
         if pairs is None:
             return {"text": texts, "text_pair": [""] * len(texts)} if len(names) > 1 else {"text": texts}
         if len(names) == 1:
-            raise InputError("this model reads single texts, not pairs")
+            raise InputError("this model takes single texts, not pairs")
         if len(pairs) != len(texts):
             raise InputError(f"there are {len(texts)} texts but {len(pairs)} pairs")
         return {"text": texts, "text_pair": pairs}
@@ -236,11 +236,11 @@ def load(path: str, inference: str = "joint") -> TextModel:
     """Loads a model directory or an export of `export_saved_model.py`.
 
     Args:
-      path: its directory. A model without a task has everything but `predict`.
-      inference: for a model directory: `joint`, or `fine` or `coarse` for one grain alone.
+      path: the directory. A model without a task supports everything except `predict`.
+      inference: for a model directory, `joint`, or `fine` or `coarse` to run only one grain.
 
     Raises:
-      InputError: the directory is neither, or the model cannot run so.
+      InputError: the directory is neither a model directory nor an export, or the model does not support `inference`.
     """
     if is_file(os.path.join(path, "saved_model.pb")):
         facts = Facts.read(path)
@@ -283,7 +283,7 @@ def _batches(
 ) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
     for name, values in columns.items():
         if isinstance(values, str | bytes):
-            raise InputError(f"{name} is one string; a list is expected")
+            raise InputError(f"{name} is a single string; a list is expected")
         for index, value in enumerate(values):
             if problem := wrong_value(name, value):
                 raise InputError(f"{name}[{index}] {problem}")

@@ -114,7 +114,7 @@ def test_pairs_take_two_texts(tmp_path):
 def test_wrong_directories(model_dir, exported, tmp_path):
     with pytest.raises(InputError, match="--export_dir is needed"):
         export(model_dir, "")
-    with pytest.raises(InputError, match="exists; name another directory, or replace it by --overwrite"):
+    with pytest.raises(InputError, match="exists; choose another directory, or replace it with --overwrite"):
         export(model_dir, exported)
     with pytest.raises(InputError, match=r"--model_dir=.*none: no such directory"):
         export(str(tmp_path / "none"), str(tmp_path / "new"))
@@ -153,7 +153,7 @@ def test_the_check_reads_a_file(model_dir, tmp_path):
     report = export(model_dir, str(tmp_path / "checked"), check_file=path, check=True)
     assert (report.examples, report.accuracy) == (16, 1.0)
     (tmp_path / "blank.txt").write_text("\n \n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"blank\.txt: has blank lines only"):
+    with pytest.raises(InputError, match=r"blank\.txt: has only blank lines"):
         export(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "blank.txt"))
     (tmp_path / "wrong.jsonl").write_text('{"text": "a"}\n{"sentence": "b"}\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"wrong\.jsonl, line 2: a JSON object with text is expected"):
@@ -169,7 +169,7 @@ def test_a_head_that_is_not_there(tmp_path):
 def test_an_export_that_exists_is_replaced_on_request(model_dir, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "file").touch()
-    with pytest.raises(InputError, match="is not a SavedModel; --overwrite replaces nothing else"):
+    with pytest.raises(InputError, match="is not a SavedModel; --overwrite only replaces SavedModels"):
         export(model_dir, str(tmp_path / "old"), overwrite=True)
     for directory in (model_dir, os.path.dirname(model_dir)):
         with pytest.raises(InputError, match="contains the model of --model_dir"):

@@ -54,9 +54,9 @@ def test_predict(model):
     assert [sorted(prediction["probabilities"]) for prediction in found] == [["a", "b"]] * 3
     assert found[0]["label"] == max(found[0]["probabilities"], key=found[0]["probabilities"].get)
     assert model.predict([], []) == []
-    with pytest.raises(InputError, match="predict takes text, text_pair; 1 lists are given"):
+    with pytest.raises(InputError, match="predict takes text, text_pair; 1 lists were given"):
         model.predict(TEXTS)
-    with pytest.raises(InputError, match="text is one string; a list is expected"):
+    with pytest.raises(InputError, match="text is a single string; a list is expected"):
         model.predict("中国", "人民")
 
 
