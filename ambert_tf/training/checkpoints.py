@@ -1,8 +1,9 @@
 """Checkpoints and model directories.
 
-A model directory contains `config.json`, `tokenizer/` and `checkpoints/`. It is self-contained and may be moved, also
-to or from `gs://`. Checkpoints are those of `tf.train.Checkpoint`; the names of variables do not depend on Python
-objects: `model/PATH`, where PATH is `variable.path`, such as `backbone/encoder/layer_0/attention/query/kernel`.
+A model directory contains `config.json`, `tokenizer/` and `checkpoints/`. It is self-contained and may be moved,
+including to and from `gs://`. Checkpoints are written by `tf.train.Checkpoint`. The names of variables do not depend on
+Python objects. They are `model/PATH`, where PATH is `variable.path`, such as
+`backbone/encoder/layer_0/attention/query/kernel`.
 """
 
 import os
@@ -25,7 +26,7 @@ TOKENIZER_DIRECTORY = "tokenizer"
 CHECKPOINT_DIRECTORY = "checkpoints"
 BACKBONE_PREFIX = "backbone/"
 
-# Errors of reading a damaged checkpoint; IndexError is from a truncated data file.
+# Errors raised when reading a damaged checkpoint. A truncated data file causes the IndexError.
 READ_ERRORS = (tf.errors.OpError, RuntimeError, IndexError)
 
 CHECKPOINT_NAME = "ckpt"
@@ -36,7 +37,7 @@ _MODEL_PREFIX = "model/"
 
 
 class ModelDirectory(NamedTuple):
-    """The parts of a model directory: configuration, tokenizer directory, prefix of the newest checkpoint."""
+    """The parts of a model directory: configuration, tokenizer directory, and prefix of the latest checkpoint."""
 
     config: ModelConfig
     tokenizer_directory: str
@@ -48,11 +49,11 @@ class Checkpoints:
 
     Args:
       output_dir: the model directory.
-      model: the Keras model; its variables are saved under their paths.
+      model: the Keras model. Its variables are saved under their paths.
       state: other variables by name, possibly nested, such as those of an optimizer.
-      keep: how many checkpoints to keep.
-      writes: whether `save` writes. Only one of several workers does: each of them has the whole of every variable, so
-        the others need not take part.
+      keep: number of checkpoints to keep.
+      writes: whether `save` writes. Only one of several workers does. Variables are mirrored, so the others need not
+        take part.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Checkpoints:
         )
 
     def path(self, step: int) -> str:
-        """Returns the prefix of the checkpoint of a step."""
+        """Returns the prefix of the checkpoint at a step."""
         return os.path.join(self.directory, f"{CHECKPOINT_NAME}-{step}")
 
     def save(self, step: int) -> None:
@@ -87,21 +88,21 @@ class Checkpoints:
                 raise
             self._remove_unfinished(step)
             raise InputError(
-                f"{self.path(step)}: this checkpoint cannot be written: {problem or one_line(error)}"
+                f"{self.path(step)}: the checkpoint cannot be written: {problem or one_line(error)}"
             ) from None
 
     def _remove_unfinished(self, step: int) -> None:
-        """Removes what TensorFlow leaves of a checkpoint that it could not write."""
+        """Removes the partial files of a checkpoint that TensorFlow failed to write."""
         prefixes = (f"{CHECKPOINT_NAME}-{step}.", f"{CHECKPOINT_NAME}-{step}_temp", "checkpoint.tmp")
         for name in list_directory(self.directory):
             if name.startswith(prefixes):
                 remove(os.path.join(self.directory, name))
 
     def restore_latest(self) -> str | None:
-        """Restores the newest undamaged checkpoint; returns its prefix, or None if there is no checkpoint.
+        """Restores the latest undamaged checkpoint and returns its prefix, or None if there is no checkpoint.
 
         Raises:
-          InputError: a checkpoint does not fit the model, or all are damaged.
+          InputError: a checkpoint does not match the model, or all checkpoints are damaged.
         """
         prefixes = list(reversed(self._manager.checkpoints))
         for prefix in prefixes:
@@ -109,11 +110,11 @@ class Checkpoints:
                 _check_shapes(prefix, self._model.variables)
                 self._checkpoint.restore(prefix).assert_existing_objects_matched()
             except READ_ERRORS as error:
-                logging.warning("%s: this checkpoint is damaged (%s); trying the one before", prefix, one_line(error))
+                logging.warning("%s: the checkpoint is damaged (%s); trying the previous one", prefix, one_line(error))
                 continue
             except AssertionError as error:
                 raise InputError(
-                    f"{prefix}: the checkpoint lacks a part of this run's state: {one_line(error)}"
+                    f"{prefix}: the checkpoint lacks part of this run's state: {one_line(error)}"
                 ) from None
             return prefix
         if prefixes:
@@ -122,27 +123,27 @@ class Checkpoints:
 
 
 def _repair_list(directory: str) -> None:
-    """Rewrites TensorFlow's list of checkpoints if it is missing or damaged and there are checkpoints."""
+    """Rewrites TensorFlow's `checkpoint` file if it is missing or damaged and there are checkpoints."""
     try:
         if not is_directory(directory) or tf.train.get_checkpoint_state(directory) is not None:
             return
-    except ValueError:  # An empty file, as a power cut may leave it.
+    except ValueError:  # an empty file, for example after a power failure
         tf.io.gfile.remove(os.path.join(directory, "checkpoint"))
     found = filter(None, map(_CHECKPOINT_INDEX.fullmatch, list_directory(directory)))
     names = [f"{CHECKPOINT_NAME}-{number}" for number in sorted(int(match[1]) for match in found)]
     if names:
-        # TensorFlow makes names relative to the directory, unless that is absolute; remote ones are not, to it.
+        # TensorFlow joins names with a directory that is not absolute, and treats remote directories as not absolute.
         paths = names if os.path.isabs(directory) else [os.path.join(directory, name) for name in names]
-        logging.warning("%s: the list of checkpoints is lost; found %s", directory, ", ".join(names))
+        logging.warning("%s: the list of checkpoints was lost; found %s", directory, ", ".join(names))
         times = [file_version(os.path.join(directory, f"{name}.index"))[1] / 1e9 for name in names]
-        # The function that is not deprecated knows only the checkpoints of a manager.
+        # The function that is not deprecated only handles checkpoints of a CheckpointManager.
         tf.compat.v1.train.update_checkpoint_state(
             directory, paths[-1], paths, all_model_checkpoint_timestamps=times, last_preserved_timestamp=times[0] - 1.0
         )
 
 
 def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
-    """Writes `config.json` and `tokenizer/` into a model directory, or checks that the existing ones are equal.
+    """Writes `config.json` and `tokenizer/` to a model directory, or checks that the existing ones are equal.
 
     Raises:
       InputError: the directory contains a run with another configuration or tokenizer.
@@ -155,7 +156,7 @@ def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: Mul
         for name, value in config.to_dict().items():
             if getattr(found, name) != value:
                 raise InputError(
-                    f"--output_dir={output_dir}: contains a run whose {name} is {getattr(found, name)!r}, not "
+                    f"--output_dir={output_dir}: contains a run with {name} {getattr(found, name)!r}, not "
                     f"{value!r}; resume it with that configuration, or choose another directory"
                 )
     if is_directory(tokenizer_directory):
@@ -178,15 +179,15 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
     """Returns the parts of a model directory.
 
     Raises:
-      InputError: it is not a model directory, or has no checkpoint.
+      InputError: the path is not a model directory, or has no checkpoint.
     """
     if not is_directory(path):
-        raise InputError(f"--{flag}={path}: no such directory; give a model directory, an --output_dir of training")
+        raise InputError(f"--{flag}={path}: no such directory; a model directory, written by training, is expected")
     for name in (CONFIG_FILE, TOKENIZER_DIRECTORY, CHECKPOINT_DIRECTORY):
         if not exists(os.path.join(path, name)):
             raise InputError(
-                f"--{flag}={path}: not a model directory: {name} is missing (it contains {CONFIG_FILE}, "
-                f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/)"
+                f"--{flag}={path}: not a model directory: {name} is missing; a model directory contains {CONFIG_FILE}, "
+                f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/"
             )
     _repair_list(os.path.join(path, CHECKPOINT_DIRECTORY))
     checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
@@ -211,22 +212,22 @@ def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
     prefix = path.removesuffix(".index")
     if not exists(prefix + ".index"):
         raise InputError(
-            f"--{flag}={path}: no such checkpoint; give a model directory, or the prefix of a checkpoint, such as "
+            f"--{flag}={path}: no such checkpoint; name a model directory, or the prefix of a checkpoint, such as "
             f"DIR/{CHECKPOINT_DIRECTORY}/{CHECKPOINT_NAME}-1000"
         )
     return prefix
 
 
 def restore_backbone(model: keras.Model, path: str, flag: str = "init_checkpoint") -> str:
-    """Loads the encoder weights of a checkpoint, everything below `backbone/`; returns its prefix.
+    """Loads the encoder weights of a checkpoint (all variables under `backbone/`) and returns its prefix.
 
     Args:
-      model: a backbone, or a model with one, whose heads keep their values.
-      path: a model directory, or a checkpoint's prefix.
-      flag: the flag it came from, for errors.
+      model: a backbone, or a model with one. Its heads keep their values.
+      path: a model directory, or the prefix of a checkpoint.
+      flag: the flag that named the path, for error messages.
 
     Raises:
-      InputError: there is no such checkpoint, or it does not fit the model.
+      InputError: there is no such checkpoint, or it does not match the model.
     """
     prefix = checkpoint_prefix(path, flag)
     restore_variables([v for v in model.variables if v.path.startswith(BACKBONE_PREFIX)], prefix)
@@ -234,15 +235,15 @@ def restore_backbone(model: keras.Model, path: str, flag: str = "init_checkpoint
 
 
 def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_path: Callable[[str], str] = str) -> None:
-    """Assigns the values that a checkpoint has under the paths of variables.
+    """Assigns the values of a checkpoint to variables, matched by path.
 
     Args:
-      variables: of the model.
+      variables: the variables to restore.
       prefix: the checkpoint.
-      saved_path: maps a variable's path to the path it was saved under. Defaults to the same path.
+      saved_path: maps a variable's path to the path it was saved under. Defaults to the identity.
 
     Raises:
-      InputError: a variable is missing in the checkpoint or has another shape, or the file is damaged.
+      InputError: a variable is missing in the checkpoint, its shape differs, or the checkpoint is damaged.
     """
     variables = list(variables)
     try:
@@ -255,10 +256,10 @@ def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_pa
 
 
 def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
-    """Returns a function from a variable's path to its values in a checkpoint, None if it has no such variable.
+    """Returns a function that maps a variable's path to its value in a checkpoint, or to None if it is missing.
 
     Raises:
-      InputError: the checkpoint cannot be read; the function raises it too.
+      InputError: the checkpoint cannot be read. The returned function may raise it as well.
     """
     try:
         reader = _open_reader(prefix)
@@ -276,20 +277,20 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
 
 
 def _open_reader(prefix: str) -> Any:
-    # tf.train.load_checkpoint mistakes a prefix for a directory on some remote file systems.
+    # On some remote file systems, tf.train.load_checkpoint mistakes a prefix for a directory.
     return tf.compat.v1.train.NewCheckpointReader(prefix)
 
 
 def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: Callable[[str], str] = str) -> None:
-    """Raises an InputError for the first variable that is missing in a checkpoint or has another shape."""
+    """Raises an InputError for the first variable that a checkpoint lacks or has with another shape."""
     shapes = _open_reader(prefix).get_variable_to_shape_map()
     for variable in variables:
         path = saved_path(variable.path)
         found = shapes.get(_key(path))
         if found is None:
             raise InputError(
-                f"{prefix}: the checkpoint has no variable {path}; it was written by a model of "
-                "another model_type or with fewer layers"
+                f"{prefix}: the checkpoint has no variable {path}; it is from a model with another model_type or fewer "
+                "layers"
             )
         if tuple(found) != tuple(variable.shape):
             raise InputError(

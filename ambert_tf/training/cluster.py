@@ -1,4 +1,4 @@
-"""The workers of `TF_CONFIG`: their addresses, whether they agree, and errors about lost workers."""
+"""The workers of `TF_CONFIG`: addresses, consistency checks, and errors about lost workers."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import parse_json
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
-# Errors of a collective operation if another process is gone or does not answer.
+# Errors of a collective operation if another process has ended or does not respond.
 _PEER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -31,7 +31,7 @@ class Cluster:
     """The processes that train together.
 
     Attributes:
-      addresses: `host:port` of each, the chief first.
+      addresses: `host:port` of each process, the chief first.
       index: index of this process.
     """
 
@@ -43,7 +43,7 @@ def cluster_of_environment() -> Cluster | None:
     """Returns the cluster of `TF_CONFIG`, or None if it is not set or has only one process.
 
     Raises:
-      InputError: `TF_CONFIG` does not describe a cluster of equal workers.
+      InputError: `TF_CONFIG` does not describe a cluster of workers.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
@@ -57,7 +57,7 @@ def cluster_of_environment() -> Cluster | None:
         raise InputError(f"TF_CONFIG: is not JSON such as {_EXAMPLE}") from None
     strange = sorted(set(jobs) - {"chief", "worker"})
     if strange:
-        raise InputError(f"TF_CONFIG: has a job {strange[0]!r}; all processes must be of the job 'worker'")
+        raise InputError(f"TF_CONFIG: has a job {strange[0]!r}; all processes must belong to the job 'worker'")
     if len(jobs.get("chief", [])) > 1:
         raise InputError("TF_CONFIG: has more than one chief; the job 'chief' is optional and has one process")
     addresses = jobs.get("chief", []) + jobs.get("worker", [])
@@ -68,16 +68,16 @@ def cluster_of_environment() -> Cluster | None:
         if not host or not port.isdigit():
             raise InputError(f"TF_CONFIG: {address!r} is not an address such as host0:12345")
         if addresses.count(address) > 1:
-            raise InputError(f"TF_CONFIG: {address} is there twice; each process needs its own address")
+            raise InputError(f"TF_CONFIG: {address} is listed twice; each process needs its own address")
     if not 0 <= index < len(jobs.get(job, [])):
         raise InputError(
-            f"TF_CONFIG: its task is {job} {index}, but the cluster has {len(jobs.get(job, []))} of the job {job!r}"
+            f"TF_CONFIG: its task is {job} {index}, but the job {job!r} has {len(jobs.get(job, []))} processes"
         )
     return Cluster(tuple(addresses), index + (len(jobs.get("chief", [])) if job == "worker" else 0))
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes files: it is the first of the workers, or the only process."""
+    """Returns whether this process writes files, because it is the first worker or the only process."""
     resolver = strategy.cluster_resolver
     return resolver is None or not resolver.task_type or _place(resolver) == 0
 
@@ -88,23 +88,23 @@ def _place(resolver: Any) -> int:
 
 
 def check_workers_agree(strategy: tf.distribute.Strategy, settings: Any, step: int) -> None:
-    """Compares the flags and the steps of all workers; each of them calls this.
+    """Checks that all workers have the same flags and step. All of them must call this function.
 
     Args:
-      strategy: the strategy that they share.
+      strategy: the distribution strategy.
       settings: the flags, a dataclass.
       step: the step from which this worker resumes.
 
     Raises:
-      InputError: on all workers, if one differs.
+      InputError: a worker differs. It is raised on all workers.
     """
     values = json.dumps(dataclasses.asdict(settings), sort_keys=True)
-    digest = zlib.crc32(values.encode()) % 2**24  # An integer that float32 represents exactly.
+    digest = zlib.crc32(values.encode()) % 2**24  # an integer that float32 represents exactly
     rows = gather_from_replicas(strategy, [step, digest])
     for replica, (their_step, their_digest) in enumerate(rows.tolist()):
         if their_digest != rows[0, 1]:
             raise InputError(
-                f"replica {replica} of {len(rows)} was started with other flags than the first; start the same "
+                f"replica {replica} of {len(rows)} was started with different flags than the first; run the same "
                 "command on all workers"
             )
         if their_step != rows[0, 0]:
@@ -115,7 +115,7 @@ def check_workers_agree(strategy: tf.distribute.Strategy, settings: Any, step: i
 
 
 def gather_from_replicas(strategy: tf.distribute.Strategy, values: list[float]) -> np.ndarray:
-    """Returns the values of each replica, float32 [replicas, values]; it waits until all processes have called it."""
+    """Returns the values of each replica, float32 [replicas, values]. Blocks until all processes have called it."""
     replicas = strategy.num_replicas_in_sync
 
     def gather() -> tf.Tensor:
@@ -129,7 +129,7 @@ def gather_from_replicas(strategy: tf.distribute.Strategy, values: list[float]) 
 
 @contextmanager
 def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns TensorFlow's errors about a lost worker into an `InputError`; put it around training."""
+    """Context manager for training that converts TensorFlow's errors about a lost worker to an `InputError`."""
     try:
         yield
     except _PEER_ERRORS as error:
@@ -137,7 +137,7 @@ def naming_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         reason = re.search(r"aborted by: (.*?)( Additional|$)", one_line(error))
         raise InputError(
-            "a worker of TF_CONFIG ended or does not answer"
+            "a worker of TF_CONFIG has ended or does not respond"
             + (f" ({reason.group(1)[:200]})" if reason else "")
-            + "; start all workers again to resume from the last checkpoint"
+            + "; restart all workers to resume from the last checkpoint"
         ) from None

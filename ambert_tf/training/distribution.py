@@ -12,7 +12,7 @@ from absl import logging
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.training.cluster import Cluster, cluster_of_environment
 
-START_TIMEOUT_SECONDS = 600.0  # Until the last worker is there.
+START_TIMEOUT_SECONDS = 600.0  # until all workers have started
 
 _WATCH = """
 import os, select, signal, sys
@@ -26,14 +26,14 @@ def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
     """Returns the strategy for this machine.
 
     - `TF_CONFIG` with more than one worker: MultiWorkerMirroredStrategy.
-    - GPUs: MirroredStrategy over all of them, or over the first `num_replicas`.
-    - no GPU and `num_replicas` above 1: MirroredStrategy over that many logical CPU devices.
-    - otherwise the default strategy, one device.
+    - GPUs: MirroredStrategy on all of them, or on the first `num_replicas`.
+    - No GPU, and `num_replicas` above 1: MirroredStrategy on that many logical CPU devices.
+    - Otherwise: the default strategy, on one device.
 
-    Call it before any other TensorFlow operation: logical devices and collectives can only be set up then.
+    Call it before any other TensorFlow operation, because logical devices and collectives cannot be set up later.
 
     Raises:
-      InputError: there are fewer devices than asked for, or something is wrong with `TF_CONFIG` or a worker.
+      InputError: there are fewer devices than requested, `TF_CONFIG` is invalid, or a worker cannot be reached.
     """
     if num_replicas is not None and num_replicas < 1:
         raise InputError(f"--num_replicas={num_replicas}: must be at least 1")
@@ -56,9 +56,9 @@ def make_strategy(num_replicas: int | None = None) -> tf.distribute.Strategy:
 
 
 def _workers_strategy(cluster: Cluster, num_replicas: int | None) -> tf.distribute.Strategy:
-    """Starts the server of this worker and waits for the others."""
+    """Starts this worker's server and waits for the other workers."""
     if num_replicas is not None:
-        raise InputError(f"--num_replicas={num_replicas}: a worker of TF_CONFIG uses all its GPUs; omit this flag")
+        raise InputError(f"--num_replicas={num_replicas}: a worker of TF_CONFIG uses all of its GPUs; omit this flag")
     own = cluster.addresses[cluster.index]
     logging.info("worker %d of %d, %s: waiting for the others", cluster.index, len(cluster.addresses), own)
     addresses = ", ".join(cluster.addresses)
@@ -71,16 +71,17 @@ def _workers_strategy(cluster: Cluster, num_replicas: int | None) -> tf.distribu
             return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise InputError(
-            f"TF_CONFIG: the server of this worker cannot start at {own}, or another worker cannot be reached: "
+            f"TF_CONFIG: this worker's server cannot start at {own}, or another worker cannot be reached: "
             f"{one_line(error)[:200]}"
         ) from None
 
 
 @contextmanager
 def ended_after(seconds: float, pid: int, message: str) -> Iterator[None]:
-    """Kills a process, after a message on stderr, if the body takes longer than this.
+    """Context manager that kills a process, after a message on stderr, if its body exceeds a time limit.
 
-    Another process has to watch: while TensorFlow waits for other workers, no Python thread or signal handler runs.
+    A separate process measures the time, because no Python thread or signal handler runs while TensorFlow waits for
+    other workers.
     """
     command = [sys.executable, "-S", "-c", _WATCH, str(seconds), str(pid), message]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as watcher:
@@ -88,7 +89,7 @@ def ended_after(seconds: float, pid: int, message: str) -> Iterator[None]:
             yield
         finally:
             assert watcher.stdin is not None
-            watcher.stdin.close()  # The watcher sees this too if this process ends.
+            watcher.stdin.close()  # stops the watcher, as does the end of this process
 
 
 def _make_logical_cpus(number: int) -> None:

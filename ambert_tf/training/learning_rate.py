@@ -1,4 +1,4 @@
-"""Learning rate schedules: functions from the global step to the rate."""
+"""Learning rate schedules, functions of the global step."""
 
 import abc
 import dataclasses
@@ -9,12 +9,12 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class LearningRate(abc.ABC):
-    """A schedule that warms up linearly from 0 to `peak`; subclasses say how the rate decays.
+    """A schedule with linear warm-up from 0 to `peak`. Subclasses define the decay.
 
     Attributes:
-      peak: the highest rate.
-      num_train_steps: the step at which the rate reaches 0.
-      num_warmup_steps: steps of the warm-up.
+      peak: the peak learning rate.
+      num_train_steps: the step at which the learning rate reaches 0.
+      num_warmup_steps: number of warm-up steps.
     """
 
     peak: float
@@ -22,7 +22,7 @@ class LearningRate(abc.ABC):
     num_warmup_steps: int = 0
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the rate of the training step that follows `step` steps, float32."""
+        """Returns the learning rate of the training step that follows `step` completed steps, float32."""
         step = tf.cast(step, tf.float32)
         decay = self.decay(step)
         if not self.num_warmup_steps:
@@ -31,7 +31,7 @@ class LearningRate(abc.ABC):
 
     @abc.abstractmethod
     def decay(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the factor of `peak` after the warm-up, float32."""
+        """Returns the factor to multiply `peak` by after the warm-up, float32."""
 
 
 class WarmupLinearDecay(LearningRate):
@@ -45,7 +45,7 @@ class WarmupLinearDecay(LearningRate):
 
 
 class WarmupCosineDecay(LearningRate):
-    """Half a cosine from the end of the warm-up to 0 (Loshchilov and Hutter 2017, arXiv 1608.03983)."""
+    """Cosine decay from the end of the warm-up to 0 (Loshchilov and Hutter, 2017, arXiv 1608.03983)."""
 
     def decay(self, step: tf.Tensor) -> tf.Tensor:
         length = max(1, self.num_train_steps - self.num_warmup_steps)
@@ -55,7 +55,7 @@ class WarmupCosineDecay(LearningRate):
 
 @dataclasses.dataclass(frozen=True)
 class WarmupStableDecay(LearningRate):
-    """The peak rate until the last `decay_proportion` of the steps, then linearly to 0 (WSD, arXiv 2404.06395)."""
+    """Constant until the last `decay_proportion` of the steps, then linear decay to 0 (WSD, arXiv 2404.06395)."""
 
     decay_proportion: float = 0.1
 

@@ -1,4 +1,4 @@
-"""Loads the model of a model directory as it runs at inference: in float32, without what the inference leaves out."""
+"""Loads a model directory for inference, in float32 and without the parts that `--inference` omits."""
 
 import os
 from typing import NamedTuple
@@ -18,10 +18,10 @@ class LoadedModel(NamedTuple):
 
     Attributes:
       name: model type and directory, for tables and figures.
-      model: with the heads of the task, or a backbone for no task.
-      tokenizer: the model's.
-      task: what the model was fine-tuned on; None for no task.
-      checkpoint: prefix of the checkpoint that the weights are from.
+      model: the model with the task's heads, or a backbone if there is no task.
+      tokenizer: the model's tokenizer.
+      task: the task that the model was fine-tuned on, or None.
+      checkpoint: prefix of the checkpoint with the weights.
     """
 
     name: str
@@ -37,7 +37,7 @@ class LoadedModel(NamedTuple):
 
     @property
     def config(self) -> ModelConfig:
-        """The configuration that runs."""
+        """The configuration of the model that runs at inference."""
         return self.model.config
 
 
@@ -51,14 +51,15 @@ def load_model(
     """Loads a model directory.
 
     Args:
-      model_dir: of a pre-trained or fine-tuned model.
-      inference: `joint`; or `fine` or `coarse`, for an AMBERT without the other grain's tables and heads.
-      flag: the flag that named the directory, for errors.
-      tokenizer: the directory's, if it is already loaded; loading takes seconds.
-      task: True for a fine-tuned model with its heads; False for the backbone alone; None for what is there.
+      model_dir: directory of a pre-trained or fine-tuned model.
+      inference: `joint`, or `fine` or `coarse` for a model without the other grain's embeddings and heads.
+      flag: the flag that named the directory, for error messages.
+      tokenizer: the directory's tokenizer, if it is already loaded. Loading takes seconds.
+      task: True for a fine-tuned model with its heads, False for the backbone alone, None to load heads if there are
+        any.
 
     Raises:
-      InputError: the directory is not a model directory, has no task, or its model cannot run so.
+      InputError: the directory is not a model directory, has no task, or its model does not support `inference`.
     """
     directory = load_model_directory(model_dir, flag)
     if task is None:

@@ -1,4 +1,4 @@
-"""The training loop: any objective and optimizer, over `tf.distribute`."""
+"""The training loop, for any objective, optimizer and distribution strategy."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from ambert_tf.training.step import STOP_REQUESTS, Objective, TrainFunction
 MakeDataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
 Metrics = Mapping[str, np.ndarray]
 
-# So many consecutive skipped steps are not an accident of the data.
+# With this many consecutive skipped steps, the cause is not a single bad batch.
 MAX_CONSECUTIVE_SKIPS = 50
 
 
@@ -41,28 +41,29 @@ def train(
     describe_batch: Callable[[int], str] | None = None,
     check_metrics: Callable[[int, Metrics], None] | None = None,
 ) -> None:
-    """Trains from the optimizer's step (0, or that of the restored checkpoint) to the last one.
+    """Trains from the optimizer's current step (0, or that of the restored checkpoint) to the last step.
 
-    SIGTERM and SIGINT (Ctrl-C) end the run after the current step, with a checkpoint and status 128 + signal number;
-    the same run started again resumes there. A second Ctrl-C ends the process at once. Of several processes that
-    train together, it is enough to signal one.
+    SIGTERM and SIGINT (Ctrl-C) end the run after the current step, with a checkpoint and exit status 128 + signal
+    number. The same command then resumes the run. A second Ctrl-C ends the process immediately. If several processes
+    train together, it is enough to signal one of them.
 
     Args:
-      strategy: where to train.
-      objective: what to train.
-      optimizer: how to update the variables.
-      make_dataset: (number of completed steps, input context) to endless batches, one per replica.
+      strategy: the distribution strategy.
+      objective: the objective to train.
+      optimizer: the optimizer.
+      make_dataset: maps (number of completed steps, input context) to an infinite dataset of batches, one per replica.
       num_train_steps: the last step.
-      settings: of the program; without `save_checkpoints_steps`, only the last step is saved.
-      checkpoints: where to save, after the last step too; None for nowhere.
-      progress: where to report.
+      settings: the program's settings. Without `save_checkpoints_steps`, only the last step is saved.
+      checkpoints: where to save checkpoints, including one after the last step. None for no checkpoints.
+      progress: where to report metrics.
       after_checkpoint: called with the step after each checkpoint.
-      describe_batch: (number of completed steps) to a description of the next step's records, for errors.
-      check_metrics: called with the number of completed steps, and the metrics of the steps after these.
+      describe_batch: maps the number of completed steps to a description of the next step's records, for error
+        messages.
+      check_metrics: called with the number of completed steps, and the metrics of the following steps.
 
     Raises:
-      InputError: a loss or gradient is not finite, the data end, or another worker is lost.
-      SystemExit: after a signal.
+      InputError: a loss or gradient is not finite, the data is exhausted, or another worker is lost.
+      SystemExit: a signal was received.
     """
     step = int(optimizer.step.numpy())
     function = TrainFunction(strategy, objective, optimizer, settings)
@@ -79,8 +80,8 @@ def train(
             try:
                 metrics = function(iterator, count, signals.received)
             except (tf.errors.OutOfRangeError, StopIteration):
-                raise InputError(f"the training data end at step {step} of {num_train_steps}") from None
-            # All workers end at the same step: those without a signal learn of it from the others.
+                raise InputError(f"the training data ends at step {step} of {num_train_steps}") from None
+            # All workers end at the same step. Those that received no signal are told by the others.
             ending = bool(metrics.pop(STOP_REQUESTS).any()) or (alone and signals.received)
             watch(metrics, step)
             if check_metrics is not None:
@@ -96,18 +97,18 @@ def train(
                     after_checkpoint(step)
                 if progress is not None:
                     progress.restart_clock()
-            # A signal that came during an evaluation or a save ends the run too.
+            # The signal may have arrived during an evaluation or while saving.
             if ending or (save and alone and signals.received):
                 saved = f"; saved {checkpoints.path(step)}; run the same command to resume" if checkpoints else ""
                 signals.exit(f"stopped at step {step} of {num_train_steps}{saved}")
         if not alone:
-            gather_from_replicas(strategy, [step])  # Nobody leaves while others still evaluate or save.
+            gather_from_replicas(strategy, [step])  # wait until all workers have finished evaluating and saving
 
 
 class _NonfiniteWatch:
-    """Stops at a loss or gradient that is not finite, or warns.
+    """Stops at a loss or gradient that is not finite, or warns about it.
 
-    A gradient that overflows is normal if the loss is finite and the loss scale of float16 can still decrease.
+    In float16, an overflowing gradient is normal as long as the loss is finite and the loss scale can still decrease.
     """
 
     def __init__(self, on_nonfinite: str, describe_batch: Callable[[int], str] | None) -> None:
@@ -116,7 +117,7 @@ class _NonfiniteWatch:
         self._consecutive = 0
 
     def __call__(self, metrics: Metrics, step: int) -> None:
-        """Checks the metrics of the steps after `step`."""
+        """Checks the metrics of the steps that follow `step`."""
         finite_loss = np.isfinite(metrics["loss"])
         good_steps = finite_loss & np.isfinite(metrics["gradient_norm"])
         if "loss_scale" in metrics:
@@ -133,7 +134,7 @@ class _NonfiniteWatch:
             fact += f"; its batch: {self._describe_batch(step + index)}"
         if not self._skip:
             raise InputError(
-                f"{fact}; the last checkpoint is from before this step: resume with a lower --learning_rate, more "
+                f"{fact}; the last checkpoint precedes this step, so resume with a lower --learning_rate, more "
                 "--num_warmup_steps, or --on_nonfinite=skip"
             )
         if self._consecutive >= MAX_CONSECUTIVE_SKIPS:
@@ -141,14 +142,14 @@ class _NonfiniteWatch:
                 f"{fact}; it was not finite for {self._consecutive} consecutive steps, so --on_nonfinite=skip does not "
                 "help"
             )
-        logging.warning("%s; this step is skipped", fact)
+        logging.warning("%s; this step was skipped", fact)
 
 
 class _StopSignals:
-    """Notes SIGTERM and SIGINT instead of ending the process in the middle of a step.
+    """Records SIGTERM and SIGINT instead of ending the process in the middle of a step.
 
-    Python runs signal handlers between two calls into TensorFlow, which can be a minute later. So a thread reads the
-    numbers of the signals from `signal.set_wakeup_fd`; it answers the first one and obeys a second Ctrl-C at once.
+    Python runs signal handlers only between calls into TensorFlow, which may take a minute. Therefore, a thread reads
+    the signal numbers from `signal.set_wakeup_fd`. It prints a message at the first one and exits at a second Ctrl-C.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -158,11 +159,11 @@ class _StopSignals:
 
     @property
     def received(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal was received."""
         return self.first is not None
 
     def exit(self, message: str) -> NoReturn:
-        """Ends the process with the status of the signal; of SIGTERM, if another worker received it."""
+        """Ends the process with the status of the received signal, or of SIGTERM if another worker received it."""
         number = self.first or signal.SIGTERM
         logging.warning("%s: %s", number.name, message)
         raise SystemExit(128 + number)
@@ -198,4 +199,4 @@ class _StopSignals:
                 if interrupts > 1:
                     os._exit(128 + signal.SIGINT)
                 if data[0] == signal.SIGINT:
-                    print("\nstopping after this step; press Ctrl-C again to quit at once", file=sys.stderr, flush=True)
+                    print("\nstopping after this step; press Ctrl-C again to quit now", file=sys.stderr, flush=True)

@@ -1,11 +1,12 @@
-"""BERT's optimizer and LAMB over `tf.distribute`, with clipping after the all-reduce.
+"""BERT's optimizer and LAMB for `tf.distribute`, with gradient clipping after the all-reduce.
 
-Why not Keras' own (`benchmarks/optimizers.py`; mini AMBERT with the paper's Chinese vocabularies, 2 AVX2 cores):
+These replace Keras' optimizers for the following reasons. Times are from `benchmarks/optimizers.py`, for a mini AMBERT
+with the paper's Chinese vocabularies on 2 AVX2 cores.
 
-- AdamW: 386 ms per optimizer step here, 1,198 ms in Keras 3.15; with the float16 loss scale 527 and 1,752 ms.
-- Lamb: 2,216 and 2,416 ms. Keras applies weight decay outside of the trust ratio, the paper inside.
-- Keras clips the gradients of each replica before it adds them up, and checks them for overflow there, so that a
-  batch on two replicas is not trained like the same batch on one.
+- AdamW takes 386 ms per optimizer step here and 1,198 ms in Keras 3.15; with float16 loss scaling, 527 and 1,752 ms.
+- Lamb takes 2,216 and 2,416 ms. Keras applies weight decay outside of the trust ratio, but the paper inside.
+- Keras clips each replica's gradients, and checks them for overflow, before summing them. Training on two replicas
+  would therefore differ from training on one with the same batch.
 """
 
 import dataclasses
@@ -17,16 +18,16 @@ import tensorflow as tf
 
 from ambert_tf.training.precision import LossScale
 
-# BERT's optimizer excludes these from weight decay. Matched against the parts of a variable's path.
+# BERT's optimizer excludes these from weight decay. They are matched against the parts of a variable's path.
 NO_WEIGHT_DECAY = ("layer_norm", "LayerNorm", "bias")
 
 
 @dataclasses.dataclass(frozen=True)
 class AdamWSettings:
-    """AdamW's settings; the defaults are BERT's, except `bias_correction`.
+    """AdamW's settings. The defaults are BERT's, except for `bias_correction`.
 
-    BERT's pre-training code omits Adam's bias correction. It is on here: without it, fine-tuning on few examples is
-    unstable; in pre-training the warm-up makes the difference small.
+    BERT's code omits Adam's bias correction. It is on here because fine-tuning on few examples is unstable without it.
+    In pre-training, the difference is small due to the warm-up.
     """
 
     weight_decay: float = 0.01
@@ -41,17 +42,17 @@ class AdamWSettings:
 class AdamW:
     """AdamW with decoupled weight decay, in a few fused operations per variable.
 
-    Create it in the strategy's scope; call `apply_gradients` in replica context.
+    Create it in the strategy's scope, and call `apply_gradients` in replica context.
 
     Args:
-      variables: the Keras variables to train; their paths decide on weight decay.
-      learning_rate: function from the global step to the rate.
+      variables: the Keras variables to train. Their paths determine whether weight decay applies.
+      learning_rate: function from the global step to the learning rate.
       settings: see `AdamWSettings`.
-      loss_scale: the loss scale of float16.
+      loss_scale: the float16 loss scale.
 
     Attributes:
-      step: int64 variable, the global step; it counts skipped steps too.
-      updates: int64 variable, the number of steps that were not skipped for non-finite gradients.
+      step: int64 variable, the global step, including skipped steps.
+      updates: int64 variable, the number of steps that were not skipped because of non-finite gradients.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class AdamW:
         return not any(part == name or part.endswith("_" + name) for part in parts for name in exclusions)
 
     def variables(self) -> dict[str, Any]:
-        """Returns the variables that a checkpoint saves, by name."""
+        """Returns the variables to save in a checkpoint, by name."""
         named: dict[str, Any] = {"step": self.step, "updates": self.updates}
         for name, moments in (("first_moment", self.first_moments), ("second_moment", self.second_moments)):
             named[name] = {variable.path: moment for variable, moment in zip(self.trainable, moments, strict=True)}
@@ -92,20 +93,20 @@ class AdamW:
     def apply_gradients(
         self, gradients: Sequence[tf.Tensor | None], loss: tf.Tensor | float = 0.0
     ) -> dict[str, tf.Tensor]:
-        """Adds up the gradients of all replicas, clips the sum by its global norm, and updates the variables.
+        """Sums the gradients over all replicas, clips the sum by its global norm, and updates the variables.
 
         Args:
-          gradients: of this replica's share of the loss, times the loss scale; None where the loss does not
-            depend on the variable, which then stays unchanged (no weight decay either).
-          loss: this replica's share, not scaled; only whether it is finite matters.
+          gradients: gradients of this replica's share of the loss, multiplied by the loss scale. None if the loss does
+            not depend on the variable, which then remains unchanged, even by weight decay.
+          loss: this replica's unscaled share of the loss, used only to check whether it is finite.
 
         Returns:
           `learning_rate`, `gradient_norm` before clipping and, in float16, `loss_scale`. If the norm or a loss is not
-          finite, only `step` and the loss scale have changed.
+          finite, only `step` and the loss scale are updated.
         """
         context = tf.distribute.get_replica_context()
         used = [index for index, gradient in enumerate(gradients) if gradient is not None]
-        # The tied output layer makes the gradients of the token embeddings dense anyway.
+        # The gradients of the token embeddings are dense anyway because of the tied output layer.
         dense = [tf.cast(tf.convert_to_tensor(gradients[index]), tf.float32) for index in used]
         loss = tf.convert_to_tensor(loss)
         if context.num_replicas_in_sync > 1:
@@ -124,7 +125,7 @@ class AdamW:
         return metrics if self.loss_scale is None else {**metrics, "loss_scale": scale}
 
     def _bias_correction(self) -> dict[str, tf.Tensor]:
-        """Returns the bias-correction arguments of `ResourceApplyAdam`."""
+        """Returns the bias correction arguments of `ResourceApplyAdam`."""
         beta_1, beta_2, epsilon = self.settings.beta_1, self.settings.beta_2, self.settings.epsilon
         if not self.settings.bias_correction:
             return {
@@ -134,7 +135,7 @@ class AdamW:
             }
         time = tf.cast(self.updates.read_value() + 1, tf.float32)
         power = tf.pow(beta_2, time)
-        # The operation adds epsilon to the uncorrected root; AdamW adds it to the corrected one.
+        # The operation adds epsilon to the uncorrected square root, AdamW to the corrected one.
         return {
             "beta_1_power": tf.pow(beta_1, time),
             "beta_2_power": power,
@@ -149,7 +150,7 @@ class AdamW:
         scalars: Mapping[str, Any],
         finite: Any,
     ) -> None:
-        """Updates all copies of all variables; in cross-replica context."""
+        """Updates all copies of all variables, in cross-replica context."""
         all_finite = strategy.experimental_local_results(finite)[0]
 
         def update() -> tf.Tensor:
@@ -198,9 +199,9 @@ class AdamW:
 class Lamb(AdamW):
     """AdamW with a per-variable trust ratio, ‖w‖/‖update‖, for large batches (LAMB, You et al., arXiv 1904.00962).
 
-    With r the direction of AdamW including weight decay, a variable w changes by `-rate * (‖w‖ / ‖r‖) * r` (algorithm
-    2, φ the identity). Variables without weight decay, and those that are still zero, change by `-rate * r`, as in the
-    authors' code.
+    If r is AdamW's update direction including weight decay, a variable w changes by `-rate * (‖w‖ / ‖r‖) * r`
+    (algorithm 2 with φ the identity). As in the authors' code, variables without weight decay, and those that are still
+    zero, change by `-rate * r`.
 
     Example:
       >>> Lamb(model.trainable_variables, WarmupLinearDecay(2e-3, num_train_steps=10_000, num_warmup_steps=1000))

@@ -1,4 +1,4 @@
-"""The matrix-product FLOP/s of the devices, measured: the denominator of MFU."""
+"""Measures the FLOP/s of matrix products on the devices, the denominator of MFU."""
 
 import time
 
@@ -13,7 +13,7 @@ _TRIES = 3
 def matrix_peak(precision: str) -> float:
     """Returns the FLOP/s of a large square matrix product on the default device.
 
-    It takes a fraction of a second: the matrices grow until a product takes long enough to be timed.
+    It takes a fraction of a second. The matrices grow until a product takes long enough to be timed.
 
     Args:
       precision: a key of `precision.POLICIES`.
@@ -27,13 +27,13 @@ def matrix_peak(precision: str) -> float:
 
 
 def _seconds(size: int, dtype: tf.DType) -> float:
-    """Returns the shortest time of several products; the first one, which initializes, does not count."""
+    """Returns the shortest time of several products, excluding the first one, which includes initialization."""
     one, other = (tf.cast(tf.random.stateless_uniform([size, size], [seed, 0]), dtype) for seed in (1, 2))
     best = float("inf")
     for attempt in range(_TRIES + 1):
         start = time.perf_counter()
         product = tf.matmul(one, other)
-        product[0, 0].numpy()  # Waits for the device.
+        product[0, 0].numpy()  # wait for the device
         seconds = time.perf_counter() - start
         if attempt:
             best = min(best, seconds)

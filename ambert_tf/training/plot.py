@@ -1,4 +1,4 @@
-"""Draws the training curves of several runs in one picture."""
+"""Draws the training curves of several runs in one figure."""
 
 import dataclasses
 import os
@@ -16,22 +16,22 @@ PANELS_PER_ROW = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlotSettings:
-    """Draws the training curves of several runs in one picture.
+    """Draws the training curves of several runs in one figure.
 
         python -m ambert_tf.training.plot pretrained other_run --output=curves.png
 
-    Reads metrics.jsonl of each run. Each metric has a panel and each run a colour; a dashed line is the same metric on
-    held-out data. Needs matplotlib.
+    Reads metrics.jsonl of each run. Each metric has a panel, and each run a colour. Dashed lines show the metric on
+    held-out data. Requires matplotlib.
     """
 
-    run_dirs: tuple[str, ...] = setting((), "Output directories; --run_dirs= may be left out.", arguments=True)
-    output: str = setting("curves.png", "The picture to write: .png, .svg or .pdf.")
+    run_dirs: tuple[str, ...] = setting((), "Output directories. --run_dirs= may be omitted.", arguments=True)
+    output: str = setting("curves.png", "Figure to write: .png, .svg or .pdf.")
     metrics: tuple[str, ...] = setting(
         (), "Metrics to draw. Defaults to losses, accuracies, learning rate and speed."
     )
 
     def validate(self) -> None:
-        """Raises an InputError if no run is named."""
+        """Raises an InputError if no run is given."""
         if not self.run_dirs:
             raise InputError(
                 "name the runs' directories: python -m ambert_tf.training.plot RUN_DIR... --output=curves.png"
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
 
 def read_runs(directories: Sequence[str]) -> list[Run]:
-    """Reads the metrics of some runs, named by the last parts of their directories, or by paths if two are equal.
+    """Reads the metrics of runs. A run is named after its directory or, if two names are equal, by its path.
 
     Raises:
       InputError: a directory has no metrics, or a line is damaged.
@@ -60,13 +60,13 @@ def read_runs(directories: Sequence[str]) -> list[Run]:
 def _read_curves(directory: str) -> dict[str, tuple[list[int], list[float]]]:
     path = os.path.join(directory, METRICS_FILE)
     if not is_directory(directory):
-        raise InputError(f"{directory}: no such directory; give an --output_dir of training")
+        raise InputError(f"{directory}: no such directory; an --output_dir of training is expected")
     if not is_file(path):
         raise InputError(f"{directory}: has no {METRICS_FILE}, so it is not an --output_dir of training")
     curves: dict[str, tuple[list[int], list[float]]] = {}
     for number, text in enumerate(read_bytes(path).splitlines(keepends=True), start=1):
         if not text.endswith(b"\n"):
-            break  # A run is writing this line.
+            break  # a run is still writing this line
         try:
             line = parse_json(text)
             step = int(line.pop("step"))
@@ -91,7 +91,7 @@ def chosen_metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
     there = {name.removeprefix(EVALUATION_PREFIX) for run in runs for name in run.curves}
     for name in wanted:
         if name not in there:
-            raise InputError(f"--metrics={name}: no run has this metric; there are {', '.join(sorted(there))}")
+            raise InputError(f"--metrics={name}: no run has this metric; the metrics are {', '.join(sorted(there))}")
     usual = [name for ending in ("loss", "accuracy") for name in sorted(there) if name.endswith(ending)]
     usual.sort(key=lambda name: name != "loss")
     usual += [name for name in ("learning_rate", "sequences_per_second") if name in there]
@@ -99,7 +99,7 @@ def chosen_metrics(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
 
 
 def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
-    """Returns a matplotlib figure with a panel per metric.
+    """Returns a matplotlib figure with one panel per metric.
 
     Raises:
       InputError: matplotlib is not installed.
@@ -127,7 +127,7 @@ def make_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Any:
 
 
 def draw(directories: Sequence[str], output: str, metrics: Sequence[str] = ()) -> None:
-    """Draws the curves of some runs into a file; its extension determines the format.
+    """Draws the curves of runs to a file, whose extension determines the format.
 
     Raises:
       InputError: a run has no metrics, no run has a metric, or matplotlib is missing or cannot write this format.
@@ -137,7 +137,7 @@ def draw(directories: Sequence[str], output: str, metrics: Sequence[str] = ()) -
 
 
 def run_plot(settings: PlotSettings) -> None:
-    """Draws the runs that the flags name."""
+    """Draws the runs named by the flags."""
     settings.validate()
     draw(settings.run_dirs, settings.output, settings.metrics)
     print(settings.output)

@@ -1,20 +1,20 @@
-"""Numeric precision: the Keras dtype policies, and the dynamic loss scale of float16."""
+"""Numeric precision: Keras dtype policies, and dynamic loss scaling for float16."""
 
 import tensorflow as tf
 
-# In all of them, variables, softmax, layer normalization and losses are float32.
+# With every policy, variables, softmax, layer normalization and losses are float32.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 class LossScale:
-    """The factor of the float16 loss that keeps small gradients from underflowing.
+    """Dynamic loss scale, which keeps small float16 gradients from underflowing.
 
-    It halves after each step with non-finite gradients, which is skipped, and doubles after `growth_interval`
-    consecutive finite steps. Create it in the strategy's scope. `optimizer.py` says why it is not Keras'.
+    The scale is halved after each step with non-finite gradients, which is skipped, and doubled after `growth_interval`
+    consecutive finite steps. Create it in the strategy's scope. `optimizer.py` explains why it is not Keras' own.
 
     Args:
-      initial: the first scale.
-      growth_interval: finite steps before it doubles.
+      initial: the initial scale.
+      growth_interval: number of consecutive finite steps after which the scale is doubled.
     """
 
     MINIMUM = 1.0
@@ -26,7 +26,7 @@ class LossScale:
         self.finite_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="finite_steps")
 
     def update(self, finite: tf.Tensor) -> None:
-        """Adjusts the scale after a step; in cross-replica context."""
+        """Adjusts the scale after a step, in cross-replica context."""
         steps = tf.where(finite, self.finite_steps.read_value() + 1, 0)
         grow = steps >= self.growth_interval
         scale = self.scale.read_value()
@@ -35,5 +35,5 @@ class LossScale:
         self.finite_steps.assign(tf.where(grow, tf.zeros_like(steps), steps))
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Returns the variables that a checkpoint saves, by name."""
+        """Returns the variables to save in a checkpoint, by name."""
         return {"scale": self.scale, "finite_steps": self.finite_steps}

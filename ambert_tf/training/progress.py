@@ -1,4 +1,4 @@
-"""Reports of a training run: the progress line, `metrics.jsonl`, TensorBoard."""
+"""Reports the progress of training: the progress line, `metrics.jsonl`, and TensorBoard."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from ambert_tf.training.settings import EVALUATION_PREFIX, METRICS_FILE
 
 TENSORBOARD_DIRECTORY = "tensorboard"
 
-# Metrics that are amounts per step, and the names of their rates per second.
+# Metrics that are counts per step, and the names of their rates per second.
 AMOUNTS = {
     "sequences": "sequences_per_second",
     "tokens": "tokens_per_second",
     "model_flops": "model_flops_per_second",
 }
-# Metrics whose newest value is reported; all others are averaged over the steps since the last line.
+# Metrics whose latest value is reported. All others are averaged over the steps since the last line.
 NEWEST = ("learning_rate", "loss_scale")
 MFU = "mfu"
 SKIPPED_STEPS = "skipped_steps"
@@ -31,18 +31,18 @@ SKIPPED_STEPS = "skipped_steps"
 class Progress:
     """Reports metrics every `log_steps` steps, and at each checkpoint.
 
-    The line at each checkpoint makes the lines of a resumed run equal to those of an uninterrupted one.
+    Because of the line at each checkpoint, a resumed run writes the same lines as an uninterrupted one.
 
     Args:
-      output_dir: where `metrics.jsonl` and `tensorboard/` go.
+      output_dir: directory of `metrics.jsonl` and `tensorboard/`.
       num_train_steps: the last step.
-      start_step: the step from which the run resumes. Later lines are from a run that ended before its next
-        checkpoint; they are removed, and TensorBoard hides them.
+      start_step: the step from which the run resumes. Existing lines of later steps are removed, and TensorBoard hides
+        them, because the resumed run repeats these steps.
       log_steps: steps between lines.
-      measure_peak: measures the FLOP/s of a matrix product on all devices, for the MFU. The highest value of several
-        calls counts, because other programs may have used the machine during one. If training is faster still, it was
-        not the peak, and no MFU is reported.
-      stream: where the progress line goes.
+      measure_peak: measures the FLOP/s of a matrix product on all devices, for MFU. The maximum of several calls is
+        used, because other programs may use the machine during a call. If training exceeds this value, the measurement
+        is wrong, and no MFU is reported.
+      stream: stream of the progress line.
       clock: returns the time in seconds.
     """
 
@@ -76,14 +76,14 @@ class Progress:
         """Adds the metrics of the steps up to and including `step`.
 
         Args:
-          step: the last of them.
-          metrics: each [steps].
-          flush: write a line now.
+          step: the last step.
+          metrics: metrics by name, each [steps].
+          flush: whether to write a line now.
         """
         now = self._clock()
         count = len(metrics["loss"])
         rows = [{name: float(values[index]) for name, values in metrics.items()} for index in range(count)]
-        # The first call traces the graph, so its time does not count.
+        # The first call traces the graph, so its time is excluded.
         seconds = None if self._since is None else (now - self._since) / count
         self._since = now
         first = step - count + 1
@@ -96,13 +96,13 @@ class Progress:
                 self._write(first + index)
 
     def restart_clock(self) -> None:
-        """Excludes the time since the last `add` (a checkpoint, an evaluation) from the rates."""
+        """Excludes the time since the last `add`, such as that of a checkpoint or evaluation, from the rates."""
         if self._measure_peak is not None:
             self.peak_flops = max(self.peak_flops, self._measure_peak())
         self._since = self._clock()
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Writes one line of other metrics, such as those of an evaluation, to `metrics.jsonl` and TensorBoard."""
+        """Writes other metrics, such as those of an evaluation, as one line of `metrics.jsonl` and to TensorBoard."""
         with tf.io.gfile.GFile(self._path, "a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         self._events.write(step, {name: value for name, value in values.items() if isinstance(value, int | float)})
@@ -120,7 +120,7 @@ class Progress:
             if name in NEWEST:
                 values[name] = self._steps[-1][name]
             elif name not in AMOUNTS:
-                # A step that is not finite was skipped; JSON has no such numbers either.
+                # Leave out non-finite values. These steps were skipped, and JSON cannot represent the values.
                 finite = [row[name] for row in self._steps if np.isfinite(row[name])]
                 if finite:
                     values[name] = float(np.mean(finite))
@@ -160,18 +160,16 @@ class Progress:
 
 
 class EventFile:
-    """A TensorBoard event file of scalars.
-
-    `tf.summary` cannot write a purge step.
+    """Writes a TensorBoard event file of scalars, with a purge step, which `tf.summary` does not support.
 
     Args:
-      directory: where TensorBoard looks for it.
-      purge_step: steps from this one on in older files are hidden; 0 for none.
+      directory: the log directory.
+      purge_step: hides the events of older files from this step on. 0 for none.
     """
 
     def __init__(self, directory: str, purge_step: int = 0) -> None:
         make_directory(directory)
-        # TensorBoard reads the files of a directory in the order of their names.
+        # TensorBoard reads the files of a directory in alphabetical order.
         self._writer = tf.io.TFRecordWriter(os.path.join(directory, f"events.out.tfevents.{time.time():.6f}.ambert_tf"))
         self._add(file_version="brain.Event:2")
         if purge_step:
@@ -194,7 +192,7 @@ class EventFile:
 
 
 def _read_lines(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the lines of a `metrics.jsonl` and their content; skips a last line that is cut off."""
+    """Yields the lines of a `metrics.jsonl` and their contents, except for an incomplete last line."""
     if not exists(path):
         return
     for line in read_bytes(path).decode("utf-8", "replace").splitlines(keepends=True):
@@ -207,7 +205,7 @@ def _read_lines(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def drop_lines_after(path: str, step: int) -> None:
-    """Removes the lines of later steps, and a last line that is cut off, from a `metrics.jsonl`."""
+    """Removes the lines of later steps, and an incomplete last line, from a `metrics.jsonl`."""
     if exists(path):
         kept = [line for line, values in _read_lines(path) if values["step"] <= step]
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -215,7 +213,7 @@ def drop_lines_after(path: str, step: int) -> None:
 
 
 def has_evaluation(output_dir: str, step: int) -> bool:
-    """Returns whether the `metrics.jsonl` of a run contains the evaluation at a step."""
+    """Returns whether the `metrics.jsonl` of a run contains an evaluation at a step."""
     return any(
         values["step"] == step and any(name.startswith(EVALUATION_PREFIX) for name in values)
         for _, values in _read_lines(os.path.join(output_dir, METRICS_FILE))

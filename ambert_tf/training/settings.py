@@ -1,4 +1,4 @@
-"""The settings that all training programs share."""
+"""The settings shared by all training programs."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,20 +10,20 @@ from ambert_tf.models.config import MODEL_TYPES, ModelConfig
 
 OPTIMIZERS = ("adamw", "lamb")
 METRICS_FILE = "metrics.jsonl"
-EVALUATION_PREFIX = "eval_"  # Of the metrics of an evaluation, in METRICS_FILE.
+EVALUATION_PREFIX = "eval_"  # prefix of evaluation metrics in METRICS_FILE
 SCHEDULES = ("linear", "cosine", "wsd")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """Settings of every training program; subclasses add fields or change defaults.
+    """Settings shared by all training programs. Subclasses add fields or change defaults.
 
     Example:
       >>> TrainingSettings(output_dir="run", use_bf16=True).precision
       'bfloat16'
     """
 
-    # Settings that may differ when a run resumes; a warning names any other that does.
+    # Settings that may change when a run resumes. Changes of other settings cause a warning.
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
         "output_dir", "tokenizer_dir", "config", "init_checkpoint", "eval_batch_size", "save_checkpoints_steps",
         "keep_checkpoints", "log_steps", "steps_per_loop", "on_nonfinite", "num_replicas",
@@ -37,7 +37,7 @@ class TrainingSettings:
         None, "Preset (tiny, mini, small, base), config.json or bert_config.json of a randomly initialized model."
     )
     model_type: str | None = setting(
-        None, "With --config: model type. Defaults to that of the configuration, or ambert for a preset.", MODEL_TYPES
+        None, "Model type, for --config. Defaults to that of the configuration, or ambert for a preset.", MODEL_TYPES
     )
     init_checkpoint: str | None = setting(
         None,
@@ -46,7 +46,7 @@ class TrainingSettings:
     )
     do_lower_case: bool | None = setting(
         None,
-        "Whether the BERT in --init_checkpoint is uncased. Default: as its tokenizer files or its vocabulary say.",
+        "Whether the BERT in --init_checkpoint is uncased. Default: detected from its tokenizer files or vocabulary.",
     )
     train_batch_size: int = setting(32, "Global batch size for training.")
     eval_batch_size: int = setting(32, "Batch size for evaluation.")
@@ -58,14 +58,14 @@ class TrainingSettings:
     weight_decay: float = setting(0.01, "Decoupled weight decay, not applied to layer norms and biases.")
     bias_correction: bool = setting(True, "Adam's bias correction. BERT's pre-training code has none.")
     dropout: float | None = setting(
-        None, "Dropout rate of hidden states and attention while training. Defaults to the configuration's."
+        None, "Dropout rate of hidden states and attention in training. Defaults to the configuration's."
     )
     save_checkpoints_steps: int | None = setting(1000, "Steps between checkpoints.")
     keep_checkpoints: int = setting(3, "Number of checkpoints to keep.")
     log_steps: int = setting(100, "Steps between log lines and lines of metrics.jsonl.")
     steps_per_loop: int = setting(1, "Training steps per call of the graph.")
     gradient_accumulation_steps: int = setting(
-        1, "Number of parts that each replica splits its batch into, to save memory."
+        1, "Number of parts into which each replica splits its batch, to save memory."
     )
     on_nonfinite: str = setting(
         "stop", "If a loss or gradient is not finite: stop, or skip the step and continue.", ("stop", "skip")
@@ -84,13 +84,13 @@ class TrainingSettings:
         return "float16" if self.use_fp16 else "bfloat16" if self.use_bf16 else "float32"
 
     def training_config(self, config: ModelConfig) -> ModelConfig:
-        """Returns the configuration to train with: `config` with the `dropout` of these settings, if they have one."""
+        """Returns the configuration to train with: `config`, with `dropout` applied if it is set."""
         if self.dropout is None:
             return config
         return dataclasses.replace(config, hidden_dropout_prob=self.dropout, attention_probs_dropout_prob=self.dropout)
 
     def validate(self) -> None:
-        """Raises an InputError if a value is out of range or flags do not go together."""
+        """Raises an InputError if a value is out of range or flags are incompatible."""
         check_choices(self)
         require(self, "output_dir")
         check_writable(self.output_dir, "output_dir")
@@ -100,6 +100,6 @@ class TrainingSettings:
         above_zero(self, "learning_rate")
         check_seed(self)
         if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise InputError(f"--dropout={self.dropout}: must be from 0 to below 1")
+            raise InputError(f"--dropout={self.dropout}: must be in [0, 1)")
         if self.use_fp16 and self.use_bf16:
             raise InputError("--use_fp16 and --use_bf16 are both set; choose one")

@@ -1,4 +1,4 @@
-"""One training step as a graph: the gradients of a distributed, possibly accumulated batch, and the optimizer."""
+"""The graph of a training step: the gradients of a distributed, possibly accumulated batch, and the optimizer."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -15,28 +15,28 @@ STOP_REQUESTS = "stop_requests"
 
 
 class Objective(Protocol):
-    """A model and its loss on a part of a batch.
+    """A model and its loss on part of a batch.
 
-    A batch is divided among replicas and, with gradient accumulation, over time. The loss of a part is a sum divided
-    by the total of the whole batch, so that the losses of all parts add up to that of the batch.
+    A batch is split across replicas and, with gradient accumulation, over time. The loss of a part is normalized by the
+    total of the whole batch, so the losses of all parts add up to the loss of the batch.
     """
 
     @property
     def model(self) -> keras.Model:
-        """The model that checkpoints save."""
+        """The model to save in checkpoints."""
 
     def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the part's share of the denominators of means: float32 scalars by name."""
+        """Returns the part's share of the normalizers, float32 scalars by name."""
 
     def loss(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns the part's share of the loss and of each metric: float32 scalars that add up over the parts.
+        """Returns the part's share of the loss and of each metric, float32 scalars to be summed over the parts.
 
         Args:
-          batch: the part.
-          totals: `totals` of the whole batch.
-          seed: the seed of dropout, int32 [2].
+          batch: the part of the batch.
+          totals: `totals` summed over the whole batch.
+          seed: dropout seed, int32 [2].
         """
 
 
@@ -44,10 +44,10 @@ class TrainFunction:
     """The graph of one or several training steps.
 
     Args:
-      strategy: where to train; its scope holds the variables of the objective and the optimizer.
-      objective: what to train.
-      optimizer: how to update the variables.
-      settings: `gradient_accumulation_steps`, `use_xla` and `random_seed` count here.
+      strategy: the distribution strategy, in whose scope the objective and the optimizer were created.
+      objective: the objective to train.
+      optimizer: the optimizer.
+      settings: settings, of which `gradient_accumulation_steps`, `use_xla` and `random_seed` are used.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class TrainFunction:
         """Runs `steps` training steps.
 
         Args:
-          iterator: of distributed batches.
-          steps: how many.
+          iterator: iterator over distributed batches.
+          steps: number of steps.
           stop: whether this process was asked to stop.
 
         Returns:
-          Each metric of each step, float32 [steps]. `STOP_REQUESTS` counts the replicas that were asked to stop; all
-          processes see the same count.
+          The metrics of all steps, each float32 [steps]. `STOP_REQUESTS` is the number of replicas that were asked to
+          stop, which is the same in all processes.
         """
         values = self._run(iterator, tf.constant(steps), tf.constant(float(stop))).numpy()
         return dict(zip(self.metric_names, values.T, strict=True))
@@ -89,12 +89,12 @@ class TrainFunction:
 
     def _step(self, batch: Any, stop: tf.Tensor) -> tf.Tensor:
         sums, same = self.strategy.run(self._replica_step, args=(batch, stop))
-        # One reduction of a vector: between processes, each reduction is a round of messages.
+        # Reduce all metrics as one vector, because each reduction between processes is a round of messages.
         total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
         return tf.concat([total, self.strategy.experimental_local_results(same)[0]], axis=0)
 
     def _replica_step(self, batch: Batch, stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the metrics to sum over replicas and those equal on all replicas, float32 vectors."""
+        """Returns the metrics to sum over replicas, and those equal on all replicas, as float32 vectors."""
         context = tf.distribute.get_replica_context()
         step = self.optimizer.step.read_value()
         seed = dropout_seed(self.settings.random_seed, step, context.replica_id_in_sync_group)
@@ -123,13 +123,13 @@ class TrainFunction:
     def _accumulate(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor | None]]:
-        """Adds up the gradients of the batch's parts, with one part in memory at a time."""
+        """Sums the gradients of the batch's parts, with one part in memory at a time."""
         parts = self.settings.gradient_accumulation_steps
         rows = tf.shape(next(iter(batch.values())))[0]
         size = (rows + parts - 1) // parts
         variables = self.objective.model.trainable_variables
         names: list[str] = []
-        used: list[int] = []  # Variables with a gradient; known once the body is traced.
+        used: list[int] = []  # indices of variables with a gradient, known once the body is traced
 
         def body(index: tf.Tensor, values: tf.TensorArray, sums: list[tf.Tensor]) -> Any:
             rows_of_part = {name: value[index * size : (index + 1) * size] for name, value in batch.items()}
@@ -140,13 +140,13 @@ class TrainFunction:
             sums = list(sums)
             for i in used:
                 sums[i] = sums[i] + tf.cast(tf.convert_to_tensor(gradients[i]), tf.float32)
-            # TensorFlow would rewrite a chain of additions that no control dependency needs, with temporary variables
-            # that outlive the loop: the next call fails because they exist.
+            # Without a control dependency, TensorFlow would rewrite the chain of additions with temporary variables.
+            # They outlive the loop, and the next call would fail because they exist.
             with tf.control_dependencies(sums):
                 return index + 1, values.write(index, _vector(metrics)), sums
 
         start = [tf.zeros(variable.shape) for variable in variables]
-        # All parts are inside of the loop, one after the other: parts that overlap would need memory each.
+        # All parts are computed inside the loop, one after another. Otherwise they might overlap and need more memory.
         _, values, sums = tf.while_loop(
             lambda index, *_: index < parts,
             body,
@@ -162,6 +162,6 @@ def _vector(metrics: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 
 def dropout_seed(seed: int, step: tf.Tensor, replica: tf.Tensor | int) -> tf.Tensor:
-    """Returns the dropout seed of a replica and a step, int32 [2], so that a resumed run repeats the same draws."""
+    """Returns the dropout seed of a replica at a step, int32 [2]. A resumed run uses the same seeds."""
     step_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), tf.cast(step, tf.int32))
     return tf.random.experimental.stateless_fold_in(step_seed, replica)

@@ -1,4 +1,4 @@
-"""Training driver shared by all programs: optimizer, checkpoints, progress and loop from the settings."""
+"""Training driver shared by all programs, which creates optimizer, checkpoints and progress from the settings."""
 
 import dataclasses
 import json
@@ -32,14 +32,14 @@ SETTINGS_FILE = "training_settings.json"
 
 
 def strategy_for(settings: TrainingSettings, training: bool = True) -> tf.distribute.Strategy:
-    """Returns the distribution strategy; call it before any other TensorFlow operation.
+    """Returns the distribution strategy. Call it before any other TensorFlow operation.
 
     Args:
-      settings: of the program.
-      training: whether the program trains, so that the batch has to be divisible among the devices.
+      settings: the program's settings.
+      training: whether the program trains, so that the batch must be divisible by the number of devices.
 
     Raises:
-      InputError: the devices are not there, or the batch is not divisible.
+      InputError: the devices do not exist, or the batch is not divisible.
     """
     strategy = make_strategy(settings.num_replicas)
     replicas, parts = strategy.num_replicas_in_sync, settings.gradient_accumulation_steps
@@ -52,20 +52,20 @@ def strategy_for(settings: TrainingSettings, training: bool = True) -> tf.distri
 
 
 class _Stopped(Exception):
-    """Ends the loop at an evaluation."""
+    """Raised to end the loop after an evaluation."""
 
 
 class Trainer(Generic[ObjectiveT]):
-    """One training run, which resumes from the newest checkpoint of its output directory.
+    """A training run, which resumes from the latest checkpoint in its output directory.
 
     Args:
-      settings: of the program.
-      strategy: where to train.
-      make_objective: creates the objective, called in the strategy's scope; its model has the policy
-        `POLICIES[settings.precision]`.
+      settings: the program's settings.
+      strategy: the distribution strategy.
+      make_objective: creates the objective. It is called in the strategy's scope, and its model must have the dtype
+        policy `POLICIES[settings.precision]`.
       num_train_steps: the last step.
-      num_warmup_steps: steps of the learning rate's warm-up.
-      restore_initial: loads the weights of `settings.init_checkpoint`, its second argument, into the model.
+      num_warmup_steps: number of warm-up steps of the learning rate.
+      restore_initial: loads weights into the model, its first argument, from `settings.init_checkpoint`, its second.
 
     Attributes:
       objective: the objective.
@@ -73,7 +73,7 @@ class Trainer(Generic[ObjectiveT]):
       origin: the checkpoint that the run starts from, or `random initialization`.
 
     Raises:
-      InputError: a checkpoint does not fit.
+      InputError: a checkpoint does not match the model.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Trainer(Generic[ObjectiveT]):
 
     @property
     def finished(self) -> bool:
-        """Whether the restored checkpoint is that of the last step."""
+        """Whether the restored checkpoint is from the last step."""
         return self.step >= self.num_train_steps
 
     def train(
@@ -135,23 +135,24 @@ class Trainer(Generic[ObjectiveT]):
         should_stop: Callable[[], bool] | None = None,
         check_metrics: Callable[[int, Metrics], None] | None = None,
     ) -> None:
-        """Trains to the last step; does nothing if the run is finished.
+        """Trains to the last step. Does nothing if the run is finished.
 
-        Of several workers the first one evaluates and writes, while the others wait.
+        If there are several workers, the first one evaluates and writes files while the others wait.
 
         Args:
           make_dataset: see `loop.train`.
-          evaluate: called with the step after each checkpoint; its results go to `metrics.jsonl` as `eval_…`.
+          evaluate: called with the step after each checkpoint. Its results are written to `metrics.jsonl` as `eval_…`.
           describe_batch: see `loop.train`.
-          save_checkpoints_steps: steps between checkpoints, if the settings do not say.
-          should_stop: called after each evaluation; returns whether to end before the last step. One worker only.
+          save_checkpoints_steps: steps between checkpoints, if the settings do not define them.
+          should_stop: called after each evaluation. Returns whether to end before the last step. Only supported with a
+            single worker.
           check_metrics: see `loop.train`.
 
         Raises:
-          InputError: a loss is not finite, the data end, memory or the disk is full, a worker is lost.
+          InputError: a loss is not finite, the data is exhausted, memory or disk space runs out, or a worker is lost.
         """
         settings = self.settings
-        # A run that ended between a checkpoint and its evaluation makes up for it.
+        # If the run was interrupted between a checkpoint and its evaluation, evaluate now.
         owes_evaluation = evaluate is not None and self.step > 0 and not has_evaluation(settings.output_dir, self.step)
         if self.finished:
             logging.warning("%s: training has already reached step %d", self.origin, self.step)
@@ -176,7 +177,7 @@ class Trainer(Generic[ObjectiveT]):
         try:
             if owes_evaluation:
                 report(self.step)
-            elif self.step and should_stop is not None and should_stop():  # It had stopped when it was interrupted.
+            elif self.step and should_stop is not None and should_stop():  # interrupted after it had stopped early
                 raise _Stopped
             if self.finished:
                 return
@@ -189,8 +190,8 @@ class Trainer(Generic[ObjectiveT]):
             logging.info("early stopping at step %d", int(self.optimizer.step.numpy()))
         except tf.errors.ResourceExhaustedError as error:
             advice = "lower --train_batch_size or raise --gradient_accumulation_steps"
-            if "OOM" not in str(error):  # The disk is full, not memory.
-                advice = f"free some space in --output_dir={settings.output_dir}"
+            if "OOM" not in str(error):  # the disk is full, not memory
+                advice = f"free up disk space in --output_dir={settings.output_dir}"
             raise InputError(f"{advice}: {one_line(error)[:300]}") from None
         finally:
             if progress is not None:
@@ -198,15 +199,15 @@ class Trainer(Generic[ObjectiveT]):
 
 
 def compare_settings(output_dir: str, present: Mapping[str, Any], step: int) -> None:
-    """Warns about settings that changed since the run was started or last resumed, and records the present ones.
+    """Warns about settings that changed since the run was started or last resumed, and records the current ones.
 
     Args:
       output_dir: the model directory.
-      present: the present settings, by name.
-      step: the step from which the run resumes; 0 for a new one.
+      present: the current settings, by name.
+      step: the step from which the run resumes, or 0 for a new run.
     """
     path = os.path.join(output_dir, SETTINGS_FILE)
-    present = json.loads(json.dumps(present))  # Tuples become lists, as in the file.
+    present = json.loads(json.dumps(present))  # convert tuples to lists, as in the file
     if step and exists(path):
         try:
             before = parse_json(read_bytes(path))

@@ -144,7 +144,7 @@ def test_mismatched_shapes_are_named(model_directory):
 
 
 def test_errors_say_what_a_model_directory_is(model_directory, tmp_path):
-    with pytest.raises(InputError, match=r"--init_checkpoint=.*/none: no such checkpoint; give a model directory"):
+    with pytest.raises(InputError, match=r"--init_checkpoint=.*/none: no such checkpoint; name a model directory"):
         checkpoint_prefix(str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"not a model directory: config\.json is missing"):
         checkpoint_prefix(str(tmp_path))
@@ -160,7 +160,7 @@ def test_errors_say_what_a_model_directory_is(model_directory, tmp_path):
 def test_a_run_does_not_resume_with_another_configuration(model_directory):
     directory = str(model_directory[0])
     prepare_model_directory(directory, small_config(), english_tokenizer())
-    with pytest.raises(InputError, match="contains a run whose hidden_size is 16, not 32"):
+    with pytest.raises(InputError, match="contains a run with hidden_size 16, not 32"):
         prepare_model_directory(directory, small_config(hidden_size=32), english_tokenizer())
 
 
@@ -187,5 +187,5 @@ def test_a_remote_model_directory_is_written_and_read():
     fresh = pretraining_model(seed=2)
     restore_variables(fresh.variables, loaded.checkpoint)
     np.testing.assert_array_equal(weights(fresh)["backbone/pooler/kernel"], weights(model)["backbone/pooler/kernel"])
-    with pytest.raises(InputError, match="contains a run whose hidden_size is 16, not 32"):
+    with pytest.raises(InputError, match="contains a run with hidden_size 16, not 32"):
         prepare_model_directory(directory, small_config(hidden_size=32), english_tokenizer())

@@ -43,10 +43,10 @@ def test_workers_are_numbered_starting_with_the_chief(monkeypatch, content, expe
         ('{"cluster": {"worker": ["a:1", "b:2"], "ps": ["c:3"]}}', "has a job 'ps'"),
         ('{"cluster": {"chief": ["a:1", "b:2"]}}', "has more than one chief"),
         ('{"cluster": {"worker": ["a:1", "b"]}}', "'b' is not an address such as host0:12345"),
-        ('{"cluster": {"worker": ["a:1", "a:1"]}}', "a:1 is there twice"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}}', "a:1 is listed twice"),
         (
             '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"index": 2}}',
-            "task is worker 2, but the cluster has 2",
+            "task is worker 2, but the job .worker. has 2 processes",
         ),
         ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "chief"}}', "its task is chief 0, but"),
     ],
@@ -59,7 +59,7 @@ def test_mistakes_are_named(monkeypatch, content, message):
 
 def test_a_worker_uses_all_its_gpus(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}}')
-    with pytest.raises(InputError, match="--num_replicas=2: a worker of TF_CONFIG uses all its GPUs"):
+    with pytest.raises(InputError, match="--num_replicas=2: a worker of TF_CONFIG uses all of its GPUs"):
         make_strategy(2)
 
 
@@ -115,7 +115,7 @@ def test_only_the_chief_writes(workers):
 def test_all_workers_report_a_disagreement(workers):
     for said in workers[1]:
         assert said["flags"] == (
-            "replica 1 of 2 was started with other flags than the first; start the same command on all workers"
+            "replica 1 of 2 was started with different flags than the first; run the same command on all workers"
         )
         assert said["steps"] == (
             "--output_dir: replica 1 of 2 resumes at step 7, the first at 0; it must be a directory that all workers "
@@ -127,5 +127,5 @@ def test_all_workers_report_a_disagreement(workers):
 def test_a_lost_worker_ends_the_other_with_a_message(workers):
     _, said, statuses = workers
     assert statuses == [0, -9]
-    assert said[0]["lost"].startswith("a worker of TF_CONFIG ended or does not answer (")
-    assert said[0]["lost"].endswith("); start all workers again to resume from the last checkpoint")
+    assert said[0]["lost"].startswith("a worker of TF_CONFIG has ended or does not respond (")
+    assert said[0]["lost"].endswith("); restart all workers to resume from the last checkpoint")

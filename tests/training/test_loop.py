@@ -199,7 +199,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert [line["step"] for line in lines(tmp_path / "uninterrupted")] == [3, 4, 6, 8, 9, 10]
 
     # The data end after step 7, which is three steps beyond the last checkpoint.
-    with pytest.raises(InputError, match="the training data end at step 7 of 10"):
+    with pytest.raises(InputError, match="the training data ends at step 7 of 10"):
         run(tmp_path / "broken", lambda step, context: dataset(step, context).take(2 * 7))
     assert lines(tmp_path / "broken")[-1]["step"] == 6
     resumed = run(tmp_path / "broken")

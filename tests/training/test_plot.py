@@ -80,7 +80,7 @@ def test_mistakes_are_one_line(tmp_path):
         run_plot(PlotSettings())
     with pytest.raises(InputError, match=r"nowhere: no such directory"):
         draw(["nowhere"], output)
-    with pytest.raises(InputError, match="--metrics=los: no run has this metric; there are learning_rate, loss"):
+    with pytest.raises(InputError, match="--metrics=los: no run has this metric; the metrics are learning_rate, loss"):
         draw([directory], output, ["los"])
     with pytest.raises(InputError, match=r"--output=.*curves\.bmp2: Format 'bmp2' is not supported"):
         draw([directory], str(tmp_path / "curves.bmp2"))

@@ -22,7 +22,7 @@ def test_precision_by_its_flags():
         ({"learning_rate": 0.0}, r"--learning_rate=0\.0: must be above 0"),
         ({"learning_rate": float("nan")}, "--learning_rate=nan: must be above 0"),
         ({"random_seed": -1}, "--random_seed=-1: must be from 0 to"),
-        ({"dropout": 1.0}, r"--dropout=1\.0: must be from 0 to below 1"),
+        ({"dropout": 1.0}, r"--dropout=1\.0: must be in \[0, 1\)"),
         ({"learning_rate_schedule": "step"}, "--learning_rate_schedule=step"),
         ({"use_fp16": True, "use_bf16": True}, "--use_fp16 and --use_bf16 are both set; choose one"),
     ],
