@@ -1,1 +1,1 @@
-"""Writes documents as masked pre-training examples in TFRecord files, and reads them."""
+"""From documents to masked pre-training examples in TFRecord files, and back."""

@@ -1,12 +1,12 @@
 """Creates pre-training data as an Apache Beam pipeline, on one machine or a cluster.
 
-The records of a unit are made by the same function as in the local runner. A record's random number is its position
-among all records: the numbers are divided into parts, one or more per shard; each part is sorted and written to a file,
-and a shard is the concatenation of its parts. So the shards are byte for byte those of the local runner, in whatever
-order Beam's workers run.
+The records of a unit are created by the same function as in the local runner, and each record has a random number that
+determines its position in the shuffled output. The range of numbers is divided into parts, one or more per shard. Each
+part is sorted and written to a file, and a shard is the concatenation of its parts. The shards are therefore identical
+to those of the local runner, byte for byte, whatever the order in which Beam's workers run.
 
 Input and output may be on any file system that TensorFlow supports and all workers can access. Unfinished work and a
-copy of the tokenizer are kept in a hidden directory beside the output, which is removed when the pipeline ends.
+copy of the tokenizer are kept in a hidden directory next to the output, which is removed when the pipeline ends.
 """
 
 import collections
@@ -40,15 +40,15 @@ from ambert_tf.pretraining_data.stats import STATS_FILE, make_stats
 from ambert_tf.pretraining_data.tokenizer_copy import check_copy, write_copy
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-# A part is sorted in memory. Its size is estimated from the corpus: each pass makes about this many bytes of records
-# from a byte of text.
+# A part is sorted in memory. Its size is estimated from the corpus: each pass creates about this many bytes of records
+# per byte of text.
 _PART_BYTES = 64 << 20
 _RECORD_BYTES_PER_TEXT_BYTE = 4
 
 _TOKENIZER = "tokenizer"
 
-# A unit's records of one part: the unit's file and window, and as bytes the records' numbers (uint64, ascending),
-# the offsets of their ends (uint64), and the records.
+# A unit's records in one part: the unit's file and window, followed by, as bytes, the records' numbers (uint64,
+# ascending), the offsets of their ends (uint64), and the records.
 Piece = tuple[int, int, bytes, bytes, bytes]
 
 
@@ -58,9 +58,9 @@ def create_with_beam(
     """Writes the records of a corpus; see `create_pretraining_data`.
 
     Args:
-      settings: of data creation; `num_workers` and `resume` are the local runner's.
+      settings: settings of data creation. `num_workers` and `resume` only apply to the local runner.
       input_files: names of the sources.
-      beam_options: options of the pipeline, such as `--runner=FlinkRunner`.
+      beam_options: pipeline options, such as `--runner=FlinkRunner`.
     """
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
     directory, name = os.path.split(settings.output_file)
@@ -92,14 +92,14 @@ def _run_pipeline(
         pipeline = beam.Pipeline(options=PipelineOptions(list(beam_options)))
     except (ValueError, ImportError) as error:
         raise InputError(f"--beam_options={','.join(beam_options)}: {error}") from None
-    # Beam would log a user's error with a traceback, besides raising it.
+    # Beam would not only raise a user's error but also log it with a traceback.
     log = logging.getLogger("apache_beam.runners.common")
     log.addFilter(_is_not_input_error)
     try:
         with pipeline:
             _build(pipeline, settings, input_files, work)
     except Exception as error:
-        # A worker's error arrives as itself, or as text between a traceback and the name of the step.
+        # A worker's error arrives unchanged, or as text between a traceback and the name of the step.
         text = f"{InputError.__name__}: {error}" if isinstance(error, InputError) else f"{error!r}\n{error}"
         found = re.search(r"\bInputError: (.*?)(?: \[while running|\\n|\n|$)", text)
         if found is None:
@@ -118,7 +118,7 @@ def _build(pipeline: beam.Pipeline, settings: CreationSettings, input_files: Seq
     parts = shards * _parts_per_shard(settings, input_files)
     made = (
         pipeline
-        # As one element, and without reading: the description of a pipeline must stay small.
+        # All files as one element, and without reading them, because the pipeline's description must stay small.
         | "List files" >> beam.Create([tuple(input_files)])
         | "Plan units" >> beam.FlatMap(plan_without_reading)
         | "Spread files" >> beam.Reshuffle()
@@ -127,7 +127,7 @@ def _build(pipeline: beam.Pipeline, settings: CreationSettings, input_files: Seq
         | "Make records"
         >> beam.ParDo(_MakeRecords(settings, parts, work)).with_outputs(_MakeRecords.COUNTS, main="pieces")
     )
-    # Every part is written, also one without records.
+    # Every part is written, even if it has no records.
     every_part = pipeline | "List parts" >> beam.Create([(part, None) for part in range(parts)])
     _ = (
         (made.pieces, every_part)
@@ -152,12 +152,12 @@ def _parts_per_shard(settings: CreationSettings, input_files: Sequence[str]) -> 
 
 
 class _MakeRecords(beam.DoFn):
-    """Makes the records of a unit; emits (part, piece), and the counts as a side output.
+    """Creates the records of a unit. Emits (part, piece), and the counts as a side output.
 
     Args:
-      settings: of data creation.
-      parts: number of parts over all shards.
-      work: directory of the tokenizer's copy.
+      settings: settings of data creation.
+      parts: total number of parts of all shards.
+      work: directory with the copy of the tokenizer.
     """
 
     COUNTS = "counts"
@@ -166,7 +166,7 @@ class _MakeRecords(beam.DoFn):
         self._settings = settings
         self._parts = parts
         self._work = work
-        # One per process, shared by its threads.
+        # One record maker per process, shared by its threads.
         self._shared = Shared()
 
     def setup(self):
@@ -184,7 +184,7 @@ class _MakeRecords(beam.DoFn):
 
 
 def _pieces(unit: Unit, records: UnitRecords, parts: int) -> Iterator[tuple[int, Piece]]:
-    """Divides the records of a unit by the parts that they belong to."""
+    """Splits the records of a unit by part."""
     permutation = np.argsort(records.order, kind="stable")
     order = records.order[permutation]
     bounds = np.array([ALL_NUMBERS * part // parts for part in range(1, parts)], np.uint64)
@@ -197,7 +197,7 @@ def _pieces(unit: Unit, records: UnitRecords, parts: int) -> Iterator[tuple[int,
 
 
 def _write_part(grouped: tuple[int, Iterable[Piece | None]], work: str) -> int:
-    """Writes the records of a part, sorted by their numbers, equal ones in the order of units; returns its number."""
+    """Writes the records of a part, sorted by number and, for equal numbers, by unit. Returns the part's index."""
     part, pieces = grouped
     found = sorted((piece for piece in pieces if piece is not None), key=lambda piece: piece[:2])
     order = np.concatenate([np.zeros(0, np.uint64), *(np.frombuffer(piece[2], np.uint64) for piece in found)])
@@ -212,7 +212,7 @@ def _write_part(grouped: tuple[int, Iterable[Piece | None]], work: str) -> int:
 
 
 def _write_shard(grouped: tuple[int, Iterable[int]], work: str, compression: str) -> None:
-    """Writes a shard from its parts, which are kept in case a worker has to repeat this."""
+    """Writes a shard from its parts, which are kept in case a worker has to retry."""
     shard, parts = grouped
     gzip = "GZIP" if compression == "gzip" else None
     with _written_as_a_whole(_shard_path(work, shard)) as path, tf.io.TFRecordWriter(path, gzip) as writer:
@@ -222,7 +222,7 @@ def _write_shard(grouped: tuple[int, Iterable[int]], work: str, compression: str
 
 
 def _records(path: str) -> Iterator[bytes]:
-    """Yields the records of a part; `tf.data` is far slower for single records."""
+    """Yields the records of a part. `tf.data` would be far slower for single records."""
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     start = 0
@@ -243,7 +243,7 @@ def _shard_path(work: str, shard: int) -> str:
 
 @contextmanager
 def _written_as_a_whole(path: str) -> Iterator[str]:
-    # Beam may run a task twice, even concurrently; both write the same.
+    # Beam may run a task twice, even concurrently. Both runs write the same contents.
     temporary = f"{path}.{uuid.uuid4().hex}"
     yield temporary
     tf.io.gfile.rename(temporary, path, overwrite=True)
@@ -258,7 +258,7 @@ def _add_counts(counted: Iterable[dict[str, int]]) -> dict[str, int]:
 
 @contextmanager
 def _directory(path: str) -> Iterator[None]:
-    """Makes an empty directory and removes it at the end."""
+    """Context manager that creates an empty directory and removes it at the end."""
     try:
         if tf.io.gfile.isdir(path):
             tf.io.gfile.rmtree(path)

@@ -1,4 +1,4 @@
-"""Creates pre-training data with one of the runners, which all write the same files."""
+"""Creates pre-training data with one of the runners, which write identical files."""
 
 import logging
 import re
@@ -22,21 +22,21 @@ def run_create_pretraining_data(settings: CreationSettings) -> None:
 
 
 def create_pretraining_data(settings: CreationSettings) -> dict[str, Any]:
-    """Writes the records of a corpus: shards, and beside them `stats.json` and `tokenizer/`.
+    """Writes the records of a corpus as shards, and `stats.json` and `tokenizer/` next to them.
 
     Returns:
-      The content of `stats.json`.
+      The contents of `stats.json`.
 
     Raises:
-      InputError: a setting, an input file or the tokenizer is wrong, the corpus contains no usable document, or Beam is
-        not installed.
-      OSError: the output cannot be written. Nothing is left of it then, unless `resume` is set.
+      InputError: a setting, an input file or the tokenizer is invalid, the corpus contains no usable document, or Beam
+        is not installed.
+      OSError: the output cannot be written. Partial output is removed, unless `resume` is set.
     """
     settings.validate()
     input_files = settings.source_names()
     if settings.runner == "local":
         return create_on_this_machine(settings, input_files)
-    logging.disable(logging.WARNING)  # Beam warns that BigQuery's client, which we do not use, is missing.
+    logging.disable(logging.WARNING)  # Beam warns about BigQuery's missing client, which is not used
     try:
         from ambert_tf.pretraining_data.beam_runner import create_with_beam
     except ModuleNotFoundError as error:

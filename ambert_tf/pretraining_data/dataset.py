@@ -1,7 +1,7 @@
 """Reads pre-training records as batches of model inputs.
 
-The order of the records depends only on seed and epoch, so that an interrupted training run resumes with the batch that
-would have come next.
+The order of the records depends only on seed and epoch, so an interrupted training run resumes with exactly the next
+batch.
 """
 
 import dataclasses
@@ -18,11 +18,11 @@ from ambert_tf.pretraining_data.records import RecordKind, compression_type, cou
 
 _READ_BUFFER_BYTES = 4 << 20
 
-# Record numbers are offset by a multiple of this: the index of the file, or of the epoch. So a number identifies the
-# file or epoch too, at no cost; zipping with a data set of a constant would be slow.
+# A record's number is its index plus a multiple of this, which encodes the file or the epoch. Zipping with a constant
+# dataset instead would be slow.
 _NUMBERS = 2**40
 
-# Numbers that are folded into the key of an epoch to get independent random draws.
+# Numbers folded into the key of an epoch for independent random draws.
 _FILE_ORDER, _RECORD_ORDER, _MASKS, _STEP_ORDER = 1, 2, 3, 4
 
 
@@ -47,44 +47,45 @@ def pretraining_dataset(
 ) -> tf.data.Dataset:
     """Reads records into dense, padded batches.
 
-    Each epoch permutes the files and shuffles the records in a buffer; the files that `create_pretraining_data` writes
-    are shuffled already. A batch may contain records of two epochs.
+    Each epoch permutes the files and shuffles the records in a buffer. The files written by `create_pretraining_data`
+    are already shuffled. A batch may contain records of two epochs.
 
     Args:
-      files: TFRecord files, plain or gzip; all of the same kind (see `record_kind`).
-      batch_size: batch size of this pipeline (with `input_context`: of this worker).
-      seed: random seed of the order, and of dynamic masks.
-      shuffle_buffer: size of the shuffle buffer in records; 0 reads the files in order.
-      num_epochs: number of epochs; None repeats forever.
-      start_step: number of batches to skip. Whole epochs are skipped at no cost; records within an epoch are read but
-        not parsed.
-      masking: how records without masks are masked, anew in each epoch; records with masks do not need it.
+      files: TFRecord files, plain or gzip, all of the same kind (see `record_kind`).
+      batch_size: batch size of this pipeline or, with `input_context`, of this worker.
+      seed: random seed of the order and of dynamic masks.
+      shuffle_buffer: size of the shuffle buffer in records. 0 reads the files in order.
+      num_epochs: number of epochs. None repeats forever.
+      start_step: number of batches to skip. Whole epochs are skipped at no cost. Within an epoch, skipped records are
+        read but not parsed.
+      masking: settings for masking records without masks, differently in each epoch. Not used for masked records.
       masked_lm_prob: function from the training step (int64) to the masking probability (float64) of records without
-        masks. Default: that of `masking`.
-      fine_length: length to pad fine sequences to; None for the longest of the batch.
+        masks. Defaults to the constant probability of `masking`.
+      fine_length: length to pad fine sequences to. None pads to the longest in the batch.
       coarse_length: likewise for coarse sequences.
       fine_predictions: likewise for masked fine tokens.
       coarse_predictions: likewise for masked coarse tokens.
-      drop_remainder: drop a last batch that is not full.
-      group_by_length: number of steps whose records are sorted by length before they are batched, which reduces
-        padding; the batches of these steps are shuffled. 1 disables it. Only without `num_epochs`.
-      input_context: of `tf.distribute`; each pipeline reads its own files if there are enough, else every n-th record.
-      numbers_only: return the numbers of each batch's records, int64 [batch], for `record_places`, instead of their
-        content.
+      drop_remainder: whether to drop an incomplete last batch.
+      group_by_length: number of steps whose records are sorted by length before batching, which reduces padding. The
+        batches of these steps are shuffled. 1 disables it. Cannot be combined with `num_epochs`.
+      input_context: the context of `tf.distribute`. Each pipeline reads its own files if there are enough files, and
+        every n-th record otherwise.
+      numbers_only: whether to return the numbers of each batch's records, int64 [batch], for `record_places`, instead
+        of their contents.
 
     Returns:
       Batches of int32 `g_input_ids`, `g_segment_ids` [batch, g_length], `fine_to_coarse` [batch,
       fine_length], `g_masked_lm_positions`, `g_masked_lm_ids` and float32 `g_masked_lm_weights` [batch,
-      g_predictions] for both grains g, and, where the records have it, `next_sentence_label` [batch].
+      g_predictions] for both grains g and, if the records have it, `next_sentence_label` [batch].
 
     Raises:
-      InputError: the first record of a file is damaged or something else, or records without masks come without
-        `masking`.
+      InputError: the first record of a file is damaged or not a pre-training record, or `masking` is missing for
+        records without masks.
     """
     files = sorted(files)
     facts = record_kind(files)
     if not facts.masked and masking is None:
-        raise InputError(f"{files[0]}: its records have no masks (--masking=dynamic); give masking settings")
+        raise InputError(f"{files[0]}: its records have no masks (--masking=dynamic); masking settings are needed")
     identities = list(range(len(files)))
     worker, workers = 0, 1
     if input_context is not None:
@@ -107,7 +108,7 @@ def pretraining_dataset(
     compressions = tf.constant([compression_type(name) for name in files])
     run_key = seed_key(seed)
 
-    # Operations on whole datasets: a function per record would take longer than everything after it.
+    # These are operations on whole datasets, because a function per record would be slower than all later stages.
     def read_file(identity: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(names[identity], compressions[identity], _READ_BUFFER_BYTES)
         return records.enumerate(identity * _NUMBERS)
@@ -137,12 +138,12 @@ def pretraining_dataset(
         places: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor]
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         numbers, serialized = records
-        # The size in bytes approximates the length without parsing.
+        # The size in bytes is an approximation of the length that does not require parsing.
         order = tf.argsort(tf.strings.length(serialized), stable=True)
         steps = tf.range(grouped_steps, dtype=tf.int64)
         key = tf_fold(tf_fold(tf.constant(run_key), places[0]), tf.constant(_STEP_ORDER))
         steps = _argsort(tf_fold(key, steps))
-        # [step, batch, replica]: records of similar length go to the replicas of one step, which wait for each other.
+        # [step, batch, replica]: the replicas of a step, which wait for each other, get records of similar length.
         order = tf.gather(tf.reshape(order, [grouped_steps, batch_size, batches_per_step]), steps)
         order = tf.reshape(tf.transpose(order, [0, 2, 1]), [grouped_batches, batch_size])
         return tf.gather(places, order), (tf.gather(numbers, order), tf.gather(serialized, order))
@@ -167,11 +168,11 @@ def pretraining_dataset(
 
 
 def record_places(files: Sequence[str], numbers: Iterable[int]) -> str:
-    """Returns a readable list of records: `train-0 records 3, 17; train-1 record 4`.
+    """Returns a readable list of records, such as `train-0 records 3, 17; train-1 record 4`.
 
     Args:
-      files: the files given to `pretraining_dataset`.
-      numbers: record numbers from it.
+      files: the files passed to `pretraining_dataset`.
+      numbers: record numbers returned by it.
     """
     by_file: dict[str, list[int]] = {}
     for number in sorted(numbers):
@@ -226,7 +227,7 @@ def _model_inputs(
 
 
 def _pad(ragged: tf.RaggedTensor, length: int | None, name: str) -> tf.Tensor:
-    """Returns the dense [batch, length] tensor, padded with 0; a longer row is an error, not truncated."""
+    """Returns a dense tensor [batch, length], padded with 0. A longer row raises an error."""
     if length is None:
         return ragged.to_tensor(0)
     longest = tf.reduce_max(tf.concat([ragged.row_lengths(), [0]], 0))

@@ -1,4 +1,4 @@
-"""Formats records as readable text: both grains aligned, masks marked."""
+"""Formats records as readable text, with aligned grains and marked masks."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -11,21 +11,21 @@ Record = Mapping[str, Sequence[int]]
 
 
 def check_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> None:
-    """Checks what the functions below rely on.
+    """Checks the assumptions of the functions below.
 
     Raises:
-      InputError: a feature is missing or inconsistent with others, or the vocabularies are not those of the record.
+      InputError: a feature is missing or inconsistent with others, or the vocabularies do not match the record.
     """
     for name in INPUT_FEATURES:
         if name not in record:
-            raise InputError(f"has no {name!r}; give records of data/create_pretraining_data.py")
+            raise InputError(f"has no {name!r}; records from data/create_pretraining_data.py are expected")
     lengths = {grain: len(record[f"{grain}_input_ids"]) for grain in GRAINS}
     for grain, vocabulary in zip(GRAINS, (fine_vocab, coarse_vocab), strict=True):
         originals = record.get(f"{grain}_masked_lm_ids", ())
         for token_id in (*record[f"{grain}_input_ids"], *originals):
             if not 0 <= token_id < len(vocabulary):
                 raise InputError(
-                    f"has {grain} id {token_id}, but the vocabulary has {len(vocabulary)} lines; give the "
+                    f"has {grain} id {token_id}, but the vocabulary has {len(vocabulary)} lines; use the "
                     "--tokenizer_dir of these records"
                 )
         _check_indices(record, f"{grain}_segment_ids", lengths[grain], 2)
@@ -36,11 +36,11 @@ def check_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequen
 def _check_indices(record: Record, name: str, length: int, bound: int) -> None:
     values = record.get(name, ())
     if len(values) != length or not all(0 <= value < bound for value in values):
-        raise InputError(f"its {name} are inconsistent with its other features; create the file again")
+        raise InputError(f"its {name} are inconsistent with its other features; recreate the file")
 
 
 def _marked_tokens(record: Record, grain: str, vocabulary: Sequence[str]) -> list[str]:
-    """Returns the tokens of one grain; a masked one as {original→shown}, or {original} if it was kept."""
+    """Returns the tokens of one grain. Masked tokens are {original→shown}, or {original} if kept."""
     ids = record[f"{grain}_input_ids"]
     tokens = [vocabulary[token_id] for token_id in ids]
     positions = record.get(f"{grain}_masked_lm_positions", ())
@@ -64,7 +64,7 @@ def _summary(record: Record) -> str:
 
 
 def describe_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> str:
-    """Returns a record in three lines; fine tokens of one coarse token are joined by a middle dot."""
+    """Formats a record in three lines. The fine tokens of a coarse token are joined by a middle dot."""
     fine = _marked_tokens(record, "fine", fine_vocab)
     coarse = _marked_tokens(record, "coarse", coarse_vocab)
     groups = ["·".join(fine[index] for index in held) for held in _held(record, len(coarse))]
@@ -72,7 +72,7 @@ def describe_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Seq
 
 
 def tabulate_record(record: Record, fine_vocab: Sequence[str], coarse_vocab: Sequence[str]) -> str:
-    """Returns a record as a table: one line per coarse token with position, segment, text and fine tokens."""
+    """Formats a record as a table, with position, segment, text and fine tokens of each coarse token."""
     fine = _marked_tokens(record, "fine", fine_vocab)
     coarse = _marked_tokens(record, "coarse", coarse_vocab)
     width = min(40, max(map(_columns, coarse), default=0))

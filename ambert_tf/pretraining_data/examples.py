@@ -1,12 +1,12 @@
-"""The schema of pre-training records, for writing and reading.
+"""The schema of pre-training records: encoding and parsing.
 
 A record is a serialized `tf.train.Example`. For each grain g in `fine` and `coarse` it has the int64 lists
 `g_input_ids` and `g_segment_ids`, and, with static masks, `g_masked_lm_positions` and `g_masked_lm_ids`, all without
 padding; `fine_to_coarse`, the position of each fine token's coarse token; and, with next sentence prediction,
 `next_sentence_label` (1: the second segment is random).
 
-Records are encoded here in batches, because one `tf.train.Example` at a time takes as long as all steps before it.
-Wire format: https://protobuf.dev/programming-guides/encoding/.
+Records are encoded in batches here, because creating one `tf.train.Example` at a time takes as long as all previous
+steps together. Wire format: https://protobuf.dev/programming-guides/encoding/.
 """
 
 import functools
@@ -41,7 +41,7 @@ def encode_examples(batch: dict[str, Column]) -> list[bytes]:
     """Serializes a batch of records.
 
     Args:
-      batch: by feature name, values (integers in [0, 2^28), flat over the batch) and row splits [batch + 1].
+      batch: for each feature name, values (integers in [0, 2^28), flat over the batch) and row splits [batch + 1].
 
     Returns:
       One serialized `tf.train.Example` per row, with its features sorted by name.
@@ -84,7 +84,7 @@ def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
     for place in range(width):
         rest = values >> np.uint32(7 * place)
         used[:, place] = rest > 0 if place else True
-        # The high bit marks a continuation.
+        # The high bit marks continuation bytes.
         groups[:, place] = (rest & np.uint32(0x7F)) | (np.uint32(0x80) * (rest >= 0x80))
     offsets = np.zeros(count + 1, np.int64)
     np.cumsum(used.sum(axis=1), out=offsets[1:])
@@ -93,7 +93,7 @@ def encode_varints(values: np.ndarray) -> tuple[bytes, np.ndarray]:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _feature_header(name: bytes, payload_length: int) -> tuple[bytes, int]:
-    """Returns the bytes before the packed values of a feature, and their number."""
+    """Returns the bytes that precede the packed values of a feature, and their number."""
     values = _FIELD_1 + _varint(payload_length) if payload_length else b""
     int64_list = _FIELD_3 + _varint(len(values) + payload_length) + values
     key = _FIELD_1 + _varint(len(name)) + name
@@ -115,7 +115,7 @@ def decode_example(serialized: bytes) -> dict[str, list[int]]:
     """Returns the features of one record, for inspection.
 
     Raises:
-      ValueError: it is not a `tf.train.Example`.
+      ValueError: the record is not a `tf.train.Example`.
     """
     try:
         features = tf.train.Example.FromString(serialized).features.feature
@@ -128,7 +128,7 @@ def parse_examples(serialized: tf.Tensor, features: Iterable[str]) -> dict[str, 
     """Parses serialized records (string [batch]) in graph.
 
     Returns:
-      int32 ragged [batch, (length)] for each of `features`; a row is empty if the record lacks the feature.
+      int32 ragged [batch, (length)] for each of `features`. A row is empty if the record lacks the feature.
     """
     specification = {name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in features}
     parsed = tf.io.parse_example(serialized, specification)

@@ -1,4 +1,4 @@
-"""Prints records, to look at the data before training on it."""
+"""Prints records, to inspect the data before training."""
 
 import os
 
@@ -16,11 +16,11 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 
 def print_records(settings: InspectionSettings) -> None:
-    """Prints the records that the settings select.
+    """Prints the records selected by the settings.
 
     Raises:
-      InputError: a setting is wrong, a file is damaged or contains something else, or the tokenizer is not the one
-        that the records were made with.
+      InputError: a setting is invalid, a file is damaged or has no pre-training records, or the tokenizer is not that
+        of the records.
     """
     settings.validate()
     files = record_files(",".join(settings.input_file), "input_file")
@@ -47,15 +47,15 @@ def print_records(settings: InspectionSettings) -> None:
 
 
 def _tokenizer_of_stats(name: str) -> str:
-    """Returns the tokenizer directory that `stats.json` names: older versions left no copy beside the records."""
+    """Returns the tokenizer directory named in `stats.json`. Older versions wrote no copy next to the records."""
     path = os.path.join(os.path.dirname(name), STATS_FILE)
     try:
         with open_input(path) as file:
             directory = parse_json(file.read())["arguments"]["tokenizer_dir"]
     except (OSError, tf.errors.OpError, ValueError, LookupError, TypeError):
         raise InputError(
-            f"--tokenizer_dir is needed: beside {name} there is no {TOKENIZER_DIRECTORY}/, and no {STATS_FILE} that "
-            "names the tokenizer"
+            f"--tokenizer_dir is needed: next to {name}, there is neither {TOKENIZER_DIRECTORY}/ nor a {STATS_FILE} "
+            "that names the tokenizer"
         ) from None
     if not isinstance(directory, str) or not is_directory(directory):
         raise InputError(f"--tokenizer_dir is needed: {path} names {directory}, which does not exist")

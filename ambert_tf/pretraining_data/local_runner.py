@@ -1,10 +1,11 @@
 """Creates pre-training data on one machine.
 
-There are two passes, both of bounded memory. Workers make the records of each unit and write them to a spill file; then
-the spill files are merged into shuffled shards (see `spill`). The number of workers makes no difference to the files.
+There are two passes, both with bounded memory. First, workers create the records of each unit and write them to a spill
+file. Then the spill files are merged into shuffled shards (see `spill`). The files do not depend on the number of
+workers.
 
-Unfinished work is kept in a hidden directory beside the output, from which `--resume` resumes; for a remote output, in
-a directory of this machine's temporary ones. The shards are moved into place together at the end.
+Unfinished work is kept for `--resume` in a hidden directory next to the output or, if the output is remote, in this
+machine's temporary directory. At the end, all shards are moved into place together.
 """
 
 import collections
@@ -40,7 +41,7 @@ from ambert_tf.pretraining_data.tokenizer_copy import check_copy, write_copy
 from ambert_tf.pretraining_data.workers import Runner, task_runner
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-# A worker process takes seconds to start, in which another one tokenizes about this much.
+# A running worker tokenizes about this many bytes in the seconds that another one takes to start.
 _BYTES_WORTH_A_WORKER = 8 << 20
 
 
@@ -48,7 +49,7 @@ def create_on_this_machine(settings: CreationSettings, input_files: Sequence[str
     """Writes the records of a corpus; see `create_pretraining_data`.
 
     Args:
-      settings: of data creation.
+      settings: settings of data creation.
       input_files: names of the sources.
     """
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
@@ -78,7 +79,7 @@ class _Run:
         self._spill_list = os.path.join(self._work, "spills.json")
 
     def prepare(self) -> None:
-        """Makes the directory of unfinished work, or finds it as an interrupted run left it."""
+        """Creates the directory for unfinished work, or reuses that of an interrupted run."""
         output = self._settings.output_file
         check_writable(self._directory, "output_file")
         make_directory(self._directory)
@@ -101,8 +102,8 @@ class _Run:
         for key in {**found, **self._identity}:
             if found.get(key) != self._identity.get(key):
                 raise InputError(
-                    f"--resume: the interrupted run had {key}={found.get(key)}, this one has "
-                    f"{self._identity.get(key)}; give the same value, or start over without --resume"
+                    f"--resume: the interrupted run had {key}={found.get(key)}, but this one has "
+                    f"{self._identity.get(key)}; use the same value, or start over without --resume"
                 )
 
     def clean_up(self) -> None:
@@ -110,7 +111,7 @@ class _Run:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def make(self) -> dict[str, Any]:
-        """Makes the files and moves them into place."""
+        """Creates the files and moves them into place."""
         total = sum(map(source_size, self._input_files))
         workers = self._settings.num_workers
         if workers is None:
@@ -131,7 +132,7 @@ class _Run:
         return stats
 
     def _make_spills(self, run: Runner, total: int) -> tuple[list[str], dict[str, int]]:
-        """Writes a spill file for each unit; returns their paths in the order of units, and summed counts."""
+        """Writes a spill file for each unit. Returns their paths, in the order of units, and the summed counts."""
         if os.path.exists(self._spill_list):
             with open(self._spill_list) as file:
                 known = json.load(file)
@@ -156,13 +157,13 @@ class _Run:
         return self._list_spills(names, counts), dict(counts)
 
     def _list_spills(self, names: list[str], counts: dict[str, int]) -> list[str]:
-        """Records, for `--resume`, which files contain everything; returns their paths."""
+        """Writes the list of complete spill files, for `--resume`, and returns their paths."""
         with atomic_path(self._spill_list) as temporary, open(temporary, "w") as file:
             json.dump({"spills": names, "counts": counts}, file)
         return [os.path.join(self._work, name) for name in names]
 
     def _merge_groups(self, run: Runner, spills: list[str], counts: dict[str, int]) -> list[str]:
-        """Merges spill files until there are few enough to make shards from."""
+        """Merges spill files until there are few enough to create the shards."""
         while len(spills) > MERGE_FILES:
             groups = [spills[first : first + MERGE_FILES] for first in range(0, len(spills), MERGE_FILES)]
             # The number of groups distinguishes the levels of merging.
@@ -225,7 +226,7 @@ def _make_spill(unit: Unit, path: str) -> tuple[int, dict[str, int]]:
 
 
 def _write_shard(spills: list[str], low: int, high: int, path: str, compression: str) -> int:
-    """Writes the records whose numbers lie from `low` to `high`; returns how many."""
+    """Writes the records with numbers from `low` to `high` (exclusive) and returns their count."""
     written = 0
     files = [SpillFile(name) for name in spills]
     with (

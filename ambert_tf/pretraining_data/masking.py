@@ -1,11 +1,11 @@
 """Masks tokens at both grains for masked language modelling.
 
 15 % of the *coarse* tokens are chosen, and the fine tokens inside a chosen coarse token are masked with it (AMBERT,
-§3.3 and §4.1). BERT's rule (80 % `[MASK]`, 10 % a random token, 10 % kept) is drawn once per chosen coarse token and
-applied to both grains, so that neither grain reveals what the other one hides.
+§3.3 and §4.1). BERT's 80/10/10 rule (`[MASK]`, a random token, unchanged) is drawn once per chosen coarse token and
+applied to both grains, so that neither grain reveals what the other hides.
 
-The same function masks static records when they are created and dynamic ones each time they are read. All random draws
-derive from the key of the sequence (see `random_keys`), so its masks do not depend on the batch.
+The same function masks static records when they are created, and dynamic records each time they are read. All random
+draws derive from the key of the sequence (see `random_keys`), so its masks do not depend on the batch.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _RANDOM_SHARE = 0.1
 # The action on a chosen coarse token, and on each fine token inside it.
 _TO_MASK, _TO_RANDOM, _KEEP = 1, 2, 3
 
-# Numbers that are folded into the key of a token or a sequence to get independent random draws.
+# Numbers folded into the key of a token or a sequence for independent random draws.
 _RULE_DRAW, _REPLACEMENT_DRAW = 1, 2
 _FINE_DRAWS = 2**40
 
@@ -35,14 +35,14 @@ _UNUSED = re.compile(r"\[unused\d+\]")
 
 @dataclasses.dataclass(frozen=True)
 class MaskingSettings:
-    """How sequences are masked.
+    """Settings of masking.
 
     Attributes:
       mask_id: id of `[MASK]`, the same in both grains.
       special_ids: ids of `[CLS]` and `[SEP]`, which are never chosen.
-      fine_replacement_ids: fine ids from which a random replacement is drawn.
-      coarse_replacement_ids: coarse ids from which a random replacement is drawn.
-      masked_lm_prob: share of the coarse tokens to choose.
+      fine_replacement_ids: fine ids from which random replacements are drawn.
+      coarse_replacement_ids: coarse ids from which random replacements are drawn.
+      masked_lm_prob: fraction of the coarse tokens to choose.
       max_fine_predictions: maximum number of masked fine tokens per sequence.
       max_coarse_predictions: maximum number of masked coarse tokens per sequence.
     """
@@ -68,15 +68,15 @@ class MaskingSettings:
     ) -> "MaskingSettings":
         """Returns the settings for a tokenizer's vocabularies.
 
-        Limits default to values that `masked_lm_prob` practically never reaches. A limit of the fine grain applies to
-        the coarse grain too, unless that has its own.
+        By default, the number of masked tokens is effectively unlimited. The fine limit also applies to the coarse
+        grain, unless the latter has its own.
 
         Args:
           tokenizer: a `MultiGrainedTokenizer`.
           max_seq_length: maximum fine sequence length.
-          max_coarse_seq_length: maximum coarse sequence length; defaults to `max_seq_length`.
-          masked_lm_prob: share of the coarse tokens to choose.
-          max_predictions_per_seq: maximum number of masked tokens per sequence, in each grain.
+          max_coarse_seq_length: maximum coarse sequence length. Defaults to `max_seq_length`.
+          masked_lm_prob: fraction of the coarse tokens to choose.
+          max_predictions_per_seq: maximum number of masked tokens per sequence and grain.
           max_coarse_predictions_per_seq: maximum number of masked coarse tokens per sequence.
         """
         specials = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
@@ -97,8 +97,8 @@ class MaskingSettings:
 
 
 def default_max_predictions(masked_lm_prob: float, fine_length: int, coarse_length: int) -> tuple[int, int]:
-    """Returns limits of masked fine and coarse tokens that sequences of these lengths practically never reach."""
-    # A chosen coarse token of many fine tokens can raise the share of fine tokens well above masked_lm_prob.
+    """Returns limits on masked fine and coarse tokens that sequences of these lengths practically never reach."""
+    # A chosen coarse token with many fine tokens can raise the fraction of fine tokens well above masked_lm_prob.
     return math.ceil(1.6 * masked_lm_prob * fine_length) + 4, math.ceil(masked_lm_prob * coarse_length) + 1
 
 
@@ -111,18 +111,19 @@ def replacement_ids(vocabulary: list[str], special_ids: set[int]) -> np.ndarray:
 def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: MaskingSettings) -> dict[str, Any]:
     """Masks a batch of sequences at both grains.
 
-    In each sequence, `masked_lm_prob` of the coarse tokens other than `[CLS]` and `[SEP]`, rounded, but at least one,
-    are chosen at random without replacement. Tokens beyond the limit of either grain are dropped, in the random order
-    of choice; a coarse token with more fine tokens than the limit cannot be chosen.
+    In each sequence, coarse tokens other than `[CLS]` and `[SEP]` are chosen at random without replacement. Their
+    number is `masked_lm_prob` times the number of these tokens, rounded, and at least one. Tokens beyond the limit of
+    either grain are dropped, in the random order of choice. A coarse token with more fine tokens than the limit cannot
+    be chosen.
 
     Args:
-      inputs: int32 ragged `fine_input_ids`, `coarse_input_ids` and `fine_to_coarse`, [batch, (length)]; other
-        entries are returned unchanged.
+      inputs: int32 ragged `fine_input_ids`, `coarse_input_ids` and `fine_to_coarse`, [batch, (length)]. Other entries
+        are returned unchanged.
       keys: uint64 [batch], the key of each sequence.
       rule: the masking settings.
 
     Returns:
-      `inputs` with both `g_input_ids` masked, and for each grain g `g_masked_lm_positions` (ascending) and
+      `inputs` with masked `g_input_ids` and, for each grain g, `g_masked_lm_positions` (ascending) and
       `g_masked_lm_ids` (the original ids), int32 [batch, (g_predictions)].
     """
     fine, coarse, fine_to_coarse = (
@@ -159,19 +160,19 @@ def mask_sequences(inputs: dict[str, tf.RaggedTensor], keys: tf.Tensor, rule: Ma
 
 
 def _places(ragged: tf.RaggedTensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns row and column of each index (int64, ascending) into the flat values."""
+    """Returns the row and column of each index (int64, ascending) into the flat values."""
     rows = tf.searchsorted(ragged.row_splits, chosen, side="right", out_type=tf.int64) - 1
     return rows, chosen - tf.gather(ragged.row_splits, rows)
 
 
 def _choose(coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, rule: MaskingSettings) -> tf.Tensor:
-    """Returns the indices (int64, ascending) into `coarse.flat_values` of the chosen tokens."""
+    """Returns the indices of the chosen tokens in `coarse.flat_values`, int64, ascending."""
     ids = coarse.flat_values
     total = tf.shape(ids, tf.int64)[0]
     cls_id, sep_id = rule.special_ids
     candidates = (ids != cls_id) & (ids != sep_id)
     candidate_counts = tf.math.segment_sum(tf.cast(candidates, tf.int64), coarse.value_rowids())
-    # segment_sum ends with the last row that holds a value.
+    # segment_sum ends at the last non-empty row.
     candidate_counts = tf.pad(candidate_counts, [[0, coarse.nrows() - tf.shape(candidate_counts, tf.int64)[0]]])
     wanted_counts = tf.round(rule.masked_lm_prob * tf.cast(candidate_counts, tf.float64))
     wanted_counts = tf.cast(wanted_counts, tf.int64)
@@ -185,7 +186,7 @@ def _choose(coarse: tf.RaggedTensor, holder: tf.Tensor, token_keys: tf.Tensor, r
     most = tf.minimum(tf.reduce_max(tf.concat([wanted_counts, [0]], 0)), tf.shape(priority, tf.int64)[1])
     top, columns = tf.math.top_k(priority, tf.cast(most, tf.int32))
     taken = (top >= 0) & (tf.range(most)[None, :] < wanted_counts[:, None])
-    # Indices that are not taken may be out of range; they are replaced by 0 and do not count.
+    # Indices that are not taken may be out of range. They are replaced by 0 and ignored.
     index = tf.where(taken, coarse.row_starts()[:, None] + tf.cast(columns, tf.int64), 0)
     fine_taken = tf.where(taken, tf.gather(tf.pad(fine_counts, [[0, 1]]), index), 0)
     taken &= tf.cumsum(fine_taken, axis=1) <= rule.max_fine_predictions

@@ -1,4 +1,4 @@
-"""What all runners do with their output: no mixing of shards of different runs, some examples, stats.json."""
+"""Output handling shared by the runners: `stats.json`, printed examples, and checks against mixing shards of runs."""
 
 import json
 import os
@@ -25,10 +25,10 @@ def write_json(content: dict[str, Any], path: str) -> None:
 
 
 def refuse_other_shards(settings: CreationSettings) -> None:
-    """Checks the names of the files that are already in the output directory.
+    """Checks the names of existing files in the output directory.
 
     Raises:
-      InputError: one is a shard of a run with another number of shards.
+      InputError: a file is a shard of a run with a different number of shards.
     """
     directory, output = os.path.split(settings.output_file)
     ours = {os.path.basename(name) for name in settings.shard_names()}
@@ -36,13 +36,13 @@ def refuse_other_shards(settings: CreationSettings) -> None:
         numbers = name.removeprefix(f"{output}-").split("-of-")
         if name != output and name not in ours and len(numbers) == 2 and all(map(str.isdecimal, numbers)):
             raise InputError(
-                f"--output_file={settings.output_file}: {name} is a shard of another run, which "
-                "readers would take for a part of this one; remove it, or use another name"
+                f"--output_file={settings.output_file}: {name} is a shard of another run, which readers would treat as "
+                "part of this one; remove it, or use another name"
             )
 
 
 def log_examples(settings: CreationSettings, tokenizer: MultiGrainedTokenizer) -> None:
-    """Prints the first records of the first shard to standard error."""
+    """Prints the first records of the first shard to stderr."""
     compression = "GZIP" if settings.compression == "gzip" else ""
     records = tf.data.TFRecordDataset(settings.shard_names()[0], compression).take(_LOGGED_EXAMPLES)
     fine_vocab, coarse_vocab = tokenizer.fine_vocab, tokenizer.coarse_vocab

@@ -3,11 +3,11 @@
 The tokens of a unit are in flat arrays. A segment is a range of coarse tokens with the fine tokens inside them, so both
 grains of a sequence always cover the same text.
 
-Without next sentence prediction, a sequence is filled with sentences of one document. It ends at the end of a sentence
-if little room is left; otherwise the next sentence is split, and the following sequence begins with the rest of it. So
-no text is lost, and all sequences but the last of a document are full. With next sentence prediction, segments are
-chosen and trimmed as in google-research/bert's `create_pretraining_data.py`; sentences that are too long are split
-first.
+Without next sentence prediction, a sequence is filled with sentences of one document. If little room is left, it ends
+at the end of a sentence. Otherwise, the next sentence is split, and the following sequence starts with the rest. No
+text is lost, and all sequences except the last of a document are full. With next sentence prediction, segments are
+chosen and truncated as in google-research/bert's `create_pretraining_data.py`, after splitting sentences that are too
+long.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import numpy as np
 
 from ambert_tf.errors import InputError
 
-# A document of a single coarse token has no context to predict it from.
+# A document with a single coarse token has no context to predict it from.
 MIN_DOCUMENT_TOKENS = 2
 
 
@@ -30,9 +30,9 @@ class TokenizedUnit:
     Attributes:
       coarse_ids: int32 [coarse].
       fine_ids: int32 [fine].
-      fine_splits: int64 [coarse + 1]; coarse token c contains fine tokens fine_splits[c] to fine_splits[c + 1].
-      sentence_splits: int64 [sentences + 1], over coarse tokens; no sentence is empty.
-      document_splits: int64 [documents + 1], over sentences; every document has at least `MIN_DOCUMENT_TOKENS`.
+      fine_splits: int64 [coarse + 1]. Coarse token c contains fine tokens fine_splits[c] to fine_splits[c + 1].
+      sentence_splits: int64 [sentences + 1], over coarse tokens. No sentence is empty.
+      document_splits: int64 [documents + 1], over sentences. Every document has at least `MIN_DOCUMENT_TOKENS`.
     """
 
     coarse_ids: np.ndarray
@@ -47,9 +47,10 @@ class Sequences:
     """The segments of sequences, as ranges of coarse tokens.
 
     Attributes:
-      segments: int64 [sequences, 2 * segments per sequence]; start and end of the first segment and, with next sentence
+      segments: int64 [sequences, 2 * segments per sequence], start and end of the first segment and, with next sentence
         prediction, of the second.
-      next_sentence_label: int64 [sequences], 1 if the second segment is random; or None.
+      next_sentence_label: int64 [sequences], 1 if the second segment is random, or None without next sentence
+        prediction.
     """
 
     segments: np.ndarray
@@ -58,13 +59,13 @@ class Sequences:
 
 @dataclasses.dataclass(frozen=True)
 class PackingSettings:
-    """How sentences are packed into sequences.
+    """Settings of packing.
 
     Attributes:
       max_seq_length: maximum fine sequence length, including [CLS] and [SEP].
-      max_coarse_seq_length: likewise for coarse tokens.
+      max_coarse_seq_length: maximum coarse sequence length, including [CLS] and [SEP].
       short_seq_prob: probability of a shorter sequence, whose length is drawn uniformly.
-      next_sentence: create two segments per sequence, the second one random in half of the sequences.
+      next_sentence: whether to create two segments per sequence, with a random second segment in half of the sequences.
     """
 
     max_seq_length: int
@@ -74,17 +75,17 @@ class PackingSettings:
 
     @property
     def fine_room(self) -> int:
-        """Maximum number of fine tokens without [CLS] and [SEP]."""
+        """The maximum number of fine tokens, excluding [CLS] and [SEP]."""
         return self.max_seq_length - (3 if self.next_sentence else 2)
 
     @property
     def coarse_room(self) -> int:
-        """Maximum number of coarse tokens without [CLS] and [SEP]."""
+        """The maximum number of coarse tokens, excluding [CLS] and [SEP]."""
         return self.max_coarse_seq_length - (3 if self.next_sentence else 2)
 
     @property
     def longest_token(self) -> int:
-        """Maximum number of fine tokens in a coarse token, which must fit into any segment."""
+        """The maximum number of fine tokens in a coarse token, which must fit into any segment."""
         return self.fine_room // 2 if self.next_sentence else self.fine_room
 
 
@@ -95,10 +96,10 @@ def keep_documents(
     sentence_splits: np.ndarray,
     document_splits: np.ndarray,
 ) -> tuple[TokenizedUnit, int]:
-    """Returns a `TokenizedUnit` without empty sentences and documents that are too short.
+    """Removes empty sentences, and documents that are too short.
 
     Returns:
-      The unit, and the number of documents that are too short.
+      The unit, and the number of removed documents.
     """
     document_bounds = sentence_splits[document_splits]
     long_enough = np.diff(document_bounds) >= MIN_DOCUMENT_TOKENS
@@ -131,14 +132,14 @@ def pack(unit: TokenizedUnit, rule: PackingSettings, seed: int) -> Sequences:
     """Packs the sentences of a unit into sequences.
 
     Raises:
-      InputError: a coarse token is too long for `max_seq_length`.
+      InputError: a coarse token has too many fine tokens for `max_seq_length`.
     """
     longest = int(np.diff(unit.fine_splits).max(initial=0))
     if longest > rule.longest_token:
         least = 2 * longest + 3 if rule.next_sentence else longest + 2
         raise InputError(
-            f"--max_seq_length={rule.max_seq_length}: too short for a coarse token of {longest} fine tokens, "
-            f"which the corpus has; give at least {least}"
+            f"--max_seq_length={rule.max_seq_length}: too short for a coarse token of {longest} fine tokens in the "
+            f"corpus; it must be at least {least}"
         )
     randomness = random.Random(seed)
     if rule.next_sentence:
@@ -148,7 +149,7 @@ def pack(unit: TokenizedUnit, rule: PackingSettings, seed: int) -> Sequences:
 
 def _pack_sentences(unit: TokenizedUnit, rule: PackingSettings, randomness: random.Random) -> Sequences:
     fine_splits = unit.fine_splits.tolist()
-    # Start of each sentence, which is the end of the previous one.
+    # The start of each sentence, which is the end of the previous one.
     sentence_starts = unit.sentence_splits.tolist()
     spare_room = rule.fine_room // 8
     document_bounds = unit.sentence_splits[unit.document_splits].tolist()
@@ -210,7 +211,7 @@ class _PairPacker:
         return Sequences(np.asarray(segments, np.int64).reshape(-1, 4), np.asarray(labels, np.int64))
 
     def _add_pair(self, document: int, first: int, last: int, segments: list[int], labels: list[int]) -> int:
-        """Adds the sequence that begins at sentence `first`; returns the first sentence of the next one."""
+        """Adds the sequence that starts at sentence `first`, and returns the first sentence of the next sequence."""
         rule, randomness = self._rule, self._random
         target = rule.fine_room
         if randomness.random() < rule.short_seq_prob:
@@ -230,14 +231,14 @@ class _PairPacker:
         return following
 
     def _fill(self, first: int, last: int, fine_target: int, coarse_target: int) -> int:
-        """Returns the end (exclusive) of the sentences from `first` that reach either target."""
+        """Returns the end (exclusive) of the sentences, starting at `first`, that reach either target."""
         start = self._starts[first]
         filled = bisect_left(self._fine_splits, self._fine_splits[start] + max(1, fine_target), start)
         filled = min(filled, start + max(1, coarse_target))
         return min(bisect_left(self._ends, filled, first, last) + 1, last)
 
     def _random_segment(self, document: int, following: int, fine_target: int, coarse_target: int) -> tuple[int, int]:
-        """Returns a segment of another document of the unit, or, if there is only one, of that."""
+        """Returns a segment of another document of the unit or, if there is no other, of the same document."""
         documents = len(self._documents) - 1
         other = document
         if documents > 1:
@@ -251,7 +252,7 @@ class _PairPacker:
         return self._starts[start], self._ends[until - 1]
 
     def _trim(self, a_start: int, a_end: int, b_start: int, b_end: int) -> tuple[int, int, int, int]:
-        """Truncates a pair to the maximum lengths, the longer segment first, at front or back at random."""
+        """Truncates a pair to the maximum lengths, the longer segment first, at a random end."""
         fine_splits = self._fine_splits
         a_fine, b_fine = _shares(
             fine_splits[a_end] - fine_splits[a_start],
@@ -274,12 +275,12 @@ class _PairPacker:
         return start, min(end, bisect_right(fine_splits, fine_splits[start] + room, start, end + 1) - 1)
 
     def _coin_tosses(self, count: int) -> int:
-        """Returns how many of `count` tokens are cut at the front, by a coin toss for each."""
+        """Returns how many of `count` tokens are removed at the front, by one coin toss per token."""
         return self._random.getrandbits(count).bit_count() if count > 0 else 0
 
 
 def _shares(a_length: int, b_length: int, room: int) -> tuple[int, int]:
-    """Returns the lengths of two segments after the longer one loses tokens until both fit."""
+    """Returns the lengths of two segments after truncating the longer one until both fit."""
     if a_length + b_length <= room:
         return a_length, b_length
     if a_length <= room // 2:

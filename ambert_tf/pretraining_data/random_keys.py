@@ -1,10 +1,10 @@
 """Stateless random numbers, which do not depend on batch, process or order.
 
-A key is a 64-bit number. `fold(key, number)` derives a key from another: of a unit from that of the run, of a sequence
-from that of the unit, of a token from that of the sequence. The mixing function is the finalizer of SplitMix64 (Steele,
-Lea, Flood 2014), over a Weyl sequence.
+A key is a 64-bit number. `fold(key, number)` derives a new key: that of a unit from that of the run, that of a sequence
+from that of the unit, and that of a token from that of the sequence. The mixing function is the finalizer of SplitMix64
+(Steele, Lea, Flood 2014), over a Weyl sequence.
 
-The NumPy and TensorFlow functions return equal numbers.
+The NumPy and the TensorFlow functions return identical numbers.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ _MULTIPLIER_2 = 0x94D049BB133111EB
 
 
 def fold(key: Any, number: Any) -> np.ndarray:
-    """Returns the keys (uint64, shapes broadcast) that `key` and `number` give."""
+    """Returns keys derived from `key` and `number`, uint64, whose shapes are broadcast."""
     with np.errstate(over="ignore"):
         number = np.asarray(number, np.uint64) * np.uint64(_WEYL) + np.uint64(_WEYL)
         return _mix(np.asarray(key, np.uint64) ^ _mix(number))
@@ -31,12 +31,12 @@ def _mix(bits: np.ndarray) -> np.ndarray:
 
 
 def seed_key(seed: int) -> np.ndarray:
-    """Returns the key (uint64 scalar) of a seed, which may be negative."""
+    """Returns the key of a seed, uint64 scalar. The seed may be negative."""
     return fold(np.uint64(0), np.uint64(seed % 2**64))
 
 
 def tf_fold(key: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """`fold` as a graph of TensorFlow operations: uint64, shapes broadcast."""
+    """`fold` in TensorFlow: uint64, shapes are broadcast."""
     weyl = tf.constant(_WEYL, tf.uint64)
     number = tf.cast(number, tf.uint64) * weyl + weyl
     return _tf_mix(tf.bitwise.bitwise_xor(key, _tf_mix(number)))
@@ -53,12 +53,12 @@ def _tf_xor_shift(bits: tf.Tensor, places: int) -> tf.Tensor:
 
 
 def tf_uniform(key: tf.Tensor) -> tf.Tensor:
-    """Returns float64 in [0, 1), one per key."""
+    """Returns one random float64 in [0, 1) per key."""
     return tf.cast(tf.bitwise.right_shift(key, tf.constant(11, tf.uint64)), tf.float64) * 2.0**-53
 
 
 def tf_uniform_below(key: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns int32 in [0, count), one per key; `count` is at most 2^31."""
+    """Returns one random int32 in [0, count) per key. `count` is at most 2^31."""
     half = tf.constant(32, tf.uint64)
     scaled = tf.bitwise.right_shift(key, half) * tf.constant(count, tf.uint64)
     return tf.cast(tf.bitwise.right_shift(scaled, half), tf.int32)

@@ -1,4 +1,4 @@
-"""Makes the records of a unit of the corpus: a function of the unit and the settings, the same for all runners."""
+"""`RecordMaker`: from a unit of the corpus to its records. They depend on unit and settings, but not on the runner."""
 
 import collections
 import dataclasses
@@ -16,11 +16,11 @@ from ambert_tf.pretraining_data.random_keys import fold, seed_key
 from ambert_tf.pretraining_data.sequences import assemble
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-# Block sizes of tokenizing and masking, which bound memory.
+# Block sizes of tokenization and masking, which bound memory.
 _TOKENIZE_BYTES = 1 << 18
 _MASK_SEQUENCES = 1024
 
-# Numbers that are folded into the key of a pass over a unit, or of a sequence, to get independent random draws.
+# Numbers folded into the key of a pass over a unit, or of a sequence, for independent random draws.
 _PACKING_DRAWS, _SEQUENCES = 1, 2
 _MASK_DRAWS, _ORDER_DRAW = 1, 2
 
@@ -30,7 +30,7 @@ class UnitRecords:
     """The records of a unit.
 
     Attributes:
-      order: uint64 [records], random; sorting the records of all units by it shuffles them.
+      order: uint64 [records], random numbers. Sorting the records of all units by them shuffles the records.
       records: serialized examples.
       counts: statistics, to be summed over units.
     """
@@ -41,14 +41,14 @@ class UnitRecords:
 
 
 class RecordMaker:
-    """Makes the records of units.
+    """Creates the records of units.
 
     Args:
-      tokenizer: of both grains.
-      packing: how sentences are packed into sequences.
-      masking: how sequences are masked; None for dynamic masking at training time.
+      tokenizer: the tokenizer.
+      packing: settings of packing.
+      masking: settings of masking, or None for dynamic masking at training time.
       dupe_factor: number of times each unit is packed and masked, differently each time.
-      seed: random seed; every draw depends on it and on the unit's identity.
+      seed: random seed. Every draw depends on it and on the unit's identity.
       errors: "strict" or "replace", for lines that are not UTF-8.
     """
 
@@ -67,7 +67,7 @@ class RecordMaker:
         self._dupe_factor = dupe_factor
         self._seed = seed
         self._errors = errors
-        # Autograph would take seconds in each process, and there is no Python control flow to convert.
+        # Without autograph, which would take seconds in each process. There is no Python control flow to convert.
         text = tf.TensorSpec([None], tf.string)
         self._tokenize = tf.function(self._tokenize_graph, input_signature=[text], autograph=False)
         self._mask = tf.function(self._mask_graph, reduce_retracing=True, autograph=False)
@@ -97,7 +97,7 @@ class RecordMaker:
         """Returns the records of a unit.
 
         Raises:
-          InputError: a line is not UTF-8, or a coarse token too long for a sequence.
+          InputError: a line is not UTF-8, or a coarse token has too many fine tokens for a sequence.
         """
         documents = split_documents(read_unit(unit), self._errors)
         tokens, too_short = self.tokenize(documents)
@@ -120,7 +120,7 @@ class RecordMaker:
         return UnitRecords(np.concatenate(order) if order else np.zeros(0, np.uint64), records, dict(counts))
 
     def tokenize(self, documents: Documents) -> tuple[TokenizedUnit, int]:
-        """Tokenizes documents; returns those that are long enough, and the number of those that are too short."""
+        """Tokenizes documents. Returns those that are long enough, and the number of those that are too short."""
         fine_ids, coarse_ids, fine_counts, coarse_lengths = [], [], [], []
         for sentences in _blocks(documents.sentences, _TOKENIZE_BYTES):
             fine, coarse, counts, lengths = self._tokenize(tf.constant(sentences, tf.string))
@@ -137,7 +137,7 @@ class RecordMaker:
         )
 
     def _tokenize_graph(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns flat fine and coarse ids, fine tokens per coarse token, coarse tokens per sentence."""
+        """Returns flat fine and coarse ids, fine tokens per coarse token, and coarse tokens per sentence."""
         fine_ids, coarse_ids, fine_counts = self._tokenizer.ids(sentences)
         return fine_ids.flat_values, coarse_ids.flat_values, fine_counts, coarse_ids.row_lengths()
 
@@ -173,8 +173,7 @@ class RecordMaker:
             counts[f"{grain}_tokens"] += len(batch[f"{grain}_input_ids"][0]) - specials
             if self._masking is not None:
                 counts[f"{grain}_masked_tokens"] += len(batch[f"{grain}_masked_lm_ids"][0])
-        # Repeated positions in fine_to_coarse are fine tokens after the first of their coarse token; counting each
-        # run of repeats once counts the coarse tokens of several fine ones.
+        # In fine_to_coarse, a run of equal positions is a coarse token with several fine tokens. Count each run once.
         holder = batch["fine_to_coarse"][0]
         repeats = np.diff(holder) == 0
         counts["coarse_tokens_of_several_fine"] += int(np.sum(repeats & ~np.concatenate(([False], repeats[:-1]))))

@@ -1,6 +1,6 @@
-"""Inspects TFRecord files, plain or gzip: kind and number of records, damaged records.
+"""Inspects TFRecord files, plain or gzip: their kind, their number of records, and damaged records.
 
-The framing of TFRecord is length (uint64), its checksum (uint32), the record, its checksum (uint32), little-endian.
+A TFRecord is framed as length (uint64), its checksum (uint32), the record, and its checksum (uint32), little-endian.
 """
 
 import dataclasses
@@ -31,9 +31,9 @@ from ambert_tf.pretraining_data.stats import STATS_FILE
 
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
-# A gzip stream of nothing has about 20 bytes, and the framing of a record alone has 16.
+# An empty gzip stream has about 20 bytes, and the framing of a record alone 16.
 _MAX_EMPTY_BYTES = 64
-_WHAT_WOULD_BE_RIGHT = "give records of data/create_pretraining_data.py"
+_WHAT_WOULD_BE_RIGHT = "records from data/create_pretraining_data.py are expected"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ class RecordKind:
     """The optional features of the records of a data set.
 
     Attributes:
-      masked: they have static masks.
-      next_sentence: they have next sentence labels.
+      masked: whether they have static masks.
+      next_sentence: whether they have next sentence labels.
     """
 
     masked: bool
@@ -50,17 +50,17 @@ class RecordKind:
 
 
 def record_files(pattern: str, flag: str) -> list[str]:
-    """Returns the files of records that a pattern matches, without shards that data creation left empty.
+    """Returns the record files that match a pattern, except for shards that data creation left empty.
 
-    A corpus of fewer sequences than shards leaves some without records. They are recognized by their sizes in
-    `stats.json`; any other file without records was truncated.
+    If a corpus has fewer sequences than shards, some shards are empty. They are recognized by their sizes in
+    `stats.json`. Any other file without records was truncated.
 
     Args:
-      pattern: as given by the user, see `input_files`.
-      flag: the flag it came from, for errors.
+      pattern: the user's pattern; see `input_files`.
+      flag: the flag of the pattern, for error messages.
 
     Raises:
-      InputError: a part of the pattern matches no file, or a file cannot be read or is empty.
+      InputError: part of the pattern matches no file, or a file cannot be read or is empty.
     """
     files = input_files(pattern, flag, allow_empty=True)
     filled = [name for name in files if not _is_empty_shard(name)]
@@ -85,19 +85,19 @@ def _is_empty_shard(name: str) -> bool:
 
 
 def record_kind(files: Sequence[str]) -> RecordKind:
-    """Returns the kind of the records in `files`, by the first record of each file.
+    """Returns the kind of the records in `files`, determined from the first record of each file.
 
     Raises:
-      InputError: that record is damaged, missing or something else, or the files are of different kinds.
+      InputError: the first record is damaged, missing or not a pre-training record, or the kinds of the files differ.
     """
     kind: RecordKind | None = None
     for name in files:
         found = _kind_of_file(name)
         if kind is not None and found != kind:
-            raise InputError(f"{name}: its records are of another kind (masks, next sentence labels) than {files[0]}")
+            raise InputError(f"{name}: its records and those of {files[0]} differ in masks or next sentence labels")
         kind = found
     if kind is None:
-        raise InputError("no file of pre-training records is given")
+        raise InputError("no files with pre-training records were given")
     return kind
 
 
@@ -115,22 +115,22 @@ def _kind_of_file(name: str) -> RecordKind:
                 masked=present.issuperset(examples.MASK_FEATURES),
                 next_sentence=examples.NEXT_SENTENCE_FEATURE in present,
             )
-    # TensorFlow takes a few stray bytes for the end of the file.
+    # TensorFlow treats a few stray bytes as the end of the file.
     count_records(name)
     raise InputError(f"{name}: contains no record; {_WHAT_WOULD_BE_RIGHT}")
 
 
 def compression_type(name: str) -> str:
-    """Returns the compression type of a file for `tf.data.TFRecordDataset`, 'GZIP' or '', by its first bytes."""
+    """Returns the compression type of a file, 'GZIP' or '', for `tf.data.TFRecordDataset`, from its first bytes."""
     with open_input(name) as file:
         return "GZIP" if file.read(3) == b"\x1f\x8b\x08" else ""
 
 
 def count_records(name: str) -> int:
-    """Returns the number of records in a file; reads only their lengths if it is not compressed.
+    """Returns the number of records in a file. In an uncompressed file, only their lengths are read.
 
     Raises:
-      InputError: the file ends within a record, or is not a TFRecord file.
+      InputError: the file is truncated, or is not a TFRecord file.
     """
     return sum(1 for _ in _record_lengths(name))
 
@@ -158,7 +158,7 @@ def _walk(name: str, file: BinaryIO | gzip.GzipFile, size: int | None) -> Iterat
                 file.seek(position + _HEADER_BYTES + following)
             if not complete:
                 raise InputError(
-                    f"{name}: record {index} is damaged or truncated, at byte {position}; create the file again"
+                    f"{name}: record {index} is damaged or truncated, at byte {position}; recreate the file"
                 )
             yield length
             position += _HEADER_BYTES + following
@@ -169,9 +169,9 @@ def _walk(name: str, file: BinaryIO | gzip.GzipFile, size: int | None) -> Iterat
 
 @contextmanager
 def naming_damaged_files(files: Sequence[str]) -> Iterator[None]:
-    """Turns TensorFlow's errors about damaged or foreign records into an `InputError` with file and record.
+    """Context manager that converts TensorFlow's errors about invalid records to an `InputError` with file and record.
 
-    Use it around everything that iterates over `pretraining_dataset`.
+    Use it around all code that iterates over `pretraining_dataset`.
     """
     try:
         yield
@@ -184,7 +184,7 @@ def naming_damaged_files(files: Sequence[str]) -> Iterator[None]:
 
 
 def find_damaged_record(files: Sequence[str]) -> InputError | None:
-    """Reads all `files` and returns the error for the first damaged record, or None."""
+    """Reads all `files` and returns an error about the first damaged record, or None."""
     for name in files:
         index = 0
         try:
@@ -198,7 +198,7 @@ def find_damaged_record(files: Sequence[str]) -> InputError | None:
         except tf.errors.DataLossError:
             return InputError(
                 f"{name}: record {index}, at byte {_position(name, index)}, is damaged (wrong checksum); "
-                "create the file again"
+                "recreate the file"
             )
         except ValueError:
             return InputError(

@@ -17,7 +17,7 @@ def assemble(
     coarse_ids, coarse_segment_ids, coarse_splits = _layout(unit.coarse_ids, starts, ends, cls_id, sep_id)
     fine_ids, fine_segment_ids, fine_splits = _layout(unit.fine_ids, fine_starts, fine_ends, cls_id, sep_id)
 
-    # Number of fine tokens in each coarse token of the sequences; 1 for [CLS] and [SEP].
+    # Number of fine tokens in each coarse token of the sequences, 1 for [CLS] and [SEP].
     held, _, _ = _layout(np.diff(unit.fine_splits), starts, ends, 1, 1)
     rows = np.repeat(coarse_splits[:-1], np.diff(coarse_splits))
     fine_to_coarse = np.repeat((np.arange(len(held)) - rows).astype(np.int32), held)
@@ -38,10 +38,10 @@ def assemble(
 def _layout(
     values: np.ndarray, starts: np.ndarray, ends: np.ndarray, cls_value: int, sep_value: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lays out segments `values[start:end]`, [sequences, segments], with the values of [CLS] and [SEP].
+    """Concatenates segments `values[start:end]`, [sequences, segments], with the values of [CLS] and [SEP].
 
     Returns:
-      Values, segment ids (both int32, flat) and row splits.
+      Values and segment ids (both int32, flat), and row splits.
     """
     lengths = ends - starts
     # [CLS] comes before the first segment, [SEP] after each segment.

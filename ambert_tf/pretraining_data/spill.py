@@ -1,8 +1,8 @@
-"""Shuffles records on disk: spill files, sorted by a random number, and their merging.
+"""Shuffles records on disk by writing and merging sorted spill files.
 
 Each record has a random 64-bit number, and sorting by it shuffles all records of a corpus. A spill file contains some
-records in that order; a shard is a range of numbers, merged from all spill files. Only one bucket of records is in
-memory at a time.
+of the records in this order. A shard is a range of numbers, merged from all spill files. Only one bucket of records is
+in memory at a time.
 
 A spill file consists of the records, zero padding to a multiple of 8 bytes, the records' numbers (uint64), the offsets
 of their ends (uint64), the counts (JSON), and a footer: the number of records, the length of the JSON (both uint64),
@@ -24,11 +24,11 @@ import numpy as np
 from ambert_tf.files import atomic_path
 from ambert_tf.pretraining_data.record_maker import UnitRecords
 
-# Upper bound (exclusive) of the numbers.
+# Exclusive upper bound of the numbers.
 ALL_NUMBERS = 2**64
-# Approximate size of the buckets in which records are sorted.
+# Approximate size of a bucket in which records are sorted.
 BUCKET_BYTES = 24 << 20
-# More spill files than this are first merged in groups, so that a bucket is not read in tiny pieces.
+# If there are more spill files than this, they are first merged in groups, so that buckets are not read in tiny pieces.
 MERGE_FILES = 128
 
 _MAGIC = b"ambertS1"
@@ -55,7 +55,7 @@ class SpillFile:
     def _array(self, offset: int) -> np.ndarray:
         if not self.num_records:
             return np.zeros(0, np.uint64)
-        # Memory-mapped, because only some pages are needed.
+        # Memory-mapped, because only some of the pages are needed.
         return np.memmap(self.path, "<u8", "r", offset, (self.num_records,))
 
     def range(self, low: int, high: int) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class SpillFile:
         return int(self._ends[index - 1]) if index else 0
 
     def read(self, first: int, last: int) -> tuple[np.ndarray, bytes, np.ndarray]:
-        """Returns the numbers of records `first` to `last`, their bytes, and their bounds [records + 1]."""
+        """Returns the numbers of records `first` to `last`, their bytes, and their byte bounds [records + 1]."""
         start = self.offset(first)
         offsets = np.empty(last - first + 1, np.int64)
         offsets[0] = 0
@@ -83,7 +83,7 @@ class SpillFile:
 
 
 def write_spill(path: str, unit: UnitRecords) -> None:
-    """Writes the records of a unit as a spill file, complete or not at all."""
+    """Atomically writes the records of a unit as a spill file."""
     order = np.argsort(unit.order, kind="stable")
     records = [unit.records[index] for index in order.tolist()]
     ends = np.cumsum(np.fromiter(map(len, records), np.uint64, len(records)), dtype=np.uint64)
@@ -96,7 +96,7 @@ def write_spill(path: str, unit: UnitRecords) -> None:
 
 
 def _padding(file: IO[bytes]) -> bytes:
-    # An unaligned memory-mapped array would be copied at each access.
+    # An unaligned memory-mapped array would be copied on each access.
     return bytes(-file.tell() % 8)
 
 

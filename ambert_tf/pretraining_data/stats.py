@@ -1,4 +1,4 @@
-"""`stats.json` beside the shards, and what identifies a run of data creation."""
+"""`stats.json`, written next to the shards, and the identity of a data creation run."""
 
 import dataclasses
 import json
@@ -22,21 +22,22 @@ def make_stats(
     counts: Mapping[str, int],
     file_bytes: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Returns the content of `stats.json`.
+    """Returns the contents of `stats.json`.
 
-    Tokens are those of the sequences, without [CLS] and [SEP]; with `dupe_factor` n, the corpus counts n times.
+    The tokens of all sequences are counted, excluding [CLS] and [SEP]. With `dupe_factor` n, the corpus is counted n
+    times.
 
     Args:
-      settings: of data creation.
+      settings: settings of data creation.
       input_files: names of the sources.
       tokenizer_fingerprint: fingerprint of the tokenizer.
       counts: the counts of `RecordMaker`, summed over the corpus.
-      file_bytes: size of each shard by its path, by which a reader detects a truncated file.
+      file_bytes: size of each shard by path, which allows readers to detect truncated files.
     """
     coarse_tokens = counts.get("coarse_tokens", 0)
     stats: dict[str, Any] = {
         "files": {os.path.basename(name): size for name, size in file_bytes.items()},
-        # A document that was cut counts in each of its units.
+        # A document that was split is counted in each of its units.
         "documents": counts.get("documents", 0) - counts.get("documents_cut", 0),
         "documents_too_short": counts.get("documents_too_short", 0),
         "documents_cut": counts.get("documents_cut", 0),
@@ -67,14 +68,14 @@ def make_stats(
 
 
 def run_identity(settings: CreationSettings, input_files: Sequence[str], tokenizer_fingerprint: str) -> dict[str, Any]:
-    """Returns everything the records depend on, by which `--resume` recognizes an interrupted run."""
+    """Returns everything that determines the records. `--resume` compares it with that of the interrupted run."""
     irrelevant = {"tokenizer_dir", "num_workers", "errors", "resume"}
     identity = {key: value for key, value in _arguments(settings).items() if key not in irrelevant}
     identity["dupe_factor"] = settings.effective_dupe_factor
     identity["tokenizer"] = tokenizer_fingerprint
     for name in input_files:
         identity[f"input_file {name}"] = source_version(name)
-    # As it will look when it is read from the file.
+    # Convert it to the form in which it will be read from the file.
     return json.loads(json.dumps(identity))
 
 

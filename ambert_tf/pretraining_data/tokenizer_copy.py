@@ -1,4 +1,4 @@
-"""The copy of the tokenizer directory beside the records, which makes them self-contained."""
+"""The copy of the tokenizer directory next to the records, which makes them self-contained."""
 
 import os
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ TOKENIZER_DIRECTORY = "tokenizer"
 
 
 def check_copy(output_file: str, tokenizer: MultiGrainedTokenizer) -> None:
-    """Checks that `tokenizer/` beside the output may be written: it is missing, empty or the same tokenizer.
+    """Checks that `tokenizer/` may be written next to the output: it is missing, empty or the same tokenizer.
 
     Raises:
-      InputError: it is another tokenizer or something else.
+      InputError: the directory contains another tokenizer or something else.
     """
     directory = _beside(output_file)
     if not is_directory(directory) or not list_directory(directory):
@@ -26,20 +26,20 @@ def check_copy(output_file: str, tokenizer: MultiGrainedTokenizer) -> None:
         raise InputError(f"--output_file={output_file}: {directory} is not a tokenizer ({error}); {advice}") from None
     if found != tokenizer.fingerprint:
         raise InputError(
-            f"--output_file={output_file}: {directory}, of other records there, is not the tokenizer of "
+            f"--output_file={output_file}: {directory}, which belongs to other records, is not the tokenizer of "
             f"--tokenizer_dir; {advice}"
         )
 
 
 def write_copy(output_file: str, tokenizer: MultiGrainedTokenizer) -> None:
-    """Writes `tokenizer/` beside the output, complete or not at all; one that `check_copy` accepted is kept."""
+    """Atomically writes `tokenizer/` next to the output, unless it exists, in which case `check_copy` accepted it."""
     directory = _beside(output_file)
     if not is_directory(directory) or not list_directory(directory):
         tokenizer.save(directory)
 
 
 def find_copy(files: Sequence[str]) -> str | None:
-    """Returns the tokenizer directory beside some records; None if there is none, as for records of older versions."""
+    """Returns the tokenizer directory next to records, or None if there is none, as with older versions."""
     for name in files:
         if exists(os.path.join(_beside(name), SETTINGS_FILE)):
             return _beside(name)

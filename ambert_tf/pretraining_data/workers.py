@@ -1,4 +1,4 @@
-"""Runs tasks in worker processes, or in this one."""
+"""Runs tasks in worker processes or in the current process."""
 
 import concurrent.futures
 import multiprocessing
@@ -14,7 +14,7 @@ from typing import Any
 
 from ambert_tf.errors import InputError
 
-# Queued tasks per worker: enough to keep it busy, few enough to bound memory.
+# Queued tasks per worker, enough to keep it busy and few enough to bound memory.
 _WAITING_TASKS = 2
 
 Runner = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]]
@@ -22,12 +22,12 @@ Runner = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]
 
 @contextmanager
 def task_runner(num_workers: int, start: Callable[..., None], start_arguments: tuple[Any, ...]) -> Iterator[Runner]:
-    """Yields a function that calls another one for each tuple of arguments and yields the results as they complete.
+    """Context manager that returns a function to run tasks, which yields their results as they complete.
 
     Args:
-      num_workers: number of processes; 1 runs everything in this one.
-      start: called with `start_arguments` in each process first.
-      start_arguments: must be picklable.
+      num_workers: number of processes. 1 runs everything in the current process.
+      start: called first in each process, with `start_arguments`.
+      start_arguments: picklable arguments of `start`.
     """
     if num_workers == 1:
         start(*start_arguments)
@@ -36,16 +36,16 @@ def task_runner(num_workers: int, start: Callable[..., None], start_arguments: t
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context("spawn"), _start_worker, (start, start_arguments)
     )
-    # Starting it while signals are blocked would unblock them.
+    # Starting it later, while signals are blocked, would unblock them.
     multiprocessing.resource_tracker.ensure_running()
     try:
         yield lambda function, tasks: _run_in_pool(pool, num_workers, function, tasks)
     except BrokenProcessPool:
         raise InputError(
-            "a worker process was killed, most likely because memory ran out; give a smaller --num_workers"
+            "a worker process was killed, most likely because memory ran out; use a smaller --num_workers"
         ) from None
     except BaseException:
-        # What they do is not needed any more, and starting alone takes seconds.
+        # Their results are no longer needed, and merely starting takes seconds.
         for child in multiprocessing.active_children():
             child.terminate()
         raise
@@ -55,9 +55,9 @@ def task_runner(num_workers: int, start: Callable[..., None], start_arguments: t
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Blocks SIGINT, also for the lifetime of processes that are started meanwhile.
+    """Context manager that blocks SIGINT, permanently in processes started within it.
 
-    Ctrl-C goes to all processes of a terminal; only the first one should report it.
+    Ctrl-C is sent to all processes of a terminal, but only the main process should report it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -91,7 +91,7 @@ def _run_in_pool(
 
 def _start_worker(start: Callable[..., None], start_arguments: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # There are as many workers as cores, so each uses one core.
+    # Use a single core per worker, because there are as many workers as cores.
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -100,7 +100,7 @@ def _start_worker(start: Callable[..., None], start_arguments: tuple[Any, ...]) 
 
 
 def _end_with_parent() -> None:
-    # Otherwise a worker whose parent was killed would wait for its next task forever.
+    # Otherwise, a worker whose parent was killed would wait for its next task forever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])

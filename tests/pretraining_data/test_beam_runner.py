@@ -126,7 +126,7 @@ def test_errors_of_workers_and_flags_are_one_line_and_leave_no_files(create, tmp
         ("local", ("--runner=X",), {}, "--beam_options=--runner=X: is for --runner=beam"),
         ("beam", (), {"resume": True}, "--resume: is for --runner=local"),
         ("beam", (), {"num_workers": 2}, "--num_workers: is for --runner=local"),
-        ("beam", (), {"masked_lm_prob": 15.0}, "--masked_lm_prob=15.0: must lie between 0 and 1"),
+        ("beam", (), {"masked_lm_prob": 15.0}, "--masked_lm_prob=15.0: must be between 0 and 1"),
     ],
 )
 def test_flags_of_the_other_runner_are_refused(create, tmp_path, runner, beam_options, changes, message):

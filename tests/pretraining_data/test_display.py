@@ -49,6 +49,6 @@ def test_records_without_masks_or_labels():
 
 
 def test_the_tokenizer_must_be_the_one_of_the_records():
-    with pytest.raises(InputError, match="has coarse id 9, but the vocabulary has 9 lines; give the"):
+    with pytest.raises(InputError, match="has coarse id 9, but the vocabulary has 9 lines; use the"):
         check_record(RECORD, FINE, FINE)
     check_record(RECORD, FINE, COARSE)

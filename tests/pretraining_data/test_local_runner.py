@@ -248,7 +248,7 @@ class TestFiles:
         assert found.fingerprint == MultiGrainedTokenizer.load(tokenizer_dir).fingerprint
         other = tmp_path / "out" / "tokenizer"
         english_tokenizer().save(str(other))
-        with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer, of other records there, is not"):
+        with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer, which belongs to other records"):
             create()
         (other / "tokenizer.json").write_text("{}")
         with pytest.raises(InputError, match=r"^--output_file=.*: .*/out/tokenizer is not a tokenizer \(.*; write the"):
@@ -280,13 +280,13 @@ class TestErrors:
         [
             ({"max_seq_length": 7}, "--max_seq_length=7: must be at least 8"),
             ({"max_coarse_seq_length": 2}, "--max_coarse_seq_length=2: must be at least 8"),
-            ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15.0: must lie between 0 and 1, such as 0\.15"),
-            ({"short_seq_prob": -0.1}, "--short_seq_prob=-0.1: must lie between 0 and 1"),
+            ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15.0: must be between 0 and 1, such as 0\.15"),
+            ({"short_seq_prob": -0.1}, "--short_seq_prob=-0.1: must be between 0 and 1"),
             ({"num_shards": 0}, "--num_shards=0: must be at least 1"),
             ({"masking": "none"}, "--masking=none: must be one of static, dynamic"),
             ({"tokenizer_dir": "/nowhere"}, "--tokenizer_dir=/nowhere: no such directory"),
             ({"output_file": "/"}, "--output_file=/: is a directory"),
-            ({"output_file": "records/"}, "--output_file=records/: is a directory; give the name of a file in it"),
+            ({"output_file": "records/"}, "--output_file=records/: is a directory; name a file in it"),
         ],
     )
     def test_of_flags(self, create, tmp_path, settings, message):
@@ -392,6 +392,6 @@ def test_the_program_prints_records_and_names_what_is_wrong(static, tokenizer_di
     assert [program.returncode for program in programs] == [0, 1]
     assert shown.count(f"{path} record ") == 3
     assert nothing == ""
-    message = "record 0 is damaged or truncated, at byte 0; create the file again"
+    message = "record 0 is damaged or truncated, at byte 0; recreate the file"
     assert errors.splitlines()[-1] == f"error: {foreign}: {message}"
     assert "Traceback" not in errors

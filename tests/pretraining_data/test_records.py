@@ -26,7 +26,7 @@ def test_the_kind_is_that_of_the_first_record(tmp_path, masked, next_sentence):
 
 def test_files_of_two_kinds_are_refused(tmp_path):
     names = [write_records(tmp_path / f"{masked}", make_records(range(3), masked)) for masked in (False, True)]
-    with pytest.raises(InputError, match=r"True: its records are of another kind .* than .*False$"):
+    with pytest.raises(InputError, match=r"True: its records and those of .*False differ in masks"):
         record_kind(names)
 
 
