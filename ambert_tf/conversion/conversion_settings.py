@@ -16,15 +16,18 @@ _FORMATS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConversionSettings:
-    """Converts BERT checkpoints: Google's and Hugging Face's into model directories of this project, and back.
+    """Converts BERT checkpoints: Google's, Hugging Face's and KerasHub's into model directories of this project, and
+    back; and model directories into KerasHub presets, and back.
 
         python convert_checkpoint.py --from_format=google_bert --input=chinese_L-12_H-768_A-12/bert_model.ckpt \\
             --to_format=ambert --model_type=ambert --tokenizer_dir=tokenizer --output=warm_started
         python convert_checkpoint.py --from_format=ambert --input=pretrained --to_format=huggingface --output=single
+        python convert_checkpoint.py --from_format=ambert --input=classifier --to_format=keras_hub --output=my_preset
 
     The first command makes an AMBERT with the BERT's encoder, whose coarse embeddings are the means of their fine
     pieces' (data/build_vocab.py --fine_vocab_file=… makes the tokenizer). The second extracts the fine half of an
-    AMBERT (AMBERT-Single), for `transformers.AutoModel`. Pooler and pre-training heads are converted too.
+    AMBERT (AMBERT-Single), for `transformers.AutoModel`. The third writes a preset for `from_preset` of KerasHub's
+    classes. Pooler and pre-training heads are converted too.
     """
 
     from_format: str = setting(None, f"Format of --input: {_FORMATS}.", FORMATS)
