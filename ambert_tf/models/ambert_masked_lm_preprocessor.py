@@ -8,7 +8,6 @@ import keras_hub
 import tensorflow as tf
 from keras_hub.src.utils.tensor_utils import preprocessing_function
 
-from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import ROUND_ROBIN, SequenceInputs
 from ambert_tf.models.task_inputs import task_inputs
@@ -47,34 +46,23 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
     ```
     """
 
-    backbone_cls = AmbertBackbone
-    tokenizer_cls = AmbertTokenizer
-
     def __init__(
-        self,
-        tokenizer: AmbertTokenizer,
-        sequence_length: int = 512,
-        coarse_sequence_length: int | None = None,
-        truncate: str = ROUND_ROBIN,
-        mask_selection_rate: float = 0.15,
-        mask_selection_length: int | None = None,
-        static_shapes: bool = False,
-        mask_token_rate: float = 0.8,
-        random_token_rate: float = 0.1,
-        **kwargs: Any,
-    ) -> None:
+        self, tokenizer: AmbertTokenizer, sequence_length: int = 512, coarse_sequence_length: int | None = None,
+        truncate: str = ROUND_ROBIN, mask_selection_rate: float = 0.15, mask_selection_length: int | None = None,
+        static_shapes: bool = False, mask_token_rate: float = 0.8, random_token_rate: float = 0.1, **kwargs: Any,
+    ) -> None:  # fmt: skip
         if not math.isclose(mask_token_rate, 0.8) or not math.isclose(random_token_rate, 0.1):
             raise ValueError(
                 "`mask_token_rate` and `random_token_rate` must be 0.8 and 0.1, as in BERT. "
                 f"Received: mask_token_rate={mask_token_rate}, random_token_rate={random_token_rate}"
             )
         super().__init__(
-            tokenizer, sequence_length, truncate, mask_selection_rate, mask_selection_length,
-            mask_token_rate, random_token_rate, **kwargs,
-        )  # fmt: skip
-        self.coarse_sequence_length = coarse_sequence_length
-        self.static_shapes = static_shapes
-        self.check(truncate)
+            tokenizer,
+            mask_selection_rate=mask_selection_rate,
+            mask_selection_length=mask_selection_length,
+            **kwargs,
+        )
+        self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, truncate, static_shapes)
 
     @preprocessing_function
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:

@@ -13,7 +13,6 @@ from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.classification_heads import MASKED_LOGIT, ClassificationHeads
 from ambert_tf.models.eq2 import Eq2Task
 from ambert_tf.models.grain_encoder import PAD_ID
-from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.losses import classification_loss
 
 
@@ -31,6 +30,8 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
       agreement_of: string. Whether the agreement loss compares `"probabilities"` or `"logits"`.
       agreement_squared: bool. Whether to square the distance in the agreement loss.
       inference: string. The head used for prediction: `"joint"`, `"fine"` or `"coarse"`.
+      task_details: dictionary. Other fields of `task.json`: `task_name`, `label_descriptions`, `data_augmentation` and
+        `choices`. An exported model's card shows them.
 
     A call returns a dictionary of logits by head, float32 [batch, choices]. `predict` returns those of the `inference`
     head.
@@ -52,10 +53,6 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
         backbone: AmbertBackbone,
         preprocessor: Any = None,
         activation: Any = None,
-        agreement_weight: float = 1.0,
-        agreement_of: str = "probabilities",
-        agreement_squared: bool = False,
-        inference: str = "joint",
         **kwargs: Any,
     ) -> None:
         # === Layers ===
@@ -69,14 +66,11 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
 
         # === Functional Model ===
         inputs = {name: keras.Input((None, None), dtype="int32", name=name) for name in backbone.input}
-        self.inference = "joint"
         outputs = self.call(inputs)
 
         # === Config ===
         self.activation = keras.activations.get(activation)
-        self.set_agreement(agreement_weight, agreement_of, agreement_squared)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.set_inference(inference)
 
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
@@ -93,17 +87,10 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
           Logits by head, float32 [batch, choices], `MASKED_LOGIT` for a missing choice. Outside training, only the
           heads that `inference` needs are computed.
         """
-        seed = dropout_seed(training, seed)
-        grains = self.computed_grains(training)
         read = {name: inputs[name] for name in self.backbone.input}
-        outputs = self.backbone(self.flatten_choices(read), training=training, grains=grains, seed=seed)
-        pooled = {
-            grain: outputs[f"{grain}_pooled_output"]
-            for grain in self.backbone.classification_grains
-            if f"{grain}_pooled_output" in outputs
-        }
+        logits = self.class_logits(self.flatten_choices(read), training, seed)
         ids = inputs[f"{self.config.grains[0]}_input_ids"]
-        return self.restore_choices(self.heads(pooled, seed=seed), input_ids=ids)
+        return self.restore_choices(logits, input_ids=ids)
 
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
         return classification_loss(logits, tf.reshape(tf.cast(y, tf.int32), [-1]), **arguments)[0]

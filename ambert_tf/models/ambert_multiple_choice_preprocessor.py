@@ -5,9 +5,7 @@ from typing import Any
 import keras
 import keras_hub
 import tensorflow as tf
-from keras_hub.src.utils.tensor_utils import preprocessing_function
 
-from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import SequenceInputs
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, TaskConfig
@@ -29,9 +27,6 @@ class AmbertMultipleChoicePreprocessor(SequenceInputs, keras_hub.models.Preproce
       static_shapes: bool. Whether to pad to the maximum lengths, which XLA requires.
     """
 
-    backbone_cls = AmbertBackbone
-    tokenizer_cls = AmbertTokenizer
-
     def __init__(
         self,
         tokenizer: AmbertTokenizer,
@@ -42,20 +37,12 @@ class AmbertMultipleChoicePreprocessor(SequenceInputs, keras_hub.models.Preproce
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
-        self.coarse_sequence_length = coarse_sequence_length
         self.inputs = inputs
-        self.static_shapes = static_shapes
-        self.check()
+        self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, static_shapes=static_shapes)
 
     @property
     def task(self) -> TaskConfig:
-        return TaskConfig(task_name="", form=MULTIPLE_CHOICE, inputs=self.inputs, **self.lengths())
-
-    @preprocessing_function
-    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        return keras.utils.pack_x_y_sample_weight(self.preprocess(x), y, sample_weight)
+        return TaskConfig(task_name="", form=MULTIPLE_CHOICE, inputs=self.inputs, pair=True, **self.lengths())
 
     def model_inputs(self, **raw: tf.Tensor) -> dict[str, Any]:
         inputs = super().model_inputs(**raw)

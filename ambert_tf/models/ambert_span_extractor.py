@@ -39,6 +39,10 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
       inference: string. The head used for prediction: `"joint"`, `"fine"` or `"coarse"`.
       max_answer_length: int. The maximum number of fine tokens in an answer.
       null_answers: bool. Whether a question may have no answer.
+      n_best_size: int. Start and end positions that the search considers per window.
+      null_score_diff_threshold: float. No answer is predicted if its score exceeds the best answer's by more than this.
+      task_details: dictionary. What else `task.json` of a model directory says: `task_name`, `label_descriptions`,
+        `data_augmentation` and `choices`, for the model card of an export.
 
     A call returns a dictionary of logits by head, float32 [windows, fine_length, 2]. On raw questions and contexts,
     `predict` returns a dictionary with `answer`, `start`, `end` (byte offsets into the context) and `score`.
@@ -60,12 +64,10 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         self,
         backbone: AmbertBackbone,
         preprocessor: Any = None,
-        agreement_weight: float = 1.0,
-        agreement_of: str = "probabilities",
-        agreement_squared: bool = False,
-        inference: str = "joint",
         max_answer_length: int = 30,
         null_answers: bool = False,
+        n_best_size: int = 20,
+        null_score_diff_threshold: float = 0.0,
         **kwargs: Any,
     ) -> None:
         # === Layers ===
@@ -80,16 +82,15 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         for name in ("fine_input_ids", "fine_to_coarse"):
             if name not in inputs:
                 inputs[name] = keras.Input((None,), dtype="int32", name=name)
-        self.inference = "joint"
         outputs = self.call(inputs)
 
         # === Config ===
         self.activation = keras.activations.get(None)
         self.max_answer_length = max_answer_length
         self.null_answers = null_answers
-        self.set_agreement(agreement_weight, agreement_of, agreement_squared)
+        self.n_best_size = n_best_size
+        self.null_score_diff_threshold = null_score_diff_threshold
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.set_inference(inference)
 
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
@@ -130,9 +131,7 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         return {name: np.concatenate([batch[name].numpy() for batch in answers]) for name in answers[0]}
 
     def _answer(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        task = dataclasses.replace(
-            self.preprocessor.task, max_answer_length=self.max_answer_length, null_answers=self.null_answers
-        )
+        task = dataclasses.replace(self.preprocessor.task, **self.decoding())
         windows = self.preprocessor.windows(**raw)
         logits = self(self.preprocessor.pad({name: windows[name] for name in MODEL_INPUTS}), training=False)
         coarse_only = self.inference == "coarse" or self.config.grains == ("coarse",)
@@ -140,9 +139,17 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         answers = best_answers(candidates, windows["window_example"], raw["context"], task.n_best_size)
         return final_answers(task, answers)
 
+    def decoding(self) -> dict[str, Any]:
+        """Returns how answers are found, as fields of `TaskConfig`."""
+        return {
+            "max_answer_length": self.max_answer_length,
+            "null_answers": self.null_answers,
+            "n_best_size": self.n_best_size,
+            "null_score_diff_threshold": self.null_score_diff_threshold,
+        }
+
     def get_config(self) -> dict[str, Any]:
-        config = {"max_answer_length": self.max_answer_length, "null_answers": self.null_answers}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **self.decoding()}
 
 
 def _features(batch: Any) -> Any:

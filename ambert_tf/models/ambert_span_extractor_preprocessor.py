@@ -7,7 +7,6 @@ import keras_hub
 import tensorflow as tf
 from keras_hub.src.utils.tensor_utils import preprocessing_function
 
-from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import SequenceInputs
 from ambert_tf.models.task_answers import span_targets
@@ -35,9 +34,6 @@ class AmbertSpanExtractorPreprocessor(SequenceInputs, keras_hub.models.Preproces
         windows varies.
     """
 
-    backbone_cls = AmbertBackbone
-    tokenizer_cls = AmbertTokenizer
-
     def __init__(
         self,
         tokenizer: AmbertTokenizer,
@@ -49,19 +45,16 @@ class AmbertSpanExtractorPreprocessor(SequenceInputs, keras_hub.models.Preproces
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
-        self.coarse_sequence_length = coarse_sequence_length
         self.doc_stride = doc_stride
         self.max_query_length = max_query_length
-        self.static_shapes = static_shapes
-        self.check()
+        self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, static_shapes=static_shapes)
 
     @property
     def task(self) -> TaskConfig:
         return TaskConfig(
             task_name="",
             form=SPANS,
+            pair=True,
             doc_stride=self.doc_stride,
             max_query_length=self.max_query_length,
             **self.lengths(),

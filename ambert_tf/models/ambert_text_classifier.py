@@ -13,7 +13,6 @@ from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.ambert_text_classifier_preprocessor import AmbertTextClassifierPreprocessor
 from ambert_tf.models.classification_heads import ClassificationHeads
 from ambert_tf.models.eq2 import Eq2Task
-from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.losses import classification_loss, regression_loss
 
 
@@ -38,6 +37,8 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
         compute only that grain. `"fine"` is the paper's AMBERT-Single. It may be changed later.
       score_range: two floats, for regression. `predict` clips scores to this range.
       labels: strings. Class names in an exported model. Defaults to the class indices.
+      task_details: dictionary. Other fields of `task.json`: `task_name`, `label_descriptions`, `data_augmentation` and
+        `choices`. An exported model's card shows them.
 
     A call returns a dictionary of logits by head (`fine`, `coarse` and `joint`), float32 [batch, num_classes].
     `predict` returns those of the `inference` head.
@@ -67,17 +68,13 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
         num_classes: int,
         preprocessor: Any = None,
         activation: Any = None,
-        agreement_weight: float = 1.0,
-        agreement_of: str = "probabilities",
-        agreement_squared: bool = False,
-        inference: str = "joint",
         labels: Sequence[str] | None = None,
         score_range: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(
-                "`num_classes` must be a positive integer, 1 for regression. Received: " f"num_classes={num_classes}"
+                f"`num_classes` must be a positive integer, 1 for regression. Received: num_classes={num_classes}"
             )
         if labels is not None and len(labels) != num_classes:
             raise ValueError(f"`labels` must name `num_classes={num_classes}` classes. Received: labels={labels}")
@@ -89,18 +86,15 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
         self.heads.build()
 
         # === Functional Model ===
-        self.inference = "joint"
         inputs = dict(backbone.input)
         outputs = self.call(inputs)
 
         # === Config ===
+        self.activation = keras.activations.get(activation)
         self.score_range = None if score_range is None else tuple(score_range)
         self.labels = None if labels is None else tuple(labels)
         self.num_classes = num_classes
-        self.activation = keras.activations.get(activation)
-        self.set_agreement(agreement_weight, agreement_of, agreement_squared)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.set_inference(inference)
 
     def call(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None
@@ -116,15 +110,7 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
           Logits by head, float32 [batch, num_classes]. Outside training, only the heads that `inference` needs are
           computed.
         """
-        seed = dropout_seed(training, seed)
-        grains = self.computed_grains(training)
-        outputs = self.backbone(inputs, training=training, grains=grains, seed=seed)
-        pooled = {
-            grain: outputs[f"{grain}_pooled_output"]
-            for grain in self.backbone.classification_grains
-            if f"{grain}_pooled_output" in outputs
-        }
-        return self.heads(pooled, seed=seed)
+        return self.class_logits(inputs, training, seed)
 
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
         if self.num_classes == 1:

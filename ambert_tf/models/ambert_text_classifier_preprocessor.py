@@ -5,9 +5,7 @@ from typing import Any
 import keras
 import keras_hub
 import tensorflow as tf
-from keras_hub.src.utils.tensor_utils import preprocessing_function
 
-from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import ROUND_ROBIN, SequenceInputs
 from ambert_tf.models.task_config import PLAIN, TaskConfig
@@ -50,9 +48,6 @@ class AmbertTextClassifierPreprocessor(SequenceInputs, keras_hub.models.TextClas
     ```
     """
 
-    backbone_cls = AmbertBackbone
-    tokenizer_cls = AmbertTokenizer
-
     def __init__(
         self,
         tokenizer: AmbertTokenizer,
@@ -64,20 +59,14 @@ class AmbertTextClassifierPreprocessor(SequenceInputs, keras_hub.models.TextClas
         static_shapes: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(tokenizer, sequence_length, truncate, **kwargs)
-        self.coarse_sequence_length = coarse_sequence_length
+        super().__init__(tokenizer, **kwargs)
         self.pair = pair
         self.inputs = inputs
-        self.static_shapes = static_shapes
-        self.check(truncate)
+        self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, truncate, static_shapes)
 
     @property
     def task(self) -> TaskConfig:
         return TaskConfig(task_name="", pair=bool(self.pair), inputs=self.inputs, **self.lengths())
-
-    @preprocessing_function
-    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        return keras.utils.pack_x_y_sample_weight(self.preprocess(x), y, sample_weight)
 
     def model_inputs(self, **raw: tf.Tensor) -> dict[str, Any]:
         inputs = super().model_inputs(**raw)

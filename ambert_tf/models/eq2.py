@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from ambert_tf.models.inference import INFERENCES, inference_config
+from ambert_tf.models.layers import dropout_seed
 
 
 class Eq2Task:
@@ -15,12 +16,30 @@ class Eq2Task:
     Attributes:
       agreement: `agreement_weight`, `agreement_of` and `agreement_squared`; see `losses.classification_loss`.
       inference: the head used for prediction.
+      task_details: `TaskConfig` fields that have no argument of their own, such as the task name. An exported model's
+        card shows them. Predictions do not depend on them.
     """
 
     backbone: Any
     config: Any
     activation: Any
-    inference: str
+    heads: Any
+    inference: str = "joint"
+
+    def __init__(
+        self,
+        *args: Any,
+        agreement_weight: float = 1.0,
+        agreement_of: str = "probabilities",
+        agreement_squared: bool = False,
+        inference: str = "joint",
+        task_details: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.task_details = dict(task_details or {})
+        self.set_agreement(agreement_weight, agreement_of, agreement_squared)
+        super().__init__(*args, **kwargs)
+        self.set_inference(inference)
 
     @abstractmethod
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
@@ -48,6 +67,19 @@ class Eq2Task:
         single = self.inference != "joint" and not training and len(self.config.grains) > 1
         return (self.inference,) if single else None
 
+    def class_logits(
+        self, inputs: Mapping[str, tf.Tensor], training: bool, seed: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        """Returns the logits of `ClassificationHeads` on the pooled outputs, by head; see `call`."""
+        seed = dropout_seed(training, seed)
+        outputs = self.backbone(inputs, training=training, grains=self.computed_grains(training), seed=seed)
+        pooled = {
+            grain: outputs[f"{grain}_pooled_output"]
+            for grain in self.backbone.classification_grains
+            if f"{grain}_pooled_output" in outputs
+        }
+        return self.heads(pooled, seed=seed)
+
     def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
         # If only one head was computed, as in the evaluation of AMBERT-Single, the loss is that head's.
         logits = y_pred if len(y_pred) == 3 else {"joint": y_pred[self.inference]}
@@ -62,4 +94,5 @@ class Eq2Task:
         return self.activation(y_pred[self.inference])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.agreement, "inference": self.inference}  # type: ignore[misc]
+        config = {"inference": self.inference, "task_details": self.task_details}
+        return {**super().get_config(), **self.agreement, **config}  # type: ignore[misc]

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
+from keras_hub.src.utils.tensor_utils import preprocessing_function
 
+from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.presets import check_preset
 from ambert_tf.models.task_config import TaskConfig
@@ -17,9 +20,12 @@ ROUND_ROBIN = "round_robin"
 class SequenceInputs:
     """Mixin for KerasHub preprocessors that tokenizes the raw inputs of a task.
 
-    A subclass sets `tokenizer`, `sequence_length`, `coarse_sequence_length` and `static_shapes`, and defines `task`.
-    Preprocessing runs `task_inputs`, the graph that training and serving use.
+    A subclass calls `set_sequences` at the end of its constructor and defines `task`. Preprocessing runs `task_inputs`,
+    the graph that training and serving use. By default, `y` and `sample_weight` pass through unchanged.
     """
+
+    backbone_cls = AmbertBackbone
+    tokenizer_cls = AmbertTokenizer
 
     tokenizer: AmbertTokenizer
     coarse_sequence_length: int | None
@@ -47,8 +53,23 @@ class SequenceInputs:
         fine = self.sequence_length
         return {"max_seq_length": fine, "max_coarse_seq_length": self.coarse_sequence_length or fine}
 
-    def check(self, truncate: str = ROUND_ROBIN) -> None:
-        """Raises a ValueError if an argument is invalid."""
+    def set_sequences(
+        self,
+        tokenizer: AmbertTokenizer,
+        sequence_length: int,
+        coarse_sequence_length: int | None,
+        truncate: str = ROUND_ROBIN,
+        static_shapes: bool = False,
+    ) -> None:
+        """Sets the arguments that all preprocessors share.
+
+        Raises:
+          ValueError: an argument is invalid.
+        """
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self.coarse_sequence_length = coarse_sequence_length
+        self.static_shapes = static_shapes
         if truncate != ROUND_ROBIN:
             raise ValueError(
                 f'`truncate` must be "{ROUND_ROBIN}": the longer text of a pair is truncated first, as in BERT. '
@@ -62,6 +83,10 @@ class SequenceInputs:
                 "tokens. Received: "
                 f"sequence_length={self.sequence_length}, coarse_sequence_length={self.coarse_sequence_length}"
             )
+
+    @preprocessing_function
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return keras.utils.pack_x_y_sample_weight(self.preprocess(x), y, sample_weight)
 
     def build(self, input_shape: object = None) -> None:
         """Does nothing. KerasHub would create a packer here, but its packers truncate a single grain only."""

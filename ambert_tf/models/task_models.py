@@ -14,6 +14,8 @@ from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 
 TASK_MODELS = (AmbertTextClassifier, AmbertMultipleChoice, AmbertSpanExtractor)
+# Fields of a task that no argument of the classes states.
+DETAILS = ("task_name", "label_descriptions", "data_augmentation", "choices")
 TaskModel: TypeAlias = AmbertTextClassifier | AmbertMultipleChoice | AmbertSpanExtractor
 
 
@@ -39,6 +41,7 @@ def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -
         "coarse_sequence_length": task.max_coarse_seq_length,
     }
     backbone = model.backbone
+    details = {name: getattr(task, name) for name in DETAILS}
     made: TaskModel
     if isinstance(model, AmbertSpanExtractor):
         made = AmbertSpanExtractor(
@@ -48,14 +51,22 @@ def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -
             ),
             max_answer_length=task.max_answer_length,
             null_answers=task.null_answers,
+            n_best_size=task.n_best_size,
+            null_score_diff_threshold=task.null_score_diff_threshold,
+            task_details=details,
         )
     elif isinstance(model, AmbertMultipleChoice):
         preprocessor = AmbertMultipleChoicePreprocessor(tokenizer, inputs=task.inputs, **lengths)
-        made = AmbertMultipleChoice(backbone, preprocessor)
+        made = AmbertMultipleChoice(backbone, preprocessor, task_details=details)
     else:
         preprocessor = AmbertTextClassifierPreprocessor(tokenizer, pair=task.pair, inputs=task.inputs, **lengths)
         made = AmbertTextClassifier(
-            backbone, task.num_outputs, preprocessor, labels=task.labels or None, score_range=task.score_range
+            backbone,
+            task.num_outputs,
+            preprocessor,
+            labels=task.labels or None,
+            score_range=task.score_range,
+            task_details=details,
         )
     for variable, value in zip(made.heads.weights, model.heads.weights, strict=True):
         variable.assign(value)
@@ -71,14 +82,15 @@ def task_of_keras_model(model: Any) -> TaskConfig | None:
         raise ValueError(
             f"This {type(model).__name__} has no preprocessor, which defines its inputs. Set `preprocessor`."
         )
-    task = dataclasses.replace(preprocessor.task, task_name="keras_hub")
+    details = {"task_name": "keras_hub", **model.task_details}
+    words = tuple(details.pop("label_descriptions", ()))
+    task = dataclasses.replace(preprocessor.task, **details)
     if isinstance(model, AmbertSpanExtractor):
-        return dataclasses.replace(
-            task, max_answer_length=model.max_answer_length, null_answers=model.null_answers
-        )
+        return dataclasses.replace(task, **model.decoding())
     if isinstance(model, AmbertTextClassifier):
         if model.num_classes == 1:
             return dataclasses.replace(task, form=REGRESSION, score_range=model.score_range)
         labels = model.labels or tuple(map(str, range(model.num_classes)))
-        return dataclasses.replace(task, form=CLASSIFICATION, labels=tuple(labels))
+        words = words if len(words) == len(labels) else ()  # those of other labels
+        return dataclasses.replace(task, form=CLASSIFICATION, labels=tuple(labels), label_descriptions=words)
     return task
