@@ -3,8 +3,8 @@
 The rules are those of BasicTokenizer in google-research/bert: control characters are removed, white space
 separates words, each CJK character and each punctuation character is a separate word, and uncased models
 lower-case characters, decompose them (NFD) and strip non-spacing marks. Each rule acts on single characters, so a
-table expresses them exactly. The one exception: Python's `lower` turns a final Greek capital sigma into "ς", the
-table into "σ".
+table can express it exactly. There is one exception: Python's `lower` converts a final Greek capital sigma to "ς", but
+the table converts it to "σ".
 """
 
 import functools
@@ -21,7 +21,7 @@ KIND_BITS = 3
 NUM_CODEPOINTS = sys.maxunicode + 1
 REPLACEMENT = 0xFFFD
 
-# Google's list of CJK blocks. Hangul, Hiragana and Katakana form words as other scripts do.
+# Google's list of CJK blocks. Hangul, Hiragana and Katakana form words like other scripts.
 CJK_BLOCKS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -34,7 +34,7 @@ CJK_BLOCKS = (
 )
 
 
-# Unassigned, private and surrogate codepoints are letters that never change; most of plane 1 is unassigned.
+# Unassigned, private and surrogate codepoints are letters that never change. Most of plane 1 is unassigned.
 _NEVER_CHANGED = ("Cn", "Co", "Cs")
 
 
@@ -42,11 +42,10 @@ class CharacterTable(NamedTuple):
     """The normalization of every character.
 
     Attributes:
-      packed: int32 [NUM_CODEPOINTS]; `(normalized codepoint << KIND_BITS) | kind`. For the kind EXPANDS the
-        upper bits are a row of the expansions instead.
-      expansion_starts, expansion_lengths: int32 [rows]; the range of each row in `expansions`.
-      expansions: int32 [all]; the packed characters that replace one that expands, such as the letters of a
-        Hangul syllable.
+      packed: int32 [NUM_CODEPOINTS], `(normalized codepoint << KIND_BITS) | kind`. For the kind EXPANDS, the upper
+        bits are a row of the expansions instead.
+      expansion_starts, expansion_lengths: int32 [rows], the range of each row in `expansions`.
+      expansions: int32 [all], the packed characters of the expansions, such as the letters of a Hangul syllable.
     """
 
     packed: np.ndarray
@@ -56,12 +55,12 @@ class CharacterTable(NamedTuple):
 
 
 def is_cjk(codepoint: int) -> bool:
-    """Returns whether BERT treats the character as a Chinese one, that is, as a separate word."""
+    """Returns whether BERT treats the character as Chinese, and therefore as a separate word."""
     return any(first <= codepoint <= last for first, last in CJK_BLOCKS)
 
 
 def is_punctuation(character: str) -> bool:
-    """Returns whether BERT splits at the character: all ASCII symbols, and Unicode's classes P*."""
+    """Returns whether BERT splits at the character, which holds for ASCII symbols and Unicode's classes P*."""
     codepoint = ord(character)
     if 33 <= codepoint <= 126 and not character.isalnum():
         return True
@@ -96,10 +95,10 @@ def character_table(do_lower_case: bool, fold: bool = False, strip_accents: bool
     """Builds the table.
 
     Args:
-      do_lower_case: lower-case, as in BERT's uncased models.
-      fold: apply NFKC first, which turns full-width forms, ligatures and fractions into plain ones. Google's
-        BERT does not.
-      strip_accents: remove non-spacing marks. Default: if lower-casing, as Google's BERT does.
+      do_lower_case: whether to lower-case, as in BERT's uncased models.
+      fold: whether to apply NFKC first, which converts full-width forms, ligatures and fractions to plain characters.
+        Google's BERT does not.
+      strip_accents: whether to remove non-spacing marks. Defaults to `do_lower_case`, as in Google's BERT.
     """
     strip_accents = do_lower_case if strip_accents is None else strip_accents
     packed = (np.arange(NUM_CODEPOINTS, dtype=np.int32) << KIND_BITS) | LETTER

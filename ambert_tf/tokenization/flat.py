@@ -1,4 +1,4 @@
-"""Operations on ranges of flat tensors, chosen by measurement: `tf.repeat` takes ten times as long."""
+"""Fast operations on ranges of flat tensors. `tf.repeat`, for example, would take ten times as long."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,17 @@ NOT_FOUND = -1
 
 
 def string_table(entries: Mapping[str, int]) -> tf.lookup.StaticHashTable:
-    """Makes a table from non-empty strings to int32; other keys give `NOT_FOUND`."""
+    """Creates a table from non-empty strings to int32. Unknown keys map to `NOT_FOUND`."""
     return _table(tf.constant([*entries, ""]), [*entries.values(), NOT_FOUND])
 
 
 def integer_table(entries: Mapping[int, int]) -> tf.lookup.StaticHashTable:
-    """Makes a table from non-negative int64 to int32; other keys give `NOT_FOUND`."""
+    """Creates a table from non-negative int64 to int32. Unknown keys map to `NOT_FOUND`."""
     return _table(tf.constant([*entries, NOT_FOUND], tf.int64), [*entries.values(), NOT_FOUND])
 
 
 def _table(keys: tf.Tensor, values: list[int]) -> tf.lookup.StaticHashTable:
-    # The last entry is needed because a table cannot be empty.
+    # The additional last entry is needed because a table cannot be empty.
     initializer = tf.lookup.KeyValueTensorInitializer(keys, tf.constant(values, tf.int32))
     return tf.lookup.StaticHashTable(initializer, default_value=NOT_FOUND)
 
@@ -27,11 +27,11 @@ def marks(positions: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Marks positions.
 
     Args:
-      positions: int32 [n]; in any order, each below `size`; repeats are allowed.
+      positions: int32 [n], in any order, each below `size`. Duplicates are allowed.
       size: int32 scalar.
 
     Returns:
-      int32 [size]; 1 at the positions, 0 elsewhere.
+      int32 [size], 1 at the positions, 0 elsewhere.
     """
     return tf.raw_ops.SparseToDense(
         sparse_indices=positions,
@@ -57,8 +57,8 @@ def range_index(starts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Returns the index of the range that each position belongs to.
 
     Args:
-      starts: int32 [ranges]; where each range begins. The first begins at 0, and none is empty.
-      size: int32 scalar; where the last range ends.
+      starts: int32 [ranges], the start of each range. The first range starts at 0, and no range is empty.
+      size: int32 scalar, the end of the last range.
 
     Returns:
       int32 [size].
@@ -77,5 +77,5 @@ def previous(values: tf.Tensor) -> tf.Tensor:
 
 
 def ends_of(starts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns the ends of contiguous ranges that begin at `starts`, int32 [ranges], up to `size`."""
+    """Returns the ends of contiguous ranges that start at `starts`, int32 [ranges]. The last one ends at `size`."""
     return tf.concat([starts[1:], [size]], 0)[: tf.size(starts)]

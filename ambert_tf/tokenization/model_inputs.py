@@ -1,4 +1,4 @@
-"""Texts to model inputs, in graph: [CLS] a [SEP] (b [SEP]) at both grains, truncated at the same point."""
+"""From texts to model inputs, in graph: [CLS] a [SEP] (b [SEP]) at both grains, truncated at the same point."""
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ MIN_SEQ_LENGTH = 8
 
 
 def check_seq_lengths(max_seq_length: int, max_coarse_seq_length: int | None) -> tuple[int, int]:
-    """Returns both length limits; the coarse one defaults to the fine one.
+    """Returns both length limits. The coarse limit defaults to the fine one.
 
     Raises:
       InputError: a limit is below 8, or the coarse one exceeds the fine one.
@@ -22,7 +22,7 @@ def check_seq_lengths(max_seq_length: int, max_coarse_seq_length: int | None) ->
     if coarse > max_seq_length:
         raise InputError(
             f"--max_coarse_seq_length={coarse}: must not exceed --max_seq_length={max_seq_length}; "
-            "a text never has more coarse tokens than fine ones"
+            "a text has at most as many coarse tokens as fine tokens"
         )
     return max_seq_length, coarse
 
@@ -36,22 +36,22 @@ def build_model_inputs(
     max_coarse_seq_length: int | None = None,
     empty_is_single: bool = False,
 ) -> dict[str, tf.RaggedTensor]:
-    """Tokenizes texts or pairs of texts and frames them as BERT does.
+    """Tokenizes texts or pairs of texts, and adds [CLS] and [SEP] as in BERT.
 
-    Both grains are truncated at the same coarse token, so that they cover the same text. Of a pair, the longer text
-    is truncated first.
+    Both grains are truncated at the same coarse token, so they cover the same text. In a pair, the longer text is
+    truncated first.
 
     Args:
       tokenizer: the model's tokenizer.
       texts_a: string [batch].
       texts_b: string [batch], for pairs.
-      max_seq_length: maximum fine tokens, including [CLS] and [SEP].
-      max_coarse_seq_length: maximum coarse tokens; defaults to `max_seq_length`.
-      empty_is_single: frame the first text alone if the second has no tokens.
+      max_seq_length: maximum number of fine tokens, including [CLS] and [SEP].
+      max_coarse_seq_length: maximum number of coarse tokens. Defaults to `max_seq_length`.
+      empty_is_single: whether to build a single-text sequence if the second text has no tokens.
 
     Returns:
       Ragged int32 [batch, (length)]: `fine_input_ids`, `fine_segment_ids`, `coarse_input_ids`,
-      `coarse_segment_ids`, and `fine_to_coarse` (for each fine position the position of its coarse token).
+      `coarse_segment_ids`, and `fine_to_coarse` (for each fine position, the position of its coarse token).
 
     Raises:
       InputError: a limit is too small.
@@ -75,15 +75,15 @@ def build_model_inputs(
 
 
 def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | int) -> Tokens:
-    """Keeps as many leading coarse tokens of each text as fit both limits, and the fine tokens inside them.
+    """Truncates each text to the longest prefix of whole coarse tokens that satisfies both limits.
 
     Args:
-      tokens: of a batch of texts.
-      max_fine, max_coarse: int32 [batch] or scalar; maximum tokens.
+      tokens: the tokens of a batch of texts.
+      max_fine, max_coarse: maximum numbers of tokens, int32 [batch] or scalar.
     """
     fine_counts = _lengths(tokens.fine_ids)
     fits = tf.minimum(fine_counts, max_fine)
-    # The coarse token that contains the first fine token that does not fit is the first one to be dropped.
+    # The first coarse token to drop is the one that contains the first fine token beyond the limit.
     padded = tf.concat([tokens.fine_to_coarse, tf.cast(tokens.coarse_ids.row_lengths(), tf.int32)[:, tf.newaxis]], 1)
     coarse_kept = tf.gather(padded.flat_values, tf.cast(padded.row_starts(), tf.int32) + fits)
     coarse_kept = tf.minimum(coarse_kept, max_coarse)
@@ -98,7 +98,7 @@ def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | 
 
 
 def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedTensor]:
-    """Adds [CLS] and [SEP] to one text or two; returns what `build_model_inputs` returns."""
+    """Adds [CLS] and [SEP] to one text or two. The output is that of `build_model_inputs`."""
     batch = parts[0].fine_ids.nrows(out_type=tf.int32)
     one = tf.ones([batch, 1], tf.int32)
     inputs: dict[str, tf.RaggedTensor] = {}
@@ -124,10 +124,10 @@ def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedT
 def pad_model_inputs(
     inputs: dict[str, tf.RaggedTensor], fine_length: int | None = None, coarse_length: int | None = None
 ) -> dict[str, tf.Tensor]:
-    """Pads model inputs with zeros to the longest sequence of the batch or to fixed lengths.
+    """Pads model inputs with zeros, to the longest sequence in the batch or to fixed lengths.
 
     Returns:
-      int32 [batch, length] under the same names; dense tensors are returned unchanged.
+      int32 [batch, length] under the same names. Dense tensors are returned unchanged.
     """
     lengths = {"fine": fine_length, "coarse": coarse_length}
     return {
@@ -143,13 +143,13 @@ def _lengths(ragged: tf.RaggedTensor) -> tf.Tensor:
 
 
 def _first(ragged: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:
-    """Keeps the first `counts`, int32 [batch], of each row."""
+    """Keeps the first `counts`, int32 [batch], values of each row."""
     starts = tf.cast(ragged.row_starts(), tf.int32)
     return tf.gather(ragged.flat_values, tf.ragged.range(starts, starts + counts, row_splits_dtype=tf.int32))
 
 
 def _share(first: tf.Tensor, second: tf.Tensor, limit: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the lengths, int32 [batch], of two texts after the longer one loses one token at a time.
+    """Returns the lengths, int32 [batch], of two texts after truncating the longer one token by token.
 
     Like BERT's `_truncate_seq_pair`, this shortens the second text if both are equally long.
     """

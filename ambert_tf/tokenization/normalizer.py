@@ -1,4 +1,4 @@
-"""Text to normalized characters with byte offsets, and to BERT's words, in graph."""
+"""From text to normalized characters with byte offsets, and to BERT's words, in graph."""
 
 import itertools
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ class Characters(NamedTuple):
     """The normalized characters of a batch of texts, concatenated.
 
     Attributes:
-      codes: int32 [characters]; codepoints after normalization.
+      codes: int32 [characters], codepoints after normalization.
       kinds: int32 [characters]; see `characters.py`.
-      starts, ends: int32 [characters]; the byte range in the text that the character comes from, including accents
-        that follow it and were stripped.
-      splits: int32 [batch + 1]; row splits of the texts.
+      starts, ends: int32 [characters], the character's byte range in the original text, including subsequent accents
+        that were stripped.
+      splits: int32 [batch + 1], row splits of the texts.
     """
 
     codes: tf.Tensor
@@ -42,10 +42,10 @@ class Words(NamedTuple):
     """The words of a batch of texts, as BERT's BasicTokenizer defines them, concatenated.
 
     Attributes:
-      codes, byte_starts, byte_ends: int32 [kept]; the characters that are part of words.
-      starts, lengths: int32 [words]; ranges of kept characters.
-      character: int32 [words]; the index in `Characters` of the word's first character.
-      splits: int32 [batch + 1]; row splits of the texts.
+      codes, byte_starts, byte_ends: int32 [kept], the characters that are part of words.
+      starts, lengths: int32 [words], ranges of kept characters.
+      character: int32 [words], the index in `Characters` of the word's first character.
+      splits: int32 [batch + 1], row splits of the texts.
     """
 
     codes: tf.Tensor
@@ -61,7 +61,7 @@ class Normalizer(tf.Module):
     """BERT's normalization with offsets.
 
     Args:
-      do_lower_case, fold, strip_accents: as for `character_table`.
+      do_lower_case, fold, strip_accents: see `character_table`.
     """
 
     def __init__(self, do_lower_case: bool, fold: bool, strip_accents: bool | None = None):
@@ -111,8 +111,8 @@ class Normalizer(tf.Module):
 
 
 def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
-    """Returns the byte after each character and the marks that follow it."""
-    # A character ends where the next one starts, the last one of a text at the text's length.
+    """Returns the end of each character, in bytes, including the marks that follow it."""
+    # A character ends where the next one starts. The last one ends at the end of the text.
     ends = tf.concat([starts[1:], [0]], 0)
     has_characters = splits[1:] > splits[:-1]
     last = tf.boolean_mask(splits[1:] - 1, has_characters)
@@ -151,7 +151,7 @@ def find_words(text: Characters) -> Words:
 
 
 def normalize_phrases(phrases: Sequence[str], normalizer: Normalizer) -> list[str]:
-    """Returns phrases as their normalized words, with one space between words that are apart."""
+    """Normalizes phrases. Words that are separated in the phrase are separated by one space."""
     words = find_words(normalizer(tf.constant(phrases, tf.string)))
     codes, byte_starts, byte_ends, starts, lengths, _, splits = (values.numpy() for values in words)
     ends = byte_ends[starts + lengths - 1]

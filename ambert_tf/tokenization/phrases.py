@@ -1,4 +1,4 @@
-"""English phrases: left-to-right longest match over the words of a text, in graph (§4.1 of the paper)."""
+"""English phrases, matched from left to right with the longest match first, in graph (§4.1 of the paper)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ from ambert_tf.tokenization.wordpiece import Pieces
 
 
 class PhraseMatcher(tf.Module):
-    """Finds the phrases of the coarse vocabulary in a text: left to right, longest match first.
+    """Finds the phrases of the coarse vocabulary in a text, from left to right, longest match first.
 
-    The phrases form a trie. All words of a batch walk it in parallel, one step per word of the longest phrase.
+    The phrases form a trie, which is traversed in parallel from all words of a batch, in as many steps as the longest
+    phrase has words.
 
     Args:
-      entries: coarse id of each phrase. A phrase's words are joined by one space, or with `exact_spacing`, spelled as
-        in a text.
-      exact_spacing: match only words that are apart in the text if they are apart in the phrase, and vice versa.
+      entries: coarse id of each phrase. A phrase's words are joined by one space or, with `exact_spacing`, spelled as
+        in running text.
+      exact_spacing: whether words must be separated in the text exactly where they are separated in the phrase.
     """
 
     def __init__(self, entries: dict[str, int], exact_spacing: bool = False):
@@ -36,7 +37,7 @@ class PhraseMatcher(tf.Module):
         words = [*sorted(firsts), *sorted(others)]
         self._num_firsts = len(firsts)
         word_index = {word: index for index, word in enumerate(words)}
-        # A word that is apart from the one before is another symbol.
+        # A word is a different symbol if it is separated from the previous word.
         self._num_words = max(len(words), 1)
         symbols = word_index | {f" {word}": self._num_words + index for word, index in word_index.items()}
         # The first nodes of the trie are the words.
@@ -63,8 +64,8 @@ class PhraseMatcher(tf.Module):
         """Finds the phrases of the coarse vocabulary. Only the segmenter needs `text`.
 
         Returns:
-          coarse_ids: int32 [words]; the coarse id of the phrase that the word is part of, or -1.
-          continues: bool [words]; whether the word continues the phrase of the previous word.
+          coarse_ids: int32 [words], the coarse id of the phrase that the word is part of, or -1.
+          continues: bool [words], whether the word continues the phrase of the previous word.
         """
         size = tf.size(words.lengths)
         if self.max_words == 1:
@@ -79,7 +80,7 @@ class PhraseMatcher(tf.Module):
         steps = range(1, self.max_words)
         inside = tf.concat([tf.boolean_mask(chosen + step, chosen_lengths > step) for step in steps], 0)
         continues = flat.marks(inside, size)
-        # A word belongs to the last word up to it that does not continue a phrase.
+        # A word belongs to the phrase of the last word, up to and including itself, that does not continue a phrase.
         holders = flat.where(continues == 0)
         coarse_ids = tf.where(flat.marks(chosen, size) > 0, ids, flat.NOT_FOUND)
         coarse_ids = tf.gather(tf.gather(coarse_ids, holders), flat.range_index(holders, size))
@@ -95,14 +96,14 @@ class PhraseMatcher(tf.Module):
     def _longest_from_each(
         self, indices: tf.Tensor, symbols: tf.Tensor, splits: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the length in words and the coarse id of the longest phrase that begins at each word, or 1 and -1."""
+        """Returns the length in words and the coarse id of the longest phrase that starts at each word, or 1 and -1."""
         size = tf.size(indices)
         lengths, ids = tf.ones_like(indices), tf.fill([size], flat.NOT_FOUND)
         # A phrase does not extend beyond the last word, or into another text.
         first_of_text = flat.marks(tf.boolean_mask(splits[:-1], splits[:-1] < size), size) > 0
         following = tf.where(first_of_text, flat.NOT_FOUND, symbols)
         following = tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
-        # The walks that are still in progress: where they began, and the node that they have reached.
+        # The traversals still in progress: their starting positions, and their current nodes.
         begins = flat.where((indices >= 0) & (indices < self._num_firsts))
         nodes = tf.gather(indices, begins)
         for step in range(1, self.max_words):
@@ -119,13 +120,13 @@ class PhraseMatcher(tf.Module):
 
 
 def _are_apart(words: Words) -> tf.Tensor:
-    """Returns whether something separates each word from the previous one, bool [words]."""
+    """Returns whether each word is separated from the previous one, bool [words]."""
     ends = tf.gather(words.byte_ends, words.starts + words.lengths - 1)
     return tf.gather(words.byte_starts, words.starts) > flat.previous(ends)
 
 
 def split_words(phrase: str) -> list[str]:
-    """Splits a normalized phrase into BERT's words. One that white space separates begins with a space."""
+    """Splits a normalized phrase into BERT's words. A word preceded by white space starts with a space."""
     words: list[str] = []
     gap, in_word = "", False
     for character in phrase:
@@ -141,16 +142,16 @@ def split_words(phrase: str) -> list[str]:
 
 
 def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
-    """Returns the phrases that a left-to-right walk chooses. After each one, it continues at the next word.
+    """Chooses non-overlapping phrases from left to right.
 
-    Phrases whose first word is in no earlier phrase are certain to be chosen. From these, the jumps from phrase to
-    phrase are doubled, so the number of rounds is logarithmic in the longest chain of overlapping phrases.
+    A phrase whose first word is not in any earlier phrase is certain to be chosen. From these phrases, the jumps from
+    phrase to phrase are doubled, so the number of rounds is logarithmic in the longest chain of overlapping phrases.
 
     Args:
-      lengths: int32 [words]; length of the phrase that begins here, 1 if none does.
+      lengths: int32 [words], the length of the phrase that starts at each word, or 1 if there is none.
 
     Returns:
-      int32 [chosen]; where they begin.
+      int32 [chosen], the positions where the chosen phrases start.
     """
     is_phrase = lengths > 1
     phrases = flat.where(is_phrase)
@@ -159,7 +160,7 @@ def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
     for distance in range(1, max_length):
         reached_into |= tf.pad(lengths > distance, [[distance, 0]])[: tf.size(lengths)]
     certain = tf.logical_not(tf.gather(reached_into, phrases))
-    # The next phrase that does not begin inside this one. An extra position at the end receives the last jumps.
+    # The next phrase that does not start inside this one. An extra position at the end receives the last jumps.
     before = tf.pad(tf.cumsum(tf.cast(is_phrase, INT)), [[1, 0]])
     jumps = tf.concat([tf.gather(before, phrases + tf.gather(lengths, phrases)), [count]], 0)
     marks = tf.pad(tf.cast(certain, INT), [[0, 1]])
@@ -176,7 +177,7 @@ def _walk(lengths: tf.Tensor, max_length: int) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class PhraseRow:
-    """A line of `phrases.tsv`: the phrase, its count in the corpus, log10 P(last word | preceding words)."""
+    """A line of `phrases.tsv`: the phrase, its count in the corpus, and log10 P(last word | preceding words)."""
 
     phrase: str
     count: int
@@ -187,8 +188,8 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
     """Reads `phrases.tsv`.
 
     Raises:
-      InputError: no such file; or a line is not UTF-8, does not have three fields, has an empty word or a single
-        word, or its count or probability is not a number.
+      InputError: the file does not exist; or a line is not UTF-8, does not have three fields, has an empty word or a
+        single word, or its count or probability is not a number.
     """
     check_input_file(path, flag)
     with open_input(path) as file:
@@ -200,7 +201,7 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
                 raise InputError(f"{where}: not UTF-8") from None
             if len(fields) != 3:
                 raise InputError(
-                    f"{where}: has {len(fields)} fields; phrase, count and log10 probability are needed, tab-separated"
+                    f"{where}: has {len(fields)} fields; phrase, count, log10 probability, tab-separated, are expected"
                 )
             words = fields[0].split(" ")
             if len(words) < 2 or not all(words) or any(word.strip() != word for word in words):
@@ -212,5 +213,5 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
 
 
 def phrases_content(rows: Iterable[PhraseRow]) -> bytes:
-    """Returns the content of `phrases.tsv`."""
+    """Returns the contents of `phrases.tsv`."""
     return "".join(f"{row.phrase}\t{row.count}\t{row.log10_conditional_probability:.4f}\n" for row in rows).encode()

@@ -1,7 +1,7 @@
 """Chinese word segmentation: jieba's dictionary as a SentencePiece unigram model, in graph.
 
-jieba without its hidden Markov model chooses the segmentation with the highest sum of log probabilities. So does a
-unigram model whose pieces are the dictionary's words with the same log probabilities.
+Without its hidden Markov model, jieba chooses the segmentation with the highest sum of log probabilities. A unigram
+model does the same if its pieces are the dictionary's words with the same log probabilities.
 """
 
 import math
@@ -22,12 +22,12 @@ from ambert_tf.tokenization.normalizer import Characters, Words
 from ambert_tf.tokenization.phrases import PhraseMatcher, split_words
 from ambert_tf.tokenization.wordpiece import Pieces
 
-# Replaces every character that is in no dictionary word: SentencePiece would merge adjacent unknown characters.
+# Replaces every character that is not in the dictionary, because SentencePiece would merge adjacent unknown characters.
 OTHER = ","
 UNKNOWN_PIECE = "<unk>"
-# Exact as a float64.
+# Represented exactly by a float64.
 _MAX_COUNT_DIGITS = 15
-# As jieba reads a line of a dictionary.
+# A line of a dictionary, as parsed by jieba.
 _DICTIONARY_LINE = re.compile("(?P<word>.+?)(?: (?P<count>[0-9]+))?(?: [a-z]+)?")
 
 
@@ -35,14 +35,14 @@ def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> 
     """Reads a dictionary in jieba's format, one `word [count [part of speech]]` per line.
 
     Args:
-      path: the file. Default: jieba's own dictionary.
-      flag: the flag that names it, for errors.
+      path: the file. Defaults to jieba's own dictionary.
+      flag: the flag that named the file, for error messages.
 
     Returns:
-      The count of each word, None if the line has none. A word may contain spaces.
+      The count of each word, or None if it has no count. A word may contain spaces.
 
     Raises:
-      InputError: no such file, a line is not UTF-8, or a count is too large.
+      InputError: the file does not exist, a line is not UTF-8, or a count is too large.
     """
     counts: dict[str, int | None] = {}
     if path is None:
@@ -61,7 +61,7 @@ def read_jieba_frequencies(path: str | None = None, flag: str = "user_dict") -> 
             continue  # an empty line
         count = found["count"]
         if count is not None and len(count) > _MAX_COUNT_DIGITS:
-            raise InputError(f"--{flag}: {path}, line {number}: the count has {len(count)} digits; at most 15 are read")
+            raise InputError(f"--{flag}: {path}, line {number}: the count has {len(count)} digits; the maximum is 15")
         counts[found["word"]] = None if count is None else int(count)
     return counts
 
@@ -72,9 +72,9 @@ def build_segmenter(
     """Builds the segmenter of a Chinese tokenizer.
 
     Args:
-      frequencies: words with their counts, as jieba's dictionary has them.
-      user_frequencies: words to add or to override. As in jieba, a word without a count gets the smallest count that
-        keeps it whole, and a count of 0 removes a word.
+      frequencies: the words of jieba's dictionary with their counts.
+      user_frequencies: words to add or override. As in jieba, a word without a count gets the smallest count that keeps
+        it from being split, and a count of 0 removes a word.
 
     Returns:
       A serialized SentencePiece `ModelProto` of type unigram. Its pieces are the words that consist only of
@@ -89,7 +89,7 @@ def build_segmenter(
         counts[word] = count
     words = {word: count for word, count in counts.items() if count and is_chinese(word)}
     for character in sorted({c for word in words for c in word}):
-        # jieba gives the count 1 to a character that is not a word.
+        # In jieba, a character that is not a word has the count 1.
         words.setdefault(character, 1)
     model = sentencepiece.ModelProto()
     model.trainer_spec.model_type = sentencepiece.TrainerSpec.UNIGRAM
@@ -106,11 +106,11 @@ def build_segmenter(
 
 
 def keep_words(model: bytes, words: Container[str]) -> bytes:
-    """Returns a segmenter without the other words, so that it cuts those into the words that are left.
+    """Removes all other words from a segmenter, which then splits them into the remaining words.
 
     Args:
-      model: what `build_segmenter` returns.
-      words: the words to keep; characters always stay.
+      model: a segmenter from `build_segmenter`.
+      words: the words to keep. Single characters are always kept.
     """
     full = sentencepiece.ModelProto.FromString(model)
     kept = [piece for piece in full.pieces if len(piece.piece) == 1 or piece.piece in words]
@@ -121,12 +121,12 @@ def keep_words(model: bytes, words: Container[str]) -> bytes:
 
 
 def is_chinese(word: str) -> bool:
-    """Returns whether a word consists only of Chinese characters, whose runs the segmenter cuts."""
+    """Returns whether a word consists only of Chinese characters, which the segmenter handles."""
     return all(is_cjk(ord(character)) for character in word)
 
 
 def _count_to_stay_whole(word: str, counts: dict[str, int], total: int) -> int:
-    """Returns the smallest count with which a word beats its best segmentation."""
+    """Returns the smallest count that makes a word more probable than its best segmentation."""
     best: list[float] = [0.0] + [-math.inf] * len(word)
     for end in range(1, len(word) + 1):
         for start in range(end):
@@ -145,7 +145,7 @@ def pieces_of(model: bytes, path: str) -> list[str]:
     proto = sentencepiece.ModelProto()
     try:
         proto.ParseFromString(model)
-    except Exception:  # protobuf's DecodeError has no stable place to import it from
+    except Exception:  # protobuf's DecodeError has no stable import path
         raise InputError(
             f"{path}: is not a SentencePiece model; rebuild the tokenizer with data/build_vocab.py"
         ) from None
@@ -163,13 +163,13 @@ def dictionary_characters(pieces: Iterable[str]) -> set[str]:
 class Segmenter(tf.Module):
     """Segments runs of Chinese characters into words, in graph, and finds those in the coarse vocabulary.
 
-    Entries with other characters, such as 卡拉ok or c++, which come from the user's dictionary, are matched first, from
-    left to right, longest match first. The segmenter sees only the text between them.
+    Entries with other characters, such as 卡拉ok or c++, come from the user's dictionary. They are matched first, from
+    left to right, longest match first, and only the text between them is segmented.
 
     Args:
       model: serialized SentencePiece unigram model from `build_segmenter`.
       coarse_entries: coarse id of each word or phrase.
-      path: the model's file, for errors.
+      path: the model's file, for error messages.
 
     Raises:
       InputError: `model` is not a segmenter.
@@ -199,12 +199,12 @@ class Segmenter(tf.Module):
         """Segments texts.
 
         Args:
-          text: of a batch.
-          hidden: int32 [hidden]; characters that are in no word.
+          text: the characters of a batch.
+          hidden: int32 [hidden], indices of characters to exclude from words.
 
         Returns:
-          ids: int32 [segments]; pieces of the model. Each character outside its dictionary is `OTHER`.
-          starts: int32 [segments]; the first character of each.
+          ids: int32 [segments], pieces of the model. A character that is not in its dictionary is `OTHER`.
+          starts: int32 [segments], the first character of each segment.
         """
         known = tf.gather(self._characters, tf.minimum(text.codes, tf.size(self._characters) - 1))
         visible = text.kinds == CJK
@@ -219,8 +219,8 @@ class Segmenter(tf.Module):
         """Finds the words of the coarse vocabulary. Only mixed entries need `pieces`.
 
         Returns:
-          coarse_ids: int32 [words]; the coarse id of the entry that the word is part of, or -1.
-          continues: bool [words]; whether the word continues the entry of the previous word.
+          coarse_ids: int32 [words], the coarse id of the entry that the word is part of, or -1.
+          continues: bool [words], whether the word continues the entry of the previous word.
         """
         if self._mixed is None:
             return self._find(text, words)

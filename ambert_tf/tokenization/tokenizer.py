@@ -1,4 +1,4 @@
-"""The tokenizer: text to fine and coarse token ids with offsets and alignment, in graph."""
+"""`MultiGrainedTokenizer`: from text to fine and coarse token ids with offsets and alignment, in graph."""
 
 import hashlib
 import json
@@ -27,16 +27,16 @@ NORMALIZATIONS = ("bert", "nfkc")
 
 
 class Tokens(NamedTuple):
-    """Both tokenizations of a batch of texts, without [CLS] and [SEP]; int32 ragged tensors.
+    """Both tokenizations of a batch of texts, without [CLS] and [SEP], as int32 ragged tensors.
 
-    A coarse token contains one fine token or several consecutive ones, so both grains cover the same text.
+    A coarse token contains one or several consecutive fine tokens, so both grains cover the same text.
 
     Attributes:
       fine_ids: [batch, (fine)].
-      fine_starts, fine_ends: [batch, (fine)]; byte ranges in the original text. An accent that normalization strips
+      fine_starts, fine_ends: [batch, (fine)], byte ranges in the original text. An accent that normalization strips
         belongs to the preceding token.
-      coarse_ids, coarse_starts, coarse_ends: [batch, (coarse)]; likewise.
-      fine_to_coarse: [batch, (fine)]; the index of the coarse token that contains the fine token.
+      coarse_ids, coarse_starts, coarse_ends: [batch, (coarse)], likewise.
+      fine_to_coarse: [batch, (fine)], the index of the coarse token that contains the fine token.
     """
 
     fine_ids: tf.RaggedTensor
@@ -54,7 +54,7 @@ class TokenIds(NamedTuple):
     Attributes:
       fine_ids: int32 ragged [batch, (fine)].
       coarse_ids: int32 ragged [batch, (coarse)].
-      fine_counts: int32 [coarse tokens of all texts]; how many fine tokens each contains.
+      fine_counts: int32 [coarse tokens of all texts], the number of fine tokens in each coarse token.
     """
 
     fine_ids: tf.RaggedTensor
@@ -63,23 +63,23 @@ class TokenIds(NamedTuple):
 
 
 class MultiGrainedTokenizer(tf.Module):
-    """Tokenizes texts into fine tokens (Chinese characters, English words) and coarse ones (words, phrases).
+    """Tokenizes texts into fine tokens (Chinese characters, English words) and coarse tokens (words, phrases).
 
-    It consists of TensorFlow ops, so that data creation, training input, prediction and the SavedModel all run this
-    one object. Any bytes are valid input: bytes that are not UTF-8 are in no token, as in Google's BERT.
+    It consists of TensorFlow ops, so data creation, training input, prediction and the SavedModel all run the same
+    object. Any bytes are valid input. As in Google's BERT, bytes that are not UTF-8 are not part of any token.
 
     >>> tokenizer = MultiGrainedTokenizer.load("tokenizer")
     >>> tokenizer(tf.constant(["商店里的乒乓球拍卖完了"])).coarse_ids
 
     Args:
-      language: "zh" segments Chinese words, "en" joins words to English phrases.
+      language: "zh" segments Chinese words, and "en" joins words to English phrases.
       fine_vocab: BERT's vocabulary, `[PAD]` first.
-      coarse_vocab: the fine vocabulary followed by words or phrases, a phrase's words joined by one space.
-      language_file: the content of `segmenter.model` (zh) or `phrases.tsv` (en).
-      do_lower_case: use BERT's uncased normalization.
-      normalization: "bert", or "nfkc" to fold full-width forms and ligatures as well.
-      strip_accents: default: if lower-casing, as in Google's BERT.
-      directory: where the parts come from, for errors.
+      coarse_vocab: the fine vocabulary followed by words or phrases. A phrase's words are joined by one space.
+      language_file: the contents of `segmenter.model` (zh) or `phrases.tsv` (en).
+      do_lower_case: whether to use BERT's uncased normalization.
+      normalization: "bert", or "nfkc" to also fold full-width forms and ligatures.
+      strip_accents: whether to strip accents. Defaults to `do_lower_case`, as in Google's BERT.
+      directory: the directory of the parts, for error messages.
 
     Raises:
       InputError: the parts do not match.
@@ -100,7 +100,7 @@ class MultiGrainedTokenizer(tf.Module):
         super().__init__(name="tokenizer")
         if coarse_vocab[: len(fine_vocab)] != fine_vocab:
             raise InputError(
-                f"--tokenizer_dir={directory}: {COARSE_VOCAB_FILE} does not begin with the lines of {FINE_VOCAB_FILE}; "
+                f"--tokenizer_dir={directory}: {COARSE_VOCAB_FILE} does not start with the lines of {FINE_VOCAB_FILE}; "
                 "build both with data/build_vocab.py"
             )
         vocab_file.check_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
@@ -129,10 +129,10 @@ class MultiGrainedTokenizer(tf.Module):
 
     @classmethod
     def load(cls, directory: str) -> "MultiGrainedTokenizer":
-        """Loads a tokenizer directory: `tokenizer.json`, the two vocabularies, the segmenter or the phrases.
+        """Loads a tokenizer directory: `tokenizer.json`, the two vocabularies, and the segmenter or the phrases.
 
         Raises:
-          InputError: a file is missing or broken, or the files do not match.
+          InputError: a file is missing or invalid, or the files do not match.
         """
         settings = _read_settings(directory)
         for name, digest in settings["files"].items():
@@ -157,7 +157,7 @@ class MultiGrainedTokenizer(tf.Module):
         )
 
     def save(self, directory: str) -> None:
-        """Writes the tokenizer directory; replaces an existing one as a whole."""
+        """Writes the tokenizer directory, atomically replacing an existing one."""
         contents = self._contents()
         with atomic_path(directory) as temporary:
             make_directory(temporary)
@@ -176,7 +176,7 @@ class MultiGrainedTokenizer(tf.Module):
         }
 
     def _settings(self, contents: dict[str, bytes]) -> dict[str, Any]:
-        # Tokenizers of before this setting keep their fingerprint.
+        # Omit the default, so that tokenizers from before this setting keep their fingerprint.
         accents = {} if self.strip_accents is None else {"strip_accents": self.strip_accents}
         return {
             "format_version": FORMAT_VERSION,
@@ -191,7 +191,7 @@ class MultiGrainedTokenizer(tf.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of the settings and files. Tokenizers with the same fingerprint produce the same ids."""
+        """Hex digest of settings and files. Tokenizers with the same fingerprint produce the same ids."""
         return _digest(json.dumps(self._settings(self._contents()), sort_keys=True).encode())[:32]
 
     @property
@@ -208,10 +208,10 @@ class MultiGrainedTokenizer(tf.Module):
         """Tokenizes texts.
 
         Args:
-          texts: string [batch]; of any length.
+          texts: string [batch], texts of any length.
 
         Returns:
-          Both tokenizations, see `Tokens`.
+          Both tokenizations; see `Tokens`.
         """
         words, pieces, groups = self._tokenize(texts)
         return _with_offsets(words, pieces, groups)
@@ -234,7 +234,7 @@ class MultiGrainedTokenizer(tf.Module):
         return words, pieces, _group(pieces, self._whole_words(pieces, coarse_ids), continues)
 
     def _whole_words(self, pieces: Pieces, coarse_ids: tf.Tensor) -> tf.Tensor:
-        """Looks up words of letters in the coarse vocabulary, unless they are part of an entry already."""
+        """Looks up words of letters in the coarse vocabulary, unless they are already part of an entry."""
         open_words = tf.where(tf.gather(coarse_ids, pieces.long_words) < 0)
         found = self._word_entries.lookup(tf.gather_nd(pieces.long_strings, open_words))
         return tf.tensor_scatter_nd_update(
@@ -243,11 +243,11 @@ class MultiGrainedTokenizer(tf.Module):
 
 
 class _Groups(NamedTuple):
-    """Coarse tokens as groups of fine ones.
+    """Coarse tokens as groups of fine tokens.
 
     Attributes:
-      begins: bool [fine]; whether the fine token is the first of its coarse token.
-      firsts, ends: int32 [coarse]; ranges of fine tokens.
+      begins: bool [fine], whether the fine token is the first of its coarse token.
+      firsts, ends: int32 [coarse], ranges of fine tokens.
       ids: int32 [coarse].
     """
 
@@ -258,11 +258,11 @@ class _Groups(NamedTuple):
 
 
 def _group(pieces: Pieces, coarse_ids: tf.Tensor, continues: tf.Tensor) -> _Groups:
-    """Joins fine tokens into coarse ones.
+    """Joins fine tokens to coarse tokens.
 
-    A word that is in no coarse entry (`coarse_ids` -1) falls back to its fine pieces.
+    A word that is not part of a coarse entry (`coarse_ids` is -1) falls back to its fine pieces.
     """
-    # Both facts about a word are packed in one number, because gathering takes the most time.
+    # Both values of a word are packed into one number, because gathering takes the most time.
     of_word = tf.where(coarse_ids < 0, -1, 2 * coarse_ids + tf.cast(continues, INT))
     of_piece = tf.gather(of_word, pieces.word)
     begins = (of_piece < 0) | (pieces.begins_word & (of_piece % 2 == 0))
@@ -321,7 +321,7 @@ def _read_settings(directory: str) -> dict[str, Any]:
     if missing:
         raise InputError(f"{path}: has no {', '.join(sorted(missing))}")
     if settings["format_version"] != FORMAT_VERSION:
-        raise InputError(f"{path}: format_version is {settings['format_version']}; this program reads {FORMAT_VERSION}")
+        raise InputError(f"{path}: format_version is {settings['format_version']}; only {FORMAT_VERSION} is supported")
     for key, kinds in (
         ("language", str),
         ("normalization", str),
@@ -339,5 +339,5 @@ def _read_settings(directory: str) -> dict[str, Any]:
         )
     needed = {FINE_VOCAB_FILE, COARSE_VOCAB_FILE, LANGUAGE_FILES[settings["language"]]}
     if not needed <= set(settings["files"]):
-        raise InputError(f"{path}: files does not name {', '.join(sorted(needed - set(settings['files'])))}")
+        raise InputError(f"{path}: `files` does not contain {', '.join(sorted(needed - set(settings['files'])))}")
     return settings

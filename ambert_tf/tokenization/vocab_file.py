@@ -1,4 +1,4 @@
-"""Vocabulary files in BERT's format: one token per line, the line number is the id."""
+"""Vocabulary files in BERT's format: one token per line, with the line number as id."""
 
 from collections.abc import Container, Iterable, Sequence
 
@@ -12,17 +12,17 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_vocabulary(path: str, flag: str) -> list[str]:
-    """Reads a vocabulary of any BERT, as Google's code does: ids are line numbers, whatever the lines are.
+    """Reads the vocabulary of any BERT. As in Google's code, ids are line numbers, whatever the lines contain.
 
-    A byte-order mark, carriage returns and blank lines at the end are dropped. Duplicate and blank lines keep their
-    ids; `token_ids` says which of two duplicates is used.
+    A byte-order mark, carriage returns and trailing blank lines are dropped. Duplicate and blank lines keep their ids.
+    `token_ids` determines which of several duplicates is used.
 
     Args:
       path: the file, local or remote.
-      flag: the flag that names it, for errors.
+      flag: the flag that named the file, for error messages.
 
     Raises:
-      InputError: no such file, not UTF-8, a special token is missing, or `[PAD]` is not the first line.
+      InputError: the file does not exist or is not UTF-8, a special token is missing, or `[PAD]` is not the first line.
     """
     tokens = _read_lines(path, flag)
     while tokens and not tokens[-1].strip():
@@ -32,10 +32,10 @@ def read_vocabulary(path: str, flag: str) -> list[str]:
 
 
 def read_own_vocabulary(path: str, flag: str) -> list[str]:
-    """Reads a vocabulary that this project wrote; every line is a token.
+    """Reads a vocabulary written by this project, in which every line is a token.
 
     Raises:
-      InputError: as for `read_vocabulary`.
+      InputError: see `read_vocabulary`.
     """
     tokens = _read_lines(path, flag)
     check_vocabulary(tokens, path, flag)
@@ -50,7 +50,7 @@ def _read_lines(path: str, flag: str) -> list[str]:
     tokens = []
     for number, line in enumerate(lines, 1):
         try:
-            # Nothing else is stripped: two tokens of Google's Chinese vocabulary are white space.
+            # Nothing else is stripped, because two tokens of Google's Chinese vocabulary are white space.
             tokens.append(line.rstrip(b"\r").decode("utf-8"))
         except UnicodeDecodeError:
             raise InputError(f"--{flag}: {path}, line {number}: not UTF-8") from None
@@ -58,7 +58,7 @@ def _read_lines(path: str, flag: str) -> list[str]:
 
 
 def check_vocabulary(tokens: Sequence[str], path: str, flag: str) -> None:
-    """Checks what every vocabulary must have.
+    """Checks the requirements on every vocabulary.
 
     Raises:
       InputError: a special token is missing, or `[PAD]` is not the first token.
@@ -81,7 +81,7 @@ def token_ids(tokens: Iterable[str]) -> dict[str, int]:
 
 
 def distinct(tokens: Sequence[str]) -> list[str]:
-    """Returns the vocabulary with unused names in place of duplicates and blank lines, which no text produces."""
+    """Returns the vocabulary with duplicates and blank lines, which no text produces, replaced by unused names."""
     ids = token_ids(tokens)
     return [
         token if token and ids[token] == index else unused_token(index, ids) for index, token in enumerate(tokens)

@@ -1,4 +1,4 @@
-"""Questions and long contexts as overlapping windows, in graph: `[CLS] question [SEP] part of the context [SEP]`."""
+"""Overlapping windows of questions and long contexts, in graph: `[CLS] question [SEP] part of the context [SEP]`."""
 
 import tensorflow as tf
 
@@ -18,28 +18,29 @@ def build_windows(
     doc_stride: int = 128,
     max_query_length: int = 64,
 ) -> dict[str, tf.RaggedTensor | tf.Tensor]:
-    """Tokenizes questions and contexts, and frames each window of a context with its question.
+    """Tokenizes questions and contexts, and builds a sequence from each window of a context and its question.
 
-    Windows begin `doc_stride` fine tokens apart (less if they would leave a gap), at the coarse token that contains
-    that fine token, and end where the next coarse token does not fit, so both grains of a window cover the same text.
-    `max_context` marks a token in the window that maximizes the smaller of its left and right context (BERT's rule).
+    The starts of windows are `doc_stride` fine tokens apart, or less if there would be a gap otherwise. A window starts
+    at the coarse token that contains that fine token, and ends before the coarse token that no longer fits, so both
+    grains cover the same text. As in BERT, `max_context` marks the window in which the smaller of a token's left and
+    right contexts is largest.
 
     Args:
       tokenizer: the model's tokenizer.
-      questions: string [batch]; truncated to `max_query_length`.
+      questions: string [batch], truncated to `max_query_length`.
       contexts: string [batch], of any length.
-      max_seq_length: maximum fine tokens, including [CLS] and [SEP].
-      max_coarse_seq_length: maximum coarse tokens; defaults to `max_seq_length`.
-      doc_stride: fine tokens between the beginnings of two windows.
-      max_query_length: maximum fine tokens of a question.
+      max_seq_length: maximum number of fine tokens, including [CLS] and [SEP].
+      max_coarse_seq_length: maximum number of coarse tokens. Defaults to `max_seq_length`.
+      doc_stride: number of fine tokens between the starts of consecutive windows.
+      max_query_length: maximum number of fine tokens in a question.
 
     Returns:
-      What `build_model_inputs` returns, one row per window, and:
+      The outputs of `build_model_inputs`, one row per window, and:
         window_example: int32 [windows], the row of `contexts` that the window belongs to.
         context_offset: int32 [windows], the fine position of the window's first context token.
         first_token: int32 [windows], the index of that token in the context.
         context_starts, context_ends: int32 [windows, (tokens)], the byte range of each fine token in the context.
-        max_context: int32 [windows, (tokens)], 1 if no other window gives the token more context.
+        max_context: int32 [windows, (tokens)], 1 if the token has the most context in this window.
 
     Raises:
       InputError: a limit is too small.
@@ -53,7 +54,7 @@ def build_windows(
     context = tokenizer(contexts)
     room_fine = max_fine - FRAMING - _lengths(asked.fine_ids)
     room_coarse = max_coarse - FRAMING - _lengths(asked.coarse_ids)
-    # At most half of the available length, so that each window reaches the next one wherever coarse tokens end.
+    # At most half of the available length, so that consecutive windows overlap wherever coarse tokens end.
     stride = tf.minimum(doc_stride, tf.maximum(tf.minimum(room_fine, room_coarse) // 2, 1))
     example, begins, ends = _bounds(context, room_fine, room_coarse, stride)
     part = _slice(context, example, begins, ends)
@@ -74,7 +75,7 @@ def _bounds(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns each window's example, its first coarse token, and the coarse token after its last."""
     fine_lengths, coarse_lengths = _lengths(context.fine_ids), _lengths(context.coarse_ids)
-    counts = tf.maximum((fine_lengths + stride - 1) // stride, 1)  # superfluous ones are removed below
+    counts = tf.maximum((fine_lengths + stride - 1) // stride, 1)  # unnecessary windows are removed below
     example = tf.repeat(tf.range(tf.size(counts)), counts)
     number = tf.ragged.range(counts, row_splits_dtype=tf.int32).flat_values
     nominal = number * tf.gather(stride, example)
@@ -94,7 +95,7 @@ def _bounds(
 
 
 def _slice(tokens: Tokens, example: tf.Tensor, begins: tf.Tensor, ends: tf.Tensor) -> Tokens:
-    """Returns the coarse tokens from `begins` to before `ends` of the examples, and their fine tokens."""
+    """Returns the coarse tokens from `begins` to `ends` (exclusive) of the examples, and their fine tokens."""
     fine_begins, fine_ends = (_fine_index(tokens, example, at) for at in (begins, ends))
 
     def part(values: tf.RaggedTensor, first: tf.Tensor, last: tf.Tensor) -> tf.RaggedTensor:
@@ -112,9 +113,9 @@ def _slice(tokens: Tokens, example: tf.Tensor, begins: tf.Tensor, ends: tf.Tenso
 
 
 def _fine_index(tokens: Tokens, example: tf.Tensor, coarse: tf.Tensor) -> tf.Tensor:
-    """Returns the index of the first fine token of coarse tokens, int32 [windows]; the length after the last one."""
+    """Returns the index of the first fine token of coarse tokens, int32 [windows], or the length after the last one."""
     lengths = _lengths(tokens.coarse_ids)
-    # How many fine tokens precede each coarse token, counted over the whole batch.
+    # The number of fine tokens before each coarse token, over the whole batch.
     rows = tf.cast(tokens.coarse_ids.row_starts(), tf.int32)
     row_of_fine = tf.cast(tokens.fine_to_coarse.value_rowids(), tf.int32)
     holder = tf.gather(rows, row_of_fine) + tokens.fine_to_coarse.flat_values
@@ -126,12 +127,12 @@ def _fine_index(tokens: Tokens, example: tf.Tensor, coarse: tf.Tensor) -> tf.Ten
 
 
 def _max_context(example: tf.Tensor, first_token: tf.Tensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """Returns int32 [windows, (tokens)], 1 where a token has the most context; the first of equal windows."""
+    """Returns int32 [windows, (tokens)], 1 in the (first) window where a token has the most context."""
     position = tf.ragged.range(lengths, row_splits_dtype=tf.int32)
     window = tf.repeat(tf.range(tf.size(lengths)), lengths)
     length = tf.gather(lengths, window)
     left = position.flat_values
-    # BERT's score: the smaller side plus a hundredth of the length. The first of equal windows wins.
+    # BERT's score is the length of the shorter side plus a hundredth of the window's length. The first maximum wins.
     score = 100 * tf.minimum(left, length - 1 - left) + length
     index = tf.gather(first_token, window) + left
     width = tf.reduce_max(index, axis=0) + 1 if index.shape.rank else 1

@@ -1,4 +1,4 @@
-"""Words to fine tokens, in graph."""
+"""From words to fine tokens, in graph."""
 
 from typing import NamedTuple
 
@@ -20,12 +20,12 @@ class Pieces(NamedTuple):
 
     Attributes:
       ids: int32 [pieces].
-      word: int32 [pieces]; the word that contains the piece.
-      begins_word: bool [pieces]; whether the piece is its word's first.
-      starts, lengths: int32 [pieces]; ranges of kept characters (see `Words`).
-      boundaries: int32 [words + 1]; row splits of the words.
-      long_words: int32 [long]; indices of the words of more than one character.
-      long_strings: string [long]; those words.
+      word: int32 [pieces], the word that contains the piece.
+      begins_word: bool [pieces], whether the piece is the first of its word.
+      starts, lengths: int32 [pieces], ranges of kept characters (see `Words`).
+      boundaries: int32 [words + 1], row splits of the words.
+      long_words: int32 [long], indices of the words with more than one character.
+      long_strings: string [long], these words.
     """
 
     ids: tf.Tensor
@@ -39,7 +39,7 @@ class Pieces(NamedTuple):
 
 
 class WordPiece(tf.Module):
-    """BERT's WordPiece. Words of one character, such as all Chinese ones, are looked up in a table of characters.
+    """BERT's WordPiece. Single-character words, such as all Chinese words, are looked up in a table of characters.
 
     Args:
       vocabulary: the fine vocabulary.
@@ -56,10 +56,10 @@ class WordPiece(tf.Module):
             [0 if token == UNK else len(token.removeprefix(WORDPIECE_PREFIX)) for token in vocabulary], INT
         )
         self._wordpiece = tf_text.FastWordpieceTokenizer(
-            # The library refuses duplicates.
+            # The library rejects duplicates.
             vocab=distinct(vocabulary),
             suffix_indicator=WORDPIECE_PREFIX,
-            # The library counts bytes, Google counts characters. Words that are too long are replaced beforehand.
+            # The library counts bytes, but Google counts characters. Words that are too long are replaced beforehand.
             max_bytes_per_word=4 * MAX_CHARACTERS_PER_WORD,
             token_out_type=INT,
             unknown_token=UNK,
@@ -67,7 +67,7 @@ class WordPiece(tf.Module):
         )
 
     def __call__(self, words: Words) -> Pieces:
-        """Splits words into pieces; a word that cannot be split is one [UNK]."""
+        """Splits words into pieces. A word that cannot be split is one [UNK]."""
         num_words = tf.size(words.lengths)
         is_long = words.lengths > 1
         long_words = flat.where(is_long)

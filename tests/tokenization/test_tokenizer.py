@@ -297,5 +297,5 @@ def test_a_vocabulary_without_mask_is_refused():
             language="en", fine_vocab=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"],
             coarse_vocab=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"], language_file=b"",
         )  # fmt: skip
-    with pytest.raises(InputError, match=r"does not begin with the lines of fine_vocab.txt"):
+    with pytest.raises(InputError, match=r"does not start with the lines of fine_vocab.txt"):
         MultiGrainedTokenizer(language="en", fine_vocab=["[PAD]"], coarse_vocab=["a"], language_file=b"")
