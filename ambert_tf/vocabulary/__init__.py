@@ -1,1 +1,1 @@
-"""Builds fine and coarse vocabularies from a corpus: phrases with KenLM, words with jieba."""
+"""Builds fine and coarse vocabularies from a corpus, with KenLM for phrases and jieba for words."""

@@ -1,4 +1,4 @@
-"""Builds a tokenizer directory from a corpus: fine vocabulary, words or phrases by their counts, segmenter."""
+"""Builds a tokenizer directory from a corpus: fine vocabulary, most frequent words or phrases, and segmenter."""
 
 from dataclasses import dataclass
 
@@ -25,12 +25,12 @@ class VocabularyReport:
     """Statistics of the corpus under its new tokenizer.
 
     Attributes:
-      fine_vocab_size, coarse_vocab_size: vocabulary sizes; the coarse one includes the fine one.
-      fine_tokens, coarse_tokens: tokens of the corpus.
-      unknown: share of the fine tokens that are [UNK].
-      multiple: share of the coarse tokens with more than one fine token (the paper's Table 9).
-      coverage: share of the text in words or phrases of the vocabulary, of the text in all words or phrases that the
-        dictionary finds, counted in fine tokens.
+      fine_vocab_size, coarse_vocab_size: vocabulary sizes. The coarse size includes the fine one.
+      fine_tokens, coarse_tokens: number of tokens in the corpus.
+      unknown: fraction of the fine tokens that are [UNK].
+      multiple: fraction of the coarse tokens with more than one fine token (the paper's Table 9).
+      coverage: of the text in words or phrases found by the dictionary, the fraction that is in words or phrases of the
+        vocabulary, counted in fine tokens.
       lines_replaced: number of lines that were not UTF-8.
     """
 
@@ -51,7 +51,7 @@ class VocabularyReport:
             f"coarse vocabulary  {self.coarse_vocab_size:>11,}   of which {entries:,} are words or phrases",
             f"fine tokens        {self.fine_tokens:>11,}   of which {self.unknown:.3%} are unknown",
             f"coarse tokens      {self.coarse_tokens:>11,}   of which {self.multiple:.1%} contain several fine tokens",
-            f"coverage           {self.coverage:>11.1%}   of the text in the dictionary's words or phrases",
+            f"coverage           {self.coverage:>11.1%}   of the text in words or phrases of the dictionary",
         ]
         if self.lines_replaced:
             lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
@@ -66,11 +66,11 @@ def run_build_vocab(settings: VocabularySettings) -> None:
 def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
     """Builds the tokenizer directory `settings.output_dir`.
 
-    The coarse entries are the words or phrases that the segmentation of the corpus uses most. Ties are broken by
-    code point order.
+    The coarse entries are the words or phrases that occur most often in the segmented corpus. Ties are broken by code
+    point order.
 
     Raises:
-      InputError: a flag or a file is wrong.
+      InputError: a flag or a file is invalid.
     """
     settings.validate()
     _check_output(settings)
@@ -135,7 +135,7 @@ def _check_output(settings: VocabularySettings) -> None:
 
 
 def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[str, int]) -> tuple[list[str], bytes]:
-    """Returns the words or phrases to choose from, sorted, and the content of the file that finds them."""
+    """Returns the candidate words or phrases, sorted, and the contents of the segmenter or phrase file."""
     if settings.language == "en":
         rows = list(read_phrases(settings.phrases_file or ""))
         return sorted({row.phrase for row in rows}), phrases_content(rows)
@@ -145,7 +145,7 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
     words.discard(segmenter.UNKNOWN_PIECE)
     # Words of letters or digits that WordPiece would split, such as full-width numbers.
     words |= {word for word, count in word_counts.items() if len(word) > 1 and count >= settings.min_count}
-    # The segmenter knows Chinese words only; the tokenizer itself finds those with other characters.
+    # The segmenter only handles Chinese words. The tokenizer itself finds words with other characters.
     normalizer = Normalizer(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
     others = [word for word, count in user_counts.items() if count != 0 and not segmenter.is_chinese(word)]
     words |= {word for word in normalize_phrases(others, normalizer) if len(word) > 1}
@@ -153,19 +153,19 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
 
 
 def _most_used(uses: np.ndarray, limit: int, min_count: int) -> list[int]:
-    """Returns the indices of the `limit` most used entries, most used first; ties keep their order."""
+    """Returns the indices of the `limit` most used entries, in descending order. Ties keep their order."""
     order = np.argsort(-uses, kind="stable")[:limit]
     return [int(index) for index in order if uses[index] >= min_count]
 
 
 def _report(tokenizer: MultiGrainedTokenizer, candidates: list[str], counts: TokenCounts) -> VocabularyReport:
-    """Returns the report of a tokenizer, from the counts of one whose entries were all the candidates."""
+    """Returns the report of a tokenizer, given the counts of a tokenizer whose entries are all candidates."""
     uses = counts.coarse[tokenizer.fine_vocab_size :]
     coarse_total = int(counts.coarse[: tokenizer.fine_vocab_size].sum())
     multiple = covered = found = 0
     used = np.flatnonzero(uses)
     for part in np.array_split(used, len(used) // 4096 + 1):
-        # A candidate that is not an entry becomes shorter entries, or its fine tokens.
+        # A candidate that is not an entry is split into shorter entries, or into its fine tokens.
         tokens = tokenizer.ids(tf.constant([candidates[index] for index in part], tf.string))
         uses_of_token = np.repeat(uses[part], tokens.coarse_ids.row_lengths())
         fine_counts = tokens.fine_counts.numpy()

@@ -1,4 +1,4 @@
-"""Counts the words of a corpus, and the tokens that a tokenizer makes of it."""
+"""Counts the words of a corpus, and its tokens under a tokenizer."""
 
 import collections
 import concurrent.futures
@@ -17,7 +17,7 @@ from ambert_tf.tokenization.normalizer import Normalizer, find_words
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 _UNIT_BYTES = 1 << 18
-# Beyond this many distinct words the rarest are dropped, so that memory stays bounded.
+# With more distinct words than this, the rarest are dropped to bound memory.
 _MAX_COUNTED_WORDS = 5_000_000
 
 
@@ -42,15 +42,15 @@ def count_words(
     errors: str = "strict",
     strip_accents: bool | None = None,
 ) -> dict[str, int]:
-    """Counts the words of a corpus, in BERT's sense of a word.
+    """Counts the words of a corpus, as defined by BERT.
 
     Args:
-      files: text files, `.gz` too.
-      do_lower_case, normalization, strip_accents: as for the tokenizer.
+      files: text files, plain or `.gz`.
+      do_lower_case, normalization, strip_accents: see `MultiGrainedTokenizer`.
       errors: "strict" or "replace", for lines that are not UTF-8.
 
     Returns:
-      Words by falling count, equal ones in the order of their characters.
+      Words by descending count. Ties are in code point order.
     """
     normalizer = Normalizer(do_lower_case, normalization == "nfkc", strip_accents)
 
@@ -88,9 +88,12 @@ def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer, errors: str
 def _over_corpus(
     function: Callable[[tf.Tensor], tuple[tf.Tensor, ...]], files: list[str], errors: str, title: str
 ) -> Iterator[tuple[tuple[np.ndarray, ...], int]]:
-    """Yields what a graph function of sentences, string [batch], returns over a corpus, in order, and lines replaced.
+    """Runs a graph function of sentences, string [batch], over a corpus.
 
-    A thread a core runs it. A `tf.data` pipeline would do the same, but hide an `InputError` of the reader.
+    There is one thread per core. A `tf.data` pipeline would hide the reader's `InputError`.
+
+    Yields:
+      The function's results in order, with the number of lines replaced.
     """
     graph = tf.function(function, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 

@@ -1,4 +1,4 @@
-"""Runs KenLM's programs: `count_ngrams` counts n-grams, `lmplz` estimates models, both on disk."""
+"""Runs KenLM's programs: `count_ngrams` counts n-grams and `lmplz` estimates models, both on disk."""
 
 import os
 import shutil
@@ -12,17 +12,17 @@ import numpy as np
 
 from ambert_tf.errors import InputError
 
-# KenLM's vocabulary begins with <unk>, <s> and </s>, which are in no phrase.
+# KenLM's vocabulary starts with <unk>, <s> and </s>, which are not part of any phrase.
 NUM_SPECIAL_WORDS = 3
 
 _READ_NGRAMS = 1 << 17
 
 
 class NgramCounts(NamedTuple):
-    """Some n-grams of one length with their counts.
+    """N-grams of the same length with their counts.
 
     Attributes:
-      words: int64 [ngrams, order]; indices into the vocabulary list.
+      words: int64 [ngrams, order], indices into the vocabulary list.
       counts: int64 [ngrams].
     """
 
@@ -36,7 +36,7 @@ class KenlmPrograms:
 
     Args:
       lmplz, count_ngrams: paths of the programs.
-      memory: for sorting, in GNU sort's format: `4G`, `30%`.
+      memory: memory for sorting, in GNU sort's format, such as `4G` or `30%`.
       temp_dir: directory for data that does not fit into memory.
     """
 
@@ -47,27 +47,27 @@ class KenlmPrograms:
 
     @classmethod
     def find(cls, lmplz: str | None, count_ngrams: str | None, memory: str, temp_dir: str) -> "KenlmPrograms":
-        """Finds the programs: at the given paths, beside the running Python, or on PATH.
+        """Finds the programs at the given paths, next to the Python interpreter, or on PATH.
 
         Raises:
-          InputError: one is missing; the message says how to build it.
+          InputError: a program is missing. The message says how to build it.
         """
         return cls(_find("lmplz", lmplz), _find("count_ngrams", count_ngrams), memory, temp_dir)
 
     def counts(self, text: str, order: int, vocabulary: str) -> Iterator[NgramCounts]:
         """Counts the n-grams of a text with one sentence per line, and writes the vocabulary.
 
-        Each word of the text, and the end of each line, is the last word of one n-gram; at the beginning of a line the
-        n-grams are padded with <s>. They are sorted by their last word, then the word before it, and so on, so n-grams
+        Each word of the text, and the end of each line, is the last word of one n-gram. At the beginning of a line,
+        n-grams are padded with <s>. N-grams are sorted by their last word, then by the word before it, etc., so n-grams
         with the same ending are adjacent.
 
         Args:
           text: the file.
           order: number of words in an n-gram.
-          vocabulary: the file to write for `read_vocabulary`; complete after the last counts.
+          vocabulary: the file to write for `read_vocabulary`. It is complete after the last counts.
 
         Raises:
-          InputError: the program failed; the message has its last line.
+          InputError: the program failed. The message contains its last line.
         """
         command = [self.count_ngrams, "--order", str(order), *self._resources(), "--write_vocab_list", vocabulary]
         with open(text, "rb") as source, self._log("count_ngrams") as log:
@@ -76,7 +76,7 @@ class KenlmPrograms:
                 try:
                     yield from _read_counts(process.stdout, order)
                 finally:
-                    # Ends a program whose remaining counts are not wanted.
+                    # End the program if the remaining counts are not needed.
                     process.stdout.close()
             _check(process.returncode, "count_ngrams", log)
 
@@ -87,13 +87,13 @@ class KenlmPrograms:
           text: the file, with one sentence per line.
           order: order of the model.
           least_count: less frequent n-grams of two or more words are pruned. This keeps the file small and hardly
-            changes the other probabilities; a frequent n-gram's context is never pruned.
+            changes the other probabilities. A frequent n-gram's context is never pruned.
           arpa: the file to write.
 
         Raises:
-          InputError: the program failed; the message has its last line.
+          InputError: the program failed. The message contains its last line.
         """
-        # A small text may not suffice to estimate discounts; then the fallback is used.
+        # If the text is too small to estimate discounts, the fallback is used.
         command = [self.lmplz, "--order", str(order), *self._resources(), "--discount_fallback", "--arpa", arpa]
         command += ["--prune", "0", str(least_count - 1)]
         with open(text, "rb") as source, self._log("lmplz") as log:
@@ -108,7 +108,7 @@ class KenlmPrograms:
 
 
 def read_vocabulary(path: str) -> list[str]:
-    """Reads the vocabulary that `KenlmPrograms.counts` wrote."""
+    """Reads the vocabulary written by `KenlmPrograms.counts`."""
     with open(path, "rb") as file:
         return [word.decode() for word in file.read().split(b"\0")[:-1]]
 
@@ -116,20 +116,20 @@ def read_vocabulary(path: str) -> list[str]:
 def _find(program: str, given: str | None) -> str:
     if given is not None:
         if not os.access(given, os.X_OK) or os.path.isdir(given):
-            raise InputError(f"--{program}={given}: not an executable file; give KenLM's {program}")
+            raise InputError(f"--{program}={given}: not an executable file; KenLM's {program} is expected")
         return given
     beside = os.path.join(os.path.dirname(sys.executable), program)
     found = shutil.which(beside) or shutil.which(program)
     if found is None:
         raise InputError(
-            f"--{program}: KenLM's {program} is neither beside {sys.executable} nor on PATH; `make setup` builds it "
-            f"into .venv/bin, tools/build_kenlm.sh into another virtual environment; or name its file with --{program}"
+            f"--{program}: KenLM's {program} is neither next to {sys.executable} nor on PATH; build it with `make "
+            f"setup` (in .venv) or tools/build_kenlm.sh (in another environment), or name the file with --{program}"
         )
     return found
 
 
 def _read_counts(stream: IO[bytes], order: int) -> Iterator[NgramCounts]:
-    # The program writes its in-memory structure: word ids, then the count.
+    # The program writes its in-memory structure: word ids, followed by the count.
     record = np.dtype([("words", np.uint32, (order,)), ("count", np.uint64)])
     rest = b""
     while block := stream.read(_READ_NGRAMS * record.itemsize):

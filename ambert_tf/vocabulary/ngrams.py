@@ -1,4 +1,4 @@
-"""Counts of n-grams: selecting the frequent ones, and looking them up by their words."""
+"""N-gram counts: selection of frequent n-grams, and lookup by words."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ class NgramSelection:
     """Finds the frequent n-grams of `order` words in the counts of longer n-grams that end with them.
 
     Args:
-      order: number of words; at most that of the counted n-grams.
+      order: number of words, at most that of the counted n-grams.
       min_count: minimum count.
     """
 
@@ -26,12 +26,12 @@ class NgramSelection:
         counts = np.concatenate([self._last.counts, ngrams.counts])
         first = np.concatenate([[True], (words[1:] != words[:-1]).any(axis=1)])
         words, counts = words[first], np.add.reduceat(counts, np.flatnonzero(first))
-        # The last n-gram may continue in the next counts.
+        # Counts of the last n-gram may continue in the next call.
         self._keep(words[:-1], counts[:-1])
         self._last = NgramCounts(words[-1:], counts[-1:])
 
     def finish(self) -> NgramCounts:
-        """Returns the frequent n-grams; call it after the last `add`."""
+        """Returns the frequent n-grams. Call it after the last `add`."""
         self._keep(*self._last)
         return NgramCounts(*(np.concatenate(parts) for parts in zip(*self._kept, strict=True)))
 
@@ -54,7 +54,7 @@ class NgramTable:
         self._keys: list[np.ndarray] = []
 
     def add(self, ngrams: NgramCounts) -> None:
-        """Adds the n-grams of the next order, among them the beginning of every n-gram of higher orders."""
+        """Adds the n-grams of the next order, which must include the prefixes of all n-grams of higher orders."""
         keys = self._keys_of(ngrams.words)
         order = np.argsort(keys)
         self._keys.append(keys[order])
@@ -67,7 +67,7 @@ class NgramTable:
         return self._counts[order - 1][index]
 
     def _keys_of(self, words: np.ndarray) -> np.ndarray:
-        """Returns numbers that identify n-grams: the index of all words but the last, and the last word."""
+        """Returns numbers that identify n-grams, composed of the index of all words but the last, and the last word."""
         index = words[:, 0]
         for level, following in enumerate(words.T[1:-1]):
             index = np.searchsorted(self._keys[level], index * len(self._counts[0]) + following)

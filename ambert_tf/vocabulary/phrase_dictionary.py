@@ -1,8 +1,8 @@
-"""Finds the phrases of a corpus: frequent n-grams whose last word depends on the words before it (§4.1).
+"""Finds the phrases of a corpus: frequent n-grams whose last word depends on the preceding words (§4.1).
 
-KenLM counts the n-grams (`count_ngrams`) and estimates P(last word | words before) (`lmplz`), with one model per phrase
-length: in a Kneser-Ney model only n-grams of the highest order have probabilities based on their counts. Those of lower
-orders are based on the number of contexts, which makes P(states | united) 0.18 instead of 0.66.
+KenLM counts the n-grams (`count_ngrams`) and estimates P(last word | words before) (`lmplz`). There is one model per
+phrase length, because in a Kneser-Ney model only the probabilities of the highest order are based on counts. Those of
+lower orders are based on the number of contexts, which would make P(states | united) 0.18 instead of 0.66.
 """
 
 import os
@@ -42,7 +42,7 @@ class PhraseCandidates(NamedTuple):
       counts: int64 [ngrams].
       log10_conditional: log10 P(last word | words before), float64 [ngrams].
       lift: P(last word | words before) / P(last word).
-      npmi: normalized pointwise mutual information of two parts, the lowest over all ways to divide the n-gram: 0 for
+      npmi: normalized pointwise mutual information of two parts, the minimum over all ways to split the n-gram. 0 for
         independent parts, 1 for parts that only occur together.
     """
 
@@ -60,8 +60,8 @@ class PhraseReport:
     Attributes:
       words: number of words in the corpus, which consist of letters and digits.
       distinct_words: number of distinct words.
-      orders: by phrase length, the number of distinct n-grams and how many are left after each further condition.
-      phrases: the phrases written, most frequent first.
+      orders: by phrase length, the number of distinct n-grams, and the number left after each condition.
+      phrases: the written phrases, most frequent first.
       lines_replaced: number of lines that were not UTF-8.
     """
 
@@ -87,7 +87,7 @@ class PhraseReport:
         lines += map(_line, self.phrases[:most])
         others = self.phrases[most:]
         if others:
-            lines.append("and others at random:")
+            lines.append("and a random sample of the others:")
             chosen = random.Random(0).sample(range(len(others)), min(most, len(others)))
             lines += [_line(others[index]) for index in sorted(chosen)]
         return lines
@@ -140,7 +140,7 @@ def conditions_of(settings: PhraseSettings) -> dict[str, Condition]:
 
 
 def run_build_phrase_dictionary(settings: PhraseSettings) -> None:
-    """Finds the phrases and prints how many each threshold leaves."""
+    """Finds the phrases and prints the number left by each threshold."""
     print("\n".join(build_phrases(settings).lines(settings)))
 
 
@@ -148,13 +148,13 @@ def build_phrases(settings: PhraseSettings) -> PhraseReport:
     """Writes the phrase file `settings.output_file`: phrases by descending count, ties in code point order.
 
     Raises:
-      InputError: a flag or an input file is wrong, a program is missing or fails, or no phrase is left.
+      InputError: a flag or an input file is invalid, a program is missing or fails, or no phrases are left.
     """
     settings.validate()
     report = PhraseReport()
     conditions = conditions_of(settings)
     rows: list[PhraseRow] = []
-    with atomic_path(settings.output_file) as path, open(path, "wb") as output:  # first, so that it fails at once
+    with atomic_path(settings.output_file) as path, open(path, "wb") as output:  # opened first, to fail early
         for order, found in phrase_candidates(settings, report).items():
             held = np.ones(len(found.counts), bool)
             for name, condition in conditions.items():
@@ -175,8 +175,8 @@ def phrase_candidates(settings: PhraseSettings, report: PhraseReport) -> dict[in
     """Returns the frequent n-grams of a corpus with their measures of association, by length.
 
     Args:
-      settings: corpus, normalization, `min_count`, `max_order` and KenLM's programs; its scores do not matter.
-      report: the statistics of the corpus are written to it.
+      settings: settings of corpus, normalization, `min_count`, `max_order` and KenLM's programs. Scores are ignored.
+      report: receives the statistics of the corpus.
     """
     files = settings.source_names()
     with _temporary_directory(settings.temp_dir) as directory:
@@ -243,7 +243,7 @@ def _score_ngrams(
 
 
 def _add(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Returns the sum of two arrays of counts, of which one may be shorter."""
+    """Returns the sum of two arrays of counts, which may differ in length."""
     longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
     longer = longer.copy()
     longer[: len(shorter)] += shorter
@@ -251,7 +251,7 @@ def _add(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _conditional_probabilities(phrases: list[str], arpa: str) -> np.ndarray:
-    """Returns log10 P(last word | words before), float64 [phrases]; removes the model's file."""
+    """Returns log10 P(last word | words before), float64 [phrases], and removes the model's file."""
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
@@ -268,10 +268,10 @@ def _conditional_probabilities(phrases: list[str], arpa: str) -> np.ndarray:
 
 
 def _normalized_pmi(ngrams: NgramCounts, log10_conditional: np.ndarray, table: NgramTable, words: int) -> np.ndarray:
-    """Returns the lowest normalized PMI over all ways to divide each n-gram into two parts, float64 [ngrams].
+    """Returns the minimum normalized PMI over all ways to split each n-gram into two parts, float64 [ngrams].
 
     The probability of an n-gram is the relative frequency of all words but the last, times KenLM's conditional
-    probability of the last one, which is discounted: an n-gram that is seen five times is not certain.
+    probability of the last word. The latter is discounted, because the evidence of a rare n-gram is uncertain.
     """
 
     def log10_frequency(part: np.ndarray) -> np.ndarray:
@@ -286,12 +286,12 @@ def _normalized_pmi(ngrams: NgramCounts, log10_conditional: np.ndarray, table: N
 
 
 def _no_phrase(conditions: dict[str, Condition], report: PhraseReport) -> str:
-    """Returns the error for the first condition that no n-gram meets."""
+    """Returns the error message for the first condition that no n-gram meets."""
     totals = {
         name: sum(numbers.get(name, 0) for numbers in report.orders.values()) for name in ("distinct", *conditions)
     }
     name = next(name for name in conditions if not totals[name])
     before = list(totals)[list(totals).index(name) - 1]
-    advice = "give a smaller count or a larger corpus" if name == "frequent" else "give a smaller value"
+    advice = "use a smaller count or a larger corpus" if name == "frequent" else "use a smaller value"
     flag, meaning, _ = conditions[name]
     return f"{flag}: none of the {totals[before]:,} {before} n-grams has {meaning}; {advice}"

@@ -1,4 +1,4 @@
-"""Cuts text into segments in which phrases are searched: runs of words separated only by white space."""
+"""Splits text into the segments in which phrases are searched: runs of words separated only by white space."""
 
 import collections
 import concurrent.futures
@@ -15,10 +15,10 @@ from ambert_tf.tokenization.normalizer import Normalizer, find_words
 
 
 class SegmentCutter(tf.Module):
-    """Cuts sentences into segments of the tokenizer's words.
+    """Splits sentences into segments of the tokenizer's words.
 
-    A segment ends at the end of a sentence, and at everything other than words of letters and digits: punctuation,
-    symbols, CJK characters.
+    A segment ends at the end of a sentence, and at anything other than words of letters and digits, such as
+    punctuation, symbols and CJK characters.
 
     Args:
       do_lower_case, fold, strip_accents: see the tokenizer's `Normalizer`.
@@ -29,7 +29,7 @@ class SegmentCutter(tf.Module):
         self._normalizer = Normalizer(do_lower_case, fold, strip_accents)
 
     def __call__(self, blocks: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
-        """Yields the segments of each block of sentences: one per line, words separated by one space."""
+        """Yields the segments of each block of sentences, one per line, with words separated by one space."""
         cores = os.cpu_count() or 1
         with concurrent.futures.ThreadPoolExecutor(cores) as threads:
             waiting: collections.deque[concurrent.futures.Future[bytes]] = collections.deque()
@@ -45,7 +45,7 @@ class SegmentCutter(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def _words(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns characters; first character, length and kind of each word; and row splits of words by sentence."""
+        """Returns the characters; the first character, length and kind of each word; and the sentences' row splits."""
         text = self._normalizer(sentences)
         words = find_words(text)
         return words.codes, words.starts, words.lengths, tf.gather(text.kinds, words.character), words.splits
@@ -53,7 +53,7 @@ class SegmentCutter(tf.Module):
 
 @functools.cache
 def segment_cutter(do_lower_case: bool, fold: bool, strip_accents: bool | None = None) -> SegmentCutter:
-    """Returns the cutter for these settings, cached because making one takes seconds."""
+    """Returns the cutter for these settings. It is cached, because creating one takes seconds."""
     return SegmentCutter(do_lower_case, fold, strip_accents)
 
 
@@ -80,5 +80,5 @@ def _lines(codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray, kinds: np
 
 @functools.cache
 def _of_words() -> np.ndarray:
-    """Returns which characters are parts of words: letters, numbers and combining marks."""
+    """Returns a mask of the characters that are part of words: letters, numbers and combining marks."""
     return np.array([unicodedata.category(chr(code))[0] in "LNM" for code in range(NUM_CODEPOINTS)])

@@ -1,4 +1,4 @@
-"""The settings of `data/build_vocab.py` and `data/build_phrase_dictionary.py`; this module imports no TensorFlow."""
+"""The settings of `data/build_vocab.py` and `data/build_phrase_dictionary.py`. Does not import TensorFlow."""
 
 import dataclasses
 
@@ -17,11 +17,11 @@ _MIN_LIFT = {NPMI: 50.0, CONDITIONAL: 10.0}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NormalizationSettings:
-    """How text is normalized before it is cut into words."""
+    """The normalization of text before it is split into words."""
 
     do_lower_case: bool = setting(True, "Lowercase and strip accents, as in BERT's uncased models.")
-    strip_accents: bool | None = setting(None, "Strip accents. Default: if lowercasing.")
-    normalization: str = setting("bert", "nfkc also folds full-width forms, ligatures and the like.", NORMALIZATIONS)
+    strip_accents: bool | None = setting(None, "Strip accents. Defaults to --do_lower_case.")
+    normalization: str = setting("bert", "nfkc also folds full-width forms and ligatures.", NORMALIZATIONS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class VocabularySettings(NormalizationSettings, CorpusSettings):
         python data/build_vocab.py --input_file='corpus/*.txt' --language=en --phrases_file=phrases.tsv \\
             --output_dir=tokenizer
 
-    Prints vocabulary sizes, the share of unknown fine tokens and the share of coarse tokens of several fine tokens.
+    Prints the vocabulary sizes and the fractions of unknown fine tokens and of coarse tokens with several fine tokens.
     """
 
     language: str = setting(None, "Coarse tokens: Chinese words (zh) or English phrases (en).", LANGUAGES)
@@ -48,26 +48,26 @@ class VocabularySettings(NormalizationSettings, CorpusSettings):
         "Maximum size of the coarse vocabulary, including the fine one. Defaults to the fine vocabulary plus the "
         "paper's 72,635 words (zh) or 77,645 phrases (en).",
     )
-    phrases_file: str | None = setting(None, "For --language=en: phrases.tsv of data/build_phrase_dictionary.py.")
+    phrases_file: str | None = setting(None, "For --language=en: phrases.tsv from data/build_phrase_dictionary.py.")
     user_dict: str | None = setting(
         None,
-        "For --language=zh: more words, in jieba's format: word [count] [part of speech]. Words may contain letters, "
-        "digits and signs.",
+        "For --language=zh: additional words, in jieba's format: word [count] [part of speech]. Words may contain "
+        "letters, digits and symbols.",
     )
     min_count: int = setting(2, "Minimum count of a word or phrase in the coarse vocabulary.")
 
     def validate(self) -> None:
-        """Raises an InputError if a value is out of range or flags do not go together."""
+        """Raises an InputError if a value is out of range or flags are incompatible."""
         require(self, "language", "output_dir")
         check_choices(self)
         at_least(self, 1, "min_count")
         at_least(self, 6, "fine_vocab_size", "coarse_vocab_size")
         if self.fine_vocab_file and self.fine_vocab_size:
             raise InputError(
-                "--fine_vocab_size: is the size of a learned vocabulary; leave it out with --fine_vocab_file"
+                "--fine_vocab_size: is the size of a learned vocabulary; omit it with --fine_vocab_file"
             )
         if self.language == "en" and not self.phrases_file:
-            raise InputError("--phrases_file: is needed for --language=en; data/build_phrase_dictionary.py makes it")
+            raise InputError("--phrases_file: is needed for --language=en; data/build_phrase_dictionary.py creates it")
         if self.language == "zh" and self.phrases_file:
             raise InputError(
                 "--phrases_file: is for --language=en; Chinese words come from jieba's dictionary and --user_dict"
@@ -82,38 +82,38 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
 
         python data/build_phrase_dictionary.py --input_file='corpus/*.txt' --output_file=phrases.tsv
 
-    Prints how many n-grams each threshold leaves, the most frequent phrases and random ones. Needs KenLM's programs
-    lmplz and count_ngrams, which `make setup` builds.
+    Prints the number of n-grams left by each threshold, the most frequent phrases, and random ones. Requires KenLM's
+    programs lmplz and count_ngrams, which `make setup` builds.
     """
 
     output_file: str = setting("", "File to write: phrase, count, log10 P(last word | words before).")
     max_order: int = setting(4, f"Maximum number of words in a phrase, at most {MAX_ORDER}.")
     min_count: int = setting(
         5,
-        "Minimum count of a phrase. Raise it with the corpus, to some hundreds for tens of gigabytes: n-grams that "
-        "occur this often are held in memory.",
+        "Minimum count of a phrase. Raise it with the size of the corpus, to some hundreds for tens of gigabytes: "
+        "n-grams that occur this often are kept in memory.",
     )
     phrase_score: str = setting(
         NPMI,
-        "Association measure: npmi, normalized pointwise mutual information of the phrase's parts; or conditional, "
+        "Association measure: npmi, the normalized pointwise mutual information of the phrase's parts; or conditional, "
         "P(last word | words before).",
         (NPMI, CONDITIONAL),
     )
     min_npmi: float = setting(
         0.4,
-        "With --phrase_score=npmi: minimum score, from 0 (independent words) to 1 (words that only occur together). "
+        "For --phrase_score=npmi: minimum score, from 0 (independent words) to 1 (words that only occur together). "
         "Raise it for fewer and more cohesive phrases.",
     )
-    min_conditional_prob: float = setting(0.01, "With --phrase_score=conditional: minimum P(last word | words before).")
+    min_conditional_prob: float = setting(0.01, "For --phrase_score=conditional: minimum P(last word | words before).")
     min_lift: float | None = setting(
         None,
         "Minimum ratio of P(last word | words before) to P(last word). It filters out 'it is', because 'is' is "
         "probable anywhere. 0 disables it. Defaults to 50 with --phrase_score=npmi, 10 with conditional.",
     )
-    max_phrases: int | None = setting(None, "Maximum number of phrases; the most frequent are kept.")
-    lmplz: str | None = setting(None, "KenLM's lmplz. Defaults to the one beside the running Python, or on PATH.")
-    count_ngrams: str | None = setting(None, "KenLM's count_ngrams; likewise.")
-    memory: str = setting("1G", "Memory of KenLM's programs, which run one at a time, such as 4G or 50%.")
+    max_phrases: int | None = setting(None, "Maximum number of phrases. The most frequent are kept.")
+    lmplz: str | None = setting(None, "Path of KenLM's lmplz. Default: next to the Python interpreter, or on PATH.")
+    count_ngrams: str | None = setting(None, "Path of KenLM's count_ngrams. Default: like --lmplz.")
+    memory: str = setting("1G", "Memory for KenLM's programs, which run one at a time, such as 4G or 50%.")
     temp_dir: str | None = setting(
         None,
         "Directory for the normalized text and KenLM's temporary files, many times the size of the corpus. Defaults to "
@@ -122,7 +122,7 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
 
     @property
     def effective_min_lift(self) -> float:
-        """The minimum lift, which depends on the score by default."""
+        """The minimum lift, whose default depends on the score."""
         return _MIN_LIFT[self.phrase_score] if self.min_lift is None else self.min_lift
 
     def validate(self) -> None:
@@ -140,4 +140,4 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
                 f"--min_conditional_prob={self.min_conditional_prob}: must be at least 0 and below 1, such as 0.01"
             )
         if is_directory(self.output_file):
-            raise InputError(f"--output_file={self.output_file}: is a directory; give the name of a file in it")
+            raise InputError(f"--output_file={self.output_file}: is a directory; name a file in it")

@@ -150,7 +150,7 @@ def test_the_report_counts_the_ngrams_above_each_threshold(tmp_path):
     assert left == {2: [7, 2, 2], 3: [5, 2, 2]}
     lines = report.lines(chosen, most=1)
     assert lines[lines.index("4 phrases; the most frequent:") + 1 :][:2] == [
-        "        6  0.511  ice cream", "and others at random:",
+        "        6  0.511  ice cream", "and a random sample of the others:",
     ]  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path):
 def test_missing_programs_are_named_with_how_to_build_them(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match=r"--lmplz: KenLM's lmplz is neither .* `make setup` builds it"):
+    with pytest.raises(InputError, match=r"--lmplz: KenLM's lmplz is neither .* build it with `make setup`"):
         build_phrases(options(tmp_path))
 
 
