@@ -1,11 +1,12 @@
-"""Divides corpora into units of work: about a megabyte of whole documents each, the same for every reader.
+"""Divides corpora into units of work of about a megabyte of whole documents, the same for every reader.
 
 Corpora have BERT's format: UTF-8, one sentence per line, an empty line between documents. The end of a file ends its
-last document. A byte order mark and CRLF are tolerated; a line of white space counts as empty.
+last document. A byte-order mark and CRLF are tolerated. A line of white space counts as empty.
 
-A file is divided into windows of `UNIT_BYTES`. Unit k contains the documents that start in window k, so a worker finds
-its unit without reading the file up to it. A document that fills a whole window is cut at the window's first line, and
-a line that fills one is cut too, so that memory stays bounded. Consecutive small files share a unit.
+A file is divided into windows of `UNIT_BYTES`. Unit k contains the documents that start in window k, so a worker can
+read its unit without reading the file from the start. To bound memory, a document that fills a whole window is split at
+the first line of the window, and a line that fills a whole window is split as well. Consecutive small files share a
+unit.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ _SPACE = (
 )
 _BLANK = re.compile(_SPACE + rb"+")
 _BLANK_LINES = re.compile(rb"\n(?:" + _SPACE + rb"*\n)+")
-# Number of bytes before a window in which an empty line is searched.
+# Number of bytes before a window that are searched for an empty line.
 _CONTEXT_BYTES = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -38,7 +39,7 @@ class Text:
       name: the file.
       offset: byte offset of the piece in the (uncompressed) file.
       content: the piece.
-      within_document: whether it begins in the middle of a document that was cut.
+      within_document: whether it starts in the middle of a document that was split.
     """
 
     name: str
@@ -49,14 +50,14 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """A unit of work; (`file`, `window`) is its identity in a list of files.
+    """A unit of work, identified by (`file`, `window`) in a list of files.
 
     Attributes:
       file: index of its (first) file.
       window: index of its window in the file.
-      names: its file, or several small files that belong to it entirely.
+      names: its file, or several small files that it contains entirely.
       size_bytes: size of its part of the input, for the progress bar.
-      text: its text, if it has been read already, as for a stream.
+      text: its text, if it has already been read, as for a stream.
     """
 
     file: int
@@ -72,9 +73,9 @@ class Documents:
 
     Attributes:
       sentences: the non-empty lines of all documents.
-      splits: [documents + 1]; the sentences of document d are sentences[splits[d]:splits[d + 1]].
+      splits: [documents + 1]. The sentences of document d are sentences[splits[d]:splits[d + 1]].
       lines_replaced: number of lines that were not UTF-8.
-      documents_cut: number of documents that begin in another unit.
+      documents_cut: number of documents that start in another unit.
       size_bytes: size of the text.
     """
 
@@ -86,7 +87,7 @@ class Documents:
 
 
 def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a list of files in order, which reads the streams.
+    """Yields the units of a list of files in order. Streams are read.
 
     Raises:
       InputError: a stream is damaged.
@@ -96,7 +97,7 @@ def plan_units(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[U
 
 
 def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a list of files in order; a stream is one unit, which `divide` divides."""
+    """Yields the units of a list of files in order. A stream is one unit, to be divided by `divide`."""
     small: list[tuple[int, str, int]] = []
 
     def take_small() -> Iterator[Unit]:
@@ -121,7 +122,7 @@ def plan_without_reading(files: Sequence[str], unit_bytes: int = UNIT_BYTES) -> 
 
 
 def divide(unit: Unit, unit_bytes: int = UNIT_BYTES) -> Iterator[Unit]:
-    """Yields the units of a stream with their text; any other unit is yielded unchanged.
+    """Yields the units of a stream with their text. Any other unit is yielded unchanged.
 
     Raises:
       InputError: the stream is damaged.
@@ -172,7 +173,7 @@ def _windows(stream: Readable, unit_bytes: int, first: int) -> Iterator[tuple[in
 def _cut(
     name: str, windows: Iterable[tuple[int, bytes]], context: bytes, unit_bytes: int
 ) -> Iterator[tuple[int, Text]]:
-    """Yields (window, text) for each window in which a unit begins."""
+    """Yields (window, text) for each window in which a unit starts."""
     pieces: list[bytes] = []
     begun: tuple[int, int, bool] | None = None
     for window, content in windows:
@@ -190,7 +191,7 @@ def _cut(
 
 
 def _window_start(context: bytes, content: bytes, unit_bytes: int) -> tuple[int | None, bool]:
-    """Returns the offset at which the unit of a window begins, or None, and whether that is within a document.
+    """Returns the offset at which a window's unit starts, or None, and whether that is within a document.
 
     Args:
       context: the bytes before the window.
@@ -219,7 +220,7 @@ def split_documents(texts: Sequence[Text], errors: str = "strict") -> Documents:
 
     Args:
       texts: from `read_unit`.
-      errors: for lines that are not UTF-8: "strict" to raise, "replace" to insert U+FFFD and count the line.
+      errors: for lines that are not UTF-8, "strict" to raise an error, "replace" to insert U+FFFD and count the line.
 
     Raises:
       InputError: a line is not UTF-8.
@@ -269,7 +270,7 @@ def _raise_not_utf8(text: Text) -> None:
         line = line_number(text.name, text.offset + error.start)
         raise InputError(
             f"{flag_of(text.name)}: line {line} is not UTF-8 (byte 0x{text.content[error.start]:02x}); "
-            "convert the file to UTF-8, or give --errors=replace"
+            "convert the file to UTF-8, or use --errors=replace"
         ) from None
 
 

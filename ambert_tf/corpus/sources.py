@@ -1,6 +1,6 @@
-"""Sources of a corpus, by name: files, gzip or not, local or remote, and parts of TensorFlow Datasets.
+"""Sources of a corpus, by name: plain or gzip files, local or remote, and parts of TensorFlow Datasets.
 
-A source that can only be read from its beginning is a *stream*.
+A source that can only be read from its start is a *stream*.
 """
 
 import dataclasses
@@ -18,32 +18,32 @@ _TFDS = "tfds:"
 
 
 class Readable(Protocol):
-    """Anything that is read like a file."""
+    """A file-like object for reading."""
 
     def read(self, size: int, /) -> bytes:
-        """Returns the next `size` bytes; fewer at the end only."""
+        """Returns the next `size` bytes, or fewer at the end."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CorpusSettings:
-    """The corpus that a program reads; one of `input_file` and `input_tfds` is given."""
+    """The corpus that a program reads, given by either `input_file` or `input_tfds`."""
 
     input_file: str | None = setting(
         None,
-        "Corpus: UTF-8, one sentence per line, an empty line between documents; .gz too. File names and patterns, "
-        "separated by commas.",
+        "Corpus: comma-separated files or patterns, plain or .gz, in UTF-8, with one sentence per line and an empty "
+        "line between documents.",
     )
     input_tfds: str | None = setting(
         None,
-        "Instead: a data set of TensorFlow Datasets, such as wikipedia/20230601.en. Each example is a document, each "
-        "line of its text a sentence.",
+        "Corpus in TensorFlow Datasets, such as wikipedia/20230601.en, instead of --input_file. Each example is a "
+        "document, and each line of its text is a sentence.",
     )
-    tfds_data_dir: str | None = setting(None, "Directory of the prepared data set. Defaults to TensorFlow Datasets'.")
+    tfds_data_dir: str | None = setting(None, "Data directory of TensorFlow Datasets. Defaults to its own default.")
     tfds_split: str = setting("train", "Split of the data set, such as train or train[:10%].")
-    tfds_text_key: str = setting("text", "Feature of the data set that is the text.")
+    tfds_text_key: str = setting("text", "Feature of the data set that contains the text.")
     errors: str = setting(
         "strict",
-        "Lines that are not UTF-8: strict is an error; replace inserts U+FFFD and counts them.",
+        "Lines that are not UTF-8: raise an error (strict), or insert U+FFFD and count them (replace).",
         ("strict", "replace"),
     )
 
@@ -51,25 +51,25 @@ class CorpusSettings:
         """Returns the names of the sources.
 
         Raises:
-          InputError: neither or both of `input_file` and `input_tfds` are given, or a name is wrong.
+          InputError: neither or both of `input_file` and `input_tfds` are given, or a name is invalid.
         """
         if (self.input_file is None) == (self.input_tfds is None):
-            raise InputError("give either --input_file or --input_tfds")
+            raise InputError("exactly one of --input_file and --input_tfds is needed")
         if self.input_tfds is None:
             return input_files(self.input_file or "", "input_file")
-        # Takes a second to import.
+        # Imported here, because the import takes a second.
         from ambert_tf.corpus import tfds_corpus
 
         return tfds_corpus.part_names(self.input_tfds, self.tfds_data_dir, self.tfds_split, self.tfds_text_key)
 
     @property
     def corpus_flag(self) -> str:
-        """The corpus as messages name it."""
+        """The corpus's flag and value, for messages."""
         return f"--input_file={self.input_file}" if self.input_tfds is None else f"--input_tfds={self.input_tfds}"
 
 
 def is_stream(name: str) -> bool:
-    """Returns whether a source can only be read from its beginning."""
+    """Returns whether a source can only be read from its start."""
     return name.endswith(".gz") or name.startswith(_TFDS)
 
 
@@ -83,21 +83,21 @@ def source_size(name: str) -> int:
 
 
 def source_version(name: str) -> tuple[int, ...]:
-    """Returns size and modification time of a file; a part of TensorFlow Datasets has its version in its name."""
+    """Returns the size and modification time of a file. For TensorFlow Datasets, the name includes the version."""
     return () if name.startswith(_TFDS) else file_version(name)
 
 
 def flag_of(name: str) -> str:
-    """Returns a source as messages name it, with its flag."""
+    """Returns a source with its flag, for messages."""
     return f"--input_tfds={name.removeprefix(_TFDS)}" if name.startswith(_TFDS) else f"--input_file={name}"
 
 
 @contextmanager
 def open_source(name: str) -> Iterator[tuple[Readable, Callable[[], int]]]:
-    """Opens a source; yields its text as a file, and a function that returns how much of `source_size` has been read.
+    """Opens a source. Yields a file-like object, and a function that returns how much of `source_size` has been read.
 
     Raises:
-      InputError: it is damaged, which is found while it is read.
+      InputError: the source is damaged. This may be detected only while reading.
     """
     if name.startswith(_TFDS):
         from ambert_tf.corpus import tfds_corpus

@@ -1,8 +1,7 @@
-"""Reads corpora from TensorFlow Datasets: each example is a document, the lines of a text feature are its sentences.
+"""Reads corpora from TensorFlow Datasets. Each example is a document, and each line of its text is a sentence.
 
-A split is divided into as many parts as it has files, by example numbers. A part is used like a corpus file, under a
-name such as `tfds:wikipedia/20230601.en:1.0.0?split=train&part=3&...`, which is all that another process needs to open
-it.
+A split is divided by example numbers into as many parts as it has files. A part is used like a corpus file. Its name,
+such as `tfds:wikipedia/20230601.en:1.0.0?split=train&part=3&...`, is all that another process needs to open it.
 """
 
 import re
@@ -16,7 +15,7 @@ import tensorflow_datasets as tfds
 from ambert_tf.errors import InputError, one_line
 
 _BATCH_EXAMPLES = 64
-# White space, including blank lines: inside an example they do not separate documents.
+# White space, including blank lines, which do not separate documents inside an example.
 _LINE_END = re.compile(r"[^\S\n]*\n\s*")
 
 
@@ -25,12 +24,12 @@ def part_names(dataset: str, data_dir: str | None, split: str, text_key: str) ->
 
     Args:
       dataset: name, configuration and version in TensorFlow Datasets, such as `wikipedia/20230601.en:1.0.0`.
-      data_dir: directory of prepared data sets; defaults to that of TensorFlow Datasets.
-      split: such as `train` or `train[:10%]`.
+      data_dir: data directory of TensorFlow Datasets. Defaults to its own default.
+      split: the split, such as `train` or `train[:10%]`.
       text_key: name of the text feature.
 
     Raises:
-      InputError: no such data set, configuration, split or feature, or it has not been prepared.
+      InputError: the data set, configuration, split or feature does not exist, or the data set has not been prepared.
     """
     builder = _builder(dataset, data_dir)
     texts = [key for key, feature in builder.info.features.items() if isinstance(feature, tfds.features.Text)]
@@ -57,7 +56,7 @@ def part_names(dataset: str, data_dir: str | None, split: str, text_key: str) ->
         if data_dir is not None:
             facts["data_dir"] = data_dir
         names.append(f"tfds:{version}?{urllib.parse.urlencode(facts)}")
-    # Raises if the data set has not been prepared.
+    # This raises an error if the data set has not been prepared.
     _examples(names[0])
     return names
 
@@ -74,7 +73,7 @@ class TextStream:
       name: name of the part.
 
     Raises:
-      InputError: the data set does not exist any more.
+      InputError: the data set no longer exists.
     """
 
     def __init__(self, name: str):
@@ -85,7 +84,7 @@ class TextStream:
         self._read = 0
 
     def read(self, size: int) -> bytes:
-        """Returns the next `size` bytes; fewer at the end only."""
+        """Returns the next `size` bytes, or fewer at the end."""
         pieces = [self._rest]
         length = len(self._rest)
         while length < size and (text := next(self._texts, b"")):
@@ -104,7 +103,7 @@ class TextStream:
         try:
             for batch in texts.batch(_BATCH_EXAMPLES).prefetch(2).as_numpy_iterator():
                 for text in batch.tolist():
-                    # Invalid UTF-8 is kept, because `split_documents` reports it.
+                    # Keep invalid UTF-8, which `split_documents` reports.
                     lines = _LINE_END.sub("\n", text.decode(errors="surrogateescape").strip())
                     if lines:
                         yield lines.encode(errors="surrogateescape") + b"\n\n"
@@ -125,7 +124,7 @@ def _examples(name: str) -> tf.data.Dataset:
             split=split,
             shuffle_files=False,
             decoders=tfds.decode.PartialDecoding({key: True}),
-            # Reads one file after the other.
+            # Read one file after another.
             read_config=tfds.ReadConfig(interleave_cycle_length=1),
         )
     except AssertionError:

@@ -137,8 +137,8 @@ def test_parts_of_a_split_are_splits(numbers_dir):
         ({"tfds_text_key": "id"}, "--tfds_text_key=id: not a text feature of numbers; it has body"),
         ({"tfds_split": "dev"}, "--tfds_split=dev: .*; numbers has "),
         ({"tfds_split": "train[:x]"}, r"--tfds_split=train\[:x\]: "),
-        ({"input_file": "a.txt"}, "give either --input_file or --input_tfds"),
-        ({"input_tfds": None}, "give either --input_file or --input_tfds"),
+        ({"input_file": "a.txt"}, "exactly one of --input_file and --input_tfds is needed"),
+        ({"input_tfds": None}, "exactly one of --input_file and --input_tfds is needed"),
     ],
 )
 def test_wrong_flags_are_named(numbers_dir, changes, message):
