@@ -1,1 +1,1 @@
-"""Conversion of BERT checkpoints: Google's, Hugging Face's, and this project's model directories."""
+"""Conversion between BERT checkpoints (Google's, Hugging Face's, KerasHub's) and this project's model directories."""

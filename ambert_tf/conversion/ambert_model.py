@@ -25,29 +25,29 @@ from ambert_tf.training.checkpoints import (
     variable_reader,
 )
 
-# A vocabulary with more than this share of Chinese characters belongs to a Chinese model.
+# If the fraction of Chinese characters in a vocabulary exceeds this value, the model is Chinese.
 CHINESE_SHARE = 0.2
 _COARSE_TABLE = "backbone/embeddings/coarse_token_embeddings"
 _COARSE_BIAS = "masked_lm_head/coarse_output_bias"
 
 
 def read_ambert(path: str, grain: str = "fine", flag: str = "input") -> Bert:
-    """Extracts the BERT of one grain from a model directory. The fine one of an AMBERT is AMBERT-Single.
+    """Extracts the BERT of one grain from a model directory. For AMBERT, the fine one is AMBERT-Single.
 
     Args:
       path: a model directory.
       grain: `fine` or `coarse`.
-      flag: the flag that names it, for errors.
+      flag: the flag that named the path, for error messages.
 
     Raises:
-      InputError: it is not a model directory, or its model has no encoder for this grain alone.
+      InputError: the path is not a model directory, or the model has no encoder for this grain alone.
     """
     directory = load_model_directory(path, flag)
     config = directory.config
     if config.model_type == "ambert_hybrid":
-        raise InputError(f"--{flag}={path}: an ambert_hybrid reads both grains as one sequence, so it contains no BERT")
+        raise InputError(f"--{flag}={path}: ambert_hybrid reads both grains as one sequence and contains no BERT")
     if grain not in config.grains:
-        raise InputError(f"--grain={grain}: --{flag}={path} is a {config.model_type}, which has no {grain} grain")
+        raise InputError(f"--grain={grain}: --{flag}={path} has model type {config.model_type}, without {grain} grain")
     single = dataclasses.replace(
         config, model_type="bert_fine", vocab_size=config.grain_vocab_size(grain), coarse_vocab_size=0
     )
@@ -72,7 +72,7 @@ def read_ambert_tokenizer(path: str, flag: str = "input") -> MultiGrainedTokeniz
 
 
 def own_tokenizer(bert: Bert) -> MultiGrainedTokenizer:
-    """Builds a tokenizer from a BERT's vocabulary alone: its coarse tokens are the fine ones."""
+    """Builds a tokenizer from a BERT's vocabulary alone. Its coarse tokens are the fine tokens."""
     assert bert.vocab is not None
     characters = {token for token in bert.vocab if len(token) == 1 and "\u4e00" <= token <= "\u9fff"}
     chinese = len(characters) > CHINESE_SHARE * len(bert.vocab)
@@ -87,15 +87,15 @@ def own_tokenizer(bert: Bert) -> MultiGrainedTokenizer:
 
 
 def fit_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) -> Bert:
-    """Returns a BERT with exactly the fine tokens of a tokenizer: embeddings that no token uses may go.
+    """Returns a BERT whose tokens are exactly the fine tokens of a tokenizer. Unused embeddings may be removed.
 
     Args:
       bert: the BERT.
-      tokenizer: to check.
-      where: the tokenizer, for errors.
+      tokenizer: the tokenizer to match.
+      where: the location of the tokenizer, for error messages.
 
     Raises:
-      InputError: the BERT was trained with other tokens, or with texts normalized differently.
+      InputError: the BERT was trained with different tokens or text normalization.
     """
     advice = "build it with data/build_vocab.py --fine_vocab_file=VOCABULARY_OF_THE_CHECKPOINT"
     size = tokenizer.fine_vocab_size
@@ -115,7 +115,7 @@ def fit_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) -> B
         lower = str(tokenizer.do_lower_case).lower()
         raise InputError(
             f"{where}: is {kinds[tokenizer.do_lower_case]}, but {bert.source} is {kinds[bert.do_lower_case]}; if the "
-            f"tokenizer is right, add --do_lower_case={lower}"
+            f"tokenizer is correct, add --do_lower_case={lower}"
         )
     theirs_strip = _strips_accents(bert)
     if _strips_accents(tokenizer) != theirs_strip:
@@ -131,21 +131,21 @@ def _strips_accents(one: Bert | MultiGrainedTokenizer) -> bool:
 
 
 def started_config(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer) -> ModelConfig:
-    """Returns the configuration of a model that is initialized from a BERT."""
+    """Returns the configuration of a model initialized from a BERT."""
     coarse_size = 0 if model_type == "bert_fine" else tokenizer.coarse_vocab_size
     return dataclasses.replace(bert.config, model_type=model_type, coarse_vocab_size=coarse_size)
 
 
 def write_ambert(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer, directory: str) -> None:
-    """Writes a model directory that is initialized from a BERT.
+    """Writes a model directory initialized from a BERT.
 
-    Each encoder gets the BERT's weights. Coarse embeddings and output biases are the means of their fine pieces'.
+    Each encoder gets the BERT's weights. Coarse embeddings and output biases are the means over their fine pieces.
 
     Args:
       bert: the BERT.
-      model_type: one of the five.
-      tokenizer: its fine vocabulary is the BERT's, see `fit_tokenizer`.
-      directory: the model directory, which does not exist yet.
+      model_type: one of the five model types.
+      tokenizer: a tokenizer with the BERT's vocabulary as fine vocabulary; see `fit_tokenizer`.
+      directory: the model directory, which must not exist.
     """
     config = started_config(bert, model_type, tokenizer)
     prepare_model_directory(directory, config, tokenizer)
@@ -154,16 +154,16 @@ def write_ambert(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer, 
     if bert.has(MASKED_LM):
         model = AmbertMaskedLM(backbone, bert.has(NEXT_SENTENCE), compile=False)
     elif bert.has(NEXT_SENTENCE):
-        logging.warning("%s: its next-sentence head is left out, because it has no masked-LM head", bert.source)
+        logging.warning("%s: its next-sentence head is ignored, because it has no masked-LM head", bert.source)
     start_variables(model.variables, bert, tokenizer)
     Checkpoints(directory, model, {}).save(0)
 
 
 def start_variables(variables: Iterable[keras.Variable], bert: Bert, tokenizer: MultiGrainedTokenizer) -> None:
-    """Assigns a BERT's weights to a model's variables. Others, such as a new head's, keep their values.
+    """Assigns a BERT's weights to a model's variables. Other variables, such as those of a new head, are unchanged.
 
     Raises:
-      InputError: a variable has another shape.
+      InputError: the shape of a variable differs.
     """
     pieces: Composition | None = None
     for variable in variables:
@@ -186,7 +186,7 @@ def start_variables(variables: Iterable[keras.Variable], bert: Bert, tokenizer: 
 
 
 def _bert_path(path: str) -> str:
-    """Maps a variable's path in any of the five models to its path in a single BERT; coarse tables keep their name."""
+    """Maps a variable's path in any of the five models to its path in a BERT. Coarse tables keep their name."""
     path = re.sub(r"^backbone/(fine|coarse)_bert/", "backbone/", path)
     path = re.sub(r"^(fine|coarse)_masked_lm_head/", "masked_lm_head/", path)
     return re.sub(r"/(fine|coarse)_position_embeddings$", "/position_embeddings", path)

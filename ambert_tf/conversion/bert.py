@@ -1,4 +1,4 @@
-"""A BERT outside of any framework: its configuration, its weights under this project's names, its vocabulary."""
+"""A framework-independent BERT: its configuration, its weights under this project's names, and its vocabulary."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,25 +11,25 @@ from ambert_tf.errors import InputError
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.vocab_file import token_ids, unused_token
 
-# A vocabulary with more than this share of tokens with capitals belongs to a cased model.
+# If the fraction of tokens with capital letters in a vocabulary exceeds this value, the model is cased.
 CASED_SHARE = 0.01
 _CAPITALS = {chr(code) for code in range(ord("A"), ord("Z") + 1)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Bert:
-    """What every format of a BERT checkpoint contains.
+    """The contents of a BERT checkpoint, independent of its format.
 
     Attributes:
-      config: a `bert_fine`.
-      weights: float32 by the variable's path in a `bert_fine` with its pre-training heads. The pooler and the heads
-        may be missing, each as a whole.
-      vocab: the tokens in the order of their ids; None if the checkpoint has no vocabulary.
+      config: the configuration, of type `bert_fine`.
+      weights: float32 arrays, by the variable's path in a `bert_fine` with pre-training heads. The pooler and each head
+        are either complete or missing.
+      vocab: the tokens in the order of their ids, or None if the checkpoint has no vocabulary.
       do_lower_case: whether its tokenizer is BERT's uncased one.
-      source: where it comes from, for errors.
-      strip_accents: whether its tokenizer strips accents; None for as BERT's does, which is if it lower-cases.
-      unused_rows: token embeddings at the end of the table that the vocabulary file has no token for. `vocab` has
-        unused names for them.
+      source: the checkpoint's location, for error messages.
+      strip_accents: whether its tokenizer strips accents. None means the same as `do_lower_case`, as in BERT.
+      unused_rows: number of token embeddings at the end of the table without a token in the vocabulary file. They have
+        unused names in `vocab`.
     """
 
     config: ModelConfig
@@ -41,17 +41,17 @@ class Bert:
     unused_rows: int = 0
 
     def has(self, part: str) -> bool:
-        """Returns whether one of the parts of `parameters.py` is present."""
+        """Returns whether a part, as defined in `parameters.py`, is present."""
         return any(one.path in self.weights for one in bert_parameters(self.config) if one.part == part)
 
     def without(self, *parts: str) -> "Bert":
-        """Returns this BERT without some of the parts of `parameters.py`."""
+        """Returns this BERT without the given parts, as defined in `parameters.py`."""
         left_out = {parameter.path for parameter in bert_parameters(self.config) if parameter.part in parts}
         weights = {path: value for path, value in self.weights.items() if path not in left_out}
         return dataclasses.replace(self, weights=weights)
 
     def with_vocab_size(self, size: int) -> "Bert":
-        """Returns this BERT without the last token embeddings, which no token uses."""
+        """Returns this BERT without the last token embeddings, which are unused."""
         config = dataclasses.replace(self.config, vocab_size=size)
         shapes = {parameter.path: parameter.shape for parameter in bert_parameters(config)}
         weights = {path: value[: shapes[path][0]] for path, value in self.weights.items()}
@@ -67,12 +67,12 @@ def collect_weights(
 
     Args:
       config: the checkpoint's configuration.
-      find: returns a parameter's values in this project's layout, None if the checkpoint does not have it.
-      name: returns a parameter's name in the checkpoint, for errors.
-      source: the checkpoint, for errors.
+      find: returns a parameter's value in this project's layout, or None if the checkpoint does not have it.
+      name: returns a parameter's name in the checkpoint, for error messages.
+      source: the checkpoint, for error messages.
 
     Raises:
-      InputError: a parameter has a wrong shape, or is missing although other parameters of its part are present.
+      InputError: a parameter has the wrong shape, or is missing although other parameters of its part are present.
     """
     weights: dict[str, np.ndarray] = {}
     missing: dict[str, str] = {}
@@ -84,20 +84,20 @@ def collect_weights(
         if value.shape != parameter.shape:
             raise InputError(
                 f"{source}: {name(parameter)} has shape {value.shape} (inputs first), but its configuration implies "
-                f"{parameter.shape}; give the configuration of this checkpoint"
+                f"{parameter.shape}; use the configuration of this checkpoint"
             )
         weights[parameter.path] = np.ascontiguousarray(value, dtype=np.float32)
     found = {parameter.part for parameter in bert_parameters(config) if parameter.path in weights}
     for part, first in missing.items():
         if part in found or part == REQUIRED_PART:
-            raise InputError(f"{source}: has no tensor {first}; a complete BERT checkpoint is needed")
+            raise InputError(f"{source}: has no tensor {first}; a complete BERT checkpoint is expected")
         logging.info("%s: has no %s", source, part)
     deeper = dataclasses.replace(config, num_hidden_layers=config.num_hidden_layers + 1)
     for parameter in bert_parameters(deeper):
         if parameter.layer == config.num_hidden_layers and find(parameter) is not None:
             raise InputError(
                 f"{source}: has {name(parameter)}, but its configuration says num_hidden_layers "
-                f"{config.num_hidden_layers}; give the configuration of this checkpoint"
+                f"{config.num_hidden_layers}; use the configuration of this checkpoint"
             )
     if config.type_vocab_size == 1:
         logging.warning(
@@ -107,7 +107,7 @@ def collect_weights(
 
 
 def fit_vocab(bert: Bert, vocab: list[str], path: str) -> Bert:
-    """Gives a BERT its vocabulary, with unused names for embeddings beyond its end.
+    """Returns a BERT with its vocabulary, and with unused names for embeddings beyond the end of the vocabulary.
 
     Raises:
       InputError: the vocabulary has more tokens than the model has embeddings.
@@ -116,7 +116,7 @@ def fit_vocab(bert: Bert, vocab: list[str], path: str) -> Bert:
     unused = rows - len(vocab)
     if unused < 0:
         raise InputError(
-            f"{path}: has {len(vocab)} tokens, but {bert.source} has {rows} token embeddings (vocab_size); give the "
+            f"{path}: has {len(vocab)} tokens, but {bert.source} has {rows} token embeddings (vocab_size); use the "
             "vocabulary of this checkpoint"
         )
     if unused:
@@ -130,19 +130,19 @@ def fit_vocab(bert: Bert, vocab: list[str], path: str) -> Bert:
 
 
 def is_cased(vocab: list[str]) -> bool:
-    """Guesses from a vocabulary whether its model is cased."""
+    """Guesses from a vocabulary whether the model is cased."""
     capitals = sum(token != token.lower() for token in vocab if not token.startswith("["))
-    # A Chinese vocabulary has few words of letters, cased or not.
+    # A Chinese vocabulary has few words of letters, whether it is cased or not.
     return capitals > CASED_SHARE * len(vocab) or len(_CAPITALS.intersection(vocab)) > len(_CAPITALS) // 2
 
 
 def lower_cases(vocab: list[str] | None, stated: bool | None, wanted: bool | None, source: str) -> bool:
-    """Returns whether to lower-case the texts for a model.
+    """Returns whether to lower-case texts for a model.
 
     Args:
-      vocab: its vocabulary, if known.
-      stated: what its tokenizer's files say, if anything.
-      wanted: what the user says, which takes precedence; None for nothing.
+      vocab: the model's vocabulary, if known.
+      stated: the value in the tokenizer's files, if any.
+      wanted: the value given by the user, if any. It takes precedence.
       source: the checkpoint, for the log.
     """
     if wanted is not None:
@@ -151,7 +151,7 @@ def lower_cases(vocab: list[str] | None, stated: bool | None, wanted: bool | Non
         return stated is not False
     cased = is_cased(vocab)
     if stated is False and not cased:
-        # As in bert-base-chinese on the Hugging Face Hub, where capitals would all become [UNK].
+        # This is the case for bert-base-chinese on the Hugging Face Hub, where all capitals would become [UNK].
         logging.warning(
             "%s: its tokenizer is cased (do_lower_case is false), but its vocabulary has no capital letters; texts are "
             "lower-cased. --do_lower_case=false keeps capitals",

@@ -1,4 +1,4 @@
-"""Converts checkpoints from one format to another, as `convert_checkpoint.py` does."""
+"""Converts checkpoints from one format to another, as run by `convert_checkpoint.py`."""
 
 import os
 import tempfile
@@ -29,10 +29,10 @@ from ambert_tf.tokenization.tokenizer import COARSE_VOCAB_FILE, MultiGrainedToke
 
 
 def convert_checkpoint(settings: ConversionSettings) -> None:
-    """Converts a checkpoint. `output` is written completely or not at all.
+    """Converts a checkpoint. `output` is written atomically.
 
     Raises:
-      InputError: a flag or a file is wrong, or the parts do not match.
+      InputError: a flag or a file is invalid, or the parts do not match.
     """
     settings.validate()
     if settings.from_format == KERAS_HUB and preset_name(settings.input) == OUR_NAME:
@@ -48,7 +48,7 @@ def convert_checkpoint(settings: ConversionSettings) -> None:
     if settings.to_format == GOOGLE:
         check_fits_google(bert)
     write = write_google_bert if settings.to_format == GOOGLE else write_hugging_face
-    # BERT's tokenizer cannot produce words and phrases, so the coarse vocabulary must not have its file name.
+    # BERT's tokenizer cannot produce words and phrases, so it must not find the coarse vocabulary under its file name.
     vocab_name = VOCAB_NAME if settings.grain == "fine" else COARSE_VOCAB_FILE
     with atomic_path(settings.output) as temporary:
         make_directory(temporary)
@@ -59,8 +59,8 @@ def convert_checkpoint(settings: ConversionSettings) -> None:
 def _from_our_preset(settings: ConversionSettings) -> None:
     if settings.to_format != AMBERT or settings.model_type is not None:
         raise InputError(
-            f"--input={settings.input}: is a preset of {OUR_NAME}; convert it --to_format={AMBERT} without "
-            "--model_type first, and the model directory from there"
+            f"--input={settings.input}: is a preset of {OUR_NAME}; first convert it to a model directory, with "
+            f"--to_format={AMBERT} and without --model_type"
         )
     with atomic_path(settings.output) as temporary:
         write_model_directory(settings.input, temporary)

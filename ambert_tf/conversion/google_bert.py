@@ -19,7 +19,7 @@ from ambert_tf.training.checkpoints import READ_ERRORS
 CHECKPOINT_NAME = "bert_model.ckpt"
 CONFIG_NAME = "bert_config.json"
 VOCAB_NAME = "vocab.txt"
-# google-research/bert's modeling.py has no other epsilon.
+# The only epsilon in google-research/bert's modeling.py.
 LAYER_NORM_EPS = 1e-12
 ACTIVATIONS = ("gelu", "relu")
 _CONFIG_KEYS = (
@@ -30,7 +30,7 @@ _CONFIG_KEYS = (
 
 
 def google_prefix(path: str) -> str | None:
-    """Returns the prefix of the Google BERT checkpoint that a path names, None if it is something else."""
+    """Returns the prefix of the Google BERT checkpoint at a path, or None if there is none."""
     prefix = _prefix(path)
     if not is_file(prefix + ".index"):
         return None
@@ -46,7 +46,7 @@ def _prefix(path: str) -> str:
 
 
 def _reader(prefix: str) -> Any:
-    # tf.train.load_checkpoint takes a prefix for a directory on some remote file systems.
+    # On some remote file systems, tf.train.load_checkpoint mistakes a prefix for a directory.
     return tf.compat.v1.train.NewCheckpointReader(prefix)
 
 
@@ -58,16 +58,16 @@ def read_google_bert(
     flag: str = "input",
     needs_vocab: bool = True,
 ) -> Bert:
-    """Reads a checkpoint of Google's BERT without the optimizer's slots and the step.
+    """Reads a checkpoint of Google's BERT, without optimizer slots and step.
 
-    `gelu` means the exact function, as in transformers; Google's later code computes its tanh form.
+    As in transformers, `gelu` means the exact function. Google's later code uses the tanh approximation.
 
     Args:
       path: the prefix, such as `chinese_L-12_H-768_A-12/bert_model.ckpt`, or its directory.
-      config_file: default: `bert_config.json` beside the checkpoint.
-      vocab_file: default: `vocab.txt` beside the checkpoint.
-      do_lower_case: whether the model is uncased. Default: as the vocabulary suggests.
-      flag: the flag that names it, for errors.
+      config_file: the configuration. Defaults to `bert_config.json` next to the checkpoint.
+      vocab_file: the vocabulary. Defaults to `vocab.txt` next to the checkpoint.
+      do_lower_case: whether the model is uncased. By default, this is detected from the vocabulary.
+      flag: the flag that named the path, for error messages.
       needs_vocab: whether a missing vocabulary is an error.
 
     Raises:
@@ -82,7 +82,7 @@ def read_google_bert(
     directory = os.path.dirname(prefix)
     config_file = config_file or os.path.join(directory, CONFIG_NAME)
     if not is_file(config_file):
-        raise InputError(f"{config_file}: no such file; a checkpoint of Google's BERT needs its configuration")
+        raise InputError(f"{config_file}: no such file; the configuration of Google's BERT is needed")
     config = ModelConfig.from_file(config_file, "bert_config_file", model_type="bert_fine", coarse_vocab_size=0)
     try:
         reader = _reader(prefix)
@@ -93,13 +93,13 @@ def read_google_bert(
 
         weights = collect_weights(config, find, lambda parameter: parameter.google, prefix)
     except READ_ERRORS as error:
-        raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
+        raise InputError(f"{prefix}: the checkpoint cannot be read: {one_line(error)}") from None
     known = {parameter.google for parameter in bert_parameters(config)}
     others = sorted(
         name for name in names if name not in known and not name.endswith(("/adam_m", "/adam_v")) and "step" not in name
     )
     if others:
-        logging.warning("%s: %d other tensors are left out, the first is %s", prefix, len(others), others[0])
+        logging.warning("%s: %d other tensors are ignored; the first is %s", prefix, len(others), others[0])
     vocab_file = vocab_file or os.path.join(directory, VOCAB_NAME)
     vocab = read_vocabulary(vocab_file, "vocab_file") if needs_vocab or is_file(vocab_file) else None
     bert = Bert(config, weights, None, lower_cases(vocab, None, do_lower_case, prefix), prefix)
@@ -110,7 +110,7 @@ def check_fits_google(bert: Bert) -> None:
     """Checks that Google's code can run a model.
 
     Raises:
-      InputError: its configuration has a value that `bert_config.json` cannot express.
+      InputError: the configuration has a value that `bert_config.json` cannot express.
     """
     if bert.config.layer_norm_eps != LAYER_NORM_EPS:
         raise InputError(
@@ -125,10 +125,10 @@ def check_fits_google(bert: Bert) -> None:
 
 
 def write_google_bert(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME) -> None:
-    """Writes `bert_model.ckpt`, `bert_config.json` and `vocab.txt` into an existing directory."""
+    """Writes `bert_model.ckpt`, `bert_config.json` and `vocab.txt` to an existing directory."""
     check_fits_google(bert)
     present = [parameter for parameter in bert_parameters(bert.config) if parameter.path in bert.weights]
-    # The operation that TensorFlow 1's Saver runs: names as given, no object graph.
+    # The operation of TensorFlow 1's Saver, which uses the given names and writes no object graph.
     tf.raw_ops.SaveV2(
         prefix=os.path.join(directory, CHECKPOINT_NAME),
         tensor_names=[parameter.google for parameter in present],

@@ -1,4 +1,4 @@
-"""Directories of Hugging Face's BERT: `config.json`, the weights and the tokenizer's files."""
+"""Directories of Hugging Face's BERT: `config.json`, weights and tokenizer files."""
 
 import json
 import os
@@ -25,9 +25,9 @@ from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.vocab_file import SPECIAL_TOKENS, write_vocabulary
 
 CONFIG_NAME = "config.json"
-# transformers' other names of the two forms of GELU.
+# transformers' other names for the two forms of GELU.
 _ACTIVATIONS = {"gelu_python": "gelu", "gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new"}
-# The BERT that this project implements. A configuration with other values belongs to another model.
+# The configuration of the BERT that this project implements. Other values belong to other models.
 _ONLY_VALUES: dict[str, Any] = {
     "model_type": "bert",
     "position_embedding_type": "absolute",
@@ -38,26 +38,26 @@ _ONLY_VALUES: dict[str, Any] = {
 
 
 def is_hugging_face(path: str) -> bool:
-    """Returns whether a directory contains a model of transformers."""
+    """Returns whether a directory contains a transformers model."""
     return is_file(os.path.join(path, CONFIG_NAME)) and has_weights(path)
 
 
 def read_hugging_face(
     path: str, do_lower_case: bool | None = None, flag: str = "input", needs_vocab: bool = True
 ) -> Bert:
-    """Reads a directory that `save_pretrained` of transformers' `BertModel`, or one with heads, wrote.
+    """Reads a directory written by `save_pretrained` of transformers' `BertModel`, with or without heads.
 
     Args:
       path: the directory, local or remote.
-      do_lower_case: whether the model is uncased. Default: as the tokenizer's files or the vocabulary say.
-      flag: the flag that names it, for errors.
+      do_lower_case: whether the model is uncased. By default, this is detected from tokenizer files or vocabulary.
+      flag: the flag that named the path, for error messages.
       needs_vocab: whether a missing vocabulary is an error.
 
     Raises:
       InputError: a file or tensor is missing, the parts do not match, or the model is not a BERT.
     """
     if not is_directory(path):
-        raise InputError(f"--{flag}={path}: no such directory; one with {CONFIG_NAME} and {WEIGHTS_NAME} is needed")
+        raise InputError(f"--{flag}={path}: no such directory; one with {CONFIG_NAME} and {WEIGHTS_NAME} is expected")
     config = _read_config(os.path.join(path, CONFIG_NAME), flag)
     tensors = HuggingFaceTensors(path, flag)
     try:
@@ -76,8 +76,8 @@ def read_hugging_face(
     bert = Bert(config, weights, None, lower, path, tokenizer.strip_accents)
     if decoder is not None and not np.array_equal(decoder, weights["backbone/embeddings/fine_token_embeddings"]):
         logging.warning(
-            "%s: its masked-LM head is left out: %s differs from the token embeddings, to which the output of this "
-            "project's models is tied",
+            "%s: its masked-LM head is ignored: %s differs from the token embeddings, but the output weights of this "
+            "project's models are tied to them",
             tensors.source, DECODER,
         )  # fmt: skip
         bert = bert.without(MASKED_LM)
@@ -86,7 +86,7 @@ def read_hugging_face(
     if needs_vocab:
         raise InputError(
             f"--{flag}={path}: has neither {VOCAB_NAME} nor a tokenizer.json with a WordPiece vocabulary; save its "
-            "tokenizer into the same directory"
+            "tokenizer to the same directory"
         )
     return bert
 
@@ -96,7 +96,7 @@ def _read_config(path: str, flag: str) -> ModelConfig:
     for key, wanted in _ONLY_VALUES.items():
         found = content.get(key, wanted)
         if found != wanted and found is not None:
-            raise InputError(f"{path}: {key} is {found!r}; only models whose {key} is {wanted!r} can be converted")
+            raise InputError(f"{path}: {key} is {found!r}; only models with {key} {wanted!r} can be converted")
     for key in ("quantization_config", "pruned_heads"):
         if content.get(key):
             raise InputError(f"{path}: has {key}; only plain BERT models can be converted")
@@ -107,10 +107,10 @@ def _read_config(path: str, flag: str) -> ModelConfig:
 
 
 def write_hugging_face(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME) -> None:
-    """Writes what `AutoModel` and `AutoTokenizer` load into an existing directory.
+    """Writes a model and a tokenizer for `AutoModel` and `AutoTokenizer` to an existing directory.
 
     The architecture is `BertForPreTraining`, `BertForMaskedLM` or `BertModel`, depending on the heads that are present.
-    A vocabulary under another name than `vocab.txt` is written without the tokenizer's other files.
+    If the vocabulary is not named `vocab.txt`, the other tokenizer files are not written.
     """
     save_file = safetensors_package().numpy.save_file
     architecture = "BertModel"

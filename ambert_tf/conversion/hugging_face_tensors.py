@@ -1,6 +1,7 @@
-"""The tensors of a directory that transformers wrote, in one file or several: safetensors, or PyTorch's pickles.
+"""The tensors of a directory written by transformers, in one or several safetensors files or PyTorch pickles.
 
-safetensors is the extra `interop`. Pickles need the extra `pytorch`; its `weights_only` loader runs no code of theirs.
+safetensors requires the extra `interop`. Pickles require the extra `pytorch`. They are read by its `weights_only`
+loader, which does not execute their code.
 """
 
 import contextlib
@@ -19,9 +20,9 @@ from ambert_tf.files import check_input_file, is_file, local_copy, read_json_obj
 WEIGHTS_NAME = "model.safetensors"
 BACKBONE_PREFIX = "bert."
 DECODER = "cls.predictions.decoder.weight"
-# The output bias, which checkpoints have under one name or both.
+# The output bias, which checkpoints have under either name or both.
 _BIAS, _DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
-# Buffers of old versions of transformers, and tied copies.
+# Buffers of old transformers versions, and tied copies.
 _EXPECTED_OTHERS = ("position_ids", "token_type_ids", DECODER, _BIAS, _DECODER_BIAS)
 
 _PICKLE = "pytorch_model.bin"
@@ -31,16 +32,16 @@ _ADVICE = "load it with transformers and save it with save_pretrained, which wri
 
 
 def has_weights(directory: str) -> bool:
-    """Returns whether a directory has a weight file of transformers, readable here or not."""
+    """Returns whether a directory has a transformers weight file, whether it can be read here or not."""
     return any(is_file(os.path.join(directory, name)) for name in (*_WEIGHT_FILES, *_OTHER_FRAMEWORKS))
 
 
 class HuggingFaceTensors:
-    """The tensors of a directory by their names, whichever of transformers' BERT models wrote them.
+    """The tensors of a directory by name, whichever of transformers' BERT classes wrote them.
 
     Args:
-      directory: local or remote.
-      flag: the flag that names it, for errors.
+      directory: the directory, local or remote.
+      flag: the flag that named it, for error messages.
 
     Raises:
       InputError: there is no weight file, or it cannot be read.
@@ -67,14 +68,14 @@ class HuggingFaceTensors:
         self._open_files.close()
 
     def find(self, name: str) -> np.ndarray | None:
-        """Returns a tensor as float32, None if there is none of this name."""
+        """Returns a tensor as float32, or None if there is no tensor with this name."""
         for candidate in self._names_of(name):
             if candidate in self._readers:
                 return np.asarray(self._readers[candidate](candidate)).astype(np.float32)
         return None
 
     def _names_of(self, name: str) -> Iterator[str]:
-        """Yields the names that a tensor may have: without a model's prefix, with gamma and beta, untied."""
+        """Yields the names that a tensor may have: without the model's prefix, with gamma and beta, or untied."""
         name = name if self._prefixed else name.removeprefix(BACKBONE_PREFIX)
         yield name
         if "LayerNorm." in name:
@@ -83,15 +84,15 @@ class HuggingFaceTensors:
             yield _DECODER_BIAS
 
     def report_others(self, known: set[str]) -> None:
-        """Logs the tensors that are not a BERT's, except for buffers and tied copies."""
+        """Logs the tensors that do not belong to a BERT, except for buffers and tied copies."""
         expected = {candidate for name in known for candidate in self._names_of(name)}
         others = sorted(name for name in set(self._readers) - expected if not name.endswith(_EXPECTED_OTHERS))
         if others:
-            logging.warning("%s: %d other tensors are left out, the first is %s", self.source, len(others), others[0])
+            logging.warning("%s: %d other tensors are ignored; the first is %s", self.source, len(others), others[0])
 
 
 def _weight_files(directory: str, flag: str) -> tuple[str, list[str]]:
-    """Returns the path of the weight file, or of the index of several, and the names of the files."""
+    """Returns the path of the weight file, or of the index of several files, and the names of the files."""
     for name in _WEIGHT_FILES:
         path = os.path.join(directory, name)
         if not is_file(path):
@@ -121,11 +122,11 @@ def _open_pickle(local: str, path: str) -> dict[str, Callable[[str], Any]]:
     try:
         import torch
     except ImportError:
-        raise InputError(f"{path}: needs PyTorch to be read (pip install torch); or {_ADVICE}") from None
+        raise InputError(f"{path}: reading it requires PyTorch (pip install torch); or {_ADVICE}") from None
     try:
-        # Files of before PyTorch 1.6 are not zip archives and cannot be memory-mapped.
+        # Files from before PyTorch 1.6 are not zip archives and cannot be memory-mapped.
         tensors = torch.load(local, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(local))
-    except Exception as error:  # unpickling raises whatever the file makes it raise
+    except Exception as error:  # unpickling may raise anything
         raise InputError(f"{path}: is not a file of PyTorch weights: {one_line(error)[:200]}") from None
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise InputError(f"{path}: contains no dictionary of tensors")
@@ -133,10 +134,10 @@ def _open_pickle(local: str, path: str) -> dict[str, Callable[[str], Any]]:
 
 
 def safetensors_package() -> ModuleType:
-    """Returns the package safetensors with its module for NumPy.
+    """Returns the safetensors package with its NumPy module.
 
     Raises:
-      InputError: it is not installed.
+      InputError: the package is not installed.
     """
     try:
         import safetensors.numpy

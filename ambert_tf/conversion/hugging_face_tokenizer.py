@@ -1,4 +1,4 @@
-"""The tokenizer of a directory that transformers wrote, as far as it is BERT's."""
+"""The BERT tokenizer in a directory written by transformers."""
 
 import os
 from typing import Any, NamedTuple
@@ -10,20 +10,20 @@ from ambert_tf.tokenization.vocab_file import WORDPIECE_PREFIX, check_vocabulary
 VOCAB_NAME = "vocab.txt"
 _SETTINGS_NAME = "tokenizer_config.json"
 _FAST_NAME = "tokenizer.json"
-# The last two are for whatever tokenizer.json contains.
+# The last two are for unexpected contents of tokenizer.json.
 _CLASSES = (
     "BertTokenizer", "BertTokenizerFast", "BertTokenizerLegacy", "PreTrainedTokenizerFast", "TokenizersBackend"
 )  # fmt: skip
 
 
 class HuggingFaceTokenizer(NamedTuple):
-    """A tokenizer's vocabulary and normalization; None for what its files do not say.
+    """A tokenizer's vocabulary and normalization. Values that its files do not define are None.
 
     Attributes:
       vocab: the tokens in the order of their ids.
-      vocab_path: the file that they come from.
-      do_lower_case: whether it lower-cases.
-      strip_accents: whether it strips accents; if None, then if it lower-cases.
+      vocab_path: the file of the tokens.
+      do_lower_case: whether the tokenizer lower-cases.
+      strip_accents: whether the tokenizer strips accents. None means the same as `do_lower_case`.
     """
 
     vocab: list[str] | None
@@ -33,12 +33,12 @@ class HuggingFaceTokenizer(NamedTuple):
 
 
 def read_tokenizer(directory: str, flag: str) -> HuggingFaceTokenizer:
-    """Reads `vocab.txt`, `tokenizer_config.json` and `tokenizer.json`, each if it is there.
+    """Reads those of `vocab.txt`, `tokenizer_config.json` and `tokenizer.json` that exist.
 
     As in transformers, `tokenizer_config.json` takes precedence over the normalizer of `tokenizer.json`.
 
     Raises:
-      InputError: a file is broken, or describes a tokenizer that is not BERT's.
+      InputError: a file is invalid, or describes a tokenizer other than BERT's.
     """
     settings_path, fast_path, vocab_path = (
         os.path.join(directory, name) for name in (_SETTINGS_NAME, _FAST_NAME, VOCAB_NAME)
@@ -79,7 +79,7 @@ def _flag(content: dict[str, Any], key: str, path: str, default: bool | None = N
 
 
 def _normalizer(fast: dict[str, Any], path: str) -> dict[str, Any]:
-    """Returns the settings of BERT's normalizer in `tokenizer.json`, with the pre-tokenizer checked too."""
+    """Returns the settings of BERT's normalizer in `tokenizer.json`, after checking the pre-tokenizer."""
     normalizer: Any = fast.get("normalizer")
     while _is(normalizer, "Sequence"):
         parts = normalizer.get("normalizers")
@@ -105,11 +105,11 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def _fast_vocab(fast: dict[str, Any], path: str, flag: str) -> list[str] | None:
-    """Returns the WordPiece vocabulary of `tokenizer.json`, None if it has none."""
+    """Returns the WordPiece vocabulary of `tokenizer.json`, or None if it has none."""
     model = fast.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
         return None
-    # Old files do not state the type.
+    # Old files do not contain the type.
     if model.get("type", "WordPiece") != "WordPiece":
         raise InputError(f"{path}: its model is {model['type']!r}; only BERT's (WordPiece) can be converted")
     prefix = model.get("continuing_subword_prefix", WORDPIECE_PREFIX)

@@ -1,4 +1,4 @@
-"""`--init_checkpoint`: a model directory or checkpoint of this project, or a BERT of Google's or Hugging Face's."""
+"""`--init_checkpoint`: a model directory or checkpoint of this project, or Google's or Hugging Face's BERT."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from ambert_tf.training.checkpoints import restore_backbone, variable_reader
 
 
 def is_bert(path: str) -> bool:
-    """Returns whether a path is a checkpoint of Google's BERT or a directory of Hugging Face's."""
+    """Returns whether a path is a checkpoint of Google's BERT or a directory of Hugging Face's BERT."""
     return is_hugging_face(path) or google_prefix(path) is not None
 
 
@@ -34,10 +34,11 @@ def read_bert(
 
     Args:
       path: the checkpoint.
-      flag: the flag that names it, for errors.
+      flag: the flag that named the path, for error messages.
       needs_vocab: whether a missing vocabulary is an error.
-      do_lower_case: whether the BERT is uncased. Default: as its files or its vocabulary say.
-      **files: `config_file` and `vocab_file` of a checkpoint of Google's BERT. Default: beside the checkpoint.
+      do_lower_case: whether the BERT is uncased. By default, this is detected from its files or vocabulary.
+      **files: `config_file` and `vocab_file` of a checkpoint of Google's BERT. By default, they are expected next to
+        the checkpoint.
 
     Raises:
       InputError: a file is missing, or the parts do not match.
@@ -58,16 +59,16 @@ def restore_initial(
     do_lower_case: bool | None = None,
     **files: Any,
 ) -> str:
-    """Initializes a model from a checkpoint; returns the checkpoint.
+    """Initializes a model from a checkpoint and returns the checkpoint.
 
-    Restores everything below `backbone/`, and the pre-training heads that both model and checkpoint have. From another
-    project's BERT, coarse tokens are initialized to the means of their fine pieces.
+    Restores all variables under `backbone/`, and the pre-training heads that both model and checkpoint have. If the
+    checkpoint is another project's BERT, coarse tokens are initialized to the means of their fine pieces.
 
     Args:
       model: a model with a backbone.
       path: a model directory, a checkpoint's prefix, a checkpoint of Google's BERT, or a Hugging Face directory.
-      tokenizer: the model's.
-      flag: the flag that names the checkpoint, for errors.
+      tokenizer: the model's tokenizer.
+      flag: the flag that named the checkpoint, for error messages.
       heads: whether to restore the pre-training heads.
       do_lower_case, **files: see `read_bert`.
 
@@ -89,7 +90,7 @@ def restore_initial(
 
 
 def _restore_heads(model: keras.Model, prefix: str) -> None:
-    """Restores the pre-training heads that both a model and a checkpoint of this project have."""
+    """Restores the pre-training heads that both the model and a checkpoint of this project have."""
     heads = [variable for variable in model.variables if variable.path.startswith(PRETRAINING_HEADS)]
     if not heads:
         return
@@ -113,13 +114,15 @@ def bert_model(
     do_lower_case: bool | None = None,
     **files: Any,
 ) -> tuple[ModelConfig, MultiGrainedTokenizer]:
-    """Returns configuration and tokenizer of a model that is initialized from a BERT for which `is_bert` is true.
+    """Returns the configuration and tokenizer of a model initialized from a BERT for which `is_bert` is true.
 
     Args:
       path: the checkpoint.
-      model_type: one of the five. Default: `ambert` with a tokenizer directory, `bert_fine` without.
-      tokenizer_dir: its fine vocabulary is the checkpoint's. Default: a tokenizer built from that vocabulary alone.
-      flag: the flag that names the checkpoint, for errors.
+      model_type: one of the five model types. Defaults to `ambert` with a tokenizer directory, and to `bert_fine`
+        otherwise.
+      tokenizer_dir: tokenizer directory, with the checkpoint's vocabulary as fine vocabulary. Defaults to a tokenizer
+        built from that vocabulary alone.
+      flag: the flag that named the checkpoint, for error messages.
       do_lower_case, **files: see `read_bert`.
 
     Raises:
@@ -128,7 +131,7 @@ def bert_model(
     bert = read_bert(path, flag, needs_vocab=tokenizer_dir is None, do_lower_case=do_lower_case, **files)
     if tokenizer_dir is None:
         if model_type not in (None, "bert_fine"):
-            raise InputError(f"--tokenizer_dir is needed: --{flag}={path} does not say which coarse tokens there are")
+            raise InputError(f"--tokenizer_dir is needed: --{flag}={path} does not define coarse tokens")
         return bert.config, own_tokenizer(bert)
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
     bert = fit_tokenizer(bert, tokenizer, f"--tokenizer_dir={tokenizer_dir}")
@@ -136,7 +139,7 @@ def bert_model(
 
 
 def _check_config(bert: Bert, config: ModelConfig, flag: str) -> None:
-    """Raises an InputError if two configurations differ in a value that the shapes of the weights do not show."""
+    """Raises an InputError if two configurations differ in a value that does not affect the shapes of the weights."""
     for name in ("num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps"):
         ours, theirs = getattr(config, name), getattr(bert.config, name)
         if ours != theirs:
@@ -149,13 +152,13 @@ def _check_config(bert: Bert, config: ModelConfig, flag: str) -> None:
 def new_model_config(
     config: str, model_type: str | None, tokenizer: MultiGrainedTokenizer, tokenizer_dir: str
 ) -> ModelConfig:
-    """Returns the configuration that `--config` names, for the tokenizer's vocabularies.
+    """Returns the configuration named by `--config`, with the sizes of the tokenizer's vocabularies.
 
     Args:
       config: a preset's name or a file.
-      model_type: replaces the configuration's unless it is None.
-      tokenizer: the model's.
-      tokenizer_dir: where the tokenizer comes from, for errors.
+      model_type: overrides the model type of the configuration unless it is None.
+      tokenizer: the model's tokenizer.
+      tokenizer_dir: the tokenizer's directory, for error messages.
 
     Raises:
       InputError: `config` is neither a preset nor a file, or the file belongs to other vocabularies.

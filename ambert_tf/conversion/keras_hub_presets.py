@@ -1,4 +1,4 @@
-"""KerasHub presets: model directories to presets and back, and KerasHub's own BERT presets as a start."""
+"""KerasHub presets: conversion of model directories to presets and back, and import of KerasHub's own BERT presets."""
 
 import json
 import os
@@ -40,10 +40,10 @@ def write_preset(model_dir: str, directory: str) -> None:
 
     Args:
       model_dir: the model directory.
-      directory: the preset directory, which exists.
+      directory: the preset directory, which must exist.
 
     Raises:
-      InputError: it is not a model directory.
+      InputError: `model_dir` is not a model directory.
     """
     loaded = load_model(model_dir, flag="input")
     tokenizer = AmbertTokenizer(loaded.tokenizer)
@@ -67,7 +67,7 @@ def write_model_directory(preset: str, directory: str) -> None:
     """Writes a preset of this project's classes as a model directory, with `task.json` if it has a task.
 
     Raises:
-      InputError: it has no tokenizer.
+      InputError: the preset has no tokenizer.
     """
     task_path = os.path.join(preset, "task.json")
     model: Any
@@ -87,7 +87,7 @@ def write_model_directory(preset: str, directory: str) -> None:
 
 
 def save_model_directory(model: Any, config: ModelConfig, tokenizer: Any, directory: str) -> None:
-    """Writes a Keras model, such as one that `fit` has trained, as a model directory."""
+    """Writes a Keras model, such as one trained by `fit`, as a model directory."""
     task: TaskConfig | None = task_of_keras_model(model)
     prepare_model_directory(directory, config, tokenizer)
     if task is not None:
@@ -99,12 +99,12 @@ def read_keras_hub_bert(path: str, do_lower_case: bool | None = None, flag: str 
     """Reads a preset of KerasHub's `BertBackbone` with its tokenizer.
 
     Args:
-      path: the preset: a local directory, or a handle such as `hf://USER/MODEL` or `kaggle://…`.
-      do_lower_case: whether the model is uncased; defaults to what the tokenizer says.
-      flag: the flag that names it, for errors.
+      path: a local directory, or a handle such as `hf://USER/MODEL` or `kaggle://…`.
+      do_lower_case: whether the model is uncased. Defaults to the tokenizer's setting.
+      flag: the flag that named the path, for error messages.
 
     Raises:
-      InputError: it is not such a preset.
+      InputError: the path is not such a preset.
     """
     try:
         backbone = keras_hub.models.BertBackbone.from_preset(path, dtype="float32")
@@ -118,7 +118,7 @@ def read_keras_hub_bert(path: str, do_lower_case: bool | None = None, flag: str 
         num_hidden_layers=backbone.num_layers,
         num_attention_heads=backbone.num_heads,
         intermediate_size=backbone.intermediate_dim,
-        hidden_act="gelu_new",  # KerasHub's BERT has GELU's tanh form
+        hidden_act="gelu_new",  # KerasHub's BERT uses the tanh approximation of GELU
         hidden_dropout_prob=backbone.dropout,
         attention_probs_dropout_prob=backbone.dropout,
         max_position_embeddings=backbone.max_sequence_length,
@@ -137,7 +137,7 @@ def read_keras_hub_bert(path: str, do_lower_case: bool | None = None, flag: str 
 
 
 def keras_hub_variables(backbone: Any) -> dict[str, Any]:
-    """Returns the variables of KerasHub's `BertBackbone` by the paths of ours; attention has a heads axis there."""
+    """Returns the variables of KerasHub's `BertBackbone` by our paths. In KerasHub, attention has a heads axis."""
     found: dict[str, Any] = {}
 
     def add(layer: Any, path: str, *names: str) -> None:

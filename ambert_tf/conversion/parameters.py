@@ -1,4 +1,4 @@
-"""The parameters of a BERT: their names in this project, in Google's checkpoints and in Hugging Face's."""
+"""The parameters of a BERT, with their names in this project, in Google's checkpoints and in Hugging Face's."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ class Parameter(NamedTuple):
     """One parameter of a `bert_fine` with its pre-training heads.
 
     Attributes:
-      path: of the variable, in this project.
+      path: the variable's path in this project.
       google: its name in a checkpoint of google-research/bert.
-      shape: in this project; matrices have their inputs first.
+      shape: its shape in this project. The first axis of a matrix is the input.
       part: `ENCODER`, `POOLER`, `MASKED_LM` or `NEXT_SENTENCE`.
       layer: the index of its Transformer layer, -1 for other parameters.
     """
@@ -44,7 +44,7 @@ class Parameter(NamedTuple):
         return value.T if self.part == NEXT_SENTENCE else value
 
     def to_hugging_face(self, value: np.ndarray) -> np.ndarray:
-        """Converts a value to the layout of PyTorch's linear layers, outputs first, or back."""
+        """Converts a value to the layout of PyTorch's linear layers, with the output axis first, or back."""
         return value.T if self.path.endswith("/kernel") else value
 
 

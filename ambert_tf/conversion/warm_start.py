@@ -1,4 +1,4 @@
-"""Warm start: coarse token embeddings are initialized to the mean of their fine tokens' embeddings."""
+"""Warm start, which initializes coarse token embeddings to the mean of their fine tokens' embeddings."""
 
 from typing import NamedTuple
 
@@ -11,25 +11,25 @@ _TEXTS_AT_ONCE = 8192
 
 
 class Composition(NamedTuple):
-    """Which fine tokens each coarse token consists of.
+    """The fine tokens of each coarse token.
 
     Attributes:
-      ids: int32 [pieces]; the fine tokens of all coarse tokens, concatenated.
-      starts: int64 [coarse_vocab]; where the fine tokens of each coarse token begin; each has at least one.
+      ids: int32 [pieces], the fine tokens of all coarse tokens, concatenated.
+      starts: int64 [coarse_vocab], the start of each coarse token's fine tokens. Each has at least one.
     """
 
     ids: np.ndarray
     starts: np.ndarray
 
     def means(self, fine: np.ndarray) -> np.ndarray:
-        """Returns the mean of each coarse token's rows, float32 [coarse_vocab, …].
+        """Returns the mean over each coarse token's rows, float32 [coarse_vocab, …].
 
         Args:
-          fine: float32 [fine_vocab, …]: the token embeddings, or the output biases.
+          fine: the token embeddings or the output biases, float32 [fine_vocab, …].
         """
         ends = np.append(self.starts[1:], self.ids.size)
         means = np.empty((self.starts.size, *fine.shape[1:]), np.float32)
-        for first in range(0, self.starts.size, _TEXTS_AT_ONCE):  # the rows of all pieces would need much memory
+        for first in range(0, self.starts.size, _TEXTS_AT_ONCE):  # in blocks, to save memory
             part = slice(first, first + _TEXTS_AT_ONCE)
             starts, ends_of_part = self.starts[part], ends[part]
             rows = fine[self.ids[starts[0] : ends_of_part[-1]]].astype(np.float64)
@@ -40,9 +40,9 @@ class Composition(NamedTuple):
 
 
 def composition(tokenizer: MultiGrainedTokenizer) -> Composition:
-    """Returns which fine tokens each coarse token of a tokenizer consists of.
+    """Returns the fine tokens of each coarse token of a tokenizer.
 
-    A coarse token that is in the fine vocabulary consists of itself. For a word or phrase, the tokenizer decides.
+    A coarse token that is in the fine vocabulary consists of itself. Words and phrases are split by the tokenizer.
     """
     size = tokenizer.fine_vocab_size
     ids = [np.arange(size, dtype=np.int32)]
@@ -51,7 +51,7 @@ def composition(tokenizer: MultiGrainedTokenizer) -> Composition:
     for first in range(0, len(entries), _TEXTS_AT_ONCE):
         fine = tokenizer(tf.constant(entries[first : first + _TEXTS_AT_ONCE])).fine_ids
         lengths, values = fine.row_lengths().numpy(), fine.flat_values.numpy()
-        # No text produces an entry without pieces, so its embedding does not matter.
+        # An entry without pieces does not occur in any text, so its embedding does not matter.
         empty = np.flatnonzero(lengths == 0)
         ids.append(np.insert(values, fine.row_splits.numpy()[empty], tokenizer.unk_id))
         counts.append(np.maximum(lengths, 1))

@@ -219,7 +219,7 @@ class TestErrors:
         for match, formats, settings in (
             ("--from_format=keras: must be one of google_bert, huggingface, ambert", ("keras", "ambert"), {}),
             ("--to_format=google_bert: is also the --from_format", ("google_bert", "google_bert"), {}),
-            ("--to_format=ambert: .* give the --model_type", ("ambert", "ambert"), {}),
+            ("--to_format=ambert: .* name the --model_type", ("ambert", "ambert"), {}),
             ("--tokenizer_dir is needed for --model_type=ambert", ("google_bert", "ambert"), {"model_type": "ambert"}),
             ("--model_type=gpt: must be one of", ("google_bert", "ambert"), {"model_type": "gpt"}),
             (
@@ -234,7 +234,7 @@ class TestErrors:
 
     def test_an_output_that_exists(self, google, tmp_path):
         (tmp_path / "file").write_text("mine")
-        with pytest.raises(InputError, match=r"--output=.*: exists already"):
+        with pytest.raises(InputError, match=r"--output=.*: already exists"):
             convert("google_bert", "ambert", google, tmp_path)
         assert (tmp_path / "file").read_text() == "mine"
 
@@ -298,7 +298,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("changes", "match"),
         [
-            ({"model_type": "roberta"}, "model_type is 'roberta'; only models whose model_type is 'bert'"),
+            ({"model_type": "roberta"}, "model_type is 'roberta'; only models with model_type 'bert'"),
             ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
             ({"is_decoder": True}, "is_decoder is True"),
             ({"hidden_act": "silu"}, "hidden_act is 'silu'"),
@@ -328,7 +328,7 @@ class TestErrors:
     def test_a_damaged_checkpoint(self, google, tmp_path):
         copy = shutil.copytree(os.path.dirname(google), tmp_path / "google")
         (copy / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"short")
-        self.fails("this checkpoint cannot be read", "google_bert", "ambert", copy, tmp_path / "out")
+        self.fails("the checkpoint cannot be read", "google_bert", "ambert", copy, tmp_path / "out")
 
     def test_values_that_google_cannot_express(self, hugging_face, tmp_path):
         path = f"{hugging_face}/config.json"
@@ -341,7 +341,7 @@ class TestErrors:
             self.fails(match, "huggingface", "google_bert", hugging_face, tmp_path / "out")
 
     def test_grains_that_a_model_lacks(self, bert_fine, google, tokenizer_dir, tmp_path):
-        self.fails("which has no coarse grain", "ambert", "huggingface", bert_fine, tmp_path / "out", grain="coarse")
+        self.fails("without coarse grain", "ambert", "huggingface", bert_fine, tmp_path / "out", grain="coarse")
         hybrid = convert(
             "google_bert",
             "ambert",
@@ -350,4 +350,4 @@ class TestErrors:
             model_type="ambert_hybrid",
             tokenizer_dir=tokenizer_dir,
         )
-        self.fails("an ambert_hybrid reads both grains", "ambert", "huggingface", hybrid, tmp_path / "out")
+        self.fails("ambert_hybrid reads both grains", "ambert", "huggingface", hybrid, tmp_path / "out")

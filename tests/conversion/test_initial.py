@@ -75,7 +75,7 @@ def test_models_and_tokenizers_that_do_not_match(berts):
             restore_initial(model, berts["prefix"], tokenizer())
     with pytest.raises(InputError, match=r"the tokenizer: is cased, but .* is uncased"):
         restore_initial(masked_lm(AMBERT), berts["prefix"], tokenizer(do_lower_case=False))
-    with pytest.raises(InputError, match="no such checkpoint; give a model directory"):
+    with pytest.raises(InputError, match="no such checkpoint; name a model directory"):
         restore_initial(masked_lm(AMBERT), berts["prefix"] + "x", tokenizer())
 
 
@@ -90,5 +90,5 @@ def test_configuration_and_tokenizer_of_a_bert(berts, tmp_path):
         assert config == AMBERT
         assert loaded.coarse_vocab_size == 12
         assert bert_model(berts[kind], "bert_fine", directory)[0].model_type == "bert_fine"
-        with pytest.raises(InputError, match=r"--tokenizer_dir is needed: --init_checkpoint=.* which coarse tokens"):
+        with pytest.raises(InputError, match=r"--init_checkpoint=.* does not define coarse tokens"):
             bert_model(berts[kind], "ambert", None)
