@@ -1,1 +1,1 @@
-"""What run_pretraining.py does."""
+"""Pre-training, as run by run_pretraining.py."""

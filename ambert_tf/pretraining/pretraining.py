@@ -1,4 +1,4 @@
-"""Pre-training, the program run_pretraining.py."""
+"""The pre-training program, run_pretraining.py."""
 
 import functools
 import json
@@ -27,20 +27,21 @@ from ambert_tf.training.precision import POLICIES
 from ambert_tf.training.trainer import Trainer, strategy_for
 
 EVAL_RESULTS = "eval_results"
-_MAX_FIRST_LOSS = 1.5  # In units of ln V, the loss of a uniform prediction.
+_MAX_FIRST_LOSS = 1.5  # in units of ln V, the loss of a uniform prediction
 
 
 def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
-    """Pre-trains a model; resumes from the newest checkpoint in `output_dir`.
+    """Pre-trains a model, resuming from the latest checkpoint in `output_dir`.
 
     Writes a model directory with `metrics.jsonl`, `tensorboard/` and, with `eval_input_file`,
     `eval_results.json` and `eval_results.txt`.
 
     Returns:
-      The held-out results of the last step; empty without `eval_input_file`, and for workers other than the first.
+      The held-out results at the last step. They are empty without `eval_input_file` and on workers other than the
+      chief.
 
     Raises:
-      InputError: a setting or a file is wrong, or a loss is not finite.
+      InputError: a setting or a file is invalid, or a loss is not finite.
     """
     settings.validate()
     files = record_files(settings.input_file, "input_file")
@@ -104,7 +105,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             )
     except tf.errors.InvalidArgumentError as error:
         raise InputError(
-            f"--input_file={settings.input_file}: a record does not fit the model: {one_line(error)[:300]}"
+            f"--input_file={settings.input_file}: a record does not match the model: {one_line(error)[:300]}"
         ) from None
     if trainer.finished and eval_files and not results and is_chief(strategy):
         evaluate(trainer.step)
@@ -114,10 +115,10 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
 def initial_config(
     settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer, tokenizer_dir: str
 ) -> ModelConfig:
-    """Returns the configuration to train: that of `config`, of `init_checkpoint` if only that is given, or `base`.
+    """Returns the configuration to train, from `config` or, if it is not given, `init_checkpoint`, or `base` otherwise.
 
     Raises:
-      InputError: it does not exist or is for other vocabularies.
+      InputError: the configuration does not exist or has other vocabulary sizes.
     """
     config, start = settings.config, settings.init_checkpoint
     if config is None and start and is_bert(start):
@@ -128,19 +129,19 @@ def initial_config(
 
 
 def check_heads(metrics: Mapping[str, float], config: ModelConfig, settings: PretrainingSettings) -> None:
-    """Warns if the masked LM loss of the first step is far above that of a head that predicts all tokens alike."""
+    """Warns if the masked LM loss of the first step is far above that of a uniform prediction."""
     for grain in config.grains:
         loss, uniform = metrics[f"{grain}_masked_lm_loss"], math.log(config.grain_vocab_size(grain))
         if loss > _MAX_FIRST_LOSS * uniform:
             logging.warning(
-                "--init_checkpoint=%s: the first %s masked LM loss is %.1f, but a uniform prediction has %.1f: its "
-                "masked LM head does not fit its encoder; start again with --init_heads=false",
+                "--init_checkpoint=%s: the first %s masked LM loss is %.1f, but that of a uniform prediction is %.1f: "
+                "its masked LM head does not match its encoder; start over with --init_heads=false",
                 settings.init_checkpoint, grain, loss, uniform,
             )  # fmt: skip
 
 
 def write_results(output_dir: str, results: Mapping[str, float]) -> None:
-    """Writes `eval_results.json`, and the same as `eval_results.txt`, one `name = value` per line."""
+    """Writes `eval_results.json`, and `eval_results.txt` with one `name = value` per line."""
     base = os.path.join(output_dir, EVAL_RESULTS)
     with atomic_path(base + ".json") as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(dict(results), file, indent=2)

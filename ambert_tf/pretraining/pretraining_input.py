@@ -1,4 +1,4 @@
-"""The batches of pre-training, by its settings and the `stats.json` of the records."""
+"""The batches of pre-training, determined by the settings and the `stats.json` of the records."""
 
 import dataclasses
 import os
@@ -24,14 +24,14 @@ class PretrainingInput:
     """The training and held-out batches of a run.
 
     Args:
-      settings: of the run.
+      settings: the program's settings.
       tokenizer: the tokenizer of the records.
       stats: `read_stats` of the training records.
-      longest: `read_stats` of the training and held-out records together.
+      longest: `read_stats` of all training and held-out records.
       masked: whether the training records have masks (static masking).
 
     Raises:
-      InputError: a masking schedule is given for records that have masks.
+      InputError: masking settings were given for records with static masks.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PretrainingInput:
                         "with --masking=dynamic"
                     )
         else:
-            limit = "no limit" if max_predictions is None else f"at most {max_predictions}"
+            limit = "unlimited" if max_predictions is None else f"at most {max_predictions}"
             until = f" to {last_prob:g}" if last_prob != first_prob else ""
             logging.info("dynamic masking of %g%s of the coarse tokens, %s per sequence", first_prob, until, limit)
         rule = MaskingSettings.for_tokenizer(
@@ -69,7 +69,7 @@ class PretrainingInput:
             masked_lm_prob=max(first_prob, last_prob),
             max_predictions_per_seq=max_predictions,
         )
-        # Of records with masks, only `max_…_predictions` count, for static shapes.
+        # For records with masks, only `max_…_predictions` is used, for static shapes.
         self.options: dict[str, Any] = {"masking": dataclasses.replace(rule, masked_lm_prob=last_prob)}
         self._schedule: dict[str, Any] = {}
         if first_prob != last_prob:
@@ -87,12 +87,12 @@ class PretrainingInput:
             )
 
     def training(self, files: Sequence[str], step: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """Returns the endless batches of a worker, one per replica, from a step on."""
+        """Returns a worker's infinite dataset of batches, one per replica, starting at a step."""
         self._context = context
         return self._training(files, step, context)
 
     def describe_batch(self, files: Sequence[str], step: int) -> str:
-        """Returns the files and numbers of a step's records; call `training` first."""
+        """Returns the files and numbers of a step's records. Call `training` first."""
         context = self._context
         batches = self._training(files, step, context, numbers_only=True).take(_batches_per_step(context))
         return record_places(files, [number for batch in batches for number in batch.numpy().tolist()])
@@ -115,7 +115,7 @@ class PretrainingInput:
 
     def evaluation(self, files: Sequence[str]) -> tf.data.Dataset:
         """Returns the batches of held-out records, each record once, in file order."""
-        # The last batch counts too, whatever its size.
+        # Keep the last batch, even if it is incomplete.
         return pretraining_dataset(
             files,
             batch_size=self.settings.eval_batch_size,
@@ -131,30 +131,30 @@ def _batches_per_step(context: tf.distribute.InputContext) -> int:
 
 
 def find_tokenizer(files: Sequence[str]) -> str:
-    """Returns the copy of the tokenizer directory that data creation leaves beside its records.
+    """Returns the copy of the tokenizer directory that data creation writes next to the records.
 
     Raises:
-      InputError: there is none.
+      InputError: there is no copy.
     """
     found = find_copy(files)
     if found is None:
         raise InputError(
-            f"--tokenizer_dir is needed: there is no {TOKENIZER_DIRECTORY}/ beside the records of --input_file, so "
-            "they were written by an older version"
+            f"--tokenizer_dir is needed: there is no {TOKENIZER_DIRECTORY}/ next to the records of --input_file, which "
+            "were written by an older version"
         )
     return found
 
 
 def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:
-    """Returns the `stats.json` of some records; of several, the one with the longest sequences.
+    """Returns the `stats.json` of records. If there are several, returns the one with the longest sequences.
 
     Args:
-      files: the records.
-      fingerprint: of the tokenizer in `tokenizer_dir`.
-      tokenizer_dir: for errors.
+      files: the record files.
+      fingerprint: the fingerprint of the tokenizer in `tokenizer_dir`.
+      tokenizer_dir: the tokenizer directory, for error messages.
 
     Raises:
-      InputError: the records were made with another tokenizer, or a file does not have its original size.
+      InputError: the records were created with another tokenizer, or the size of a file has changed.
     """
     longest: dict[str, Any] = {}
     for directory in sorted({os.path.dirname(name) for name in files}):
@@ -166,10 +166,10 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
                 stats = parse_json(file.read())
             found = stats.get("tokenizer_fingerprint")
         except (ValueError, AttributeError):
-            raise InputError(f"{path}: not a JSON object; make the records again") from None
+            raise InputError(f"{path}: not a JSON object; recreate the records") from None
         if found and found != fingerprint:
             raise InputError(
-                f"{path}: these records were made with another tokenizer (fingerprint {found}) than "
+                f"{path}: these records were created with another tokenizer (fingerprint {found}) than "
                 f"--tokenizer_dir={tokenizer_dir} ({fingerprint})"
             )
         sizes = stats.get("files")
@@ -178,8 +178,8 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
             expected = sizes.get(os.path.basename(name)) if os.path.dirname(name) == directory else None
             if expected is not None and (size := file_size(name)) != expected:
                 raise InputError(
-                    f"{name}: has {size} bytes, but {STATS_FILE} in the same directory says {expected}; the file was "
-                    "truncated or replaced, make the records again"
+                    f"{name}: has {size} bytes, but {expected} according to {STATS_FILE} in the same directory; the "
+                    "file was truncated or replaced; recreate the records"
                 )
         if stats.get("max_seq_length", 0) >= longest.get("max_seq_length", 0):
             longest = stats

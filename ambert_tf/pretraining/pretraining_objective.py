@@ -1,4 +1,4 @@
-"""Eq. (1) as an objective of the training loop, and its held-out evaluation."""
+"""Eq. (1) as a training objective, and its evaluation on held-out records."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from ambert_tf.training.step import Batch
 
 
 class PretrainingObjective:
-    """Eq. (1) on a part of a batch, a `training.step.Objective`.
+    """Eq. (1) on part of a batch. It implements `training.step.Objective`.
 
     Args:
       model: the model to train.
@@ -56,7 +56,7 @@ class PretrainingObjective:
         return masked_lm_targets(batch, grain, self.model.static_shapes)
 
     def evaluation_sums(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the sums over one batch that `evaluation_results` takes."""
+        """Returns the sums over one batch, for `evaluation_results`."""
         outputs = self.model(batch, training=False)
         one = tf.constant(1.0)
         sums: dict[str, tf.Tensor] = {}
@@ -78,13 +78,13 @@ class PretrainingObjective:
 
 
 class HeldOutEvaluation:
-    """Adds up `evaluation_sums` over the batches of held-out records.
+    """Accumulates `evaluation_sums` over the batches of held-out records.
 
-    It runs on one device, whatever the training strategy: the variables are the same on all of them, and the last
-    batch may have fewer rows than there are replicas.
+    It runs on a single device, whatever the training strategy, because the last batch may have fewer rows than there
+    are replicas. The variables are the same on all devices.
 
     Args:
-      objective: whose model is evaluated.
+      objective: the objective whose model is evaluated.
       make_dataset: returns the batches.
     """
 
@@ -93,7 +93,7 @@ class HeldOutEvaluation:
         self._step = tf.function(objective.evaluation_sums, autograph=False, reduce_retracing=True)
 
     def __call__(self, max_steps: int | None = None) -> dict[str, np.ndarray]:
-        """Returns the sums over all batches, or over the first `max_steps`: float64 or int64, by name."""
+        """Returns the sums over all batches, or over the first `max_steps`, float64 or int64, by name."""
         sums: dict[str, np.ndarray] = {}
         for batch in self._make_dataset().take(-1 if max_steps is None else max_steps):
             for name, value in self._step(batch).items():
@@ -105,8 +105,8 @@ class HeldOutEvaluation:
 def evaluation_results(sums: Mapping[str, np.ndarray], grains: Sequence[str]) -> dict[str, float]:
     """Returns the held-out loss with its parts, the accuracies, and the majority baselines.
 
-    `g_most_frequent_accuracy` is the accuracy of always predicting the most frequent masked token of the same held-out
-    data.
+    `g_most_frequent_accuracy` is the majority baseline: the accuracy of always predicting the most frequent masked
+    token of the same held-out data.
     """
     results: dict[str, float] = {}
     for grain in grains:

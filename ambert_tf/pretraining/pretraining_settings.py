@@ -1,4 +1,4 @@
-"""The flags of `run_pretraining.py` as values."""
+"""The settings of `run_pretraining.py`."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,12 +10,12 @@ from ambert_tf.training.settings import TrainingSettings
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingSettings(TrainingSettings):
-    """Pre-trains AMBERT, or one of its alternatives, on records of data/create_pretraining_data.py.
+    """Pre-trains AMBERT, one of its variants, or BERT, on records from data/create_pretraining_data.py.
 
         python run_pretraining.py --input_file='train_records/part-*' --eval_input_file=dev_records/part \\
             --tokenizer_dir=tokenizer --config=mini --output_dir=pretrained
 
-    Run the same command again to resume from the newest checkpoint.
+    Run the same command again to resume from the latest checkpoint.
     """
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
@@ -25,7 +25,7 @@ class PretrainingSettings(TrainingSettings):
     input_file: str = setting("", "Training TFRecord files: comma-separated names or patterns.")
     eval_input_file: str | None = setting(None, "Held-out TFRecord files, evaluated at each checkpoint.")
     output_dir: str = setting("pretrained", "Model directory: checkpoints, config.json, tokenizer, metrics, results.")
-    tokenizer_dir: str | None = setting(None, "Tokenizer directory. Defaults to tokenizer/ beside the records.")
+    tokenizer_dir: str | None = setting(None, "Tokenizer directory. Defaults to tokenizer/ next to the records.")
     config: str | None = setting(
         None,
         "Preset (tiny, mini, small, base), config.json or bert_config.json. Defaults to the configuration of "
@@ -39,7 +39,7 @@ class PretrainingSettings(TrainingSettings):
     max_seq_length: int | None = setting(
         None, "Maximum fine sequence length of the records. Defaults to the value in their stats.json."
     )
-    max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Defaults likewise.")
+    max_coarse_seq_length: int | None = setting(None, "Maximum coarse sequence length. Default: from stats.json.")
     max_predictions_per_seq: int | None = setting(
         None, "Maximum masked tokens per sequence, for dynamic masking. Defaults to the value in stats.json."
     )
@@ -47,9 +47,9 @@ class PretrainingSettings(TrainingSettings):
         None, "Masked LM probability, for records with dynamic masking. Defaults to the value in their stats.json."
     )
     final_masked_lm_prob: float | None = setting(
-        None, "With dynamic masking: masked LM probability of the last step, linearly from --masked_lm_prob."
+        None, "For dynamic masking: masked LM probability at the last step, changing linearly from --masked_lm_prob."
     )
-    init_heads: bool = setting(True, "Initialize the pre-training heads from --init_checkpoint too.")
+    init_heads: bool = setting(True, "Also initialize the pre-training heads from --init_checkpoint.")
     shuffle_buffer: int = setting(10_000, "Shuffle buffer size in records. 0 reads the files in order.")
     group_by_length: int = setting(
         1, "Sort the records of this many steps by length, to save padding. 1 keeps the shuffled order."
@@ -57,7 +57,7 @@ class PretrainingSettings(TrainingSettings):
 
     @property
     def warmup_steps(self) -> int:
-        """`num_warmup_steps`, or BERT's 10,000 but at most a tenth of the run."""
+        """`num_warmup_steps`, which defaults to BERT's 10,000, but at most a tenth of the training steps."""
         if self.num_warmup_steps is not None:
             return self.num_warmup_steps
         return min(10_000, self.num_train_steps // 10)
@@ -76,5 +76,5 @@ class PretrainingSettings(TrainingSettings):
         at_least(self, 0, "shuffle_buffer")
         if not 0 <= self.warmup_steps <= self.num_train_steps:
             raise InputError(
-                f"--num_warmup_steps={self.warmup_steps}: must be from 0 to --num_train_steps, {self.num_train_steps}"
+                f"--num_warmup_steps={self.warmup_steps}: must be from 0 to --num_train_steps={self.num_train_steps}"
             )

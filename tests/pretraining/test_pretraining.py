@@ -245,7 +245,7 @@ def test_held_out_records_may_have_static_masks(made, tmp_path):
         ({"input_file": ""}, "--input_file is needed"),
         ({"input_file": "nowhere/*"}, r"--input_file=nowhere/\*: no file matches"),
         ({"num_train_steps": 0}, "--num_train_steps=0: must be at least 1"),
-        ({"num_warmup_steps": 7}, "--num_warmup_steps=7: must be from 0 to --num_train_steps, 6"),
+        ({"num_warmup_steps": 7}, "--num_warmup_steps=7: must be from 0 to --num_train_steps=6"),
         ({"learning_rate": 0.0}, r"--learning_rate=0\.0: must be above 0"),
         ({"max_seq_length": 7}, "--max_seq_length=7: must be at least 8"),
         ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15\.0: must be between 0 and 1"),
@@ -278,14 +278,14 @@ def test_defaults_are_those_of_the_shortest_command():
 
 def test_records_without_a_tokenizer_beside_them_need_the_flag(made, tmp_path):
     shutil.copy(made / "records" / "train-0", tmp_path / "train")
-    with pytest.raises(InputError, match="--tokenizer_dir is needed: there is no tokenizer/ beside the records"):
+    with pytest.raises(InputError, match="--tokenizer_dir is needed: there is no tokenizer/ next to the records"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train"), tokenizer_dir=None))
 
 
 def test_records_of_another_tokenizer_are_refused(made, tmp_path):
     shutil.copytree(made / "records", tmp_path / "records")
     (tmp_path / "records" / "stats.json").write_text('{"tokenizer_fingerprint": "abc"}')
-    with pytest.raises(InputError, match="made with another tokenizer"):
+    with pytest.raises(InputError, match="created with another tokenizer"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
 
 
@@ -314,7 +314,7 @@ def test_a_truncated_file_of_records_is_named(made, tmp_path):
 def test_a_file_truncated_between_records_is_recognized_by_its_size(made, tmp_path):
     shutil.copytree(made / "records", tmp_path / "records")
     (tmp_path / "records" / "stats.json").write_text('{"files": {"train-0": 99}}')
-    with pytest.raises(InputError, match=r"train-0: has \d+ bytes, but stats.json in the same directory says 99"):
+    with pytest.raises(InputError, match=r"train-0: has \d+ bytes, but 99 according to stats.json in"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
 
 
@@ -322,7 +322,7 @@ def test_ids_beyond_the_vocabulary_are_reported(made, tmp_path):
     tokenizer = english_tokenizer()
     sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size + 1000}
     write_records(tmp_path / "train", 20, 0, sizes)
-    with pytest.raises(InputError, match="a record does not fit the model"):
+    with pytest.raises(InputError, match="a record does not match the model"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train")))
 
 
@@ -340,7 +340,7 @@ def test_a_masked_lm_head_that_does_not_fit_is_named(made, trained, tmp_path, ca
     changes = {"init_checkpoint": str(noise), "num_train_steps": 1}
     run_pretraining(settings(made, tmp_path / "with", **changes))
     uniform = f"{np.log(english_tokenizer().fine_vocab_size):.1f}"
-    assert re.search(rf"the first fine masked LM loss is [\d.]+, but a uniform prediction has {uniform}: ", caplog.text)
+    assert re.search(rf"fine masked LM loss is [\d.]+, but that of a uniform prediction is {uniform}: ", caplog.text)
     assert "--init_heads=false" in caplog.text
     caplog.clear()
     run_pretraining(settings(made, tmp_path / "without", init_heads=False, **changes))
