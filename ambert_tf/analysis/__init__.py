@@ -1,1 +1,1 @@
-"""Model analysis: attention maps, distances between the grains, token statistics, cases in which heads disagree."""
+"""Model analysis: attention maps, distances between the grains, token statistics, case studies, and a web page."""

@@ -1,4 +1,4 @@
-"""The settings of the commands in this folder; this module imports no TensorFlow."""
+"""The settings of the commands in this folder. This module does not import TensorFlow."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ MAX_PORT = 65535
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """The texts that a command analyses: those given, or a sample from files."""
+    """The texts to analyse, given directly or sampled from files."""
 
-    text: tuple[str, ...] = setting((), "A text; repeat the flag for more.", repeated=True)
-    input_file: str = setting("", "Files with one text per line, .gz too, instead of --text.")
+    text: tuple[str, ...] = setting((), "Text to analyse. Repeat the flag for several texts.", repeated=True)
+    input_file: str = setting("", "Files with one text per line, plain or .gz, instead of --text.")
     text_field: str = setting("", "Key or column of --input_file with the text, for JSON lines and tables.")
     max_texts: int = setting(1000, "Number of texts to sample from --input_file.")
     random_seed: int = setting(12345, "Random seed of the sample.")
@@ -23,7 +23,7 @@ class TextSettings:
     def validate(self) -> None:
         """Raises an InputError if a value is out of range or flags do not go together."""
         if bool(self.text) == bool(self.input_file):
-            raise InputError("give either --text (once for each text) or --input_file")
+            raise InputError("exactly one of --text (which may be repeated) and --input_file is needed")
         at_least(self, 1, "max_texts")
         at_least(self, 8, *(name for name in ("max_seq_length",) if hasattr(self, name)))
 
@@ -37,8 +37,8 @@ class AttentionSettings(TextSettings):
             --text=… --text=… --output=attention.html
 
     A figure (.png, .svg, .pdf) shows one layer, and one head or the mean of the heads. A page (.html) is a single
-    self-contained file that shows any layer and head of all models. Works with all five model types, pre-trained or
-    fine-tuned.
+    self-contained file in which any layer and head of all models can be selected. All five model types are supported,
+    pre-trained or fine-tuned.
     """
 
     model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
@@ -59,19 +59,19 @@ class AttentionSettings(TextSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistancesSettings(TextSettings):
-    """Measures how far apart the grains' [CLS] representations are over a data set (the paper's Figure 2).
+    """Measures the distances between the grains' [CLS] representations on a data set (the paper's Figure 2).
 
         python -m ambert_tf.analysis.distances --model_dir=ambert,combo --input_file=dev.json --text_field=sentence \\
             --output=distances.png
 
     Prints cosine dissimilarity and normalized Euclidean distance for each model, draws their distributions, and writes
-    mean, standard deviation and percentiles to a .json file beside the figure.
+    mean, standard deviation and percentiles to a .json file next to the figure.
     """
 
     model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
     names: tuple[str, ...] = setting((), "Names of the models. Defaults to model type and directory.")
     max_seq_length: int = setting(128, "Maximum fine sequence length.")
-    output: str = setting("distances.png", "The figure to write (.png, .svg, .pdf); a .json file is written beside it.")
+    output: str = setting("distances.png", "Figure to write (.png, .svg, .pdf), with a .json file next to it.")
 
     def validate(self) -> None:
         super().validate()
@@ -86,18 +86,18 @@ class TokensSettings(TextSettings):
         python -m ambert_tf.analysis.tokens --tokenizer_dir=tokenizer --input_file='corpus/*.txt' [--output=tokens.json]
 
     Table 9 gives the average proportion of words (Chinese) or phrases (English) among the coarse tokens of 10,000
-    random sentences. A word is a coarse token of several characters, a phrase one of several words. The proportion is
-    averaged over sentences, and given over all tokens too.
+    random sentences. A word is a coarse token of several characters, and a phrase is one of several words. The
+    proportion is reported as the average over sentences, and over all tokens.
     """
 
     tokenizer_dir: str = setting("", "Tokenizer directory.")
     max_texts: int = setting(10_000, "Number of texts to sample from --input_file.")
-    output: str = setting("", "JSON file to write the statistics to as well.")
+    output: str = setting("", "JSON file to write the statistics to.")
 
     def validate(self) -> None:
         if not self.tokenizer_dir:
             raise InputError(
-                "--tokenizer_dir is needed: what data/build_vocab.py made, or tokenizer/ of a model directory"
+                "--tokenizer_dir is needed: a directory from data/build_vocab.py, or tokenizer/ in a model directory"
             )
         super().validate()
         check_outputs(self, "output")
@@ -110,20 +110,20 @@ class CasesSettings:
         python -m ambert_tf.analysis.cases --model_dir=classifier --data_dir=DIR --output=cases.md
         python -m ambert_tf.analysis.cases --model_dir=bert_fine,bert_coarse,ambert --data_dir=DIR --output=cases.html
 
-    With one model directory the columns are its heads: fine, coarse and joint. With several, as in the paper, they are
-    the models, fine-tuned on one task. The texts are those that the models read.
+    With one model directory, the columns are its heads: fine, coarse and joint. With several, as in the paper, the
+    columns are the models, which must be fine-tuned on the same task. Texts are shown as the models read them.
     """
 
     model_dir: tuple[str, ...] = setting(
-        (), "Fine-tuned model directories, separated by commas. With one, its heads are compared."
+        (), "Fine-tuned model directories, separated by commas. The heads of a single model are compared."
     )
-    names: tuple[str, ...] = setting((), "Names of the models, if there are several. Defaults to their directories'.")
+    names: tuple[str, ...] = setting((), "Names of several models. Defaults to the names of their directories.")
     task_name: str = setting("", "The task. Defaults to the one that the model was fine-tuned on.")
-    task_file: str = setting("", "Python file with TASK, your own task.")
+    task_file: str = setting("", "Python file that defines your own TASK.")
     data_dir: str = setting("", "Directory with the task's data.")
     input_file: str = setting("", "File with labelled examples, instead of --data_dir.")
     split: str = setting("dev", "Split of --data_dir to read.", SPLITS)
-    max_cases: int = setting(20, "Maximum number of cases to show; a random sample if there are more.")
+    max_cases: int = setting(20, "Maximum number of cases to show. If there are more, a random sample is shown.")
     random_seed: int = setting(12345, "Random seed of the sample.")
     format: str = setting("", "markdown, html or text. Defaults to the format of --output's extension.")
     output: str = setting("", "File to write the table to (.md, .html, .txt). Defaults to standard output.")
@@ -143,16 +143,16 @@ class CasesSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PageSettings:
-    """Serves a web page to try a model: text in; prediction, both tokenizations and attention out.
+    """Serves a web page to try a model, which shows prediction, both tokenizations and attention of a text.
 
         python -m ambert_tf.analysis.page --saved_model=exported
         python -m ambert_tf.analysis.page --model_dir=classifier
 
-    Serves http://127.0.0.1:7860 until it is stopped. Needs Gradio: pip install gradio.
+    Serves http://127.0.0.1:7860 until it is stopped. Requires Gradio (pip install gradio).
     """
 
     saved_model: str = setting("", "An export of export_saved_model.py.")
-    model_dir: str = setting("", "A model directory, instead.")
+    model_dir: str = setting("", "A model directory, instead of --saved_model.")
     title: str = setting("", "Title of the page. Defaults to the directory.")
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for all interfaces.")
     port: int = setting(7860, "Port to listen on.")
@@ -160,6 +160,6 @@ class PageSettings:
     def validate(self) -> None:
         """Raises an InputError if a value is out of range or flags do not go together."""
         if bool(self.saved_model) == bool(self.model_dir):
-            raise InputError("give either --saved_model, an export, or --model_dir, an --output_dir of training")
+            raise InputError("exactly one of --saved_model (an export) and --model_dir (from training) is needed")
         if not 1 <= self.port <= MAX_PORT:
             raise InputError(f"--port={self.port}: must be from 1 to {MAX_PORT}")

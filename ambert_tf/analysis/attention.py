@@ -24,17 +24,17 @@ def write_attention(
     max_seq_length: int = 64,
     font_file: str = "",
 ) -> None:
-    """Writes the attention of models over texts as a figure or an HTML page.
+    """Writes the attention of models on texts as a figure or an HTML page.
 
     Args:
       model_dirs: model directories.
       texts: the texts.
-      output: a figure, or a page if it ends in `.html`.
-      layer: counted from 1; a page shows it first.
-      head: counted from 1, or None for the mean of the heads; a page shows it first.
+      output: the file, an HTML page if it ends in `.html`, and a figure otherwise.
+      layer: the layer, counted from 1. A page shows it first.
+      head: the head, counted from 1, or None for the mean of the heads. A page shows it first.
       names: names of the models.
       max_seq_length: maximum fine sequence length.
-      font_file: a font for the tokens in a figure.
+      font_file: font for the tokens in a figure.
 
     Raises:
       InputError: a directory is not a model directory, there is no such layer or head, or the figure cannot be drawn.
@@ -44,7 +44,7 @@ def write_attention(
     for text in texts:
         of_text = [one for encoder in encoders for one in attention_maps(encoder, text, None, max_seq_length)[1]]
         for one in of_text:
-            one.matrix(layer, head)  # fails now if there is no such layer or head
+            one.matrix(layer, head)  # raise an error early if there is no such layer or head
         maps.append(of_text)
     if output.endswith((".html", ".htm")):
         with atomic_path(output) as temporary, open(temporary, "w", encoding="utf-8") as file:

@@ -15,13 +15,13 @@ MAX_PANELS = 40
 def draw_attention(texts: Sequence[Sequence[AttentionMap]], layer: int, head: int | None) -> Any:
     """Returns a matplotlib figure with one row of panels per text and one panel per map.
 
-    The rows of a panel are the attending tokens, its columns the tokens attended to. Darker means a higher weight. All
-    panels share one colour bar.
+    The rows of a panel are the attending tokens, and its columns the tokens attended to. Darker cells have higher
+    weights. All panels share one colour bar.
 
     Args:
       texts: the maps of each text.
-      layer: counted from 1.
-      head: counted from 1; None for the mean of the heads.
+      layer: the layer, counted from 1.
+      head: the head, counted from 1, or None for the mean of the heads.
 
     Raises:
       InputError: a model has no such layer or head.
@@ -74,7 +74,7 @@ def _label(panel: Any, one: AttentionMap) -> None:
     panel.set_yticks([place - 0.5 for place in range(1, length)], minor=True)
     panel.grid(which="minor", color="#dddddd", linewidth=0.3)
     panel.tick_params(which="minor", length=0)
-    if 0 < one.fine_tokens < length:  # the blocks of an AMBERT-Hybrid
+    if 0 < one.fine_tokens < length:  # the blocks of AMBERT-Hybrid
         panel.axhline(one.fine_tokens - 0.5, color="tab:red", linewidth=0.9)
         panel.axvline(one.fine_tokens - 0.5, color="tab:red", linewidth=0.9)
 

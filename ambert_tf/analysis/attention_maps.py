@@ -1,4 +1,4 @@
-"""Attention weights of a text, with its tokens."""
+"""Attention weights of a text, with the tokens."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from ambert_tf.training.loaded_model import LoadedModel
 
 
 class AttentionMap(NamedTuple):
-    """The attention of one model over one sequence.
+    """The attention weights of one model on one sequence.
 
     Attributes:
       model: the model's name.
-      grain: `fine`, `coarse`, or `fine + coarse` of an AMBERT-Hybrid.
-      tokens: [length], [CLS] and [SEP] included.
-      fine_tokens: how many of them are fine. In an AMBERT-Hybrid the coarse tokens follow, and the blocks of the matrix
-        are fine to fine, fine to coarse (upper right), coarse to fine (lower left), coarse to coarse.
-      weights: float32 [layers, heads, length, length]; a row contains the weights of one attending token and sums to 1.
+      grain: `fine`, `coarse`, or `fine + coarse` for AMBERT-Hybrid.
+      tokens: the tokens, [length], including [CLS] and [SEP].
+      fine_tokens: the number of fine tokens. In AMBERT-Hybrid, the coarse tokens follow, and the blocks of the matrix
+        are fine to fine, fine to coarse (upper right), coarse to fine (lower left) and coarse to coarse.
+      weights: float32 [layers, heads, length, length]. A row contains the weights of one attending token and sums to 1.
     """
 
     model: str
@@ -30,7 +30,7 @@ class AttentionMap(NamedTuple):
     weights: np.ndarray
 
     def matrix(self, layer: int, head: int | None) -> np.ndarray:
-        """Returns the weights of a layer and a head, both counted from 1; None is the mean of the heads.
+        """Returns the weights of a layer and a head, both counted from 1. None stands for the mean of the heads.
 
         Raises:
           InputError: the model has no such layer or head.
@@ -47,7 +47,7 @@ def parse_head(value: str) -> int | None:
     """Returns the value of `--head`: a number counted from 1, or None for `mean`.
 
     Raises:
-      InputError: it is neither.
+      InputError: the value is neither.
     """
     if value.strip().lower() == MEAN:
         return None
@@ -59,7 +59,7 @@ def parse_head(value: str) -> int | None:
 def attention_maps(
     encoder: LoadedModel, text: str, text_pair: str | None = None, max_seq_length: int = 64
 ) -> tuple[TextTokens, list[AttentionMap]]:
-    """Returns the tokens of a text and its maps: one for a BERT or an AMBERT-Hybrid, two for an AMBERT or AMBERT-Combo.
+    """Returns the tokens of a text and its maps: one for BERT and AMBERT-Hybrid, two for AMBERT and AMBERT-Combo.
 
     Args:
       encoder: the model.

@@ -1,4 +1,4 @@
-"""Attention maps as a self-contained HTML page on which layer and head can be selected."""
+"""Attention maps as a self-contained HTML page, where layer and head can be selected."""
 
 import base64
 import html
@@ -31,13 +31,13 @@ HEAT_STYLE = """
 def attention_page(
     texts: Sequence[str], maps: Sequence[Sequence[AttentionMap]], layer: int = 1, head: int | None = None
 ) -> str:
-    """Returns the page. It needs no other file and no network, and uses the browser's fonts.
+    """Returns the page, which requires no other files and no network, and uses the browser's fonts.
 
     Args:
       texts: the texts.
       maps: the maps of each text.
       layer: the layer shown first, counted from 1.
-      head: the head shown first, counted from 1; None for the mean of the heads.
+      head: the head shown first, counted from 1, or None for the mean of the heads.
     """
     content = {
         "layer": layer,
@@ -67,12 +67,12 @@ def _packed(one: AttentionMap) -> dict[str, Any]:
 
 
 def heat_table(one: AttentionMap, layer: int, head: int | None) -> str:
-    """Returns a map as an HTML table without scripts; the title of a cell names both tokens and the weight.
+    """Returns a map as an HTML table without scripts. The title of each cell shows both tokens and the weight.
 
     Args:
       one: the map.
-      layer: counted from 1.
-      head: counted from 1; None for the mean of the heads.
+      layer: the layer, counted from 1.
+      head: the head, counted from 1, or None for the mean of the heads.
 
     Raises:
       InputError: the model has no such layer or head.
@@ -97,7 +97,7 @@ def heat_table(one: AttentionMap, layer: int, head: int | None) -> str:
 
 
 def _column_title(token: str) -> str:
-    """Returns a token written vertically: Chinese character below character, other words rotated.
+    """Returns a token written vertically: Chinese characters stacked, other words rotated.
 
     `writing-mode` would do both, but it displaces the characters of some Chinese fonts.
     """

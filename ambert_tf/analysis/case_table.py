@@ -1,4 +1,4 @@
-"""Tables of examples on which predictions differ, with both tokenizations, like the paper's Table 13."""
+"""Tables of examples with different predictions, with both tokenizations, like the paper's Table 13."""
 
 import html
 import random
@@ -16,7 +16,7 @@ FORMATS = {"markdown": (".md", ".markdown"), "html": (".html", ".htm"), "text": 
 
 
 class Segmented(NamedTuple):
-    """A text in both tokenizations, in its original spelling.
+    """Both tokenizations of a text, in its original spelling.
 
     Chinese tokens are separated by `/`, as in Table 13. English tokens are separated by spaces, and the words of a
     phrase are joined by `_`.
@@ -27,11 +27,11 @@ class Segmented(NamedTuple):
 
 
 class Case(NamedTuple):
-    """An example on which predictions differ.
+    """An example with different predictions.
 
     Attributes:
       id: id of the example.
-      texts: the one or two classified texts; more in multiple choice.
+      texts: the one or two classified texts, or more in multiple choice.
       label: the correct label.
       predicted: the prediction of each head or model, by name.
     """
@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
 
 def segmented_texts(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> list[Segmented]:
-    """Returns texts in both tokenizations."""
+    """Returns both tokenizations of texts."""
     if not texts:
         return []
     contents = [text.encode() for text in texts]
@@ -71,7 +71,7 @@ def shown_cases(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
 
 
 def table_format(output: str, wanted: str) -> str:
-    """Returns `markdown`, `html` or `text`: the given format, or else the one that the file ending implies.
+    """Returns `markdown`, `html` or `text`: the given format or, by default, that of the output's extension.
 
     Raises:
       InputError: the format is unknown.
@@ -88,8 +88,8 @@ def format_table(cases: Sequence[Case], found: int, examples: int, form: str) ->
 
     Args:
       cases: the cases to show.
-      found: number of all cases.
-      examples: number of examples compared.
+      found: total number of cases.
+      examples: number of compared examples.
       form: `markdown`, `html` or `text`.
     """
     head = f"Predictions differ on {found} of {examples} examples" + (

@@ -33,16 +33,16 @@ def find_cases(
     """Returns the examples on which heads or models disagree, and the number of examples.
 
     Args:
-      model_dirs: fine-tuned models; with one, its heads are compared.
-      data_dir: the task's data. Default: where training finds it.
-      input_file: a file to read instead of the split's.
-      task_name: name of the task. Default: the task of the first model.
+      model_dirs: fine-tuned models. The heads of a single model are compared.
+      data_dir: the task's data directory. Defaults to the one that training would use.
+      input_file: a file to read instead of the split's files.
+      task_name: name of the task. Defaults to the task of the first model.
       task_file: a Python file with the user's own task.
       names: names of the models.
       split: the split to read.
 
     Raises:
-      InputError: a directory has no fine-tuned model, its model has only one head or another kind of task, or a file is
+      InputError: a directory has no fine-tuned model, a model has only one head or another kind of task, or a file is
         invalid.
     """
     CasesSettings(model_dir=tuple(model_dirs), names=tuple(names), split=split).validate()
@@ -53,10 +53,10 @@ def find_cases(
         config = loaded.task
         assert config is not None
         if config.form in (SPANS, REGRESSION):
-            raise InputError(f"--model_dir={directory}: is a model of {config.form}; labels or choices are compared")
+            raise InputError(f"--model_dir={directory}: predicts {config.form}; only labels or choices can be compared")
         task = find_task(task_name or config.task_name, task_file or None)
         if number and config.labels != labels:
-            raise InputError(f"--model_dir={directory}: has other labels than {model_dirs[0]}")
+            raise InputError(f"--model_dir={directory}: its labels differ from those of {model_dirs[0]}")
         labels = config.labels
         form = SequenceForm(task, config)
         files = split_files(task, data_dir or find_data_dir(task) or "", split, input_file)
@@ -64,12 +64,12 @@ def find_cases(
         logits = Predictor(loaded.model)(TokenizedExamples(found, config, loaded.tokenizer), BATCH_SIZE)
         heads = ("joint",) if len(model_dirs) > 1 else ("fine", "coarse", "joint")
         if not set(heads) <= set(logits.by_head):
-            raise InputError(f"--model_dir={directory}: has one head alone; give several models, or an ambert")
+            raise InputError(f"--model_dir={directory}: has only one head; name several models, or an ambert")
         for head in heads:
             name = (names[number] if names else directory.rstrip("/").rsplit("/", 1)[-1]) if len(heads) == 1 else head
             columns[name] = form.predicted(logits.by_head[head], found.examples)
     if len(columns) < max(len(model_dirs), 2):
-        raise InputError("--model_dir: two models have the same name; give them different ones with --names")
+        raise InputError("--model_dir: two models have the same name; use --names to rename them")
     chosen = [
         row for row in range(len(found.examples)) if len({int(values[row]) for values in columns.values()}) > 1
     ]
@@ -85,7 +85,7 @@ def find_cases(
 
 
 def _texts(example: Example) -> list[str]:
-    """Returns the texts of an example, each once."""
+    """Returns the distinct texts of an example."""
     texts: list[str] = []
     for value in example.inputs:
         texts += [value] if isinstance(value, str) else value if isinstance(value, tuple) else []

@@ -1,15 +1,16 @@
-"""Measures the distance between the grains' [CLS] representations over a data set (the paper's Figure 2).
+"""Measures the distances between the grains' [CLS] representations on a data set (the paper's Figure 2).
 
 For each text, r_x0 and r_z0 are the encoder's [CLS] vectors of the fine and the coarse grain, before the pooler. The
-distances are
+distances are:
 
-- cosine dissimilarity, 1 - r_x0·r_z0 / (‖r_x0‖ ‖r_z0‖): 0 for the same direction, 1 for orthogonal vectors, 2 for
-  opposite ones;
-- normalized Euclidean distance, sqrt(½ Var(r_x0 - r_z0) / (Var(r_x0) + Var(r_z0))), where Var is the variance over the
-  elements of a vector: 0 if both are equal up to a constant, 1/√2 for uncorrelated vectors, 1 for opposite ones. The
-  paper does not define its normalization; this is the root of the usual normalized squared Euclidean distance.
+- Cosine dissimilarity, 1 - r_x0·r_z0 / (‖r_x0‖ ‖r_z0‖), is 0 for vectors with the same direction, 1 for orthogonal
+  vectors, and 2 for opposite vectors.
+- Normalized Euclidean distance, sqrt(½ Var(r_x0 - r_z0) / (Var(r_x0) + Var(r_z0))), where Var is the variance over the
+  elements of a vector, is 0 for vectors that are equal up to a constant, 1/√2 for uncorrelated vectors, and 1 for
+  opposite vectors. The paper does not define its normalization. This is the square root of the usual normalized squared
+  Euclidean distance.
 
-Mean, standard deviation and percentiles of each model go into a .json file beside the figure.
+Mean, standard deviation and percentiles of each model are written to a .json file next to the figure.
 """
 
 import json
@@ -64,7 +65,7 @@ def cls_vectors(encoder: LoadedModel, texts: Sequence[str], max_seq_length: int)
         input_signature=[{name: tf.TensorSpec([None, None], tf.int32) for name in names}],
         autograph=False,
     )
-    # Batches of similar lengths need less padding; the length in bytes is precise enough.
+    # Batches of similar lengths need less padding, and the length in bytes is precise enough.
     order = np.argsort([len(text.encode()) for text in texts], kind="stable")
     found = {grain: np.zeros((len(texts), backbone.config.hidden_size), np.float32) for grain in backbone.grains}
     for start in range(0, len(texts), BATCH_SIZE):
@@ -92,7 +93,7 @@ def summary(values: np.ndarray) -> dict[str, float]:
 def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
     """Returns a figure with one panel per distance and one box per model.
 
-    A box covers the middle half of the texts, its whiskers the middle 90 %.
+    Boxes cover the middle half of the texts, and whiskers the middle 90 %.
 
     Args:
       distances: the results of `grain_distances` by name of the model.
@@ -117,11 +118,11 @@ def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
 def write_distances(
     model_dirs: Sequence[str], texts: Sequence[str], output: str, names: Sequence[str] = (), max_seq_length: int = 128
 ) -> dict[str, Any]:
-    """Writes the figure, and its numbers to a .json file beside it; returns the numbers.
+    """Writes the figure, and its numbers to a .json file next to it. Returns the numbers.
 
     Args:
       model_dirs: directories of models with two grains.
-      texts: the data set.
+      texts: the texts of the data set.
       output: the figure.
       names: names of the models.
       max_seq_length: maximum fine sequence length.
@@ -131,7 +132,7 @@ def write_distances(
     """
     encoders = load_encoders(model_dirs, names)
     if len({encoder.name for encoder in encoders}) < len(encoders):
-        raise InputError("--model_dir: two models have the same name; give them different ones with --names")
+        raise InputError("--model_dir: two models have the same name; use --names to rename them")
     distances = {encoder.name: grain_distances(encoder, texts, max_seq_length) for encoder in encoders}
     facts = {
         "texts": len(texts),

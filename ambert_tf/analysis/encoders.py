@@ -1,4 +1,4 @@
-"""Encoders of model directories with their tokenizers, and the readable tokens of texts."""
+"""Loads encoders with their tokenizers from model directories, and returns the tokens of texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ from ambert_tf.training.loaded_model import LoadedModel, load_model
 
 
 class TextTokens(NamedTuple):
-    """The tokens of a text or pair as the model reads them, including [CLS] and [SEP].
+    """The tokens of a text or pair as read by the model, including [CLS] and [SEP].
 
     Attributes:
-      fine, coarse: vocabulary entries.
+      fine, coarse: the vocabulary entries of the tokens.
       fine_to_coarse: for each fine token, the position of the coarse token that contains it.
     """
 
@@ -29,10 +29,10 @@ def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: s
     """Loads several encoders; see `load_model`.
 
     Raises:
-      InputError: there are no directories, the number of names differs, or one is not a model directory.
+      InputError: there are no directories, the number of names differs, or a path is not a model directory.
     """
     if not directories:
-        raise InputError(f"--{flag} is needed: model directories, --output_dir of training, separated by commas")
+        raise InputError(f"--{flag} is needed: comma-separated model directories, written by training")
     if names and len(names) != len(directories):
         raise InputError(f"--names: has {len(names)} names for {len(directories)} directories of --{flag}")
     models = [load_model(directory, flag=flag, task=False) for directory in directories]
@@ -40,7 +40,7 @@ def load_encoders(directories: Sequence[str], names: Sequence[str] = (), flag: s
 
 
 def limits(backbone: AmbertBackbone, max_seq_length: int) -> int:
-    """Returns `max_seq_length`, or the number of the model's positions if that is smaller."""
+    """Returns `max_seq_length`, limited to the model's number of position embeddings."""
     return min(max_seq_length, backbone.config.max_position_embeddings)
 
 
@@ -57,7 +57,7 @@ def read_tokens(tokenizer: MultiGrainedTokenizer, inputs: Mapping[str, tf.Tensor
 
     Args:
       tokenizer: the tokenizer of the inputs.
-      inputs: int32 [batch, length] each, see `build_model_inputs`.
+      inputs: model inputs, int32 [batch, length]; see `build_model_inputs`.
       row: the row of the batch.
     """
     vocabularies = {"fine": tokenizer.fine_vocab, "coarse": tokenizer.coarse_vocab}

@@ -1,4 +1,4 @@
-"""The texts that a command analyses: the lines of a file, or one field of its records."""
+"""Reads the texts to analyse: the lines of a file, or one field of its records."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ def given_texts(settings: TextSettings) -> list[str]:
     """Returns the texts given in the settings, or a sample from files.
 
     Raises:
-      InputError: neither or both are given, or a file is invalid.
+      InputError: neither or both of `text` and `input_file` are given, or a file is invalid.
     """
     settings.validate()
     if settings.text:
@@ -34,12 +34,12 @@ def given_texts(settings: TextSettings) -> list[str]:
 def read_texts(files: Sequence[str], field: str = "") -> Iterator[str]:
     """Yields each non-empty line, or the value of a field of each record.
 
-    A record is one line with a JSON object, or a row of a `.tsv` or `.csv` file with a header. `.gz` is decompressed.
-    Invalid UTF-8 becomes U+FFFD.
+    A record is a line with a JSON object, or a row of a `.tsv` or `.csv` file with a header. `.gz` files are
+    decompressed. Invalid UTF-8 is replaced by U+FFFD.
 
     Args:
       files: the files.
-      field: the key or the column; "" if each line is a text.
+      field: the key or column, or "" if each line is a text.
 
     Raises:
       InputError: a line is not a JSON object, a field is missing or not a string, or a file is damaged.
@@ -61,7 +61,7 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
     elif delimiter:
         # In GLUE's tables, quotation marks have no special meaning.
         quoting: Any = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-        csv.field_size_limit(2**31 - 1)  # A cell may be a whole document.
+        csv.field_size_limit(2**31 - 1)  # a cell may be a whole document
         for row in csv.DictReader(lines, delimiter=delimiter, quoting=quoting):
             if row.get(field) is None:
                 found = ", ".join(map(str, row))
@@ -86,7 +86,7 @@ def sample(texts: Iterable[str], count: int, seed: int) -> list[str]:
     """Returns a uniform random sample of texts in their original order, or all texts if there are fewer.
 
     Args:
-      texts: read once, without keeping all of them in memory.
+      texts: the texts. They are read once, without keeping all of them in memory.
       count: size of the sample.
       seed: random seed.
     """

@@ -1,4 +1,4 @@
-"""A web page to try a model: text in; prediction, both tokenizations and attention out. Needs Gradio."""
+"""A web page to try a model, which shows prediction, both tokenizations and attention of a text. Requires Gradio."""
 
 import functools
 import html
@@ -27,7 +27,7 @@ STYLE = HEAT_STYLE + """
 
 
 def token_table(tokens: Tokenization) -> str:
-    """Returns both tokenizations as an HTML table, each coarse token above the fine tokens that it contains."""
+    """Returns both tokenizations as an HTML table, with each coarse token above its fine tokens."""
     sizes = [0] * len(tokens.coarse)
     for coarse in tokens.fine_to_coarse:
         sizes[coarse] += 1
@@ -49,7 +49,7 @@ def text_maps(model: TextModel, texts: Sequence[str]) -> list[AttentionMap]:
       texts: one or two texts.
 
     Raises:
-      InputError: the pair is too long for the model, so it is unknown which tokens were truncated.
+      InputError: the pair is too long for the model, and it is unknown which tokens were truncated.
     """
     found = model.attention(*([text] for text in texts))
     first, *others = model.tokenize(texts)
@@ -101,14 +101,14 @@ class Page:
     """The functions of the page, without its layout.
 
     Args:
-      model: the model; if it was only pre-trained, the page shows tokens and attention.
+      model: the model. If it is only pre-trained, the page shows only tokens and attention.
     """
 
     def __init__(self, model: TextModel) -> None:
         self.model = model
         self.predicts = SERVING_DEFAULT in model.facts.signatures
         self.input_names: tuple[str, ...] = model.input_names if self.predicts else ("text",)
-        # The sequences consist of the first two texts; choices and marked spans are not sequences of their own.
+        # The sequences consist of the first two texts. Choices and marked spans are not separate sequences.
         two = len(model.facts.signatures["attention"]) > 1
         texts = [name for name in self.input_names if name != CHOICES and not name.startswith("span")]
         self.text_names = tuple(texts[: 2 if two else 1])
@@ -119,9 +119,9 @@ class Page:
         return tuple(given[name] or "" for name in self.text_names)
 
     def answer(self, *values: Any) -> str:
-        """Returns the prediction as HTML; `values` has one value per input in `input_names`, choices one per line."""
+        """Returns the prediction as HTML. `values` has one value per input of `input_names`, choices one per line."""
         if not self.predicts:
-            return "<p>This model is only pre-trained, so it has no task to predict.</p>"
+            return "<p>This model is only pre-trained and has no task to predict.</p>"
         columns: list[list[Any]] = []
         for name, value in zip(self.input_names, values, strict=True):
             if name == CHOICES:
@@ -135,7 +135,7 @@ class Page:
         return "".join(token_table(tokens) for tokens in self.model.tokenize(self._texts(values)))
 
     def attention(self, layer: int, head: str, *values: Any) -> str:
-        """Returns the maps of a layer and a head, or of the mean of the heads, as HTML."""
+        """Returns the maps of a layer and a head (or of the mean of the heads) as HTML."""
         try:
             tables = [
                 heat_table(_first_tokens(one), int(layer), parse_head(head)) for one in self._maps(self._texts(values))
@@ -146,7 +146,7 @@ class Page:
 
 
 def build_page(model: TextModel, title: str) -> Any:
-    """Returns the page as `gradio.Blocks`; its functions are also available as the APIs `/predict` and `/attention`.
+    """Returns the page as `gradio.Blocks`. Its functions are also available as the APIs `/predict` and `/attention`.
 
     Args:
       model: the model.
@@ -158,7 +158,7 @@ def build_page(model: TextModel, title: str) -> Any:
     try:
         import gradio
     except ImportError:
-        raise InputError("gradio is missing: pip install 'gradio>=6,<7'") from None
+        raise InputError("gradio is not installed: pip install 'gradio>=6,<7'") from None
     page, config = Page(model), model.facts.config
     heads = [MEAN, *map(str, range(1, config.num_attention_heads + 1))]
     task = model.facts.task
@@ -170,7 +170,7 @@ def build_page(model: TextModel, title: str) -> Any:
         answer = gradio.HTML(elem_id="prediction")
         gradio.Markdown("### Tokens")
         tokens = gradio.HTML(elem_id="tokens")
-        gradio.Markdown("### Attention\nEach row shows where one token attends.")
+        gradio.Markdown("### Attention\nEach row shows the attention weights of one token.")
         with gradio.Row():
             layer = gradio.Dropdown(
                 list(range(1, config.num_hidden_layers + 1)), value=1, label="Layer", elem_id="layer", interactive=True
@@ -203,8 +203,8 @@ def launch(blocks: Any, host: str, port: int, wait: bool = True) -> str:
 
     Args:
       blocks: the result of `build_page`.
-      host: address to listen on; 0.0.0.0 for all interfaces.
-      port: port to listen on; 0 for any free port.
+      host: address to listen on, 0.0.0.0 for all interfaces.
+      port: port to listen on, 0 for any free port.
       wait: whether to wait until the server is stopped.
 
     Raises:

@@ -1,8 +1,8 @@
 """Counts the tokens of a corpus at both grains (the paper's Table 9).
 
-Table 9 tokenizes 10,000 random sentences with the coarse tokenizer and gives the average proportion of words (Chinese)
-or phrases (English) among the tokens. Here a word is a coarse token of several characters, a phrase one of several
-words; the proportion is taken of each sentence and averaged, and over all tokens too.
+For Table 9, the paper tokenizes 10,000 random sentences with the coarse tokenizer and reports the average proportion of
+words (Chinese) or phrases (English) among the tokens. Here, a word is a coarse token of several characters, and a
+phrase is one of several words. The proportion is reported as the average over sentences, and over all tokens.
 """
 
 import json
@@ -26,7 +26,7 @@ WORDS = {"zh": "words", "en": "phrases"}
 def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> dict[str, Any]:
     """Returns counts and proportions of the tokens in texts.
 
-    Below, `WORDS` is `words` for a Chinese tokenizer and `phrases` for an English one.
+    In the following, `WORDS` is `words` for a Chinese tokenizer and `phrases` for an English one.
 
     Returns:
       `texts`, the number of texts with tokens; `fine_tokens`, `coarse_tokens`, and their averages per text; `WORDS`,
@@ -36,7 +36,7 @@ def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> 
       `coarse_sizes`, the proportion of coarse tokens that contain 1, 2, 3, … fine tokens.
 
     Raises:
-      InputError: no text has a token.
+      InputError: the texts have no tokens.
     """
     is_word = np.array(
         [
@@ -64,7 +64,7 @@ def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> 
         unknown_coarse += int((coarse == tokenizer.unk_id).sum())
     number, fine_tokens = sum(map(len, shares)), int(sum(lengths.sum() for lengths in fine_lengths))
     if not number:
-        raise InputError("--input_file: no text has a token")
+        raise InputError("--input_file: the texts have no tokens")
     kind = WORDS[tokenizer.language]
     histogram = np.bincount(np.concatenate(sizes))
     return {

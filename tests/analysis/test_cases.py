@@ -73,5 +73,5 @@ def test_cases_compare_several_models(data_dir):
 
 
 def test_model_with_one_head_is_an_error(data_dir):
-    with pytest.raises(InputError, match="has one head alone"):
+    with pytest.raises(InputError, match="has only one head"):
         find_cases([model_directory(model_type="bert_fine")], data_dir)

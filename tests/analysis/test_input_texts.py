@@ -47,5 +47,5 @@ def test_sample_keeps_order_and_depends_on_the_seed():
 def test_either_texts_or_files_are_given():
     assert given_texts(TextSettings(text=("好",))) == ["好"]
     for texts, pattern in (([], ""), (["好"], "x")):
-        with pytest.raises(InputError, match="give either --text"):
+        with pytest.raises(InputError, match="exactly one of --text"):
             given_texts(TextSettings(text=tuple(texts), input_file=pattern))

@@ -25,5 +25,5 @@ def test_statistics_of_english_phrases():
 
 
 def test_texts_without_tokens_are_an_error():
-    with pytest.raises(InputError, match="no text has a token"):
+    with pytest.raises(InputError, match="the texts have no tokens"):
         token_statistics(chinese_tokenizer(), ["", " "])
