@@ -1,4 +1,4 @@
-"""AMBERT: BERT pre-training and fine-tuning on fine and coarse tokens at once, in TensorFlow and Keras."""
+"""AMBERT, a pre-trained language model with multi-grained tokenization, in TensorFlow and Keras."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,10 @@ def load(path: str, **options: Any) -> "TextModel":
 
     Args:
       path: the directory.
-      **options: `inference`, `joint`, `fine` or `coarse`, of a model directory.
+      **options: for a model directory, `inference`, which is `joint`, `fine` or `coarse`.
 
     Raises:
-      errors.InputError: it is no such directory.
+      errors.InputError: the path is neither a model directory nor a SavedModel.
     """
     from ambert_tf.serving import text_model  # TensorFlow takes seconds to import
 
@@ -31,7 +31,7 @@ def load(path: str, **options: Any) -> "TextModel":
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the KerasHub classes, such as `AmbertBackbone`, when they are used: TensorFlow takes seconds."""
+    """Imports the KerasHub classes, such as `AmbertBackbone`, on first use, because TensorFlow takes seconds."""
     if name.startswith("Ambert"):
         from ambert_tf.models import family
 

@@ -1,4 +1,4 @@
-"""Every program of the package: the files at the top level and in data/, and the console scripts, call these.
+"""The programs of the package, which are called by the scripts at the top level and in data/, and as console scripts.
 
 A program is imported when it runs, so that `--help` does not wait for TensorFlow.
 """
@@ -10,15 +10,15 @@ from absl import flags
 
 from ambert_tf.flags import run_program
 
-flags.disclaim_key_flags()  # They are the calling program's, whose --help shows them.
+flags.disclaim_key_flags()  # attribute flags to the calling program, so that its --help shows them
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program: call it to parse the command line and run.
+    """A program. Call it to parse the command line and run.
 
     Attributes:
-      settings: module and name of the settings dataclass, in the form of an entry point.
+      settings: module and name of the settings dataclass, in entry-point format.
       function: module and name of the function that takes the settings.
     """
 

@@ -1,4 +1,4 @@
-"""Users' errors, and how the programs report them: one line, no traceback."""
+"""User errors, which programs report in one line, without a traceback."""
 
 import errno
 import os
@@ -13,10 +13,9 @@ from absl import app, flags, logging
 
 
 class InputError(ValueError):
-    """A flag or an input file is wrong.
+    """A flag or an input file is invalid.
 
-    The message is one line. It names the flag, the file and the line or record, and says what is wrong and what
-    would be right.
+    The one-line message names the flag, the file, and the line or record. It says what is wrong and what is expected.
     """
 
 
@@ -24,15 +23,15 @@ _STACK = re.compile(r"Graph execution error:|Detected at node |\s+File \"|\s*\[\
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the message of an error as a single line, without the call stack that TensorFlow adds in graphs."""
+    """Returns the message of an error as a single line, without the stack trace that TensorFlow adds in graphs."""
     return " ".join(" ".join(line for line in str(error).splitlines() if not _STACK.match(line)).split())
 
 
 _ELSEWHERE = "choose another output directory"
-# Failed writes. TensorFlow, safetensors and HDF5 quote the system's message in exceptions of their own.
+# Failed writes. TensorFlow, safetensors and HDF5 quote the system's message in their own exceptions.
 _WRITE_PROBLEMS = {
-    errno.ENOSPC: f"no space left on the device; free some, or {_ELSEWHERE}",
-    errno.EDQUOT: f"disk quota exceeded; free some space, or {_ELSEWHERE}",
+    errno.ENOSPC: f"no space left on device; free up disk space, or {_ELSEWHERE}",
+    errno.EDQUOT: f"disk quota exceeded; free up disk space, or {_ELSEWHERE}",
     errno.EFBIG: f"the file is larger than the file system or the process's limit allows; {_ELSEWHERE}",
     errno.EROFS: f"the file system is read-only; {_ELSEWHERE}",
 }
@@ -40,7 +39,7 @@ _FILE = re.compile(r"(?P<name>(?:[a-z]\w*:/)?/[^\s;:]+)\s*[;:]")
 
 
 def write_problem(error: BaseException) -> str | None:
-    """Returns what kept a file from being written (full disk, quota, size limit, read-only), None for other errors."""
+    """Returns why a file could not be written (full disk, quota, size limit, read-only), or None for other errors."""
     if isinstance(error, OSError) and error.errno:
         return _WRITE_PROBLEMS.get(error.errno)
     text = str(error)
@@ -48,14 +47,14 @@ def write_problem(error: BaseException) -> str | None:
 
 
 def describe_os_error(error: OSError) -> str:
-    """Returns one line for an operating-system error, with the file name."""
+    """Describes an operating system error in one line, with the file name."""
     reason = write_problem(error) or (os.strerror(error.errno) if error.errno else one_line(error))
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{reason}"
 
 
 def _describe(error: Exception) -> str | None:
-    """Returns one line for an error that is not a bug, None for one that deserves its traceback."""
+    """Describes an error that is not a bug in one line. Returns None for errors that need a traceback."""
     if isinstance(error, InputError):
         return one_line(error)
     if isinstance(error, OSError):
@@ -65,18 +64,18 @@ def _describe(error: Exception) -> str | None:
         found = _FILE.search(str(error))
         return f"{found['name']}: {problem}" if found else problem
     tensorflow = sys.modules.get("tensorflow")
-    # Remote file systems report missing files, missing rights and broken connections this way.
+    # Remote file systems report missing files, missing permissions and connection failures this way.
     if tensorflow is not None and isinstance(error, tensorflow.errors.OpError) and "://" in error.message:
         return one_line(error)
     return None
 
 
 def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False) -> None:
-    """Runs `main(argv)` under absl. Users' errors and failed writes end it with status 1 and one line on stderr.
+    """Runs `main(argv)` under absl. User errors and failed writes end it with status 1 and one line on stderr.
 
     Args:
       main: the program.
-      takes_files: whether the program takes positional arguments, in `argv[1:]`; otherwise they are an error.
+      takes_files: whether the program takes positional arguments, in `argv[1:]`. Otherwise they are an error.
     """
 
     def guarded(argv: Sequence[str]) -> int:
@@ -115,16 +114,16 @@ def run_main(main: Callable[[Sequence[str]], object], takes_files: bool = False)
 
 
 def _end_quietly_without_reader() -> None:
-    """Ends the process if the reader of standard output, such as `head`, has ended."""
+    """Ends the process quietly if the reader of its standard output, such as `head`, has ended."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     if any(event & select.POLLERR for _, event in poll.poll(0)):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout at exit
         sys.exit(128 + signal.SIGPIPE)
 
 
 class _LogFormatter(Formatter):
-    """Formats a log line as time and message; absl's thread id and source line tell a user nothing."""
+    """Formats log lines as time and message, without absl's thread id and source line."""
 
     def format(self, record: LogRecord) -> str:
         record.label = f"{record.levelname.lower()}: " if record.levelno >= WARNING else ""

@@ -1,7 +1,7 @@
-"""Matplotlib figures that draw Chinese text, on machines without system fonts too.
+"""Matplotlib figures with Chinese text, even on machines without system fonts.
 
-Matplotlib's own font has no Chinese characters. `save_figure` looks for fonts that have the characters of a figure:
-among the installed ones, and in the package noto-cjk-sans-otc, which the extra `demo` includes.
+Matplotlib's own font has no Chinese characters. `save_figure` searches for fonts that have the characters of a figure
+among the installed fonts and in the package noto-cjk-sans-otc, which the extra `demo` includes.
 """
 
 import functools
@@ -17,7 +17,7 @@ from absl import logging as absl_logging
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
 
-# Fonts for Chinese, best first. All other installed fonts are tried after them.
+# Chinese fonts, best first. All other installed fonts are tried after them.
 CHINESE_FONTS = (
     "Noto Sans CJK SC", "Source Han Sans SC", "Source Han Sans CN", "Noto Sans SC", "Noto Sans CJK JP",
     "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "PingFang SC", "Microsoft YaHei", "SimHei", "Hiragino Sans GB",
@@ -25,13 +25,13 @@ CHINESE_FONTS = (
 )  # fmt: skip
 WIDE_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "FULLWIDTH", "IDEOGRAPHIC")
 DEFAULT_FONT = "DejaVu Sans"  # part of matplotlib
-# Part of matplotlib since 3.11 too. It has a box for every character, so it would hide that a character is missing.
+# Part of matplotlib since 3.11. It has a box for every character, so it would hide missing characters.
 _LAST_RESORT_FONT = "Last Resort"
 _NORMAL_WEIGHT = 400
 
 
 def new_figure(width: float, height: float) -> Any:
-    """Returns an empty matplotlib figure, sizes in inches.
+    """Returns an empty matplotlib figure with the given size in inches.
 
     Raises:
       InputError: matplotlib is not installed.
@@ -39,23 +39,23 @@ def new_figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("matplotlib is missing: pip install 'ambert-tf[demo]'") from None
-    # Matplotlib would warn about each word drawn in a font without the normal weight.
+        raise InputError("matplotlib is not installed: pip install 'ambert-tf[demo]'") from None
+    # Otherwise, matplotlib warns about each word drawn in a font without the normal weight.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure: Any, output: str, dpi: int = 130, font_file: str = "") -> None:
-    """Writes a figure with fonts that have its characters; a warning names characters that no font has.
+    """Writes a figure with fonts that have its characters. A warning lists characters that no font has.
 
     Args:
-      figure: from `new_figure`.
-      output: the file; its ending determines the format.
+      figure: a figure from `new_figure`.
+      output: the file, whose extension determines the format.
       dpi: pixels per inch.
       font_file: a font to prefer.
 
     Raises:
-      InputError: matplotlib cannot write such a file, or `font_file` is not a font.
+      InputError: matplotlib cannot write this format, or `font_file` is not a font.
     """
     from matplotlib.text import Text
 
@@ -65,8 +65,8 @@ def save_figure(figure: Any, output: str, dpi: int = 130, font_file: str = "") -
         label.set_fontfamily(families)
     if missing:
         absl_logging.warning(
-            "%s: no installed font has %s, drawn as boxes; install one with pip install 'ambert-tf[demo]' or apt-get "
-            "install fonts-noto-cjk", output, " ".join(missing[:10]) + (" …" if len(missing) > 10 else ""),
+            "%s: no installed font has %s, which are drawn as boxes; pip install 'ambert-tf[demo]' or apt-get install "
+            "fonts-noto-cjk", output, " ".join(missing[:10]) + (" …" if len(missing) > 10 else ""),
         )  # fmt: skip
     with atomic_path(output) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # reported above, once
@@ -77,7 +77,7 @@ def save_figure(figure: Any, output: str, dpi: int = 130, font_file: str = "") -
 
 
 def font_families(texts: Iterable[str], font_file: str = "") -> tuple[list[str], list[str]]:
-    """Returns the font families with which matplotlib draws some texts, and the characters that none of them has.
+    """Returns the font families for drawing texts in matplotlib, and the characters that none of them has.
 
     Args:
       texts: the texts to draw.
@@ -108,22 +108,22 @@ def font_families(texts: Iterable[str], font_file: str = "") -> tuple[list[str],
 
 
 def is_wide(character: str) -> bool:
-    """Returns whether a character is a full-width Chinese, Japanese or Korean one."""
+    """Returns whether a character is a full-width Chinese, Japanese or Korean character."""
     return unicodedata.name(character, "").startswith(WIDE_SCRIPTS)
 
 
 def is_vertical(token: str) -> bool:
-    """Returns whether a token is written vertically as a column title, character below character, like Chinese."""
+    """Returns whether a token is written vertically, with stacked characters, as a column title, like Chinese."""
     return len(token) == 1 or (bool(token) and all(is_wide(character) for character in token))
 
 
 def _installed_fonts() -> list[tuple[str, str]]:
-    """Returns name and file of the installed fonts, those for Chinese first."""
+    """Returns the names and files of the installed fonts, Chinese fonts first."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
     known = {entry.fname for entry in manager.ttflist}
-    # Matplotlib caches its list of fonts, so fonts installed since are not in it.
+    # Matplotlib caches its list of fonts, which does not contain fonts installed later.
     for path in [*font_manager.findSystemFonts(), *_packaged_fonts()]:
         if path not in known:
             try:

@@ -1,4 +1,4 @@
-"""Files and directories, local or remote (gs://), written whole or not at all."""
+"""Files and directories, local or remote (gs://), and atomic writes."""
 
 import contextlib
 import errno
@@ -19,15 +19,16 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 @contextlib.contextmanager
 def atomic_path(path: str) -> Iterator[str]:
-    """Yields a temporary local name; on success it becomes `path`, on failure it is removed.
+    """Yields a temporary local name. It is renamed to `path` on success and removed on failure.
 
-    The temporary name keeps the extension of `path`, because some libraries look at it. The caller creates a file
-    or a directory there. An existing file or directory at `path` is replaced. A remote `path` is uploaded on success.
+    The temporary name keeps the extension of `path`, because some libraries depend on it. The caller creates a file or
+    a directory there. An existing file or directory at `path` is replaced. If `path` is remote, the result is uploaded
+    on success.
 
     Raises:
-      InputError: `path` cannot be written: its directory cannot be created or is read-only, the disk is full, or
-        `path` is a directory and the caller wrote a file, or vice versa.
-      OSError: any other error of the body, with `path` in place of the temporary name.
+      InputError: `path` cannot be written, because its directory cannot be created or is read-only, the disk is full,
+        or `path` is a directory and the caller wrote a file, or vice versa.
+      OSError: any other OSError of the body, with `path` in place of the temporary name.
     """
     remote = is_remote(path)
     path = path.rstrip("/") if remote else os.path.abspath(path)
@@ -51,7 +52,7 @@ def atomic_path(path: str) -> Iterator[str]:
         else:
             os.replace(temporary, path)
     except Exception as error:
-        # Users know the name that they gave, not the temporary one.
+        # Report the name given by the user rather than the temporary one.
         if isinstance(error, InputError):
             if temporary in str(error):
                 raise InputError(str(error).replace(temporary, path)) from error
@@ -75,7 +76,7 @@ def atomic_path(path: str) -> Iterator[str]:
 
 
 def _upload(source: str, path: str) -> None:
-    """Copies a local file or directory to a remote path; removes what was there, or what a failed copy leaves."""
+    """Copies a local file or directory to a remote path, replacing existing files. A partial copy is removed."""
     import tensorflow as tf
 
     gfile = tf.io.gfile
@@ -119,7 +120,7 @@ def _upload_file(source: str, path: str) -> None:
 
 
 def _replace_directory(new: str, path: str) -> None:
-    """Renames the directory `new` to `path`; an old one at `path` is deleted only after that."""
+    """Renames the directory `new` to `path`. An old directory at `path` is deleted only afterwards."""
     if not os.path.lexists(path):
         os.rename(new, path)
         return
@@ -138,10 +139,10 @@ def _replace_directory(new: str, path: str) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Creates a directory and its parents; an existing one is fine.
+    """Creates a directory and its parents, unless they exist.
 
     Raises:
-      InputError: it cannot be created, or is a file.
+      InputError: the directory cannot be created, or the path is a file.
     """
     if is_remote(path):
         import tensorflow as tf
@@ -155,11 +156,11 @@ def make_directory(path: str) -> None:
     except FileExistsError:
         raise InputError(f"{path}: is a file where a directory is needed") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot create this directory ({os.strerror(error.errno or 0)})") from None
+        raise InputError(f"{path}: cannot create the directory ({os.strerror(error.errno or 0)})") from None
 
 
 def remove(path: str) -> None:
-    """Removes a local or remote file or directory; errors are ignored."""
+    """Removes a local or remote file or directory, ignoring errors."""
     if not is_remote(path):
         if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -174,14 +175,14 @@ def remove(path: str) -> None:
 
 
 def check_writable(path: str, flag: str | None = None) -> None:
-    """Checks that a directory, or its nearest existing parent, can be written, before hours of work go into it.
+    """Checks that a directory, or its nearest existing parent, is writable, before starting hours of work.
 
     Args:
-      path: a directory; it need not exist. Remote ones are not checked.
-      flag: the flag that names it, for errors.
+      path: a directory, which need not exist. Remote directories are not checked.
+      flag: the flag that named it, for error messages.
 
     Raises:
-      InputError: it is a file, read-only, or belongs to somebody else.
+      InputError: the path is a file, or is not writable.
     """
     if is_remote(path):
         return
@@ -196,9 +197,9 @@ def check_writable(path: str, flag: str | None = None) -> None:
 
 
 def is_remote(name: str) -> bool:
-    """Returns whether a name is a URL such as gs://bucket/corpus.txt, which TensorFlow's file systems read and write.
+    """Returns whether a name is a URL such as gs://bucket/corpus.txt, to be accessed with TensorFlow's file systems.
 
-    TensorFlow itself knows gs://; plug-ins such as tensorflow-io add others.
+    TensorFlow itself supports gs://. Plug-ins such as tensorflow-io add others.
     """
     return "://" in name
 
@@ -213,21 +214,21 @@ def open_input(name: str) -> BinaryIO:
 
 
 def read_bytes(name: str) -> bytes:
-    """Returns the content of a local or remote file."""
+    """Returns the contents of a local or remote file."""
     with open_input(name) as file:
         return file.read()
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parses JSON; raises a ValueError also for what Python's parser accepts or reports in other ways.
+    """Parses JSON. Errors, including some that Python's parser accepts or reports differently, raise a ValueError.
 
-    Half of a surrogate pair, such as "\\ud83d", is not a character. Python parses it, but UTF-8 cannot encode it.
+    A lone surrogate, such as "\\ud83d", is not a character. Python parses it, but UTF-8 cannot encode it.
     """
     text = text if isinstance(text, str) else text.decode("utf-8")
     try:
         value = json.loads(text)
         if _SURROGATE_ESCAPE.search(text) and (half := _SURROGATE.search(json.dumps(value, ensure_ascii=False))):
-            raise ValueError(f"it contains \\u{ord(half[0]):x}, half of a surrogate pair, which is not a character")
+            raise ValueError(f"it contains the lone surrogate \\u{ord(half[0]):x}, which is not a character")
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return value
@@ -235,7 +236,7 @@ def parse_json(text: str | bytes) -> Any:
 
 @contextlib.contextmanager
 def local_copy(name: str) -> Iterator[str]:
-    """Yields a local file with the content of a file, for libraries that read local files only."""
+    """Context manager that returns a local copy of a file, for libraries that only read local files."""
     if not is_remote(name):
         yield name
         return
@@ -252,10 +253,10 @@ def read_json_object(name: str, flag: str | None = None) -> dict[str, Any]:
 
     Args:
       name: the file.
-      flag: the flag that names it, if a missing file is an error of the user's.
+      flag: the flag that named it, if a missing file is a user error.
 
     Raises:
-      InputError: the file cannot be read, or contains something else.
+      InputError: the file cannot be read, or does not contain a JSON object.
     """
     if flag is not None:
         check_input_file(name, flag)
@@ -317,15 +318,15 @@ def file_version(name: str) -> tuple[int, int]:
 
 
 def input_files(pattern: str, flag: str, allow_empty: bool = False) -> list[str]:
-    """Returns the files that a comma-separated list of names and glob patterns matches, sorted, without repeats.
+    """Returns the files that match a comma-separated list of names and glob patterns, sorted, without duplicates.
 
     Args:
-      pattern: as given by the user, such as `corpus/*.txt,more.txt.gz`.
-      flag: the flag it came from, for errors.
-      allow_empty: return empty files too.
+      pattern: the user's list, such as `corpus/*.txt,more.txt.gz`.
+      flag: the flag of the pattern, for error messages.
+      allow_empty: whether to include empty files.
 
     Raises:
-      InputError: a part matches no file, is a directory, cannot be read or is empty.
+      InputError: part of the pattern matches no file, or a file is a directory, cannot be read or is empty.
     """
     found: set[str] = set()
     for part in filter(None, (piece.strip() for piece in (pattern or "").split(","))):
@@ -335,7 +336,7 @@ def input_files(pattern: str, flag: str, allow_empty: bool = False) -> list[str]
             raise InputError(f"--{flag}={part}: no file matches this pattern")
         found.update(check_input_file(name, flag, allow_empty) for name in matches)
     if not found:
-        raise InputError(f"--{flag}: names no file; give a file name or a pattern such as 'corpus/*.txt'")
+        raise InputError(f"--{flag}: names no file; a file or a pattern such as 'corpus/*.txt' is expected")
     return sorted(found)
 
 
@@ -350,10 +351,10 @@ def _matching_files(pattern: str) -> list[str]:
 
 
 def check_input_file(name: str, flag: str, allow_empty: bool = False) -> str:
-    """Returns `name` if it is a readable local or remote file, with content unless `allow_empty`.
+    """Returns `name` if it is a readable local or remote file and, unless `allow_empty`, not empty.
 
     Raises:
-      InputError: it does not exist, is a directory, cannot be read or is empty.
+      InputError: the file does not exist, is a directory, cannot be read or is empty.
     """
     with _remote_errors(name, flag):
         if is_directory(name):
@@ -371,7 +372,7 @@ def check_input_file(name: str, flag: str, allow_empty: bool = False) -> str:
 
 @contextlib.contextmanager
 def _remote_errors(name: str, flag: str) -> Iterator[None]:
-    """Turns errors of TensorFlow's file systems into an InputError."""
+    """Context manager that converts errors of TensorFlow's file systems to an InputError."""
     try:
         yield
     except Exception as error:

@@ -1,8 +1,8 @@
-"""Programs and their flags: a program is a settings dataclass and a function that takes one.
+"""Programs and their flags. A program consists of a settings dataclass and a function that takes its instance.
 
-The fields of the dataclass are the flags: `setting` gives each its default, help text and choices. The docstring of the
-class is what `--help` prints first. This module imports no TensorFlow, and neither do the modules with settings, so
-that `--help` is quick.
+The fields of the dataclass are the flags. `setting` defines the default, help text and choices of a flag. `--help`
+prints the docstring of the class first. To make `--help` fast, neither this module nor the modules with settings import
+TensorFlow.
 
 Example:
   >>> @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ from absl import flags
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import check_writable
 
-flags.disclaim_key_flags()  # They are the calling program's, whose --help shows them.
+flags.disclaim_key_flags()  # attribute flags to the calling program, so that its --help shows them
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -56,10 +56,10 @@ def setting(
 
     Args:
       default: default of the field and the flag.
-      help_text: what `--help` says.
+      help_text: the help text of the flag.
       choices: allowed values of a string.
-      repeated: for a tuple: the flag is given once per value. Without it, commas separate the values.
-      arguments: arguments that are not flags are values of this field too.
+      repeated: for a tuple, whether the flag is repeated for each value. Otherwise, commas separate the values.
+      arguments: whether positional arguments are added to this field.
     """
     metadata = {"help": help_text, "choices": choices, "repeated": repeated, "arguments": arguments}
     return dataclasses.field(default=default, metadata=metadata)
@@ -68,11 +68,11 @@ def setting(
 def run_program(settings: type[SettingsT], call: Callable[[SettingsT], object]) -> None:
     """Defines the flags of a program, parses the command line and calls the program.
 
-    An `InputError` or `OSError` ends the process with status 1 and one line on standard error.
+    An `InputError` or `OSError` ends the process with status 1 and one line on stderr.
 
     Args:
-      settings: the dataclass; its docstring is the usage text.
-      call: the program.
+      settings: the dataclass, whose docstring is the usage text.
+      call: the function that runs the program.
     """
     define_flags(settings)
     sys.modules["__main__"].__doc__ = _usage(settings)
@@ -83,7 +83,7 @@ def run_program(settings: type[SettingsT], call: Callable[[SettingsT], object]) 
 def define_flags(settings: type) -> None:
     """Defines a flag for each field of a settings dataclass.
 
-    The type of a field is `bool`, `int`, `float`, `str` or `tuple[str, ...]`, or one of them or None.
+    The type of a field is `bool`, `int`, `float`, `str` or `tuple[str, ...]`, optionally combined with None.
     """
     hints = typing.get_type_hints(settings)
     for field in _fields(settings):
@@ -98,11 +98,11 @@ def define_flags(settings: type) -> None:
 
 
 def settings_from_flags(settings: type[SettingsT], arguments: Sequence[str] = ()) -> SettingsT:
-    """Returns the settings that a command line gives.
+    """Returns the settings given on the command line.
 
     Args:
-      settings: the dataclass whose flags are defined.
-      arguments: what the command line has besides flags.
+      settings: the dataclass whose flags have been defined.
+      arguments: the positional arguments.
     """
     values: dict[str, Any] = {field.name: flags.FLAGS[field.name].value for field in _fields(settings)}
     for field in _fields(settings):
@@ -116,14 +116,14 @@ def settings_from_flags(settings: type[SettingsT], arguments: Sequence[str] = ()
 
 
 def require(settings: Any, *names: str) -> None:
-    """Raises an InputError for the first of some settings that was not given."""
+    """Raises an InputError for the first of the named settings that was not given."""
     for name in names:
         if not getattr(settings, name):
             raise InputError(f"--{name} is needed")
 
 
 def at_least(settings: Any, least: float, *names: str) -> None:
-    """Raises an InputError for the first of some settings that is given and is below `least` or not finite."""
+    """Raises an InputError for the first of the named settings that was given and is below `least` or not finite."""
     for name in names:
         value = getattr(settings, name)
         if value is not None and not least <= value < _INFINITY:
@@ -131,20 +131,20 @@ def at_least(settings: Any, least: float, *names: str) -> None:
 
 
 def above_zero(settings: Any, *names: str) -> None:
-    """Raises an InputError for the first of some settings that is not a finite number above 0."""
+    """Raises an InputError for the first of the named settings that is not a finite number above 0."""
     for name in names:
         if not 0 < getattr(settings, name) < _INFINITY:
             raise InputError(f"--{name}={getattr(settings, name)}: must be above 0")
 
 
 def check_seed(settings: Any) -> None:
-    """Raises an InputError if `random_seed` is no seed of TensorFlow's and NumPy's generators."""
+    """Raises an InputError if `random_seed` is not a valid seed for TensorFlow and NumPy."""
     if not 0 <= settings.random_seed < MAX_SEED:
         raise InputError(f"--random_seed={settings.random_seed}: must be from 0 to {MAX_SEED - 1}")
 
 
 def check_text(settings: Any) -> None:
-    """Raises an InputError for the first setting that is not text: UTF-8 without NUL, as file systems need it."""
+    """Raises an InputError for the first setting that is not UTF-8 without NUL, as required by file systems."""
     for field in _fields(type(settings)):
         value = getattr(settings, field.name)
         for text in value if isinstance(value, tuple) else (value,):
@@ -153,14 +153,14 @@ def check_text(settings: Any) -> None:
 
 
 def check_outputs(settings: Any, *names: str) -> None:
-    """Raises an InputError for the first of some settings, files to write, whose directory is not writable."""
+    """Raises an InputError for the first of the named output files whose directory is not writable."""
     for name in names:
         if getattr(settings, name):
             check_writable(os.path.dirname(getattr(settings, name)) or ".", name)
 
 
 def check_choices(settings: Any) -> None:
-    """Raises an InputError for the first setting that is none of its choices; settings made of flags never raise."""
+    """Raises an InputError for the first setting that is not one of its choices. Parsed flags always are."""
     for field in _fields(type(settings)):
         value, choices = getattr(settings, field.name), field.metadata["choices"]
         if choices and value is not None and value not in choices:
@@ -180,9 +180,9 @@ def _plain(hint: Any) -> type:
 
 
 def _usage(settings: type) -> str:
-    """Returns the usage text; where the program is a console script, its examples call it by that name."""
+    """Returns the usage text. If the program is a console script, the examples use its name."""
     text = inspect.cleandoc(settings.__doc__ or "")
     own = _OWN_COMMAND.search(text)
     if own is not None and not sys.argv[0].endswith(".py"):
         text = text.replace(own.group(), os.path.basename(sys.argv[0]))
-    return text.replace("%", "%%")  # absl formats it.
+    return text.replace("%", "%%")  # absl formats the text

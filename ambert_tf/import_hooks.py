@@ -1,4 +1,4 @@
-"""Runs code around the first import of a package, without importing it."""
+"""Import hooks, which run code around the first import of a package without importing it."""
 
 import importlib.abc
 import importlib.util
@@ -8,18 +8,18 @@ from typing import Any
 
 
 def around_import(package: str, run: Callable[[Callable[[], None]], None]) -> None:
-    """Arranges for `run(execute)` to be called when `package` is first imported.
+    """Calls `run(execute)` when `package` is first imported.
 
     Args:
-      package: a top-level package that is not imported yet. A second call for the same package has no effect.
-      run: called instead of executing the package's module; it must call `execute` once.
+      package: a top-level package that has not been imported yet. A second call for the same package has no effect.
+      run: called instead of executing the package's module. It must call `execute` once.
     """
     if not any(isinstance(finder, _Finder) and finder.package == package for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(package, run))
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds one package once, as Python does, and wraps the execution of its module."""
+    """Finds one package once, like Python, and wraps the execution of its module."""
 
     def __init__(self, package: str, run: Callable[[Callable[[], None]], None]):
         self.package = package

@@ -1,7 +1,7 @@
 """Registers the classes of the AMBERT family with Keras as soon as a program uses KerasHub.
 
 `keras_hub.models.TextClassifier.from_preset` finds a class only if it has been imported. Importing ours takes as long
-as importing TensorFlow, so `import ambert_tf` leaves it until `keras_hub` is imported.
+as importing TensorFlow, so `import ambert_tf` defers it until `keras_hub` is imported.
 """
 
 import importlib
@@ -15,7 +15,7 @@ _CLASSES = "ambert_tf.models.ambert_"
 
 
 def register_with_keras_hub() -> None:
-    """Imports the family now if KerasHub is imported already, otherwise right after its import."""
+    """Imports the family now if KerasHub has already been imported, and right after its import otherwise."""
     if "keras_hub" in sys.modules:
         importlib.import_module(FAMILY)
     else:
@@ -24,6 +24,6 @@ def register_with_keras_hub() -> None:
 
 def _import_and_register(execute: Callable[[], None]) -> None:
     execute()
-    # One of our own modules may be importing KerasHub, whichever is imported first.
+    # KerasHub may be imported by one of our own modules, whichever is imported first.
     if not any(name.startswith(_CLASSES) for name in sys.modules):
         importlib.import_module(FAMILY)

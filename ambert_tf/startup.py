@@ -1,6 +1,6 @@
-"""Hides TensorFlow's messages about missing GPUs and CPU instructions, on machines without a GPU.
+"""Hides TensorFlow's messages about missing GPUs and CPU instructions on machines without a GPU.
 
-On a machine with a GPU they stay, because there they explain why it is not used. TF_CPP_MIN_LOG_LEVEL overrides both.
+On machines with a GPU they are kept, because they may explain why it is not used. TF_CPP_MIN_LOG_LEVEL overrides this.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from ambert_tf.import_hooks import around_import
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_NO_LOG = "3"  # One error, "failed call to cuInit", is only hidden by this level.
+_NO_LOG = "3"  # the only level that hides the error "failed call to cuInit"
 _GPU_FILES = ("/dev/nvidia[0-9]*", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")
 
-# TensorFlow logs these lines while it is imported, before it looks at the level.
+# TensorFlow logs these lines during its import, before it reads the log level.
 _NOISE = "|".join(
     (
         r"^WARNING: All log messages before absl::InitializeLog\(\)",
@@ -30,7 +30,7 @@ _NOISE = "|".join(
 
 
 def quiet_tensorflow() -> None:
-    """Arranges for a quiet import of TensorFlow, in this process and its children; call it before the import."""
+    """Makes TensorFlow's import quiet in this process and its children. Call it before the import."""
     if not any(glob.glob(pattern) for pattern in _GPU_FILES):
         os.environ.setdefault(_LEVEL, _NO_LOG)
     if os.environ.get(_LEVEL, "") >= "2" and "tensorflow" not in sys.modules:
@@ -44,9 +44,9 @@ def _import_filtered(execute: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def _filtered_stderr() -> Iterator[None]:
-    """Removes the noise from what is written to file descriptor 2, by C++ code too.
+    """Filters the output to file descriptor 2, including that of C++ code.
 
-    A process filters it, so that the last words of a process that crashes during the import are not lost.
+    A separate process filters it, so that the last output of a process that crashes during the import is not lost.
     """
     try:
         stderr = os.dup(2)

@@ -54,7 +54,7 @@ def test_full_disk_says_what_to_do(tmp_path):
         file.write('a' * 100_000)
     """
     done = run_script(tmp_path, body)
-    line = "error: no space left on the device; free some, or choose another output directory\n"
+    line = "error: no space left on device; free up disk space, or choose another output directory\n"
     assert (done.returncode, done.stderr) == (1, line)
 
 
@@ -99,7 +99,7 @@ def test_describe_os_error():
     assert describe_os_error(PermissionError(errno.EACCES, "x", "out.txt")) == "out.txt: Permission denied"
     assert describe_os_error(OSError("Not a gzipped file")) == "Not a gzipped file"
     full = describe_os_error(OSError(errno.ENOSPC, "x", "out.txt"))
-    assert full == "out.txt: no space left on the device; free some, or choose another output directory"
+    assert full == "out.txt: no space left on device; free up disk space, or choose another output directory"
 
 
 def test_an_error_of_a_graph_is_told_without_its_call_stack():

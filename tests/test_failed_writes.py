@@ -95,7 +95,7 @@ def check(kind, sources, directory, match):
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_full_disk(kind, sources, small_disk):
-    check(kind, sources, small_disk, "no space left on the device; free some, or choose another")
+    check(kind, sources, small_disk, "no space left on device; free up disk space, or choose another")
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -46,7 +46,7 @@ def test_one_warning_names_missing_characters_and_the_remedy(no_system_fonts, mo
     with caplog.at_level("WARNING", logger="absl"):
         save_figure(figure, str(tmp_path / "a.png"))
     (message,) = caplog.messages
-    assert "no installed font has 大 江 长, drawn as boxes; install one with pip install 'ambert-tf[demo]'" in message
+    assert "no installed font has 大 江 长, which are drawn as boxes; pip install 'ambert-tf[demo]'" in message
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
     assert os.path.getsize(tmp_path / "a.png") > 0
 

@@ -101,7 +101,7 @@ class TestAtomicPath:
 
     def test_full_disk_names_the_file_that_was_asked_for(self, tmp_path):
         path = str(tmp_path / "data.txt")
-        expected = pytest.raises(InputError, match=rf"^{path}: no space left on the device; free some, or choose")
+        expected = pytest.raises(InputError, match=rf"^{path}: no space left on device; free up disk space, or choose")
         with expected, atomic_path(path), open("/dev/full", "w") as device:
             device.write("text")
 
@@ -145,7 +145,7 @@ class TestMakeDirectory:
         name = write(tmp_path / "out")
         with pytest.raises(InputError, match="is a file where a directory is needed"):
             make_directory(name)
-        with pytest.raises(InputError, match=r"out/below: cannot create this directory \(Not a directory\)"):
+        with pytest.raises(InputError, match=r"out/below: cannot create the directory \(Not a directory\)"):
             make_directory(name + "/below")
 
 
@@ -168,7 +168,7 @@ class TestInputFiles:
 
     @pytest.mark.parametrize("pattern", ["", " , ", None])
     def test_nothing_named(self, pattern):
-        with pytest.raises(InputError, match=r"^--input_file: names no file; give a file name"):
+        with pytest.raises(InputError, match=r"^--input_file: names no file; a file or a pattern"):
             input_files(pattern, "input_file")
 
     def test_pattern_without_a_match(self, tmp_path):

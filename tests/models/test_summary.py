@@ -47,7 +47,7 @@ def test_a_configuration_of_ones_own(tmp_path):
 
 
 def test_mistakes_are_named(tmp_path):
-    with pytest.raises(InputError, match="--max_coarse_seq_length=600: must be from 1 to --max_seq_length, 512"):
+    with pytest.raises(InputError, match="--max_coarse_seq_length=600: must be from 1 to --max_seq_length=512"):
         summary(None, 512, 600)
     path = tmp_path / "config.json"
     dataclasses.replace(small_config("bert_fine"), coarse_vocab_size=0).to_file(str(path))

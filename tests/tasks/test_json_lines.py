@@ -30,9 +30,9 @@ def test_reads_objects_with_their_line_numbers_and_skips_empty_lines(tmp_path):
         ('{"a": 1}\n'.encode("utf-16"), "train.json: is UTF-16, not UTF-8; save it as UTF-8"),
         (
             b'{"a": 1}\n{"b": [{"c": "\\ud83d"}]}\n',
-            r"line 2: is not JSON \(it contains \\ud83d, half of a surrogate",
+            r"line 2: is not JSON \(it contains the lone surrogate \\ud83d",
         ),
-        (b'{"\\uDE00": 1}', r"line 1: is not JSON \(it contains \\ude00, half of a surrogate pair"),
+        (b'{"\\uDE00": 1}', r"line 1: is not JSON \(it contains the lone surrogate \\ude00"),
         (b'{"a": ' + b"1" * 5000 + b"}", r"line 1: is not JSON \(Exceeds the limit"),
         (b"[" * 100_000, "train.json, line 1: is not JSON"),
     ],

@@ -57,7 +57,7 @@ def test_wrong_files_of_labels(tmp_path, content, message):
 
 
 def test_labels_that_cannot_be_known_are_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"put a labels.json there"):
+    with pytest.raises(InputError, match=r"add a labels.json there"):
         find_labels(SENTENCE, str(tmp_path), None)
     path = write_json_lines(tmp_path / "train.json", [{"label": "a"}, {"text": "b"}])
     with pytest.raises(InputError, match=r"line 2: the key 'label' is missing"):

@@ -63,7 +63,7 @@ def test_the_cause_of_an_answer_that_is_not_found_is_named(tmp_path, caplog):
     assert [example.id for example in read(tmp_path, content).examples] == ["right"]
     causes = "1 in the context with different case, 1 in the context in a different Unicode form, 1 not in the context"
     assert f"3 questions are skipped ({causes})" in caplog.text
-    with pytest.raises(InputError, match=r"question case: the answer .paris. is in the context in another letter case"):
+    with pytest.raises(InputError, match=r"question case: the answer .paris. is in the context with different case"):
         read(tmp_path, content, "dev")
 
 
