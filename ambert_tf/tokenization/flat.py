@@ -79,3 +79,24 @@ def previous(values: tf.Tensor) -> tf.Tensor:
 def ends_of(starts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Returns the ends of contiguous ranges that start at `starts`, int32 [ranges]. The last one ends at `size`."""
     return tf.concat([starts[1:], [size]], 0)[: tf.size(starts)]
+
+
+def ranges(starts: tf.Tensor, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns row splits, int32 [n + 1], and the concatenated integers of `n` ranges from `starts` to before `ends`."""
+    return tuple(tf.raw_ops.RaggedRange(starts=starts, limits=ends, deltas=1, Tsplits=tf.int32))
+
+
+def row_of(splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Returns the row that each of `size` values belongs to, int32 [size].
+
+    Args:
+      splits: int32 [rows + 1]; row splits. Rows may be empty.
+      size: int32 scalar, the last split.
+    """
+    values = tf.range(size)
+    return tf.raw_ops.UpperBound(sorted_inputs=splits[tf.newaxis], values=values[tf.newaxis], out_type=tf.int32)[0] - 1
+
+
+def row_lengths(splits: tf.Tensor) -> tf.Tensor:
+    """Returns the lengths of the rows with row splits `splits`, int32 [rows + 1]."""
+    return splits[1:] - splits[:-1]

@@ -1,8 +1,12 @@
 """From texts to model inputs, in graph: [CLS] a [SEP] (b [SEP]) at both grains, truncated at the same point."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.tokenization import flat
+from ambert_tf.tokenization.token_ranges import TokenRanges
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, Tokens
 
 GRAINS = ("fine", "coarse")
@@ -62,8 +66,16 @@ def build_model_inputs(
     else:
         first, second = tokenizer(texts_a), tokenizer(texts_b)
         saved = tf.cast(_lengths(second.fine_ids) == 0, tf.int32) if empty_is_single else 0
-        fine_limits = _share(_lengths(first.fine_ids), _lengths(second.fine_ids), max_fine - 3 + saved)
-        coarse_limits = _share(_lengths(first.coarse_ids), _lengths(second.coarse_ids), max_coarse - 3 + saved)
+        fine_limits = _share(
+            _lengths(first.fine_ids),
+            _lengths(second.fine_ids),
+            max_fine - 3 + saved,
+        )
+        coarse_limits = _share(
+            _lengths(first.coarse_ids),
+            _lengths(second.coarse_ids),
+            max_coarse - 3 + saved,
+        )
         kept = [
             truncate(tokens, fine_limit, coarse_limit)
             for tokens, fine_limit, coarse_limit in zip((first, second), fine_limits, coarse_limits, strict=True)
@@ -75,50 +87,73 @@ def build_model_inputs(
 
 
 def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | int) -> Tokens:
-    """Truncates each text to the longest prefix of whole coarse tokens that satisfies both limits.
+    """Keeps as many leading coarse tokens of each text as fit both limits, and the fine tokens inside them.
 
     Args:
-      tokens: the tokens of a batch of texts.
-      max_fine, max_coarse: maximum numbers of tokens, int32 [batch] or scalar.
+      tokens: of a batch of texts.
+      max_fine, max_coarse: int32 [batch] or scalar; maximum tokens.
     """
-    fine_counts = _lengths(tokens.fine_ids)
-    fits = tf.minimum(fine_counts, max_fine)
-    # The first coarse token to drop is the one that contains the first fine token beyond the limit.
-    padded = tf.concat([tokens.fine_to_coarse, tf.cast(tokens.coarse_ids.row_lengths(), tf.int32)[:, tf.newaxis]], 1)
-    coarse_kept = tf.gather(padded.flat_values, tf.cast(padded.row_starts(), tf.int32) + fits)
-    coarse_kept = tf.minimum(coarse_kept, max_coarse)
-    inside = tf.cast(tokens.fine_to_coarse < coarse_kept[:, tf.newaxis], tf.int32)
-    fine_kept = tf.reduce_sum(inside, axis=1)
-    return Tokens(
-        *(
-            _first(getattr(tokens, name), coarse_kept if name.startswith("coarse") else fine_kept)
-            for name in Tokens._fields
-        )
-    )
+    ranges = TokenRanges(tokens)
+    rows = tf.range(tf.size(ranges.fine_lengths))
+    # The coarse token that contains the first fine token that does not fit is the first one to be dropped.
+    kept = tf.minimum(ranges.coarse_at(rows, tf.minimum(ranges.fine_lengths, max_fine)), max_coarse)
+    return ranges.take(rows, tf.zeros_like(kept), kept)
 
 
 def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedTensor]:
-    """Adds [CLS] and [SEP] to one text or two. The output is that of `build_model_inputs`."""
-    batch = parts[0].fine_ids.nrows(out_type=tf.int32)
-    one = tf.ones([batch, 1], tf.int32)
+    """Adds [CLS] and [SEP] to one text or two; returns what `build_model_inputs` returns."""
+    fine, coarse = (_Frame([getattr(part, f"{grain}_ids") for part in parts]) for grain in GRAINS)
     inputs: dict[str, tf.RaggedTensor] = {}
-    for grain in GRAINS:
-        ids: list = [one * cls_id]
-        segments: list = [one * 0]
-        for index, part in enumerate(parts):
-            part_ids = getattr(part, f"{grain}_ids")
-            ids += [part_ids, one * sep_id]
-            segments += [tf.zeros_like(part_ids) + index, one * index]
-        inputs[f"{grain}_input_ids"] = tf.concat(ids, 1)
-        inputs[f"{grain}_segment_ids"] = tf.concat(segments, 1)
-    alignment: list = [one * 0]
-    position = tf.ones([batch], tf.int32)
-    for part in parts:
-        end = position + _lengths(part.coarse_ids)
-        alignment += [part.fine_to_coarse + position[:, tf.newaxis], end[:, tf.newaxis]]
-        position = end + 1
-    inputs["fine_to_coarse"] = tf.concat(alignment, 1)
+    for grain, layout in zip(GRAINS, (fine, coarse), strict=True):
+        inputs[f"{grain}_input_ids"] = layout.fill(cls_id, [(getattr(part, f"{grain}_ids"), sep_id) for part in parts])
+        inputs[f"{grain}_segment_ids"] = layout.fill(0, [(index, index) for index in range(len(parts))])
+    alignment = []
+    for part, begin, end, row in zip(parts, coarse.begins, coarse.ends, fine.rows, strict=True):
+        own = part.fine_to_coarse
+        alignment.append((own.with_flat_values(own.flat_values + tf.gather(begin, row)), end))
+    inputs["fine_to_coarse"] = fine.fill(0, alignment)
     return inputs
+
+
+class _Frame:
+    """Where the tokens of one grain go in `[CLS] a [SEP] (b [SEP])`.
+
+    Args:
+      parts: int32 [batch, (tokens)] each.
+
+    Attributes:
+      begins, ends: for each part, int32 [batch]; the position of its first token, and that of its [SEP].
+      rows: for each part, int32 [tokens]; the row of each token.
+    """
+
+    def __init__(self, parts: list[tf.RaggedTensor]) -> None:
+        self._splits = tf.add_n([part.row_splits for part in parts])
+        batch = tf.range(tf.size(self._splits))
+        self._splits += batch * (1 + len(parts))
+        starts = self._splits[:-1]
+        self.begins, self.ends, self.rows = [], [], []
+        positions, begin = [starts], tf.ones_like(starts)
+        for part in parts:
+            splits, size = part.row_splits, tf.size(part.flat_values)
+            row = flat.row_of(splits, size)
+            end = begin + flat.row_lengths(splits)
+            positions += [tf.range(size) + tf.gather(starts + begin - splits[:-1], row), starts + end]
+            self.begins.append(begin)
+            self.ends.append(end)
+            self.rows.append(row)
+            begin = end + 1
+        self._positions = tf.concat(positions, 0)
+
+    def fill(self, cls: int, parts: Sequence[tuple[tf.RaggedTensor | int, tf.Tensor | int]]) -> tf.RaggedTensor:
+        """Returns int32 [batch, (length)] with a value at [CLS], and for each part its tokens' values and [SEP]'s."""
+        values = [tf.fill(tf.shape(self.ends[0]), cls)]
+        for (tokens, sep), row, end in zip(parts, self.rows, self.ends, strict=True):
+            values += [
+                tokens.flat_values if isinstance(tokens, tf.RaggedTensor) else tf.fill(tf.shape(row), tokens),
+                sep if isinstance(sep, tf.Tensor) else tf.fill(tf.shape(end), sep),
+            ]
+        placed = flat.put(self._positions, tf.concat(values, 0), self._splits[-1], 0)
+        return tf.RaggedTensor.from_row_splits(placed, self._splits, validate=False)
 
 
 def pad_model_inputs(
@@ -139,13 +174,14 @@ def pad_model_inputs(
 
 
 def _lengths(ragged: tf.RaggedTensor) -> tf.Tensor:
-    return tf.cast(ragged.row_lengths(), tf.int32)
+    return flat.row_lengths(ragged.row_splits)
 
 
 def _first(ragged: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:
-    """Keeps the first `counts`, int32 [batch], values of each row."""
-    starts = tf.cast(ragged.row_starts(), tf.int32)
-    return tf.gather(ragged.flat_values, tf.ragged.range(starts, starts + counts, row_splits_dtype=tf.int32))
+    """Keeps the first `counts`, int32 [batch], of each row."""
+    starts = ragged.row_splits[:-1]
+    splits, index = flat.ranges(starts, starts + counts)
+    return tf.RaggedTensor.from_row_splits(tf.gather(ragged.flat_values, index), splits, validate=False)
 
 
 def _share(first: tf.Tensor, second: tf.Tensor, limit: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:

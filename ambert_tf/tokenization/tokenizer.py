@@ -126,6 +126,9 @@ class MultiGrainedTokenizer(tf.Module):
             self._grouping = Segmenter(language_file, entries, os.path.join(directory, SEGMENTER_FILE))
         else:
             self._grouping = PhraseMatcher({entry: index for entry, index in entries.items() if " " in entry})
+        # Traced once for all graphs that tokenize. The lambda hides the function from SavedModel, which would export it.
+        traced = tf.function(self._tokens, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+        self._traced = lambda texts: traced(texts)
 
     @classmethod
     def load(cls, directory: str) -> "MultiGrainedTokenizer":
@@ -213,6 +216,9 @@ class MultiGrainedTokenizer(tf.Module):
         Returns:
           Both tokenizations; see `Tokens`.
         """
+        return self._traced(texts)
+
+    def _tokens(self, texts: tf.Tensor) -> Tokens:
         words, pieces, groups = self._tokenize(texts)
         return _with_offsets(words, pieces, groups)
 

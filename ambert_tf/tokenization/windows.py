@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
+from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.model_inputs import check_seq_lengths, frame, truncate
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, Tokens
+from ambert_tf.tokenization.token_ranges import TokenRanges
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 FRAMING = 3  # [CLS] and two [SEP]
 
@@ -51,87 +53,49 @@ def build_windows(
         min(max_query_length, (max_fine - FRAMING) // 2),
         min(max_query_length, (max_coarse - FRAMING) // 2),
     )
-    context = tokenizer(contexts)
-    room_fine = max_fine - FRAMING - _lengths(asked.fine_ids)
-    room_coarse = max_coarse - FRAMING - _lengths(asked.coarse_ids)
-    # At most half of the available length, so that consecutive windows overlap wherever coarse tokens end.
+    context = TokenRanges(tokenizer(contexts))
+    room_fine = max_fine - FRAMING - flat.row_lengths(asked.fine_ids.row_splits)
+    room_coarse = max_coarse - FRAMING - flat.row_lengths(asked.coarse_ids.row_splits)
+    # At most half of the available length, so that each window reaches the next one wherever coarse tokens end.
     stride = tf.minimum(doc_stride, tf.maximum(tf.minimum(room_fine, room_coarse) // 2, 1))
     example, begins, ends = _bounds(context, room_fine, room_coarse, stride)
-    part = _slice(context, example, begins, ends)
-    question = Tokens(*(tf.gather(values, example) for values in asked))
+    part = context.take(example, begins, ends)
+    asked_ranges = TokenRanges(asked)
+    question = asked_ranges.take(example, tf.zeros_like(example), tf.gather(asked_ranges.coarse_lengths, example))
     inputs: dict[str, tf.RaggedTensor | tf.Tensor] = dict(frame([question, part], tokenizer.cls_id, tokenizer.sep_id))
-    first_token = _fine_index(context, example, begins)
+    first_token = context.fine_at(example, begins)
     inputs["window_example"] = example
-    inputs["context_offset"] = _lengths(question.fine_ids) + 2
+    inputs["context_offset"] = flat.row_lengths(question.fine_ids.row_splits) + 2
     inputs["first_token"] = first_token
     inputs["context_starts"] = part.fine_starts
     inputs["context_ends"] = part.fine_ends
-    inputs["max_context"] = _max_context(example, first_token, _lengths(part.fine_ids))
+    inputs["max_context"] = _max_context(example, first_token, part.fine_ids.row_splits)
     return inputs
 
 
 def _bounds(
-    context: Tokens, room_fine: tf.Tensor, room_coarse: tf.Tensor, stride: tf.Tensor
+    context: TokenRanges, room_fine: tf.Tensor, room_coarse: tf.Tensor, stride: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns each window's example, its first coarse token, and the coarse token after its last."""
-    fine_lengths, coarse_lengths = _lengths(context.fine_ids), _lengths(context.coarse_ids)
-    counts = tf.maximum((fine_lengths + stride - 1) // stride, 1)  # unnecessary windows are removed below
-    example = tf.repeat(tf.range(tf.size(counts)), counts)
-    number = tf.ragged.range(counts, row_splits_dtype=tf.int32).flat_values
-    nominal = number * tf.gather(stride, example)
-    # The coarse token of each fine token, followed by the number of coarse tokens.
-    padded = tf.concat([context.fine_to_coarse, coarse_lengths[:, tf.newaxis]], 1)
-    row_starts = tf.cast(tf.gather(padded.row_starts(), example), tf.int32)
-    begins = tf.gather(padded.flat_values, row_starts + nominal)
-    first_fine = _fine_index(context, example, begins)
-    last_fine = tf.minimum(first_fine + tf.gather(room_fine, example), tf.gather(fine_lengths, example))
-    ends = tf.gather(padded.flat_values, row_starts + last_fine)
-    ends = tf.minimum(ends, begins + tf.gather(room_coarse, example))
+    counts = tf.maximum((context.fine_lengths + stride - 1) // stride, 1)  # superfluous ones are removed below
+    splits, number = flat.ranges(tf.zeros_like(counts), counts)
+    example = flat.row_of(splits, tf.size(number))
+    begins = context.coarse_at(example, number * tf.gather(stride, example))
+    first_fine = context.fine_at(example, begins)
+    last_fine = tf.minimum(first_fine + tf.gather(room_fine, example), tf.gather(context.fine_lengths, example))
+    ends = tf.minimum(context.coarse_at(example, last_fine), begins + tf.gather(room_coarse, example))
     # The next window skips a coarse token that is longer than a window.
-    reached = ends >= tf.gather(coarse_lengths, example)
+    reached = ends >= tf.gather(context.coarse_lengths, example)
     before = tf.concat([[False], reached[:-1]], 0)
     needed = (number == 0) | ~before
     return tuple(tf.boolean_mask(values, needed) for values in (example, begins, ends))
 
 
-def _slice(tokens: Tokens, example: tf.Tensor, begins: tf.Tensor, ends: tf.Tensor) -> Tokens:
-    """Returns the coarse tokens from `begins` to `ends` (exclusive) of the examples, and their fine tokens."""
-    fine_begins, fine_ends = (_fine_index(tokens, example, at) for at in (begins, ends))
-
-    def part(values: tf.RaggedTensor, first: tf.Tensor, last: tf.Tensor) -> tf.RaggedTensor:
-        row = tf.cast(tf.gather(values.row_starts(), example), tf.int32)
-        return tf.gather(values.flat_values, tf.ragged.range(row + first, row + last, row_splits_dtype=tf.int32))
-
-    sliced = {
-        name: part(getattr(tokens, name), begins, ends)
-        if name.startswith("coarse")
-        else part(getattr(tokens, name), fine_begins, fine_ends)
-        for name in Tokens._fields
-    }
-    sliced["fine_to_coarse"] -= begins[:, tf.newaxis]
-    return Tokens(**sliced)
-
-
-def _fine_index(tokens: Tokens, example: tf.Tensor, coarse: tf.Tensor) -> tf.Tensor:
-    """Returns the index of the first fine token of coarse tokens, int32 [windows], or the length after the last one."""
-    lengths = _lengths(tokens.coarse_ids)
-    # The number of fine tokens before each coarse token, over the whole batch.
-    rows = tf.cast(tokens.coarse_ids.row_starts(), tf.int32)
-    row_of_fine = tf.cast(tokens.fine_to_coarse.value_rowids(), tf.int32)
-    holder = tf.gather(rows, row_of_fine) + tokens.fine_to_coarse.flat_values
-    total = tf.reduce_sum(lengths)
-    before = tf.math.cumsum(tf.math.bincount(holder, minlength=total, maxlength=total), exclusive=True)
-    before = tf.concat([tf.cast(before, tf.int32), [tf.size(holder)]], 0)
-    through_batch = tf.gather(before, tf.gather(rows, example) + coarse)
-    return through_batch - tf.gather(tf.cast(tokens.fine_ids.row_starts(), tf.int32), example)
-
-
-def _max_context(example: tf.Tensor, first_token: tf.Tensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """Returns int32 [windows, (tokens)], 1 in the (first) window where a token has the most context."""
-    position = tf.ragged.range(lengths, row_splits_dtype=tf.int32)
-    window = tf.repeat(tf.range(tf.size(lengths)), lengths)
-    length = tf.gather(lengths, window)
-    left = position.flat_values
+def _max_context(example: tf.Tensor, first_token: tf.Tensor, splits: tf.Tensor) -> tf.RaggedTensor:
+    """Returns int32 [windows, (tokens)], 1 where a token has the most context; the first of equal windows."""
+    window = flat.row_of(splits, splits[-1])
+    left = tf.range(splits[-1]) - tf.gather(splits, window)
+    length = tf.gather(flat.row_lengths(splits), window)
     # BERT's score is the length of the shorter side plus a hundredth of the window's length. The first maximum wins.
     score = 100 * tf.minimum(left, length - 1 - left) + length
     index = tf.gather(first_token, window) + left
@@ -146,8 +110,4 @@ def _max_context(example: tf.Tensor, first_token: tf.Tensor, lengths: tf.Tensor)
     candidates = tf.where(is_best, window, tf.int32.max)
     first = tf.math.unsorted_segment_min(candidates, segment, segments)
     chosen = tf.cast(is_best & (window == tf.gather(first, segment)), tf.int32)
-    return position.with_flat_values(chosen)
-
-
-def _lengths(ragged: tf.RaggedTensor) -> tf.Tensor:
-    return tf.cast(ragged.row_lengths(), tf.int32)
+    return tf.RaggedTensor.from_row_splits(chosen, splits, validate=False)
