@@ -51,7 +51,7 @@ class VocabularyReport:
             f"coarse vocabulary  {self.coarse_vocab_size:>11,}   of which {entries:,} are words or phrases",
             f"fine tokens        {self.fine_tokens:>11,}   of which {self.unknown:.3%} are unknown",
             f"coarse tokens      {self.coarse_tokens:>11,}   of which {self.multiple:.1%} contain several fine tokens",
-            f"coverage           {self.coverage:>11.1%}   of the text in words or phrases of the dictionary",
+            f"coverage           {self.coverage:>11.1%}   of the text in the dictionary's words or phrases",
         ]
         if self.lines_replaced:
             lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
