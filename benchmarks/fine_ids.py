@@ -1,4 +1,4 @@
-"""Fine ids compared with those of Google's tokenization.py: the share of lines with equal ids.
+"""Compares fine ids with those of Google's tokenization.py: the fraction of lines with equal ids.
 
     python benchmarks/fine_ids.py --google_bert=PATH --vocab_file=vocab.txt --corpora='corpus/*.txt'
 
@@ -46,7 +46,7 @@ def _google_tokens(line: bytes) -> list[str]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints the share of equal lines and the differences."""
+    """Prints the fraction of equal lines, and the differences."""
     del argv
     from ambert_tf.files import input_files
 

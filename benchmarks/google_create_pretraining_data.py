@@ -1,4 +1,4 @@
-"""Runs the create_pretraining_data.py of a google-research/bert checkout, written for TensorFlow 1, under TensorFlow 2.
+"""Runs google-research/bert's create_pretraining_data.py, which was written for TensorFlow 1, under TensorFlow 2.
 
 python benchmarks/google_create_pretraining_data.py CHECKOUT --input_file=... (the script's flags)
 """

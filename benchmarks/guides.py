@@ -2,8 +2,8 @@
 
     python benchmarks/guides.py --demo_dir=output/demo --output_dir=output/guides
 
-Without --demo_dir it runs the demo first. The other commands take five minutes; what they write stays in --output_dir:
-pictures, pages, tables, exports, conversions. The demo itself covers data creation, pre-training and fine-tuning.
+Without --demo_dir, it runs the demo first. The other commands take five minutes. Their output (figures, pages, tables,
+exports, conversions) is kept in --output_dir. The demo itself covers data creation, pre-training and fine-tuning.
 """
 
 import json

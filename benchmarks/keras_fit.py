@@ -1,9 +1,9 @@
-"""Time per `fit` step of a `bert_fine` and of KerasHub's BERT with the same weights, in one run.
+"""Compares the time per `fit` step of `bert_fine` and of KerasHub's BERT with the same weights, in one run.
 
     python benchmarks/keras_fit.py --config=mini --batch_size=32 --steps=30
 
-Both models get the same token ids, half of them padding as in batches of short texts, and the same optimizer. Prints
-seconds per step of each (median) and the ratio, and the largest difference of their hidden states.
+Both models get the same optimizer and the same token ids, half of which are padding, as in batches of short texts.
+Prints the median seconds per step of each model, their ratio, and the maximum difference of the hidden states.
 """
 
 import functools
@@ -15,11 +15,11 @@ import numpy as np
 from absl import app, flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("config", "mini", "Preset of sizes.")
-flags.DEFINE_integer("vocab_size", 21128, "Fine vocabulary.")
+flags.DEFINE_string("config", "mini", "Model size.")
+flags.DEFINE_integer("vocab_size", 21128, "Size of the fine vocabulary.")
 flags.DEFINE_integer("batch_size", 32, "Sequences per step.")
 flags.DEFINE_integer("seq_length", 128, "Length that sequences are padded to.")
-flags.DEFINE_integer("steps", 30, "Timed steps of each model, in rounds of 5 that alternate.")
+flags.DEFINE_integer("steps", 30, "Timed steps of each model, in alternating rounds of 5.")
 flags.DEFINE_float("real", 0.5, "Mean fraction of tokens that are not padding.")
 
 
@@ -37,7 +37,7 @@ def batches(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def main(argv: list[str]) -> None:
-    """Runs both and prints the ratio."""
+    """Runs both models and prints the ratio."""
     del argv
     import keras
     import keras_hub
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
             epoch()
             seconds[name].append((time.perf_counter() - start) / len(data))
     median = {name: float(np.median(values)) for name, values in seconds.items()}
-    print(f"largest difference of hidden states: {difference:.1e}")
+    print(f"maximum difference of hidden states: {difference:.1e}")
     for name, value in median.items():
         print(f"{name:<9} {value:.3f} s per step")
     print(f"ratio     {median['ours'] / median['KerasHub']:.2f}")

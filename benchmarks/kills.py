@@ -1,12 +1,12 @@
-"""A pre-training run killed (SIGKILL) at random moments and resumed has the loss curve of an undisturbed run.
+"""Checks that a pre-training run that is killed (SIGKILL) and resumed has the loss curve of an uninterrupted run.
 
     python benchmarks/kills.py --kills=20 --steps=200
 
-Runs `run_pretraining.py` once undisturbed. Then starts the same command again and kills it --kills times: shortly after
-a random step (during a step or while it writes a checkpoint), and every fifth time within seconds of its start, while
-it restores. The last start runs to the end. Every line of metrics.jsonl (losses, accuracies, learning rate, gradient
-norm, but not speeds) must be equal to the last digit. Expected: all equal. Ten minutes, most of them for starting
-TensorFlow.
+Runs `run_pretraining.py` once without interruption. Then it starts the same command again and kills it --kills times:
+shortly after a random step (during a step or while it writes a checkpoint), and every fifth time within seconds of its
+start, while it restores. The last start runs to the end. Every line of metrics.jsonl (losses, accuracies, learning
+rate, gradient norm, but not speeds) must be equal to the last digit. Expected: all equal. It takes ten minutes, most of
+which is spent on starting TensorFlow.
 """
 
 import os
@@ -32,11 +32,11 @@ flags.DEFINE_float("size", 0.5, "MB of text.")
 flags.DEFINE_integer("kills", 20, "Number of kills.")
 flags.DEFINE_integer("steps", 200, "Training steps of the whole run.")
 flags.DEFINE_integer("save_checkpoints_steps", 7, "Steps between checkpoints.")
-flags.DEFINE_integer("seed", 1, "Random seed of the moments.")
+flags.DEFINE_integer("seed", 1, "Random seed of the times of the kills.")
 
 _POLL_SECONDS = 0.02
-_START_SECONDS = 8.0  # TensorFlow's import and restoring; a kill in this time comes before any new step
-_STEP_SECONDS = 0.3  # a kill comes at most this long after its step
+_START_SECONDS = 8.0  # time of TensorFlow's import and of restoring, before any new step
+_STEP_SECONDS = 0.3  # maximum delay of a kill after its step
 
 
 def _run_and_kill(command: Sequence[str], output_dir: str, step: int, seconds: float) -> bool:

@@ -1,13 +1,14 @@
-"""Masking of a million coarse tokens: shares, agreement of both grains, and no other change.
+"""Checks the masking of a million coarse tokens: proportions, agreement of both grains, and no other changes.
 
     python benchmarks/masking.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
 Creates records without masks and, with the same seed, records with static masks. The unmasked records are the reference
-for both kinds of masking, token by token: static masks as stored in the records, dynamic masks as the input pipeline
-of training creates them. Expected: 15 % of the coarse tokens selected; of these 80 % replaced by [MASK], 10 % by a
-random token, 10 % kept, each share within half a point; no violation. Two minutes for 15 MB of text.
+for both kinds of masking, token by token: static masks as stored in the records, and dynamic masks as created by the
+input pipeline of training. Expected: 15 % of the coarse tokens are selected, of which 80 % are replaced by [MASK], 10 %
+by a random token and 10 % kept, each within half a percentage point, and no violations. It takes two minutes for 15 MB
+of text.
 
-A random token that happens to equal the original looks like a kept token; such cases are counted and printed next to
+A random token that happens to equal the original looks like a kept token. Such cases are counted and printed next to
 the number expected by chance.
 """
 
@@ -75,7 +76,7 @@ class Counts:
         self.seen["fine random, coarse kept"] += len(np.unique(hit))
 
     def _grain(self, grain: str, original: Batch, masked: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """Checks one grain; returns per token whether it was selected and what replaced it."""
+        """Checks one grain. Returns, for each token, whether it was selected and what replaced it."""
         name = f"{grain}_input_ids"
         before, after, splits = original[name], masked[name], original[f"{name} splits"]
         same = len(before) == len(after) and np.array_equal(splits, masked[f"{name} splits"])
@@ -108,7 +109,7 @@ class Counts:
         return chosen, action
 
     def report(self, title: str) -> None:
-        """Prints shares and violations."""
+        """Prints proportions and violations."""
         seen = self.seen
         print(title)
         for grain in ("coarse", "fine"):
@@ -117,7 +118,7 @@ class Counts:
             total = seen[f"{grain} tokens"]
             print(f"  {grain}: {chosen:,} of {total:,} selected, {chosen / total:.2%}: {', '.join(parts)}")
         for what, grain in (("fine kept, coarse random", "fine"), ("fine random, coarse kept", "coarse")):
-            # The random token of one grain equals the original; the other grain shows that it was a random one.
+            # The random token of one grain equals the original, but the other grain shows that it was random.
             chance = seen[f"{grain} random"] / self._vocab_sizes[grain]
             print(f"  {what}: {seen[what]} (expected by chance {chance:.1f})")
             if seen[what] > chance + _CHANCE_DEVIATIONS * math.sqrt(chance) + _CHANCE_DEVIATIONS:

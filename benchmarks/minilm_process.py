@@ -1,7 +1,7 @@
 """One side of benchmarks/minilm.py as a separate process: this project, or transformers in PyTorch.
 
-It reads jobs from its standard input, one JSON object per line, and answers each with a line of JSON. So the two sides
-can take turns: neither computes while the other is timed.
+It reads jobs from its standard input, one JSON object per line, and answers each with a line of JSON. This allows the
+two sides to alternate, so that neither computes while the other is timed.
 """
 
 import os
@@ -30,12 +30,12 @@ from ambert_tf.tasks.registry import TASKS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("side", None, "ours or transformers.", required=True)
-flags.DEFINE_string("model_dir", None, "The Hugging Face directory to start from.", required=True)
+flags.DEFINE_string("model_dir", None, "Hugging Face directory with the initial weights.", required=True)
 flags.DEFINE_integer("batch_size", 32, "Global batch size.")
 flags.DEFINE_float("epochs", 3, "Epochs.")
 flags.DEFINE_float("learning_rate", 5e-5, "Peak learning rate.")
 flags.DEFINE_integer("max_seq_length", 128, "Maximum sequence length.")
-flags.DEFINE_integer("max_train", 0, "Maximum examples per split; 0 for all.")
+flags.DEFINE_integer("max_train", 0, "Maximum examples per split. 0 for all.")
 flags.DEFINE_integer("threads", 2, "Threads per operation.")
 
 WARMUP, WEIGHT_DECAY = 0.1, 0.01
@@ -45,7 +45,7 @@ Epoch = Callable[[], float]
 
 
 def examples_of(task: Task, data_dir: str, split: str) -> list[Example]:
-    """Returns the examples of a split; both sides use the same texts and labels."""
+    """Returns the examples of a split. Both sides use the same texts and labels."""
     paths = split_files(task, data_dir, split, None)
     labels = [label.name for label in task.labels or ()]
     return read_examples(task, file_records(task, paths, split), split, labels).examples[: FLAGS.max_train or None]
@@ -65,7 +65,7 @@ def new_head(outputs: int, seed: int) -> np.ndarray:
 
 
 class Ours:
-    """This project, as `run_classifier.py --init_checkpoint=DIRECTORY` runs it."""
+    """This project, as run by `run_classifier.py --init_checkpoint=DIRECTORY`."""
 
     def __init__(self) -> None:
         import tensorflow as tf
@@ -91,7 +91,7 @@ class Ours:
         return {name: results[name] for name in task.metrics}
 
     def epoch(self, task: Task, data_dir: str) -> Epoch:
-        """Returns a function that trains an epoch; its graph has been built."""
+        """Returns a function that trains one epoch, after building its graph."""
         from ambert_tf.conversion.initial import bert_model, restore_initial
         from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
         from ambert_tf.finetuning.splits import Split
@@ -140,7 +140,7 @@ class Ours:
 
 
 class Transformers:
-    """BertForSequenceClassification in a plain PyTorch loop; batches are padded to their longest sequence."""
+    """BertForSequenceClassification in a plain PyTorch loop. Batches are padded to their longest sequence."""
 
     def __init__(self) -> None:
         import torch
@@ -233,7 +233,7 @@ class Transformers:
         return metrics.score(task.metrics, joined.argmax(axis=-1), right)
 
     def epoch(self, task: Task, data_dir: str, like_ours: bool = False) -> Epoch:
-        """Returns a function that trains an epoch; with `like_ours`, batches are composed as ours are."""
+        """Returns a function that trains one epoch. With `like_ours`, batches are composed like ours."""
         torch = self.torch
         train = examples_of(task, data_dir, "train")
         rows, labels = self.tokenized(train), self.labels(task, train)

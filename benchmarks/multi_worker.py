@@ -1,11 +1,12 @@
-"""Two workers on loopback with TF_CONFIG: after one is killed and both are restarted, the loss curve is unchanged.
+"""Checks that the loss curve of two workers is unchanged if one is killed and both are restarted.
 
     python benchmarks/multi_worker.py --steps=60
 
-Runs two workers of `run_pretraining.py` to the end, undisturbed. Then runs them again and kills (SIGKILL) the second
-after --kill_at steps: the first must exit by itself with a one-line message. Both are restarted and run to the end;
-every line of metrics.jsonl, except for speeds, must be equal to the last digit. The same follows with the first worker
-killed. Expected: all equal, and the survivor exits within seconds. Three minutes.
+Runs two workers of `run_pretraining.py` on loopback, with TF_CONFIG, to the end. Then it runs them again and kills
+(SIGKILL) the second one after --kill_at steps. The first must exit by itself with a one-line message. Both are
+restarted and run to the end, and every line of metrics.jsonl, except for speeds, must be equal to the last digit. The
+same is repeated with the first worker killed. Expected: all equal, and the survivor exits within seconds. It takes
+three minutes.
 """
 
 import os
@@ -89,7 +90,7 @@ def _kill_one(command: Sequence[str], output_dir: str, victim: int) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints how each run ended and the comparison."""
+    """Prints how each run ended, and the comparison."""
     del argv
     print(machine())
     with tempfile.TemporaryDirectory() as root:

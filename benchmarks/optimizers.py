@@ -1,11 +1,11 @@
-"""Keras' AdamW, Lamb and LossScaleOptimizer beside those of `ambert_tf.training`: time per step, and exactness.
+"""Compares Keras' AdamW, Lamb and LossScaleOptimizer with those of `ambert_tf.training`: time per step, exactness.
 
     python benchmarks/optimizers.py --config=mini --steps=10
 
-Time: one optimizer step on an AMBERT's variables with given gradients, clipped by their global norm. Exactness: the
-same gradients as one whole on one replica and as two halves on two replicas; the largest difference between the two
-results, in steps of the learning rate. It is not 0 for Keras, which clips each replica's gradients before it adds
-them up. A minute at mini; base takes 4 GB of memory.
+Time is that of one optimizer step on an AMBERT's variables with given gradients, clipped by their global norm. For
+exactness, the same gradients are applied as a whole on one replica, and as two halves on two replicas. The benchmark
+prints the maximum difference between the two results, in units of the learning rate. It is not 0 for Keras, which clips
+each replica's gradients before summing them. It takes a minute for mini. base needs 4 GB of memory.
 """
 
 import os
@@ -78,7 +78,7 @@ def _milliseconds(make: Callable[[Sequence[keras.Variable]], Apply]) -> float:
 
 
 def _difference(make: Callable[[Sequence[keras.Variable]], Apply], loss_scale: float) -> float:
-    """Returns how far two replicas with half the gradients each end from one with the whole of them."""
+    """Returns the difference between two replicas with half the gradients each, and one replica with all of them."""
     halves = tf.constant([[3.0, 0.0, 0.1], [0.0, 0.2, -0.1]])  # of very different norms
     ends = []
     for replicas in (1, 2):
@@ -93,7 +93,7 @@ def _difference(make: Callable[[Sequence[keras.Variable]], Apply], loss_scale: f
             apply([gradient * (scale * loss_scale)])
             return tf.constant(0)
 
-        # The second step has other gradients: Adam alone forgets the length of one.
+        # The second step has different gradients, because a single Adam step does not depend on the gradient's norm.
         for scale in (1.0, 0.2):
             tf.function(strategy.run, autograph=False)(on_replica, args=(scale,))
         ends.append(np.asarray(variable.value.numpy()))
@@ -101,9 +101,9 @@ def _difference(make: Callable[[Sequence[keras.Variable]], Apply], loss_scale: f
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a line per optimizer."""
+    """Prints one line per optimizer."""
     del argv
-    make_strategy(2)  # before anything else of TensorFlow runs
+    make_strategy(2)  # before any other TensorFlow operation
     print(f"{machine()}; {FLAGS.config}")
     for name, (ours, theirs) in OPTIMIZERS.items():
         times, differences = [_milliseconds(make) for make in (ours, theirs)], []

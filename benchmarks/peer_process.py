@@ -1,7 +1,7 @@
 """One trainer of benchmarks/peers.py as a separate process: trains steps on request and times them.
 
-It reads numbers of steps from its standard input and answers each with a line of JSON. So several trainers can take
-turns: none of them computes while another is timed.
+It reads numbers of steps from its standard input and answers each with a line of JSON. This allows several trainers to
+alternate, so that none of them computes while another is timed.
 """
 
 import os
@@ -25,7 +25,7 @@ flags.DEFINE_string("weights", None, "Model directory of the initial weights, wi
 flags.DEFINE_string("batches", None, "Batches as .npz, NUMBER/NAME.")
 flags.DEFINE_string("precision", "float32", "float32 or bfloat16.")
 flags.DEFINE_integer("threads", 2, "Threads per operation.")
-flags.DEFINE_boolean("dropout", True, "Whether dropout is on.")
+flags.DEFINE_boolean("dropout", True, "Whether to apply dropout.")
 
 LEARNING_RATE, WARMUP, DECAY_STEPS, WEIGHT_DECAY = 1e-4, 10, 10_000, 0.01
 MATRIX_SIZE = 2048
@@ -59,7 +59,7 @@ def _rates() -> dict[str, float]:
 
 
 def ours(model_type: str) -> Run:
-    """Pre-training with this project, as run_pretraining.py runs it."""
+    """Pre-training with this project, as run by run_pretraining.py."""
     tf = _tensorflow()
     import dataclasses
 
@@ -155,7 +155,7 @@ def hugging_face(compiled: bool) -> Run:
 
 
 def keras_hub_fit() -> Run:
-    """keras-hub's BertMaskedLM under `fit`; a step is timed from the end of one batch to the end of the next."""
+    """keras-hub's BertMaskedLM under `fit`. A step is timed from the end of one batch to the end of the next."""
     tf = _tensorflow()
     import keras
     import keras_hub
@@ -256,7 +256,7 @@ def _endless(items: Sequence[Any]) -> Iterator[Any]:
 
 
 def _timed(step: Callable[[], dict[str, float]]) -> Run:
-    """Returns a run that times each call of a function and collects what it returns."""
+    """Returns a run that times each call of a function and collects its results."""
 
     def run(steps: int) -> Results:
         results: Results = {"seconds": []}
@@ -275,7 +275,7 @@ def main(argv: Sequence[str]) -> None:
     """Answers each number on standard input with the results of that many steps."""
     del argv
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keep what libraries print out of the answers
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keep the output of libraries out of the results
     run = TRAINERS[FLAGS.trainer]()
     for line in sys.stdin:
         print(json.dumps(run(int(line))), file=answers, flush=True)

@@ -1,13 +1,13 @@
-"""Training speed compared with Hugging Face's BERT in PyTorch, keras-hub's under `fit`, and the machine's peak.
+"""Compares training speed with Hugging Face's BERT in PyTorch, keras-hub's BERT under `fit`, and the machine's peak.
 
     python benchmarks/peers.py --configs=mini,base --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
     python benchmarks/peers.py --configs=mini --losses --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
-All train on the same batches of real Chinese text: 128 fine tokens per sequence, at most 20 of them masked, the coarse
-tokens of that text, dropout on, AdamW with clipping. Each runs in a separate process; they take turns in rounds, and
-the median step counts. PyTorch is measured eager and compiled. Then follow the cost of this project's models relative
-to `bert_fine` and the rate of the input pipeline alone. --losses instead compares the losses of 50 steps with dropout
-off, in float32, from the same weights.
+All train on the same batches of real Chinese text, with 128 fine tokens per sequence, at most 20 of which are masked,
+the coarse tokens of that text, dropout, and AdamW with clipping. Each trainer runs in a separate process. They
+alternate in rounds, and the median step is reported. PyTorch is measured in eager mode and compiled. The benchmark also
+prints the cost of this project's models relative to `bert_fine`, and the rate of the input pipeline alone. --losses
+instead compares the losses of 50 steps without dropout, in float32, from the same weights.
 """
 
 import os
@@ -36,10 +36,10 @@ flags.DEFINE_string("chinese_corpora", None, "Chinese text files. Default: those
 flags.DEFINE_string("vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
 flags.DEFINE_integer("corpus_mb", 8, "Megabytes of the text to use.")
 flags.DEFINE_integer("batch_size", None, "Global batch size. Default: 16, at base 8.")
-flags.DEFINE_integer("rounds", 4, "Rounds in which the trainers take turns.")
+flags.DEFINE_integer("rounds", 4, "Rounds in which the trainers alternate.")
 flags.DEFINE_integer("steps", 5, "Timed training steps per round.")
 flags.DEFINE_integer("threads", len(os.sched_getaffinity(0)), "Threads per operation.")
-flags.DEFINE_list("parts", ["peers", "models"], "Comparisons: peers; models, those of this project.")
+flags.DEFINE_list("parts", ["peers", "models"], "Comparisons with peers, and between this project's models.")
 flags.DEFINE_boolean("losses", False, "Compare losses instead of speed.")
 
 MAX_SEQ_LENGTH, MAX_PREDICTIONS, NUM_BATCHES = 128, 20, 16
@@ -57,7 +57,7 @@ class Trainer:
 
     Args:
       name: one of its TRAINERS.
-      directory: of its log.
+      directory: directory of its log.
       **settings: its flags.
     """
 
@@ -77,7 +77,7 @@ class Trainer:
             )
 
     def __call__(self, steps: int) -> Results:
-        """Trains some steps; returns the seconds of each and the trainer's other values."""
+        """Trains for a number of steps. Returns the seconds of each step and the trainer's other values."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             print(steps, file=self.process.stdin, flush=True)
@@ -93,7 +93,7 @@ class Trainer:
 
 
 class Data:
-    """Records of real text and batches of them, below a directory."""
+    """Records of real text in a directory, and batches of them."""
 
     def __init__(self, directory: str) -> None:
         text = corpus_text(chinese_corpora(FLAGS.chinese_corpora))
@@ -109,7 +109,7 @@ class Data:
         self.directory = directory
 
     def dataset(self, batch_size: int) -> Any:
-        """Returns endless shuffled batches, as in training."""
+        """Returns an infinite dataset of shuffled batches, as in training."""
         from ambert_tf.files import input_files
         from ambert_tf.pretraining_data.dataset import pretraining_dataset
 
@@ -124,7 +124,7 @@ class Data:
         )
 
     def write_batches(self, batch_size: int) -> str:
-        """Writes the batches that all trainers use; returns the file."""
+        """Writes the batches for all trainers and returns the file."""
         arrays = {
             f"{number}/{name}": value.numpy()
             for number, batch in enumerate(self.dataset(batch_size).take(NUM_BATCHES))
@@ -171,7 +171,7 @@ class Data:
 def _take_turns(
     names: Sequence[str], directory: str, rounds: int, steps: int, **settings: object
 ) -> dict[str, Results]:
-    """Starts trainers, warms them up and runs each in every round; returns all results by name."""
+    """Starts and warms up trainers, and runs each in every round. Returns all results by name."""
     trainers = [Trainer(name, directory, **settings) for name in names]
     results: dict[str, Results] = {name: {} for name in names}
     try:
@@ -188,7 +188,7 @@ def _take_turns(
 
 
 def _compare_losses(data: Data, config_name: str) -> None:
-    """Prints the largest difference between the losses of both."""
+    """Prints the maximum difference between the losses of both."""
     batch_size = FLAGS.batch_size or 16
     settings = {
         "weights": data.write_weights(config_name), "batches": data.write_batches(batch_size),

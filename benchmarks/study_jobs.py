@@ -1,4 +1,4 @@
-"""The jobs of benchmarks/study.py: commands that run one at a time, once, whatever interrupts the study."""
+"""The jobs of benchmarks/study.py: commands that run one at a time, and only once, even if the study is interrupted."""
 
 import json
 import os
@@ -23,19 +23,19 @@ class Jobs:
             with open(self.path, encoding="utf-8") as file:
                 lines = [line for line in file if line.endswith("\n")]
             with atomic_path(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-                file.writelines(lines)  # without a line that was cut off
+                file.writelines(lines)  # without an incomplete last line
             self.finished = {record["job"]: record for record in map(json.loads, lines)}
 
     def run(self, name: str, command: Sequence[str], read: Callable[[], Any] | None = None) -> dict[str, Any]:
-        """Runs a command unless it has finished before; returns its record.
+        """Runs a command unless it has already finished, and returns its record.
 
         Args:
-          name: of the job, unique.
+          name: unique name of the job.
           command: program and flags.
-          read: returns what to record of the command's output, as `result`.
+          read: returns the part of the command's output to record as `result`.
 
         Raises:
-          InputError: the job has finished before with other flags.
+          InputError: the job has already finished with other flags.
           SystemExit: the command failed.
         """
         shown = [part.replace(self.directory, "OUTPUT_DIR") for part in command]
@@ -60,6 +60,6 @@ class Jobs:
 
 
 def read_json(*path: str) -> Any:
-    """Returns the content of a JSON file."""
+    """Returns the contents of a JSON file."""
     with open(os.path.join(*path), encoding="utf-8") as file:
         return json.load(file)

@@ -1,4 +1,4 @@
-"""The report of benchmarks/study.py: statistics over seeds, one table, one figure."""
+"""The report of benchmarks/study.py: statistics over seeds, tables, and a figure."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ PAPER_NAMES = {
 
 
 class Pretraining(NamedTuple):
-    """A pre-trained model; `processor_seconds` are those of the last run if it was interrupted."""
+    """A pre-trained model. If pre-training was interrupted, `processor_seconds` is that of the last run."""
 
     name: str
     directory: str
@@ -29,7 +29,7 @@ class Pretraining(NamedTuple):
 
 
 class Score(NamedTuple):
-    """The metric of one run, from 0 to 1 (correlations from -1); `labels` is 0 for all training examples."""
+    """The metric of one run, from 0 to 1 (correlations from -1). `labels` is 0 for all training examples."""
 
     task: str
     metric: str
@@ -67,13 +67,13 @@ def by_seed(scores: Sequence[Score], task: str, labels: int, model: str) -> dict
 
 
 def paired_difference(scores: Mapping[int, float], reference: Mapping[int, float]) -> Interval | None:
-    """Returns the mean difference over the seeds that both have, None if there are none."""
+    """Returns the mean difference over common seeds, or None if there are none."""
     seeds = sorted(scores.keys() & reference.keys())
     return interval([scores[seed] - reference[seed] for seed in seeds]) if seeds else None
 
 
 def published_score(task: str, model: str) -> str:
-    """Returns the paper's score of a model on a task, empty if none was published."""
+    """Returns the paper's score of a model on a task, or "" if none was published."""
     if task not in PUBLISHED or model not in PAPER_NAMES:
         return ""
     return PUBLISHED[task][1][PUBLISHED_MODELS.index(PAPER_NAMES[model])]
@@ -83,7 +83,7 @@ def pretraining_table(pretrained: Sequence[Pretraining]) -> list[str]:
     """Returns the lines of the table of held-out losses and compute."""
     reference = next((each.model_flops for each in pretrained if each.name == REFERENCE), None)
     lines = [
-        "| model | steps | model TFLOPs | of bert_fine's | processor minutes | held-out masked-LM loss, fine | coarse "
+        "| model | steps | model TFLOPs | vs. bert_fine | CPU minutes | held-out masked-LM loss, fine | coarse "
         "| accuracy, fine | coarse |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -101,7 +101,7 @@ def pretraining_table(pretrained: Sequence[Pretraining]) -> list[str]:
 
 
 def score_table(scores: Sequence[Score]) -> list[str]:
-    """Returns the lines of the table of scores: a row per task and model, a column per label budget."""
+    """Returns the lines of the table of scores, with one row per task and model, and one column per label budget."""
     budgets = sorted({score.labels for score in scores}, key=lambda labels: labels or float("inf"))
     heads = [f"{labels:,} labels" if labels else "all labels" for labels in budgets]
     lines = [f"| task | model | {' | '.join(heads)} | published |", "|---" * (len(heads) + 3) + "|"]
@@ -120,7 +120,7 @@ def score_table(scores: Sequence[Score]) -> list[str]:
 
 
 def orderings(scores: Sequence[Score]) -> list[str]:
-    """Returns a line per task and label budget with the order of the five models, and the paper's order."""
+    """Returns one line per task and label budget with the ranking of the five models, and the paper's ranking."""
     lines = []
     keys = dict.fromkeys((score.task, score.labels) for score in scores)
     for task, labels in keys:
@@ -140,7 +140,7 @@ def orderings(scores: Sequence[Score]) -> list[str]:
 
 
 def draw(scores: Sequence[Score], path: str) -> None:
-    """Draws a panel per task: the score against the number of labels, a line per model."""
+    """Draws the score against the number of labels, with one panel per task and one line per model."""
     import matplotlib
 
     matplotlib.use("Agg")

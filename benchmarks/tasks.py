@@ -1,13 +1,13 @@
-"""Fine-tuning of every task form on real files: scores over seeds, and both grains compared with the fine one alone.
+"""Fine-tunes on every task form with real files: scores over seeds, and both grains compared with the fine grain alone.
 
     python benchmarks/tasks.py --data_dir=/data [--only=rte,cmrc2018] [--seeds=3] [--max_train=2000] [--max_dev=1000]
 
-For each task whose files are below --data_dir, in the layout of benchmarks/places.py, a small AMBERT is trained from
-scratch with the task's settings, except for the lengths and epochs of places.py. It is evaluated with both grains
-(joint) and with the fine grain alone (AMBERT-Single). Models this small stay near the majority baseline in most tasks
-without pre-training: the table shows that every reader, form and metric works on real files, and what the second grain
-costs; it does not show how accurate AMBERT is. Tokenizers are built from the tasks' training texts unless
---chinese_tokenizer_dir, --english_tokenizer_dir, --init_checkpoint_zh or --init_checkpoint_en are given.
+For each task whose files are in --data_dir, in the layout of benchmarks/places.py, a small AMBERT is trained from
+scratch with the task's settings, except for the lengths and epochs in places.py. It is evaluated with both grains
+(joint) and with the fine grain alone (AMBERT-Single). Without pre-training, models of this size stay near the majority
+baseline on most tasks. The table shows that every reader, form and metric works on real files, and the cost of the
+second grain, but not how accurate AMBERT is. Tokenizers are built from the tasks' training texts unless
+--chinese_tokenizer_dir, --english_tokenizer_dir, --init_checkpoint_zh or --init_checkpoint_en is given.
 """
 
 import os
@@ -44,12 +44,12 @@ flags.DEFINE_integer("max_train", 1000, "Maximum training records per task.")
 flags.DEFINE_integer("max_dev", 1000, "Maximum development records per task.")
 flags.DEFINE_string("config", "tiny", "Model size.")
 flags.DEFINE_string("model_type", "ambert", "Model type.")
-flags.DEFINE_float("learning_rate", 3e-4, "Learning rate; training from scratch takes a higher one than fine-tuning.")
+flags.DEFINE_float("learning_rate", 3e-4, "Learning rate. Training from scratch needs a higher one than fine-tuning.")
 flags.DEFINE_string("chinese_tokenizer_dir", None, "Chinese tokenizer. Default: built from the tasks' texts.")
 flags.DEFINE_string("english_tokenizer_dir", None, "English tokenizer. Default: built from the tasks' texts.")
 flags.DEFINE_string("init_checkpoint_zh", None, "Pre-trained Chinese model to start from. Default: train from scratch.")
 flags.DEFINE_string("init_checkpoint_en", None, "Pre-trained English model to start from. Default: train from scratch.")
-flags.DEFINE_string("work_dir", None, "Where to keep models and tokenizers. Default: they are removed.")
+flags.DEFINE_string("work_dir", None, "Directory to keep models and tokenizers in. Default: they are deleted.")
 
 
 def texts_of(place: Place) -> list[str]:
@@ -84,7 +84,7 @@ def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> st
 
 
 def run(place: Place, tokenizer_dir: str, directory: str) -> dict[str, Any]:
-    """Fine-tunes and evaluates a task; returns the row of the table."""
+    """Fine-tunes and evaluates on a task. Returns the row of the table."""
     task = TASKS[place.task]
     kind: type[FineTuningSettings] = SpanSettings if task.form == SPANS else ClassificationSettings
     checkpoint = FLAGS.init_checkpoint_zh if place.language == "zh" else FLAGS.init_checkpoint_en

@@ -1,12 +1,12 @@
-"""Peak memory of a training step, whole, accumulated in parts, and of one part alone.
+"""Measures the peak memory of a training step: of the whole batch, accumulated in parts, and of a single part.
 
     python benchmarks/training_memory.py --config=mini --batch_size=64 --parts=8
 
-Random sequences as in training_step.py, in float32. Each measurement is a process of its own: it creates the model, its
-optimizer and the batch, and then takes the highest resident set size of three training steps minus the one before
-them. Expected: accumulation takes what one part alone takes, plus the sum of the gradients, which is printed too.
-The part alone is trained for as many steps as accumulation runs parts, because glibc's malloc keeps freed memory and
-the peak grows over the first steps. Three minutes at mini.
+The sequences are random, as in training_step.py, in float32. Each measurement runs in a separate process. It creates
+the model, its optimizer and the batch, and takes the maximum resident set size of three training steps minus that
+before them. Expected: accumulation needs the memory of a single part plus that of the summed gradients, which is also
+printed. The single part is trained for as many steps as accumulation runs parts, because glibc's malloc keeps freed
+memory, and the peak grows over the first steps. It takes three minutes for mini.
 """
 
 import os
@@ -66,7 +66,7 @@ def _measure(batch_size: int, parts: int, steps: int) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a line per measurement."""
+    """Prints one line per measurement."""
     if argv[1:2] == [_MEASURE]:
         _measure(*map(int, argv[2:5]))
         return

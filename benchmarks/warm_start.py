@@ -1,12 +1,12 @@
-"""The effect of a coarse grain on a BERT: MiniLM and an AMBERT initialized from it, fine-tuned on GLUE tasks.
+"""Measures the effect of a coarse grain: fine-tunes MiniLM and an AMBERT initialized from it on GLUE tasks.
 
     python benchmarks/warm_start.py --data_dir=/data --english_corpora='/data/corpus_en/*.txt' [--tasks=rte,mrpc]
 
 Phrases are built from the corpora with KenLM, the fine vocabulary is MiniLM's, and each coarse embedding is initialized
-with the mean of its fine pieces' embeddings (docs/warm-start.md). Both models are pre-trained further on the corpora,
-for the same number of steps; AMBERT sees both grains of a sequence, BERT the fine one. Then the benchmark fine-tunes,
-with the settings of benchmarks/minilm.py: MiniLM as it is, MiniLM after further pre-training, and AMBERT, whose joint,
-fine and coarse heads are reported. Everything runs as the commands that users type.
+to the mean of its fine pieces' embeddings (docs/warm-start.md). Both models are pre-trained further on the corpora, for
+the same number of steps. AMBERT sees both grains of a sequence, and BERT the fine one. Then the benchmark fine-tunes
+MiniLM without further pre-training, MiniLM after it, and AMBERT, with the settings of benchmarks/minilm.py. For AMBERT,
+the joint, fine and coarse heads are reported. Everything runs through the commands that users run.
 """
 
 import os
@@ -40,20 +40,20 @@ GRAINS = ("joint", "fine", "coarse")
 
 
 def run(script: str, *arguments: str) -> None:
-    """Runs a command of the project and prints how long it took."""
+    """Runs a command of the project and prints its duration."""
     seconds = run_command([sys.executable, script, *arguments]).wall_seconds
     shown = " ".join(argument for argument in arguments if "/" not in argument)  # without local paths
     print(f"  {script} {shown}: {seconds:.0f} s", flush=True)
 
 
 def read_json(directory: str, name: str) -> dict[str, Any]:
-    """Returns the content of a JSON file."""
+    """Returns the contents of a JSON file."""
     with open(os.path.join(directory, name), encoding="utf-8") as file:
         return json.load(file)
 
 
 def make_models(directory: str, weights: str) -> dict[str, str]:
-    """Creates tokenizer, records and further pre-trained models; returns the directories to fine-tune, by name."""
+    """Creates tokenizer, records and further pre-trained models. Returns the directories to fine-tune, by name."""
     text = corpus_text(input_files(FLAGS.english_corpora, "english_corpora"))
     corpus = write(os.path.join(directory, "corpus.txt"), text)
     phrases, tokenizer, records = (os.path.join(directory, name) for name in ("phrases.tsv", "tokenizer", "records"))
@@ -84,7 +84,7 @@ def make_models(directory: str, weights: str) -> dict[str, str]:
 
 
 def fine_tune(task: str, model: str, seed: int, directory: str) -> dict[str, Any]:
-    """Fine-tunes a model on a task; returns the results."""
+    """Fine-tunes a model on a task and returns the results."""
     output = os.path.join(directory, "fine_tuned", f"{task}-{os.path.basename(model)}-{seed}")
     run_command([
         sys.executable, "run_classifier.py", f"--task_name={task}", f"--output_dir={output}", "--do_train", "--do_eval",
@@ -98,7 +98,7 @@ def fine_tune(task: str, model: str, seed: int, directory: str) -> dict[str, Any
 
 
 def compare(task: str, models: dict[str, str], directory: str) -> None:
-    """Prints a line per model and head: the task's first metric in points, by seed."""
+    """Prints one line per model and head, with the task's first metric in points by seed."""
     metric = TASKS[task].metrics[0]
     plain = 0.0
     for name, model in models.items():

@@ -33,14 +33,13 @@ class DemoData:
 
 
 def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) -> DemoData:
-    """Writes pre-training corpora in BERT's format and a review task in CLUE's.
+    """Writes pre-training corpora in BERT's format and a review task in CLUE's format.
 
-    Duplicate reviews are removed. Held-out reviews are not part of the corpora; the other reviews are, without their
-    labels.
+    Duplicate reviews are removed. The corpora contain the reviews without their labels, except for held-out reviews.
 
     Args:
-      directory: where to write corpus/{train,held_out}.txt and reviews/{train,dev,labels}.json.
-      num_train, num_test: number of reviews for fine-tuning and evaluation; half are positive.
+      directory: directory for corpus/{train,held_out}.txt and reviews/{train,dev,labels}.json.
+      num_train, num_test: number of reviews for fine-tuning and evaluation, half of which are positive.
       seed: random seed of the split.
 
     Raises:
@@ -78,7 +77,7 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) ->
         _write_json_lines(os.path.join(task_dir, f"{split}.json"), shuffled)
     _write_json_lines(os.path.join(task_dir, "labels.json"), [{"label": "negative"}, {"label": "positive"}])
 
-    # Only some articles, so that most of the text resembles the task's.
+    # Only some of the articles, so that most of the text resembles that of the task.
     articles = _articles(os.path.join(package, "tag", "199801.txt"))[::_EVERY_ARTICLE]
     documents = articles + [sentences for sentences in map(_sentences, other) if sentences]
     documents = [documents[i] for i in generator.permutation(len(documents))]

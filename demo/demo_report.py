@@ -1,4 +1,4 @@
-"""The demo's report: results, loss curves, and sentences in both tokenizations."""
+"""The demo's report: results, loss curves, and both tokenizations of sample sentences."""
 
 import json
 import os
@@ -13,20 +13,20 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 def write_report(
     output_dir: str, metrics: dict[str, Any], sentences: Sequence[str], answers: Sequence[dict[str, Any]]
 ) -> None:
-    """Writes `loss_curves.png` and `report.md` into the demo's directory.
+    """Writes `loss_curves.png` and `report.md` to the demo's directory.
 
     Args:
-      output_dir: contains pretrained/, classifier/, classifier_from_scratch/ and tokenizer/.
-      metrics: the content of metrics.json.
-      sentences: the sentences given to the SavedModel.
-      answers: label and probability of each.
+      output_dir: directory with pretrained/, classifier/, classifier_from_scratch/ and tokenizer/.
+      metrics: the contents of metrics.json.
+      sentences: the sentences classified by the SavedModel.
+      answers: label and probability of each sentence.
     """
     _draw_curves(output_dir)
     masked, accuracy, data = metrics["held_out_masked_lm"], metrics["review_accuracy"], metrics["data"]
     lines = [
         "# AMBERT demo: report",
         "",
-        f"A 2-layer AMBERT of width 128, pre-trained for {metrics['settings']['num_train_steps']:,} steps on "
+        f"A 2-layer AMBERT with hidden size 128, pre-trained for {metrics['settings']['num_train_steps']:,} steps on "
         f"{data['characters']:,} characters in {data['documents']:,} documents, fine-tuned on "
         f"{data['train_reviews']:,} reviews. Total time: {metrics['total_seconds'] / 60:.1f} minutes.",
         "",
@@ -52,11 +52,11 @@ def write_report(
         ),
         "",
         f"Pre-training changes the joint head's accuracy by {100 * accuracy['gain_of_pretraining']:+.1f} points "
-        "in this run. Another seed of fine-tuning can change it by about one point.",
+        "in this run. It varies by about one point between seeds of fine-tuning.",
         "",
         "![Losses of pre-training and fine-tuning](loss_curves.png)",
         "",
-        "## Answers of the SavedModel",
+        "## Predictions of the SavedModel",
         "",
         "| sentence; fine tokens; coarse tokens | label | probability |",
         "|---|---|---|",

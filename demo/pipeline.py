@@ -1,4 +1,4 @@
-"""The steps of the demo. Each is a command of this project, printed and run as a user would run it."""
+"""The steps of the demo. Each runs a command of this project, as a user would, and prints it."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from ambert_tf.models.config import ModelConfig
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STEPS = 9
-# Our own sentences; none occurs in the training texts.
+# Our own sentences, which do not occur in the training texts.
 SENTENCES = (
     "房间很干净，服务员也很热情，下次还会再来。",
     "等了一个星期才送到，包装还破了，太失望了！",
@@ -47,7 +47,7 @@ class DemoSettings:
     of January 1998, and reviews of books, hotels and shops.
     """
 
-    output_dir: str = setting("output/demo", "Output directory; its previous contents are deleted.")
+    output_dir: str = setting("output/demo", "Output directory. Its previous contents are deleted.")
     num_train_steps: int = setting(4000, "Number of pre-training steps.")
     num_train_reviews: int = setting(8000, "Number of reviews for fine-tuning.")
     num_test_reviews: int = setting(2000, "Number of held-out reviews for evaluation.")
@@ -104,7 +104,7 @@ def run_demo(settings: DemoSettings) -> None:
     """Runs all steps and writes `metrics.json`, `report.md` and `loss_curves.png`.
 
     Raises:
-      InputError: a step failed; its own message is on stderr.
+      InputError: a step failed. Its error message is on stderr.
     """
     settings.validate()
     started = time.monotonic()
@@ -126,7 +126,7 @@ def run_demo(settings: DemoSettings) -> None:
     )
     steps.end("Write the corpus and the reviews")
     _make_and_train(settings, steps, data)
-    steps.start("Query the SavedModel", "in a process that has only TensorFlow and TensorFlow Text")
+    steps.start("Query the SavedModel", "in a process with only TensorFlow and TensorFlow Text")
     answers = _query(os.path.join(output, "saved_model"), list(SENTENCES))
     for sentence, answer in zip(SENTENCES, answers, strict=True):
         print(f"{answer['label']:>8} {answer['probability']:.3f}  {sentence}")
@@ -152,7 +152,7 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
         "--fine_vocab_size=4000", "--coarse_vocab_size=8000", "--min_count=4",
     )  # fmt: skip
     config = _write_config(path("tokenizer"), path("config.json"))
-    # A short pre-training learns more from twice the paper's masking rate. The held-out records keep the paper's 15 %.
+    # Short pre-training benefits from twice the paper's masking rate. The held-out records keep the paper's 15 %.
     for name, corpus, more in (
         ("train", data.train_corpus, ("--dupe_factor=4", "--masked_lm_prob=0.3")),
         ("held_out", data.held_out_corpus, ("--dupe_factor=1",)),
@@ -164,7 +164,7 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
             "--max_seq_length=128", *more, seed,
         )  # fmt: skip
     steps.run(
-        "Pre-train", "2 layers, width 128", "run_pretraining.py",
+        "Pre-train", "2 layers, hidden size 128", "run_pretraining.py",
         f"--input_file={path('train_records/train.tfrecord')}",
         f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
         f"--config={config}", f"--output_dir={path('pretrained')}",
@@ -182,7 +182,7 @@ def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> No
         "--predict_file=dev.json", f"--init_checkpoint={path('pretrained')}", f"--output_dir={path('classifier')}",
     )  # fmt: skip
     steps.run(
-        "Fine-tune from scratch", "the same without pre-training, for comparison", "run_classifier.py", *fine_tuning,
+        "Fine-tune from scratch", "without pre-training, for comparison", "run_classifier.py", *fine_tuning,
         f"--config={config}", tokenizer, f"--output_dir={path('classifier_from_scratch')}",
     )  # fmt: skip
     steps.run(

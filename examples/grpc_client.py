@@ -2,7 +2,7 @@
 
     python examples/grpc_client.py --server=localhost:8500 --model=sentence --text=服务很好
 
-Needs only the packages tensorflow and tensorflow-serving-api, not ambert-tf.
+Only requires the packages tensorflow and tensorflow-serving-api, not ambert-tf.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 
 def predict(server: str, model: str, inputs: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:
-    """Returns the outputs of `serving_default` by name; `inputs` has lists of equal length by input name."""
+    """Returns the outputs of `serving_default` by name. `inputs` contains lists of equal length by input name."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = "serving_default"

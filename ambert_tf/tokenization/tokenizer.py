@@ -126,7 +126,7 @@ class MultiGrainedTokenizer(tf.Module):
             self._grouping = Segmenter(language_file, entries, os.path.join(directory, SEGMENTER_FILE))
         else:
             self._grouping = PhraseMatcher({entry: index for entry, index in entries.items() if " " in entry})
-        # Traced once for all graphs that tokenize. The lambda hides the function from SavedModel, which would export it.
+        # Traced once for all graphs that tokenize. The lambda hides the function from SavedModel, which would save it.
         traced = tf.function(self._tokens, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         self._traced = lambda texts: traced(texts)
 
