@@ -10,7 +10,7 @@ from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 
-# Sixteen texts of four classes; neither the first character nor the length tells the class.
+# Sixteen texts of four classes. Neither the first character nor the length determines the class.
 TEXTS = {
     "sports": ["乒乓球拍卖完了", "中国乒乓球", "人民的球拍", "好球"],
     "travel": ["南京市长江大桥", "长江好", "中国的大桥", "人民长江大桥"],
@@ -20,7 +20,7 @@ TEXTS = {
 RECORDS = [{"sentence": text, "label": label} for label, texts in TEXTS.items() for text in texts]
 
 
-_HOLDERS = []  # directories that go away with the process
+_HOLDERS = []  # directories that are deleted when the process ends
 
 
 def write_json_lines(path, records):
@@ -30,7 +30,7 @@ def write_json_lines(path, records):
 
 
 def write_start(directory, model_type="ambert"):
-    """Writes a tokenizer and the configuration of a small model without dropout; returns their paths as flags."""
+    """Writes a tokenizer and the configuration of a small model without dropout. Returns their paths as flags."""
     tokenizer = chinese_tokenizer()
     tokenizer.save(os.path.join(directory, "tokenizer"))
     config = small_config(
@@ -51,7 +51,7 @@ def write_start(directory, model_type="ambert"):
 
 
 def fine_tune(directory, records=RECORDS, model_type="ambert", **flags):
-    """Fine-tunes in `directory/model` until the records are learnt; returns the results of evaluating on them."""
+    """Fine-tunes in `directory/model` until the records are memorized. Returns the evaluation results on them."""
     write_json_lines(os.path.join(directory, "train.json"), records)
     write_json_lines(os.path.join(directory, "dev.json"), records)
     values = {
@@ -74,7 +74,7 @@ def fine_tune(directory, records=RECORDS, model_type="ambert", **flags):
 
 @functools.cache
 def fine_tuned(model_type="ambert"):
-    """Returns the directory in which a model was fine-tuned on `RECORDS`, once a process, and the results."""
+    """Returns the directory of a model fine-tuned on `RECORDS`, once per process, and the results."""
     holder = tempfile.TemporaryDirectory()
     results = fine_tune(holder.name, model_type=model_type)
     _HOLDERS.append(holder)

@@ -1,4 +1,4 @@
-"""Settings for the whole suite: two logical CPU devices, so that distribution is tested on real devices."""
+"""Settings for the whole suite: two logical CPU devices, so that distribution is tested on several devices."""
 
 import ambert_tf  # noqa: F401, I001  first, for it hides TensorFlow's start-up messages
 import tensorflow as tf

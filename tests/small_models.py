@@ -9,7 +9,7 @@ from ambert_tf.models.config import ModelConfig
 
 
 def small_config(model_type="ambert", **changes):
-    """Returns a configuration of 2 layers and 2 heads whose dropout is off."""
+    """Returns a configuration with 2 layers, 2 heads and no dropout."""
     sizes = {
         "vocab_size": 50,
         "coarse_vocab_size": 80,
@@ -25,13 +25,13 @@ def small_config(model_type="ambert", **changes):
 
 
 def masked_lm(config, next_sentence=False, **backbone_arguments):
-    """Returns a model as pre-training makes it."""
+    """Returns a model as created by pre-training."""
     backbone = AmbertBackbone.from_model_config(config, **backbone_arguments)
     return AmbertMaskedLM(backbone, next_sentence, compile=False)
 
 
 def random_inputs(fine=((7, 5, 2), 7), coarse=((4, 3, 2), 5), seed=0):
-    """Returns inputs of three sequences; for each grain the real lengths and the padded length."""
+    """Returns inputs of three sequences, given the real lengths and the padded length of each grain."""
     random = np.random.default_rng(seed)
     inputs = {}
     for grain, (lengths, padded), vocab in (("fine", fine, 50), ("coarse", coarse, 80)):
@@ -43,7 +43,7 @@ def random_inputs(fine=((7, 5, 2), 7), coarse=((4, 3, 2), 5), seed=0):
 
 
 def pretraining_inputs(rows=6, length=9, predictions=3, seed=0):
-    """Returns pre-training inputs; every second row has one masked token less than `predictions`."""
+    """Returns pre-training inputs. Every second row has one masked token less than `predictions`."""
     random = np.random.default_rng(seed)
     inputs = {}
     for grain, vocab in (("fine", 50), ("coarse", 80)):

@@ -1,4 +1,4 @@
-"""The rules of CONTRIBUTING.md that can be read off the source: who imports whom, who knows the record."""
+"""The rules of CONTRIBUTING.md that can be checked in the source: import directions and the record schema."""
 
 import ast
 import pathlib
@@ -11,7 +11,7 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "ambert_tf"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# From the bottom up; a folder imports from itself and from the folders above its own in this list.
+# From the bottom up. A folder imports from itself and from the folders above it in this list.
 LAYERS = [
     "import_hooks",
     "startup",
@@ -37,7 +37,7 @@ LAYERS = [
 HEIGHT = {folder: height for height, folder in enumerate(LAYERS)}
 HEIGHT["__init__"] = len(LAYERS)  # the package's own functions, such as `ambert_tf.load`
 
-# What only the file that knows the TFRecord schema may use.
+# Names that only the file with the TFRecord schema may use.
 RECORD_NAMES = {
     "FixedLenFeature",
     "FixedLenSequenceFeature",
@@ -61,7 +61,7 @@ def folder_of(path):
 
 
 def imported_names(path, tree):
-    """Returns the full names of the modules and objects that a module imports, wherever in it."""
+    """Returns the full names of the modules and objects that a module imports anywhere."""
     package = (PROJECT / path).relative_to(PROJECT).parent.parts
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -74,7 +74,7 @@ def imported_names(path, tree):
 
 
 def wrong_imports(path, tree):
-    """Returns the imports of other folders of the package that are not below a module's own."""
+    """Returns a module's imports from folders that are not below its own."""
     folder = folder_of(path)
     wrong = []
     for name in imported_names(path, tree):
@@ -131,7 +131,7 @@ class TestModule:
             return {DISTRIBUTIONS.get(top, top.replace("_", "-")) for top in tops - ours_and_pythons}
 
         at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-        # Extras may be missing, so they are imported where they are used; so is the module that needs one as a whole.
+        # Extras may be missing, so they, and the modules that need them, are imported where they are used.
         beam = PACKAGE / "pretraining_data" / "beam_runner.py"
         assert distributions(at_the_top) <= declared("dependencies") | (declared("beam") if path == beam else set())
         top_names = {name for node in at_the_top for name in imported_names(path, node)}
@@ -145,7 +145,7 @@ def test_no_two_modules_share_a_name():
     assert sorted(names) == sorted(set(names))
 
 
-def test_one_file_knows_the_record():
+def test_one_file_defines_the_record():
     assert record_names(parse(PACKAGE / "pretraining_data" / "examples.py"))
 
 

@@ -1,4 +1,4 @@
-"""The programs: every one has flags and a function, and the files and console scripts call them."""
+"""Every program has flags and a function, which its file and its console script call."""
 
 import dataclasses
 import pathlib
@@ -63,7 +63,7 @@ def test_help_shows_usage_and_flags_without_tensorflow(name):
 
     text = shown(f"ambert-{name}")
     usage, _, flags = text.partition(f"\nambert-{name}:\n")
-    # The example calls the program by the name that the user knows.
+    # The example uses the name of the console script.
     assert re.search(rf"^    ambert-{name}\b", usage, re.MULTILINE) and f"python {FILES.get(name)}" not in usage
     settings = pkgutil.resolve_name(PROGRAMS[name].settings)
     for field in dataclasses.fields(settings):

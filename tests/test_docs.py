@@ -1,4 +1,4 @@
-"""Every command in the documentation exists and has the flags that the documentation gives it."""
+"""Every command in the documentation exists and has the documented flags."""
 
 import ast
 import glob
@@ -61,7 +61,7 @@ def test_documented_flags_exist(program):
 
 
 def anchors(document):
-    """Returns the anchors that GitHub gives the headings of a document."""
+    """Returns the anchors that GitHub generates for the headings of a document."""
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(read(document))}
 
 

@@ -1,4 +1,4 @@
-"""What a user sees when something they gave is wrong: one line on standard error, and the exit status."""
+"""User errors: one line on stderr, and the exit status."""
 
 import errno
 import re
@@ -13,7 +13,7 @@ from ambert_tf.errors import InputError, describe_os_error, one_line
 
 
 def run_script(directory, body, *arguments):
-    """Runs a script whose `main` has the given body; returns what it printed and its status."""
+    """Runs a script whose `main` has the given body. Returns its output and status."""
     script = directory / "script.py"
     script.write_text(
         "from absl import flags\n"
@@ -58,7 +58,7 @@ def test_full_disk_says_what_to_do(tmp_path):
     assert (done.returncode, done.stderr) == (1, line)
 
 
-def test_output_whose_reader_has_ended_is_no_error(tmp_path):
+def test_a_closed_output_pipe_is_not_an_error(tmp_path):
     script = tmp_path / "program.py"
     script.write_text("from ambert_tf.errors import run_main\nrun_main(lambda argv: print('line\\n' * 100_000))\n")
     for arguments in ([], ["--help"]):
@@ -68,7 +68,7 @@ def test_output_whose_reader_has_ended_is_no_error(tmp_path):
             assert (run.stderr.read(), run.wait()) == (b"", 141)
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(tmp_path):
+def test_bugs_keep_their_traceback(tmp_path):
     done = run_script(tmp_path, "{}['key']")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
@@ -102,7 +102,7 @@ def test_describe_os_error():
     assert full == "out.txt: no space left on device; free up disk space, or choose another output directory"
 
 
-def test_an_error_of_a_graph_is_told_without_its_call_stack():
+def test_errors_of_graphs_omit_the_stack_trace():
     @tf.function(input_signature=[tf.TensorSpec([None])], autograph=False)
     def graph(x):
         tf.debugging.assert_less(tf.size(x), 3, "too many values")

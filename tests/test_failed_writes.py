@@ -1,4 +1,4 @@
-"""A full disk, a file-size limit or a read-only file system: one line, and nothing half-written."""
+"""A full disk, a file size limit or a read-only file system cause a one-line error and no partial output."""
 
 import os
 import resource
@@ -38,7 +38,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory):
-    """A file system of 500 kB; needs the right to mount one."""
+    """A file system of 500 kB, which requires permission to mount one."""
     directory = str(tmp_path_factory.mktemp("disk"))
     mount = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", directory]
     try:
@@ -46,7 +46,7 @@ def small_disk(tmp_path_factory):
     except FileNotFoundError:
         mounted = False
     if not mounted:
-        pytest.skip("no right to mount a file system")
+        pytest.skip("no permission to mount a file system")
     yield directory
     subprocess.run(["umount", "-l", directory], check=True)
 

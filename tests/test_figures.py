@@ -11,7 +11,7 @@ from ambert_tf.figures import font_families, is_vertical, new_figure, save_figur
 
 @pytest.fixture
 def no_system_fonts(monkeypatch):
-    """Leaves matplotlib with its own fonts, as on a machine without any other."""
+    """Leaves matplotlib with only its own fonts, as on a machine without system fonts."""
     own = [entry for entry in font_manager.fontManager.ttflist if "mpl-data" in entry.fname]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda *_: [])

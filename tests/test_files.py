@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and inputs are checked before anything is done with them."""
+"""Files are written atomically, and inputs are checked before they are used."""
 
 import errno
 import os
@@ -109,7 +109,7 @@ class TestAtomicPath:
         ("error", "reason"),
         [
             # As tf.raw_ops.SaveV2 and safetensors.numpy.save_file raise them.
-            (tf.errors.ResourceExhaustedError(None, None, "x.data; No space left on device"), "no space left on the"),
+            (tf.errors.ResourceExhaustedError(None, None, "x.data; No space left on device"), "no space left on "),
             (RuntimeError("Error while serializing: I/O error: File too large (os error 27)"), "the file is larger "),
             (RuntimeError("I/O error: Read-only file system (os error 30)"), "the file system is read-only"),
             (OSError(errno.EDQUOT, "x"), "disk quota exceeded"),

@@ -47,7 +47,7 @@ def test_a_flag_has_the_subclass_default_and_help(defined):
     assert flags.FLAGS["test_rate"].help == "Another rate."
 
 
-def test_a_value_that_is_no_choice_is_refused(defined):
+def test_a_value_that_is_not_a_choice_is_rejected(defined):
     with pytest.raises(flags.IllegalFlagValueError):
         flags.FLAGS(["program", "--test_grain=medium"])
 

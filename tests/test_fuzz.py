@@ -1,7 +1,7 @@
-"""Whatever the flags and files are, a user sees nothing but an InputError of one line.
+"""Whatever the flags and files, the only error is a one-line InputError.
 
-Flags are fuzzed for every program. Each program also runs on files and directories of garbage in place of its input.
-The examples are the same in every run; FUZZ_EXAMPLES=1000 tries that many random ones.
+The flags of every program are fuzzed. Each program also runs on files and directories of garbage instead of its input.
+The examples are the same in every run. FUZZ_EXAMPLES=1000 tries that many random examples.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ REQUIRED = {
 
 
 def values_of(field, hint):
-    """Returns the strategy of the values that a flag, or a caller in Python, may give a field."""
+    """Returns a strategy for the values that a field may get from a flag or a caller in Python."""
     if typing.get_origin(hint) is tuple:
         return st.lists(TEXTS, max_size=3).map(tuple)
     options = typing.get_args(hint) or (hint,)
@@ -48,7 +48,7 @@ def values_of(field, hint):
 
 
 def settings_of(name):
-    """Returns the strategy of a program's settings, in which most fields have their defaults."""
+    """Returns a strategy for a program's settings, in which most fields have their defaults."""
     hints = typing.get_type_hints(SETTINGS[name])
     fields = [field for field in dataclasses.fields(SETTINGS[name]) if "help" in field.metadata]
     optional = {field.name: values_of(field, hints[field.name]) for field in fields}
@@ -98,7 +98,7 @@ IN_DIRECTORY = (
 
 @pytest.fixture(scope="module")
 def garbage(tmp_path_factory):
-    """Returns the paths of files of garbage, and of directories in which each file that programs look for is such."""
+    """Returns the paths of garbage files, and of directories in which every file that programs expect is garbage."""
     directory = tmp_path_factory.mktemp("garbage")
     paths = ["/nowhere/file", str(directory)]
     for name, content in GARBAGE.items():

@@ -1,4 +1,4 @@
-"""TensorFlow's start-up messages: hidden without a GPU, and nothing else is."""
+"""TensorFlow's start-up messages, and nothing else, are hidden on machines without a GPU."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def errors_of(body, **environment):
-    """Returns what a script writes to standard error."""
+    """Returns a script's output to stderr."""
     inherited = {name: value for name, value in os.environ.items() if name != LEVEL}
     run = subprocess.run(
         [sys.executable, "-c", body], env={**inherited, **environment}, capture_output=True, text=True, check=False

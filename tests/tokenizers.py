@@ -1,4 +1,4 @@
-"""Small tokenizers that tests share, made of a few words."""
+"""Small tokenizers with a few words, shared by tests."""
 
 import functools
 
@@ -81,7 +81,7 @@ PUNCTUATION = [",", ".", "，", "。", "!", "'", "-"]
 
 @functools.cache
 def chinese_tokenizer(**settings) -> MultiGrainedTokenizer:
-    """A Chinese tokenizer; the coarse vocabulary lacks 球拍, 卖完 and 大桥 of the dictionary."""
+    """A Chinese tokenizer. Its coarse vocabulary lacks the dictionary's 球拍, 卖完 and 大桥."""
     fine = [*SPECIAL, *PUNCTUATION, *CHINESE_CHARACTERS, *LETTERS, *ENGLISH_WORDS]
     coarse = [word for word in CHINESE_WORDS if len(word) > 1 and word not in ("球拍", "卖完", "大桥")]
     return MultiGrainedTokenizer(

@@ -27,7 +27,7 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
         check_tokenizer_dir(settings, tokenizer, settings.init_checkpoint)
         if settings.model_type not in (None, config.model_type):
             raise InputError(
-                f"--model_type={settings.model_type}: --init_checkpoint={settings.init_checkpoint} is a "
+                f"--model_type={settings.model_type}: --init_checkpoint={settings.init_checkpoint} has model type "
                 f"{config.model_type}"
             )
     else:

@@ -183,7 +183,7 @@ class AmbertTokenizer(keras_hub.models.Tokenizer):
         """
         vocabulary = self.get_vocabulary(grain)
         if not 0 <= id < len(vocabulary):
-            raise ValueError(f"`id` of a {grain} token must be in range [0, {len(vocabulary) - 1}]. Received: {id}")
+            raise ValueError(f"`id` must be in range [0, {len(vocabulary) - 1}] for grain={grain!r}. Received: {id}")
         return vocabulary[id]
 
     def token_to_id(self, token: str, grain: str = "fine") -> int:

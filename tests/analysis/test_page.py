@@ -1,4 +1,4 @@
-"""The web page: its functions, its HTTP API and, if a browser is installed, what it shows."""
+"""The web page: its functions, its HTTP API and, if a browser is installed, its contents."""
 
 import gradio_client
 import pytest

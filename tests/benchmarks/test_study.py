@@ -17,7 +17,7 @@ def study(output_dir, *arguments):
 
 
 def write_reviews(directory):
-    """Writes a task that a word decides, with other texts for training and development."""
+    """Writes a task whose label depends on one word, with different texts for training and development."""
     for split, count in (("train", 60), ("dev", 20)):
         rows = [
             {"sentence": f"{split} 商店{'很好' if n % 2 else '太差'} {n}", "label": str(n % 2)} for n in range(count)
@@ -54,7 +54,7 @@ def test_a_study_runs_once_resumes_and_refuses_other_flags(tmp_path):
         ["reviews", "accuracy", "20", "1", "ambert, fine alone"],
         ["reviews", "accuracy", "20", "1", "tf-idf + logistic regression"],
     ]
-    # One word decides, so the baseline is right on all.
+    # The label depends on one word, so the baseline reaches 100 % accuracy.
     assert scores[3].split("\t")[5] == "1.0"
     drawn = (tmp_path / "study" / "data" / "reviews-20-1.json").read_text(encoding="utf-8").splitlines()
     train = (tmp_path / "reviews" / "train.json").read_text(encoding="utf-8").splitlines()

@@ -11,7 +11,7 @@ from benchmarks.study_report import (
     write_report,
 )
 
-# Accuracies of two models on TNEWS in points, by seed; BERT lacks the third seed of AMBERT.
+# Accuracies of two models on TNEWS in points, by seed. BERT lacks AMBERT's third seed.
 BERT = {1: 50.0, 2: 52.0}
 AMBERT = {1: 53.0, 2: 54.0, 3: 90.0}
 

@@ -1,4 +1,4 @@
-"""Files written by version 0.1.0 before the package was split by concept still load and give the same results.
+"""Files written by version 0.1.0, before the package was split by concept, still load and give the same results.
 
 `version_0_1.tar.xz` was written by that version, with the tokenizer and the small models of the tests:
 
@@ -6,7 +6,7 @@
 - `records_static/` (two shards, with next sentence prediction) and `records_dynamic/` (gzip), without `tokenizer/`;
 - `pretrained/`: three steps of pre-training on `records_static/`;
 - a fine-tuned model directory for each task form and each of the five models;
-- two exports, and `expected.json`: what the exported models answered.
+- two exports, and `expected.json`, the predictions of the exported models.
 """
 
 import json

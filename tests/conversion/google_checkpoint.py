@@ -1,4 +1,4 @@
-"""A small checkpoint as google-research/bert publishes them, made with TensorFlow 1's Saver."""
+"""A small checkpoint in the format published by google-research/bert, written with TensorFlow 1's Saver."""
 
 import json
 
@@ -19,7 +19,7 @@ CONFIG = {
     "vocab_size": 11,
 }
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "南", "京", "市", "new", "york", "##s"]
-# As tf.train.list_variables shows them of a published checkpoint.
+# As listed by tf.train.list_variables for a published checkpoint.
 SHAPES = {
     "bert/embeddings/LayerNorm/beta": (4,),
     "bert/embeddings/LayerNorm/gamma": (4,),
@@ -61,7 +61,7 @@ def values(seed=0):
 
 
 def write_google_checkpoint(directory, tensors, config=CONFIG, vocab=VOCAB):
-    """Writes `bert_model.ckpt` with Adam's slots and the step, `bert_config.json`, `vocab.txt`; returns the prefix."""
+    """Writes `bert_model.ckpt` (with Adam's slots), `bert_config.json` and `vocab.txt`. Returns the prefix."""
     directory.mkdir()
     (directory / "bert_config.json").write_text(json.dumps({**config, "directionality": "bidi"}))
     (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab))

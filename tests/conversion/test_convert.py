@@ -30,7 +30,7 @@ def convert(from_format, to_format, source, output, **settings):
 
 @pytest.fixture(scope="module")
 def google(tmp_path_factory):
-    """The prefix of a checkpoint of Google's."""
+    """The prefix of a Google checkpoint."""
     return write_google_checkpoint(tmp_path_factory.mktemp("google") / "uncased_L-1_H-4_A-2", values())
 
 
@@ -192,7 +192,7 @@ class TestOneGrainOut:
         with open(f"{output}/{config}", encoding="utf-8") as file:
             assert json.load(file)["vocab_size"] == 13
 
-    def test_a_combos_halves_are_two_models(self, google, tokenizer_dir, tmp_path):
+    def test_the_halves_of_combo_are_separate_models(self, google, tokenizer_dir, tmp_path):
         combo = convert(
             "google_bert", "ambert", google, tmp_path / "combo", model_type="ambert_combo", tokenizer_dir=tokenizer_dir
         )

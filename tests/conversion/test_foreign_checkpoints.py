@@ -1,4 +1,4 @@
-"""Checkpoints as others publish them: padded tables, cased or uncased vocabularies, old names, pickles, odd heads."""
+"""Third-party checkpoints: padded tables, cased or uncased vocabularies, old names, pickles, unusual heads."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def theirs(directory, text):
 
 class TestCase:
     def test_a_vocabulary_without_capitals_is_uncased(self, model, caplog):
-        # bert-base-chinese as on the Hub.
+        # Like bert-base-chinese on the Hub.
         model.write_vocab(UNCASED)
         model.update("tokenizer_config.json", do_lower_case=False)
         _, tokenizer = bert_model(model.path, None, None)
@@ -129,7 +129,7 @@ class TestVocabulary:
         assert tokens(tokenizer, "[unused9] new") == ["[UNK]", "[UNK]", "[UNK]", "new"]
 
     def test_a_tokenizer_of_the_vocabulary_file_alone(self, model):
-        # data/build_vocab.py --fine_vocab_file=vocab.txt knows nothing of the extra rows.
+        # data/build_vocab.py --fine_vocab_file=vocab.txt does not know about the extra rows.
         model.write_vocab(VOCAB[:9])
         new = masked_lm(ModelConfig(**{**CONFIG, "vocab_size": 9}, model_type="bert_fine"))
         restore_initial(new, model.path, tokenizer_of(VOCAB[:9]))

@@ -1,4 +1,4 @@
-"""Whatever a file contains, its reader returns or raises an InputError of one line."""
+"""Whatever a file contains, its reader either returns or raises a one-line InputError."""
 
 import copy
 import json

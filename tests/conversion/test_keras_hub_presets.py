@@ -56,7 +56,7 @@ def test_a_classifier_predicts_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("form", TASKS)
-def test_there_and_back_nothing_changes(form, tmp_path):
+def test_round_trip_changes_nothing(form, tmp_path):
     model_dir = model_directory(form)
     preset = convert("ambert", "keras_hub", model_dir, tmp_path / "preset")
     back = convert("keras_hub", "ambert", preset, tmp_path / "model")
@@ -70,7 +70,7 @@ def test_there_and_back_nothing_changes(form, tmp_path):
     assert load_model_directory(back).config == load_model_directory(model_dir).config
 
 
-def test_what_fit_has_trained_can_be_exported(tmp_path):
+def test_a_model_trained_by_fit_can_be_exported(tmp_path):
     tokenizer = ambert_tf.AmbertTokenizer(chinese_tokenizer())
     backbone = ambert_tf.AmbertBackbone.from_model_config(config_of())
     preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16)
@@ -98,7 +98,7 @@ def test_a_pretrained_model_keeps_its_heads(tmp_path):
 
 
 class TestKerasHubsBert:
-    def test_as_a_bert_fine_it_has_the_same_hidden_states(self, bert, tmp_path):
+    def test_as_bert_fine_has_the_same_hidden_states(self, bert, tmp_path):
         directory, theirs = bert
         model_dir = convert("keras_hub", "ambert", directory, tmp_path / "model")
         ours = load_model(model_dir).backbone
@@ -112,7 +112,7 @@ class TestKerasHubsBert:
         )
         np.testing.assert_allclose(found["fine_pooled_output"], expected["pooled_output"], atol=1e-5)
 
-    def test_as_the_start_of_an_ambert(self, bert, tmp_path):
+    def test_initializes_an_ambert(self, bert, tmp_path):
         directory, theirs = bert
         chinese_tokenizer().save(str(tmp_path / "tokenizer"))
         preset = convert(
@@ -126,13 +126,13 @@ class TestKerasHubsBert:
         word, pieces = tokenizer.coarse_vocab.index("长江"), [tokenizer.fine_vocab.index(c) for c in "长江"]
         np.testing.assert_allclose(backbone.token_table("coarse")[word], table[pieces].mean(0), rtol=1e-6)
 
-    def test_what_is_no_preset_is_named(self, tmp_path):
+    def test_invalid_presets_are_named(self, tmp_path):
         with pytest.raises(InputError, match=r"--input=.*is not a preset of KerasHub's BertBackbone"):
             convert("keras_hub", "ambert", tmp_path, tmp_path / "model")
 
-    def test_a_preset_of_ours_becomes_a_model_directory_only(self, tmp_path):
+    def test_our_presets_convert_only_to_model_directories(self, tmp_path):
         preset = convert("ambert", "keras_hub", model_directory("sentence"), tmp_path / "preset")
         with open(os.path.join(preset, "config.json"), encoding="utf-8") as file:
             assert json.load(file)["registered_name"] == "ambert_tf>AmbertBackbone"
-        with pytest.raises(InputError, match="is a preset of ambert_tf>AmbertBackbone; convert it --to_format=ambert"):
+        with pytest.raises(InputError, match="ambert_tf>AmbertBackbone; first convert it to a model directory"):
             convert("keras_hub", "huggingface", preset, tmp_path / "hf")

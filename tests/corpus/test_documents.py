@@ -25,7 +25,7 @@ def documents_of(texts, errors="strict"):
 
 
 def read_all(files, unit_bytes):
-    """Returns the documents of all units, each unit read for itself and in no order."""
+    """Returns the documents of all units, each read independently and in random order."""
     units = list(plan_units(files, unit_bytes))
     assert len({(unit.file, unit.window) for unit in units}) == len(units)
     texts = {(unit.file, unit.window): read_unit(unit, unit_bytes) for unit in reversed(units)}
@@ -69,7 +69,7 @@ def test_units_contain_every_sentence_once_and_in_order(tmp_path_factory, files,
     expected = documents_of([Text(name, 0, content) for name, content in zip(names, contents, strict=True)])
     found = read_all(names, unit_bytes)
     assert [sentence for document in found for sentence in document] == [s for document in expected for s in document]
-    # Cut only where a document fills a window, never joined.
+    # Documents are split only where they fill a window, and never joined.
     short = [document for document in expected if len(b"\n".join(document)) < unit_bytes / 2]
     remaining = iter(found)
     assert all(document in remaining for document in short)
@@ -97,7 +97,7 @@ def test_a_document_larger_than_a_window_is_cut_at_a_line(tmp_path):
     name = write(tmp_path / "c.txt", b"a short sentence\n" * 100)
     found = [read_unit(unit, 300) for unit in plan_units([name], 300)]
     cut = [split_documents(texts).documents_cut for texts in found]
-    assert cut == [0, 1, 1, 1, 1, 0]  # the last window is not full: it belongs to the unit before
+    assert cut == [0, 1, 1, 1, 1, 0]  # the last window is not full and belongs to the previous unit
     assert {sentence for texts in found for sentence in split_documents(texts).sentences} == {b"a short sentence"}
 
 
@@ -118,7 +118,7 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path):
             read_all([name], 256)
 
 
-def test_what_is_not_utf8_can_be_replaced_and_is_counted():
+def test_invalid_utf8_can_be_replaced_and_is_counted():
     found = split_documents([Text("x", 0, b"good\nbad \xff\n\n\xe4\xb8\n")], "replace")
     assert found.sentences == [b"good", "bad �".encode(), "�".encode()]
     assert found.lines_replaced == 2
@@ -149,7 +149,7 @@ def test_compressed_files_are_planned_without_reading_and_divided_later(tmp_path
 
 
 def test_remote_files_are_read_in_windows():
-    """TensorFlow's file system in memory stands for a remote one."""
+    """TensorFlow's in-memory file system stands in for a remote one."""
     names = ["ram://corpus/plain.txt", "ram://corpus/packed.gz"]
     content = b"a b c\n\n" * 40
     for name, data in zip(names, [content, gzip.compress(content)], strict=True):

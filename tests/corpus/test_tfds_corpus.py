@@ -19,7 +19,7 @@ DOCUMENTS = [["南京市长江大桥。", "商店里的乒乓球拍", "卖完了
 
 @pytest.fixture
 def wikipedia():
-    """Has TensorFlow Datasets' own mocking give the articles as those of Wikipedia."""
+    """Mocks TensorFlow Datasets, with its own tools, to return the articles as those of Wikipedia."""
 
     def articles(builder, split, **_):
         assert split == "train"
@@ -64,13 +64,13 @@ def test_examples_are_documents_and_lines_sentences(wikipedia):
     assert documents_in([name]) == DOCUMENTS
 
 
-def test_made_up_examples_are_read_too():
+def test_mocked_examples_are_read():
     with tfds.testing.mock_data(num_examples=7):
         found = documents_in(CorpusSettings(input_tfds="wikipedia/20230601.en").source_names())
     assert len(found) == 7
 
 
-def test_records_and_vocabularies_are_made_of_them(wikipedia, tmp_path):
+def test_records_and_vocabularies_are_created_from_tfds(wikipedia, tmp_path):
     chinese_tokenizer().save(str(tmp_path / "tokenizer"))
     plain = tmp_path / "plain.txt"
     plain.write_text("\n\n".join("\n".join(document) for document in DOCUMENTS), encoding="utf-8")
@@ -97,7 +97,7 @@ def test_records_and_vocabularies_are_made_of_them(wikipedia, tmp_path):
     assert report.fine_tokens == sum(len(sentence) for document in DOCUMENTS for sentence in document)
 
 
-def test_beam_makes_the_same_records_of_parts(numbers_dir, tmp_path):
+def test_beam_creates_the_same_records_from_parts(numbers_dir, tmp_path):
     chinese_tokenizer().save(str(tmp_path / "tokenizer"))
     corpus = {"input_tfds": "numbers", "tfds_data_dir": numbers_dir, "tfds_text_key": "body"}
     for runner, beam_options in (("local", ()), ("beam", ("--runner=DirectRunner",))):

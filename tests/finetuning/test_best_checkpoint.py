@@ -27,7 +27,7 @@ class Model:
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of three steps whose first one was best; its model and what keeps the best."""
+    """A run of three steps, the first of which was best: its model and its `BestCheckpoint`."""
     model = Model()
     last = Checkpoints(str(tmp_path), model, {"state": {"step": tf.Variable(0)}})
     best = BestCheckpoint(str(tmp_path), model, "accuracy", patience=2)
@@ -44,7 +44,7 @@ def restored(tmp_path):
     return model.get()
 
 
-def test_the_best_weights_are_what_is_left(run, tmp_path):
+def test_the_best_weights_are_kept(run, tmp_path):
     _, best = run
     assert (best.value, best.step, best.stop) == (0.9, 1, True)
     best.finish(str(tmp_path), FACTS)
@@ -53,7 +53,7 @@ def test_the_best_weights_are_what_is_left(run, tmp_path):
     assert read_finished(str(tmp_path)) == FACTS
 
 
-def test_a_run_goes_on_with_what_it_had_and_counts_no_evaluation_twice(run, tmp_path):
+def test_a_resumed_run_restores_its_state_and_counts_no_evaluation_twice(run, tmp_path):
     model, _ = run
     again = BestCheckpoint(str(tmp_path), model, "accuracy", patience=3)
     assert (again.value, again.step, again.without_better) == (0.9, 1, 2)
@@ -66,7 +66,7 @@ def test_a_run_goes_on_with_what_it_had_and_counts_no_evaluation_twice(run, tmp_
 
 
 @pytest.mark.parametrize(("name", "number"), [("rename", 1), ("rename", 2), ("rmtree", 1)])
-def test_a_kill_while_the_best_weights_are_put_in_place(run, tmp_path, monkeypatch, name, number):
+def test_a_kill_while_the_best_weights_are_moved(run, tmp_path, monkeypatch, name, number):
     _, best = run
     original, calls = getattr(tf.io.gfile, name), []
 

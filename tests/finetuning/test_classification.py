@@ -16,7 +16,7 @@ from tests.classifiers import RECORDS, fine_tune, fine_tuned, write_json_lines, 
 
 
 def run(tmp_path, **flags):
-    """Runs with the fine-tuned model, with results going to `tmp_path`."""
+    """Runs the program with the fine-tuned model and writes the results to `tmp_path`."""
     directory, _ = fine_tuned()
     values = {
         "task_name": "sentence",
@@ -27,7 +27,7 @@ def run(tmp_path, **flags):
     return run_fine_tuning(ClassificationSettings(**{**values, **flags}))
 
 
-def test_an_ambert_learns_sixteen_examples_by_heart():
+def test_ambert_memorizes_sixteen_examples():
     directory, results = fine_tuned()
     assert results["accuracy"] > 0.99
     assert results["fine_accuracy"] > 0.99
@@ -55,7 +55,7 @@ def test_an_ambert_learns_sixteen_examples_by_heart():
 
 
 @pytest.mark.parametrize("model_type", ["ambert_combo", "ambert_hybrid", "bert_coarse"])
-def test_so_do_the_other_models(model_type):
+def test_the_other_models_memorize_them(model_type):
     assert fine_tuned(model_type)[1]["accuracy"] > 0.99
 
 
@@ -99,7 +99,7 @@ def test_predictions_are_in_the_order_of_the_file(tmp_path):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
-def test_the_encoder_of_another_model_is_where_training_starts(tmp_path):
+def test_training_starts_from_the_encoder_of_another_model(tmp_path):
     directory, _ = fine_tuned()
     write_json_lines(tmp_path / "train.json", RECORDS)
     write_json_lines(tmp_path / "labels.json", [{"label": record["label"]} for record in RECORDS[::4]])
@@ -121,12 +121,12 @@ def test_the_encoder_of_another_model_is_where_training_starts(tmp_path):
         ({"do_train": True, "max_seq_length": 128}, "has only 64 position embeddings"),
         ({"do_train": True, "max_seq_length": 7}, "--max_seq_length=7"),
         ({"do_train": True, "train_batch_size": 0}, "--train_batch_size=0: must be at least 1"),
-        ({"do_train": True, "model_type": "bert_fine", "max_seq_length": 16}, "is a ambert"),
+        ({"do_train": True, "model_type": "bert_fine", "max_seq_length": 16}, "has model type ambert"),
         ({"do_eval": True, "eval_batch_size": -1}, "--eval_batch_size=-1"),
         ({"do_train": True, "use_bf16": True, "use_fp16": True}, "choose one"),
     ],
 )
-def test_flags_that_do_not_go_together(tmp_path, flags, message):
+def test_incompatible_flags(tmp_path, flags, message):
     with pytest.raises(InputError, match=message):
         run(tmp_path, **flags)
     assert not (tmp_path / "results").exists()

@@ -1,4 +1,4 @@
-"""Every form of task learns sixteen examples by heart, and leaves the files that it should."""
+"""Every task form memorizes sixteen examples and writes the expected files."""
 
 import functools
 import json
@@ -69,12 +69,12 @@ def squad(impossible=False):
 
 @functools.cache
 def spans(task="squad1", model_type="ambert"):
-    """Returns the directory of a model that learnt the questions, and its results."""
+    """Returns the directory of a model that has memorized the questions, and its results."""
     holder = tempfile.TemporaryDirectory()
     for split in ("train", "dev", "test"):
         with open(os.path.join(holder.name, f"{split}.json"), "w", encoding="utf-8") as file:
             json.dump(squad(impossible=task == "squad2"), file, ensure_ascii=False)
-    # Twice the first context and a question of one token do not fit into 16: there are windows.
+    # Twice the first context and a question of one token do not fit into 16 tokens, so there are several windows.
     flags = {"doc_stride": 4, "max_query_length": 4, "max_answer_length": 6, "num_train_epochs": 150}
     results = run_fine_tuning(settings(holder.name, SpanSettings, model_type, task_name=task, **flags))
     return holder, results
@@ -94,7 +94,7 @@ def test_sentence_pairs(tmp_path):
 
 
 def test_marked_spans(tmp_path):
-    # The two examples of a text differ in the marks alone.
+    # The two examples of a text differ only in the marks.
     nouns = ["南京", "长江", "中国", "商店", "人民", "生活", "球拍", "大桥"]
     records = []
     for first, second in zip(nouns, reversed(nouns), strict=True):
@@ -192,7 +192,7 @@ class TestSpans:
 
     def test_a_coarse_model_gives_whole_coarse_tokens(self):
         results = spans("squad1", "bert_coarse")[1]
-        # 南京 lies inside the word 南京市, 球 inside 球拍: these two cannot be right.
+        # 南京 is inside the word 南京市, and 球 inside 球拍, so these two cannot be answered correctly.
         assert results["exact_match"] >= 12 / 16
         assert results["f1"] >= 12 / 16
 
@@ -210,7 +210,7 @@ class TestSpans:
 
 
 class TestGoogleCommandLine:
-    """The command line of google-research/bert's run_squad.py, with the parts of its checkpoint in other places."""
+    """The command line of google-research/bert's run_squad.py, with the parts of the checkpoint in separate places."""
 
     def settings(self, tmp_path, **flags):
         prefix = write_google_checkpoint(tmp_path / "bert", values())
@@ -283,7 +283,7 @@ class TestRuns:
             fine_tune(tmp_path, records, learning_rate=1e30, warmup_proportion=0, num_train_epochs=5)
 
     def test_the_best_checkpoint_is_kept_and_training_ends_early(self, tmp_path):
-        # Right on all after some of the evaluations, so nothing can be better.
+        # Some evaluation reaches 100 % accuracy, which cannot be improved.
         results = fine_tune(tmp_path, num_train_epochs=400, save_checkpoints_steps=25, early_stopping_patience=2)
         with open(tmp_path / "model" / "training.json", encoding="utf-8") as file:
             training = json.load(file)
@@ -330,7 +330,7 @@ def test_a_task_name_alone(tmp_path, monkeypatch):
         (ClassificationSettings, {"task_name": "tnews", "data_source": "tfds"}, "TensorFlow Datasets does not have"),
     ],
 )
-def test_flags_that_do_not_go_together(tmp_path, kind, flags, message):
+def test_incompatible_flags(tmp_path, kind, flags, message):
     write_splits(tmp_path, RECORDS)
     with pytest.raises(InputError, match=message):
         run_fine_tuning(settings(tmp_path, kind, **flags))

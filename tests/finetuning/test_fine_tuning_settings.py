@@ -7,10 +7,10 @@ from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, Sp
 from ambert_tf.tasks.registry import TASKS
 
 
-def test_flags_then_the_task_then_bert(tmp_path, monkeypatch):
+def test_flags_override_the_task_which_overrides_bert(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = ClassificationSettings(learning_rate=0.5).for_task(TASKS["csl"], "data/csl", has_test=False)
-    # CSL's defaults are 1e-5, 8, 5 epochs and 256; it has none for the warmup.
+    # CSL's defaults are 1e-5, 8, 5 epochs and 256. It has no default for the warm-up.
     assert settings.learning_rate == 0.5
     assert (settings.train_batch_size, settings.num_train_epochs, settings.max_seq_length) == (8, 5, 256)
     assert (settings.warmup_proportion, settings.agreement_weight) == (0.1, 1.0)

@@ -5,7 +5,7 @@ import numpy as np
 from ambert_tf.finetuning.result_files import confusion_table, write_eval_results, write_json_list
 
 
-def test_confusion_table():
+def test_confusion_matrix():
     lines = confusion_table(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]), ["no", "yes"])
     assert [line.split() for line in lines[1:]] == [["no", "yes"], ["no", "1", "1"], ["yes", "0", "2"]]
 
@@ -18,7 +18,7 @@ def test_numbers_keep_every_digit(tmp_path):
     np.testing.assert_array_equal(np.array([item["row"] for item in content], np.float32), probabilities)
 
 
-def test_results_are_written_for_programs_and_for_people(tmp_path):
+def test_results_are_written_as_json_and_text(tmp_path):
     write_eval_results(str(tmp_path), {"f1": 0.5, "task_name": "mrpc"}, ["a table"])
     assert json.loads((tmp_path / "eval_results.json").read_text()) == {"f1": 0.5, "task_name": "mrpc"}
     assert (tmp_path / "eval_results.txt").read_text() == "f1 = 0.5\ntask_name = mrpc\n\na table\n"

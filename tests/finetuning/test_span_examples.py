@@ -16,7 +16,7 @@ def question(context, *answers, **more):
     ("context", "answer", "span"),
     [
         ("南京市长江大桥", ("长江", 3), (3, 5)),
-        # White space at the edge of the answer, and of the context, where no token covers it.
+        # White space at the end of the answer and of the context, which no token covers.
         ("南京市长江 ", ("长江 ", 3), (3, 5)),
         ("\u3000南京市", ("\u3000南京", 0), (1, 3)),
         # Not at the given offset: the nearest occurrence is used.

@@ -30,7 +30,7 @@ def of_windows(data, name):
 
 
 def logits(data, *high):
-    """Returns logits of -5 except those of (window, first context token, last one, value)."""
+    """Returns logits of -5, except for the given (window, first context token, last context token, value)."""
     values = np.full((len(data), 16, 2), -5.0, np.float32)
     offset = of_windows(data, "context_offset")
     for window, first, last, value in high:
@@ -59,14 +59,14 @@ def test_windows_without_the_whole_answer_have_no_target():
 
 def test_windows_are_named_by_their_questions():
     data = tokenized(SHORT, LONG)
-    assert data.describe([1, 2]) == "the examples with id long of squad.json"
-    assert data.describe([1, 0]) == "the examples with id long, short of squad.json"
+    assert data.describe([1, 2]) == "the examples with id long in squad.json"
+    assert data.describe([1, 0]) == "the examples with id long, short in squad.json"
 
 
 def test_the_best_answer_is_sliced_out_of_the_context():
     data = tokenized(SHORT)
     (found,) = find_answers(CONFIG, logits(data, (0, 3, 4, 2.0), (0, 0, 1, 1.0)), data)
-    # The start of one and the end of the other: 2 + 1 for 南京市长江, from the first token to the fifth.
+    # The start of one answer and the end of the other: 2 + 1 for 南京市长江, from the first token to the fifth.
     assert [(a.text, a.score) for a in found.best[:3]] == [("长江", 4.0), ("南京市长江", 3.0), ("南京", 2.0)]
     assert (found.best[0].start, found.best[0].end) == (9, 15)
     assert found.null_score == -10.0
@@ -87,7 +87,7 @@ def test_n_best_size_limits_answers_and_positions():
     assert [a.text for a in found.best] == ["长江", "南京市长江"]
 
 
-def test_a_start_counts_only_where_the_token_has_most_context():
+def test_answers_start_only_in_the_window_with_most_context():
     data = tokenized(LONG)
     token, first_tokens = 6, of_windows(data, "first_token")
     lengths = [len(row) for row in of_windows(data, "context_starts")]
@@ -100,7 +100,7 @@ def test_a_start_counts_only_where_the_token_has_most_context():
     assert (found.best[0].text, found.best[0].score) == ("桥", 2 * (5.0 + chosen[0]))
 
 
-def test_an_answer_that_occurs_twice_counts_once():
+def test_duplicate_answers_are_merged():
     twice = SpanExample("twice", Question("好", "长江和长江"), (), None)
     data = tokenized(twice)
     (found,) = find_answers(CONFIG, logits(data, (0, 0, 1, 2.0), (0, 3, 4, 3.0)), data)

@@ -72,7 +72,7 @@ class TestSpanTargets:
         data = TokenizedExamples(Split("train", ("a.json",), [example], {}), task, chinese_tokenizer())
         return list(zip(data.targets["start"].tolist(), data.targets["end"].tolist(), strict=True))
 
-    # The tokens are [CLS] 好 [SEP] 南 京 and so on.
+    # The tokens are [CLS] 好 [SEP] 南 京 ….
     @pytest.mark.parametrize(
         ("context", "answer", "target"),
         [
@@ -85,7 +85,7 @@ class TestSpanTargets:
     def test_are_the_fine_positions_of_the_answer(self, context, answer, target):
         assert self.windows(context, answer) == [target]
 
-    def test_an_answer_in_no_window_as_a_whole_is_warned_of(self, caplog):
+    def test_an_answer_that_fits_into_no_window_causes_a_warning(self, caplog):
         context = "南京市长江大桥的商店里的乒乓球拍"
         assert set(self.windows(context, context, 12)) == {(0, 0)}
         assert "1 of 1 answers do not fit into any window, such as the answer to question q7" in caplog.text
@@ -98,10 +98,10 @@ def test_static_shapes():
 
 def test_rows_are_named_by_the_ids_of_the_data():
     data = tokenize([Example(name, Texts("a"), 0) for name in (7, "b", "c")])
-    assert data.describe([2, 0, 2]) == "the examples with id c, 7 of a.json and b.json"
+    assert data.describe([2, 0, 2]) == "the examples with id c, 7 in a.json and b.json"
 
 
-def test_in_order_of_length_every_example_comes_once():
+def test_in_order_of_length_yields_every_example_once():
     batches = list(tokenized().in_order_of_length(3))
     assert [rows.tolist() for rows, _ in batches] == [[2, 1, 0], [3]]
     assert [batch["label"].numpy().tolist() for _, batch in batches] == [[2, 1, 0], [3]]
@@ -133,11 +133,11 @@ class TestTrainingPlan:
         spread = np.mean([np.ptp(lengths[rows]) for rows in training_plan(lengths, 16, 400, seed=1)])
         assert spread < 5
 
-    def test_the_seed_decides(self):
+    def test_the_plan_depends_on_the_seed(self):
         first, again, other = (training_plan(self.lengths, 2, 10, seed) for seed in (1, 1, 2))
         assert first.tolist() == again.tolist() != other.tolist()
 
-    def test_replicas_share_each_batch_and_a_resumed_run_goes_on(self):
+    def test_replicas_share_each_batch_and_a_resumed_run_continues(self):
         data = tokenized()
         plan = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]])
         context = tf.distribute.InputContext(1, 0, num_replicas_in_sync=2)

@@ -16,14 +16,14 @@ def values(model):
 
 
 def randomize(model, seed=0):
-    """Gives every variable random values, so that no bias is zero and no scale is one."""
+    """Assigns random values to every variable, so that no bias is zero and no scale is one."""
     random = np.random.default_rng(seed)
     for variable in model.weights:
         variable.assign(random.normal(size=variable.shape).astype(np.float32) * 0.3)
 
 
 def keras_hub_bert(config, grain, weights, prefix="backbone"):
-    """Returns keras-hub's BERT with the weights of ours."""
+    """Returns keras-hub's BERT with the weights of our model."""
     bert = keras_hub.models.BertBackbone(
         vocabulary_size=config.grain_vocab_size(grain), num_layers=config.num_hidden_layers,
         num_heads=config.num_attention_heads, hidden_dim=config.hidden_size,
@@ -53,7 +53,7 @@ def keras_hub_bert(config, grain, weights, prefix="backbone"):
             assign(dense.bias, f"{ours}/attention/{name}/bias", split[1:])
         assign(attention._output_dense.kernel, f"{ours}/attention/output/kernel", joined)
         assign(attention._output_dense.bias, f"{ours}/attention/output/bias")
-        if config.hidden_act == "gelu":  # keras-hub's has the tanh form
+        if config.hidden_act == "gelu":  # keras-hub uses the tanh approximation
             layer._feedforward_intermediate_dense.activation = functools.partial(
                 keras.activations.gelu, approximate=False
             )
@@ -219,7 +219,7 @@ def test_dropout_is_a_function_of_the_seed():
     np.testing.assert_array_equal(one, again)
     assert not np.allclose(one, other)
     assert not np.allclose(one, model(inputs)["fine_sequence_output"])
-    # Without a seed each call draws its own.
+    # Without a seed, each call uses a different one.
     first, second = (model(inputs, training=True)["fine_sequence_output"] for _ in range(2))
     assert not np.allclose(first, second)
 

@@ -28,7 +28,7 @@ def test_targets_leave_padding_out():
 )
 def test_each_grain_is_predicted_over_its_own_vocabulary(model_type, sizes):
     outputs = masked_lm(small_config(model_type))(pretraining_inputs())
-    # 6 rows of 3 masked tokens, one less in every second row.
+    # 6 rows with 3 masked tokens, and one less in every second row.
     assert {grain: logits.shape.as_list() for grain, logits in outputs.items()} == {
         grain: [15, size] for grain, size in sizes.items()
     }
@@ -41,7 +41,7 @@ def test_grains_with_one_encoder_share_the_heads_transform(model_type, transform
     assert sum(variable.path.endswith("_output_bias") for variable in model.weights) == 2
 
 
-def test_next_sentences_are_told_from_the_first_grains_pooled_token():
+def test_the_next_sentence_head_reads_the_first_grains_pooled_output():
     model = masked_lm(small_config(), next_sentence=True)
     inputs = pretraining_inputs()
     outputs = model(inputs)

@@ -18,7 +18,7 @@ def classifier(config, num_classes, **backbone_arguments):
     [
         ("ambert", {"fine", "coarse", "joint"}),
         ("ambert_combo", {"fine", "coarse", "joint"}),
-        ("ambert_hybrid", {"fine", "joint"}),  # fine-tuned as BERT is, §3.4
+        ("ambert_hybrid", {"fine", "joint"}),  # fine-tuned like BERT, §3.4
         ("bert_fine", {"fine", "joint"}),
         ("bert_coarse", {"coarse", "joint"}),
     ],
@@ -30,7 +30,7 @@ def test_each_model_has_the_heads_of_its_grains(model_type, heads):
     assert all(value.shape == (3, 4) for value in logits.values())
 
 
-def test_the_fine_grain_alone_says_what_it_says_in_the_whole_model():
+def test_the_fine_grain_alone_predicts_as_in_the_whole_model():
     config = small_config()
     whole = classifier(config, num_classes=4, seed=1)
     alone = classifier(inference_config(config, "fine"), num_classes=4, seed=2)
@@ -43,7 +43,7 @@ def test_the_fine_grain_alone_says_what_it_says_in_the_whole_model():
     assert not any("coarse" in variable.path for variable in alone.weights)
 
 
-def test_combo_has_an_encoder_a_grain_to_take():
+def test_combo_has_one_encoder_per_grain():
     config = small_config("ambert_combo")
     running = inference_config(config, "coarse")
     path = "backbone/encoder/layer_0/output/kernel"

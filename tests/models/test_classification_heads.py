@@ -6,7 +6,7 @@ from ambert_tf.models.classification_heads import ClassificationHeads
 from tests.small_models import small_config
 
 
-def test_classification_heads_stand_on_fine_coarse_and_both():
+def test_classification_heads_read_fine_coarse_and_both():
     heads = ClassificationHeads(AmbertBackbone.from_model_config(small_config()), 3, name="heads")
     heads.build()
     pooled = {grain: tf.random.stateless_normal([4, 16], [seed, 0]) for grain, seed in (("fine", 1), ("coarse", 2))}

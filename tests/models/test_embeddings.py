@@ -33,7 +33,7 @@ def test_grains_differ_in_their_token_tables_only():
     }  # fmt: skip
 
 
-def test_position_table_per_grain_are_a_table_a_grain():
+def test_position_table_per_grain():
     layer = embeddings(position_table_per_grain=True)
     assert {variable.name for variable in layer.weights if "position" in variable.name} == {
         "fine_position_embeddings", "coarse_position_embeddings",

@@ -20,7 +20,7 @@ def dense(x, weights, name):
 
 
 def layer_of_weights(x, attention, weights):
-    """A Transformer layer in numpy that takes its attention weights [batch, heads, length, length] as given."""
+    """A Transformer layer in NumPy with the given attention weights [batch, heads, length, length]."""
     batch, heads, length, _ = attention.shape
     values = dense(x, weights, "attention/value").reshape(batch, length, heads, -1).transpose(0, 2, 1, 3)
     context = (attention @ values).transpose(0, 2, 1, 3).reshape(x.shape)
@@ -62,7 +62,7 @@ def test_attention_weights_reproduce_the_outputs(model_type):
         np.testing.assert_allclose(outputs[f"{grain}_sequence_output"], x, atol=2e-5)
 
 
-def test_batches_of_sequences_go_together_and_do_not_see_each_other():
+def test_batches_are_encoded_together_but_independently():
     encoder = Encoder(small_config(), seed=1, name="encoder")
     encoder.build()
     random = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_batches_of_sequences_go_together_and_do_not_see_each_other():
         np.testing.assert_allclose(found, alone, atol=1e-6)
 
 
-def test_weights_are_returned_if_asked_for():
+def test_weights_are_returned_on_request():
     encoder = Encoder(small_config(), name="encoder")
     encoder.build()
     sequence, real = tf.ones([2, 4, 16]), tf.sequence_mask([4, 1], 4)

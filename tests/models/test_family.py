@@ -1,4 +1,4 @@
-"""The KerasHub classes as a Keras user meets them: texts in, presets, `fit`, errors."""
+"""The KerasHub classes from the perspective of a Keras user: raw texts, presets, `fit`, errors."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.tokenizers import chinese_tokenizer
 
 TEXTS = ["南京市长江大桥", "中国人民的生活", "商店里的乒乓球拍卖完了", "好"]
 LABELS = [0, 1, 1, 0]
-# What a Keras user gives, in the forms that Keras takes.
+# The types of input that Keras accepts.
 FORMS = {
     "list": lambda: (TEXTS, LABELS),
     "array": lambda: (np.array(TEXTS), np.array(LABELS)),
@@ -114,7 +114,7 @@ class TestPresets:
         assert isinstance(loaded.optimizer, BertAdamW)
 
     def test_hub_handles(self, preset, monkeypatch):
-        """The download is KerasHub's; a local directory takes its place."""
+        """KerasHub's download is replaced by a local directory."""
         import huggingface_hub
 
         def hf_hub_download(repo_id, filename):
@@ -150,7 +150,7 @@ class TestPresets:
 
 @pytest.fixture(scope="module")
 def trained(tokenizer):
-    """A classifier that `fit` has trained, its history, and its logits by head."""
+    """A classifier trained by `fit`, its history, and its logits by head."""
     keras.utils.set_random_seed(1)
     model = classifier(tokenizer, agreement_weight=2.0)
     model.compile(keras.optimizers.Adam(1e-2))
@@ -306,7 +306,7 @@ class TestMaskedLM:
         )
         history = model.fit(TEXTS, epochs=2, verbose=0).history
         assert {"loss", "fine_accuracy", "coarse_accuracy"} <= set(history)
-        # Two random heads: the logarithm of each vocabulary.
+        # The expected loss of two random heads is the sum of the logarithms of the vocabulary sizes.
         sizes = [tokenizer.vocabulary_size(grain) for grain in ("fine", "coarse")]
         np.testing.assert_allclose(history["loss"][0], np.log(sizes).sum(), rtol=0.05)
         predicted = model.predict(TEXTS, verbose=0)

@@ -10,7 +10,7 @@ LENGTHS = {"fine": tf.constant([7.0, 3.0]), "coarse": tf.constant([4.0, 2.0])}
 
 
 def matrix_products(config, length):
-    """Forward operations of one sequence, product by product: 2 m n k for [m, k] times [k, n]."""
+    """FLOPs of one sequence in the forward pass, summed over products: 2 m n k for [m, k] times [k, n]."""
     hidden, intermediate, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
     projections = 4 * 2 * length * hidden * hidden
     scores_and_sums = 2 * heads * 2 * length * length * (hidden // heads)
@@ -33,7 +33,7 @@ def test_an_encoder_is_its_matrix_products():
         ("ambert_hybrid", [11, 5]),  # both sequences of a text in one
     ],
 )
-def test_each_model_pays_for_its_real_tokens(model_type, lengths):
+def test_only_real_tokens_are_counted(model_type, lengths):
     config = small_config(model_type)
     expected = sum(matrix_products(config, length) for length in lengths)
     assert float(model_flops(config, LENGTHS)) == expected

@@ -1,12 +1,14 @@
-"""KerasHub's own checks of a model family, on our classes.
+"""Runs KerasHub's own test cases for model families on our classes.
 
-What is not run, and why:
+The following parts are not run:
 
-- Mixed precision and quantization of `run_backbone_test` expect every output and layer in the compute dtype, and Keras'
-  own layer types. Ours keep softmax and layer normalization in float32; `test_family.py` tests both.
-- The Grain part: KerasHub runs it in pipelines without TensorFlow, and our tokenizer is a TensorFlow graph.
-- `run_preprocessor_test` of masked LM compares two calls, which mask at random.
-- `run_task_test` trains four times, which takes longer than all of `test_family.py`, where its steps are tested.
+- Mixed precision and quantization in `run_backbone_test`, because they expect Keras' own layer types, and every output
+  and layer in the compute dtype. Our layers keep softmax and layer normalization in float32. `test_family.py` tests
+  both.
+- The Grain part, because KerasHub runs it in pipelines without TensorFlow, but our tokenizer is a TensorFlow graph.
+- `run_preprocessor_test` for masked LM, because it compares two calls, which mask at random.
+- `run_task_test`, because it trains four times, which takes longer than all of `test_family.py`, where the same steps
+  are tested.
 """
 
 import sys
@@ -18,7 +20,7 @@ import numpy as np
 import ambert_tf
 from tests.tokenizers import chinese_tokenizer
 
-# KerasHub's test module imports it, though only the Grain part needs it.
+# KerasHub's test module imports this package, although only the Grain part needs it.
 stub = "grain" not in sys.modules and sys.modules.setdefault("grain", types.ModuleType("grain"))
 from keras_hub.src.tests import test_case  # noqa: E402
 

@@ -17,7 +17,7 @@ def test_gelu_and_its_gradient_are_tensorflows():
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
 
 
-def test_gelu_of_bfloat16_is_as_close_as_its_numbers_are():
+def test_gelu_of_bfloat16_is_as_precise_as_bfloat16():
     x = tf.cast(tf.linspace(-6.0, 6.0, 101), tf.bfloat16)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -34,7 +34,7 @@ def test_gelu_of_bfloat16_is_as_close_as_its_numbers_are():
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
-def test_dropout_keeps_the_mean_and_drops_its_share(rate):
+def test_dropout_keeps_the_mean_and_drops_the_given_fraction(rate):
     x = tf.ones([301, 333])  # an odd number of elements
     dropped = dropout(x, rate, tf.constant([1, 2]), site=0).numpy()
     assert set(np.unique(dropped)) == {np.float32(0), np.float32(1 / (1 - rate))}

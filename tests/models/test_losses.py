@@ -37,7 +37,7 @@ def test_masked_lm_loss_is_the_mean_over_real_predictions():
     assert float(masked_lm_loss(LOGITS, ids)) == pytest.approx(-(math.log(5 / 8) + math.log(6 / 8)) / 2)
     weights = tf.constant([1.0, 0.0])
     assert float(masked_lm_loss(LOGITS, ids, weights)) == pytest.approx(-math.log(5 / 8))
-    # Of a batch with 4 predictions, of which another replica has the rest.
+    # Normalized by the 4 predictions of the global batch, the rest of which are on another replica.
     assert float(masked_lm_loss(LOGITS, ids, weights, tf.constant(4.0))) == pytest.approx(-math.log(5 / 8) / 4)
 
 
@@ -147,7 +147,7 @@ class TestSpanLoss:
             assert float(value) == pytest.approx((float(ends_of[0][1][name]) + float(ends_of[1][1][name])) / 2)
 
     def test_by_hand(self):
-        # Two positions, the right one by a margin of log 3: its share is 3/4.
+        # Two positions, where the correct one has a margin of log 3 and thus probability 3/4.
         values = tf.constant([[[np.log(3.0), 0.0], [0.0, np.log(3.0)]]], tf.float32)
         loss, _ = span_loss({"joint": values}, tf.constant([0]), tf.constant([1]))
         assert float(loss) == pytest.approx(-np.log(0.75), rel=1e-6)

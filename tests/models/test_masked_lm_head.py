@@ -7,7 +7,7 @@ from tests.small_models import masked_lm, pretraining_inputs, small_config
 
 
 def logits_everywhere(model, inputs, grain):
-    """The masked-LM head at every position, in plain numpy."""
+    """The masked-LM head at every position, in plain NumPy."""
     weights = {variable.path: np.asarray(variable, np.float64) for variable in model.weights}
     x = np.asarray(model.backbone(inputs)[f"{grain}_sequence_output"], np.float64)
     x = x @ weights["masked_lm_head/transform/kernel"] + weights["masked_lm_head/transform/bias"]

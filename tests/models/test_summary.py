@@ -8,7 +8,7 @@ from tests.small_models import small_config
 
 
 def rows(lines):
-    """Returns the numbers of each model: parameters, with heads, (the paper's,) GFLOP, of bert_fine."""
+    """Returns the figures of each model: parameters, with heads, (the paper's,) GFLOP, relative to bert_fine."""
     return {
         line.split()[0]: [float(part.removesuffix("x")) for part in line.split(" O(")[0].split()[1:] if part != "M"]
         for line in lines
@@ -19,7 +19,7 @@ def rows(lines):
 def test_the_papers_models():
     lines = summary(None, 512, None)
     english, chinese = rows(lines[:7]), rows(lines[7:])
-    # The published figures are rounded to millions; ours are counted.
+    # The published figures are rounded to millions. Ours are exact.
     assert [english[name][:3] for name in ("bert_fine", "bert_coarse", "ambert")] == [
         [109.5, 110.1, 110.0], [169.1, 169.8, 170.0], [192.6, 193.3, 194.0],
     ]  # fmt: skip
@@ -27,7 +27,8 @@ def test_the_papers_models():
         [102.3, 102.9, 108.0], [158.1, 158.7, 165.0], [174.3, 175.0, 176.0],
     ]  # fmt: skip
     assert lines[-1].endswith("O(2 l n² d)")
-    # Equal lengths: AMBERT and Combo pay twice; Hybrid pays four times for attention, twice for all else.
+    # At equal lengths, AMBERT and Combo cost twice as much. Hybrid costs four times as much for attention, and twice as
+    # much for everything else.
     assert [english[name][-1] for name in ("bert_fine", "ambert", "ambert_combo")] == [1.0, 2.0, 2.0]
     layer = 2 * (4 * 768**2 + 2 * 768 * 3072) * 512
     attention = 4 * 768 * 512**2
@@ -39,7 +40,7 @@ def test_a_shorter_coarse_sequence_costs_less():
     assert rows(summary(None, 512, 256)[:7])["ambert"][-1] == pytest.approx(1.48, abs=0.01)
 
 
-def test_a_configuration_of_ones_own(tmp_path):
+def test_a_custom_configuration(tmp_path):
     small_config().to_file(str(tmp_path / "config.json"))
     lines = summary(str(tmp_path / "config.json"), 16, 8)
     assert lines[0].endswith("config.json: 2 layers, hidden size 16, 16 fine and 8 coarse tokens per sequence")

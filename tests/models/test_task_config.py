@@ -14,7 +14,7 @@ TASK = TaskConfig(
 )
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_file_round_trip(tmp_path):
     TASK.write(str(tmp_path))
     assert TaskConfig.read(str(tmp_path), "model_dir") == TASK
     TASK.write(str(tmp_path))  # the same again is fine

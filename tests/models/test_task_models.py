@@ -10,7 +10,7 @@ from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 
 COMMON = {"max_seq_length": 24, "max_coarse_seq_length": 20}
-# No field of a form has its default.
+# Every field has a value other than its default.
 TASKS = {
     "labels": TaskConfig(
         task_name="reviews", labels=("a", "b"), label_descriptions=("bad", "good"), pair=True,
@@ -37,7 +37,7 @@ def models():
 
 
 def configured(model, without=()):
-    """Returns the model that a preset's JSON describes, without some of its entries."""
+    """Returns the model described by a preset's JSON, without some of its entries."""
     config = json.loads(json.dumps(model.get_config()))
     return type(model).from_config({name: value for name, value in config.items() if name not in without})
 

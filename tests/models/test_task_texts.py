@@ -56,7 +56,7 @@ def test_each_choice_has_a_sequence():
     assert [text.strip() for text in strings(second)] == ["q? a", "q? b", "a !", "b !"]
 
 
-def test_find_takes_the_nearest_place():
+def test_find_returns_the_nearest_occurrence():
     found = task_texts.find(
         tf.constant(["她说她好", "她说她好", "aaa", "", "中国", "中"]),
         tf.constant(["她", "她", "aa", "她", "", "中国"]),
@@ -83,7 +83,7 @@ class TestIdioms:
 
     def test_a_long_text_is_cut_on_both_sides_of_the_blank(self):
         blank = "#idiom000001#"
-        # 31 less [CLS], two [SEP] and twice the idiom leaves 20.
+        # 31 minus [CLS], two [SEP] and twice the idiom leaves 20.
         ((_, text),) = self.rows("左" * 100 + blank + "右" * 100, blank, ["一心一意"], 31)
         assert text == "左" * 10 + "一心一意" + "右" * 10
         ((_, text),) = self.rows("左" * 100 + blank + "右右", blank, ["一心一意"], 31)
@@ -109,9 +109,9 @@ class TestMarkedSpans:
             ("他知道小明来了", ("小明", 3), ("他", 0), "[他]知道_小明_来了"),
             ("小红她来了", ("小红", 0), ("她", 2), "_小红_[她]来了"),
             ("她小红来了", ("小红", 1), ("她", 0), "[她]_小红_来了"),
-            # The data are a character out.
+            # The data's index is off by one character.
             ("小明说小红喜欢她的猫", ("小红", 4), ("她", 7), "小明说_小红_喜欢[她]的猫"),
-            # Not in the text: marked where its index says.
+            # Not in the text, so its index is used as it is.
             ("中国人民", ("中国", 0), (b"\xff\xe4\xbb\x96", 99), "_中国_人民]["),
             ("", ("她", -5), ("x", 2**31 - 1), "]_[_"),
         ],
@@ -121,5 +121,5 @@ class TestMarkedSpans:
 
     def test_the_part_of_a_long_text_around_both_is_kept(self):
         marked = self.mark("前" * 200 + "小红喜欢她" + "后" * 200, ("小红", 200), ("她", 204), 32)
-        # 32 less [CLS], [SEP] and four marks leaves 26 characters, 5 of them the spans and what is between.
+        # 32 minus [CLS], [SEP] and four marks leaves 26 characters, 5 of which are the spans and the text between them.
         assert marked == "前" * 10 + "_小红_喜欢[她]" + "后" * 11

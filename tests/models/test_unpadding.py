@@ -15,11 +15,11 @@ def parts(masks, size=2):
 
 
 @pytest.mark.parametrize(("multiple", "count"), [(1, 7), (7, 7), (4, 8), (6, 12), (16, 15)])
-def test_real_tokens_go_there_and_back(multiple, count):
+def test_real_tokens_round_trip(multiple, count):
     rows = UnpaddedTokens([tf.constant(mask) for mask in MASKS], multiple)
     values = parts(MASKS)
     tokens = rows.join(values)
-    assert tokens.shape == (count, 2)  # 7 are real, 15 there are
+    assert tokens.shape == (count, 2)  # 7 of 15 are real
     real = [mask.reshape(-1) for mask in MASKS]
     if count == 7:
         expected = [value[mask] for value, mask in zip(values, real, strict=True)]
@@ -45,16 +45,16 @@ def test_gradients_are_those_of_the_real_tokens(multiple):
 
 
 @pytest.mark.parametrize(("rows", "multiple"), [(0, 1), (0, 16), (2, 1), (2, 16)])
-def test_nothing_real(rows, multiple):
+def test_batches_without_real_tokens(rows, multiple):
     packed = UnpaddedTokens([tf.zeros([rows, 3], tf.bool)], multiple)
     (back,) = packed.separate(packed.join([tf.ones([rows * 3, 4])]))
     assert back.shape == (rows * 3, 4)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_training_without_padding_is_training_with_it(model_type):
+def test_unpadded_training_equals_padded_training(model_type):
     config = small_config(model_type, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    inputs = random_inputs(fine=((7, 5, 0), 7), coarse=((4, 2, 0), 5))  # the last: a choice that is not there
+    inputs = random_inputs(fine=((7, 5, 0), 7), coarse=((4, 2, 0), 5))  # the last sequence is a missing choice
     random = np.random.default_rng(1)
     found = []
     for static_shapes in (False, True):
@@ -82,7 +82,7 @@ def test_training_without_padding_is_training_with_it(model_type):
             np.testing.assert_allclose(gradient, padded, atol=2e-4)
 
 
-def test_training_pays_for_real_tokens_alone():
+def test_training_computes_only_real_tokens():
     model = AmbertBackbone.from_model_config(small_config("bert_fine"))
     ids = np.zeros([2, 20], np.int32)
     ids[0], ids[1, :2] = 2, 2

@@ -23,7 +23,7 @@ def column(rows):
 
 
 def write_records(path, count, seed, vocabularies, next_sentence=False, masked=True):
-    """Writes sequences in which each token is the one before plus one, so that a masked one is predictable."""
+    """Writes sequences in which each token is the previous one plus one, so that masked tokens are predictable."""
     random = np.random.default_rng(seed)
     batch = {name: [] for name in ("fine_to_coarse",)}
     for grain, vocab in vocabularies.items():
@@ -96,7 +96,7 @@ def lines(directory):
 
 @pytest.fixture(scope="module")
 def trained(made, tmp_path_factory):
-    """A run of 40 steps, with the tokenizer that is beside the records, and its held-out results."""
+    """A run of 40 steps, with the tokenizer next to the records, and its held-out results."""
     directory = tmp_path_factory.mktemp("runs") / "trained"
     changes = {
         "tokenizer_dir": None,
@@ -217,7 +217,7 @@ def test_dynamic_masking_is_that_of_the_records_unless_a_flag_overrides_it(made,
     assert "dynamic masking of 0.5 of the coarse tokens, at most 4 per sequence" in caplog.text
     assert set(predictions(max_predictions_per_seq=2)[0]) == {2}
     assert set(predictions(masked_lm_prob=0.1)[0]) == {1}
-    # Half of them in the first of 6 steps, a tenth in the last, 0.26 in between.
+    # The probability is 0.5 in the first of 6 steps, 0.1 in the last, and 0.26 in between.
     assert set(predictions(final_masked_lm_prob=0.1)[0]) == {2, 3, 4}
     assert set(predictions(3, final_masked_lm_prob=0.1)[0]) == {1, 2}
     assert set(predictions(5, final_masked_lm_prob=0.1)[0]) == {1}
@@ -276,7 +276,7 @@ def test_defaults_are_those_of_the_shortest_command():
     assert (config.model_type, config.num_hidden_layers, config.hidden_size) == ("ambert", 12, 768)
 
 
-def test_records_without_a_tokenizer_beside_them_need_the_flag(made, tmp_path):
+def test_records_without_a_copy_of_the_tokenizer_need_the_flag(made, tmp_path):
     shutil.copy(made / "records" / "train-0", tmp_path / "train")
     with pytest.raises(InputError, match="--tokenizer_dir is needed: there is no tokenizer/ next to the records"):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train"), tokenizer_dir=None))
@@ -326,8 +326,8 @@ def test_ids_beyond_the_vocabulary_are_reported(made, tmp_path):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "train")))
 
 
-def test_a_masked_lm_head_that_does_not_fit_is_named(made, trained, tmp_path, caplog):
-    """A checkpoint whose head is noise, as in some published ones: its first loss is far above ln V."""
+def test_a_masked_lm_head_that_does_not_match_causes_a_warning(made, trained, tmp_path, caplog):
+    """A checkpoint with a random head, as in some published ones. Its first loss is far above ln V."""
     noise = shutil.copytree(trained[0], tmp_path / "noise")
     model = masked_lm(ModelConfig.from_file(str(made / "config.json")))
     random = np.random.default_rng(0)

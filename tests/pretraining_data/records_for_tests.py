@@ -13,7 +13,7 @@ def column(rows):
 
 
 def make_records(numbers, masked=True, next_sentence=False):
-    """Makes a record for each number, which is its first fine id after [CLS]: `[CLS] n 11 12 [SEP]`, 11 12 one word."""
+    """Creates a record for each number n: `[CLS] n 11 12 [SEP]`, where 11 12 is one word."""
     batch = {
         "fine_input_ids": column([[CLS, number, 11, 12, *[9] * (number % 3), SEP] for number in numbers]),
         "fine_segment_ids": column([[0] * (5 + number % 3) for number in numbers]),
@@ -41,5 +41,5 @@ def write_records(path, records, compression=None):
 
 
 def numbers_of(batches):
-    """Returns the numbers of the records of some batches."""
+    """Returns the numbers of the records in batches."""
     return [int(number) for batch in batches for number in batch["fine_input_ids"][:, 1]]

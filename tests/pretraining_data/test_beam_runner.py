@@ -40,7 +40,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture
 def create(tmp_path, settings):
-    """Returns the function that runs a runner; it gives the files, and the stats but for the files' names."""
+    """Returns a function that runs a runner. It returns the files, and the stats without file names."""
 
     def call(runner, beam_options=(), **changes):
         directory = tmp_path / runner
@@ -88,7 +88,7 @@ def test_shards_without_records_are_written_and_skipped_by_readers(create, tmp_p
 
 @pytest.mark.parametrize(("runner", "beam_options"), [("local", ()), ("beam", IN_PROCESS)])
 def test_everything_may_be_remote(settings, runner, beam_options, capsys):
-    """TensorFlow's file system in memory stands for a remote one."""
+    """TensorFlow's in-memory file system stands in for a remote one."""
     root = f"ram://{runner}"
     with tf.io.gfile.GFile(f"{root}/in/corpus.txt", "w") as file:
         file.write("中国人民\n")

@@ -22,7 +22,7 @@ RULE = MaskingSettings(
 
 @pytest.fixture
 def files(tmp_path):
-    """Three files of 10 records each, numbered from 100 on; the second one is compressed."""
+    """Three files of 10 records each, numbered from 100. The second one is compressed."""
     return [
         write_records(
             tmp_path / f"{part}.tfrecord",
@@ -135,7 +135,7 @@ class TestOrder:
         assert sorted(number for share in shares for number in share) == list(range(100, 130))
 
     @pytest.mark.parametrize("workers", [2, 4])
-    def test_a_worker_resumes_too(self, files, workers):
+    def test_a_worker_resumes(self, files, workers):
         context = tf.distribute.InputContext(workers, 1, workers)
         settings = {"num_epochs": None, "input_context": context, "batch_size": 2}
         assert_equal(batches(files, 5, start_step=9, **settings), batches(files, 14, **settings)[9:])
@@ -145,7 +145,7 @@ GROUPED = {"num_epochs": None, "batch_size": 5, "group_by_length": 6, "seed": 4}
 
 
 class TestGroupsByLength:
-    """The records of `make_records` have 5, 6 or 7 fine tokens, a third of them each."""
+    """The records of `make_records` have 5, 6 or 7 fine tokens, in equal proportions."""
 
     def test_contain_the_same_records_in_batches_of_similar_lengths(self, files):
         grouped = batches(files, 6, **GROUPED)
@@ -186,7 +186,7 @@ class TestDynamicMasks:
         assert_equal([first], [again])
         assert (first[name] != second[name]).any()
         assert (first[name] != other[name]).any()
-        # The same records in another file are others.
+        # The same records in another file have different masks.
         assert (first[name][:40] != first[name][40:]).any()
 
     def test_hide_the_same_at_both_grains(self, dynamic_files):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ambert_tf.pretraining_data.examples import decode_example, encode_examples, encode_varints, parse_examples
 
-# Around the places where a varint grows by a byte.
+# Values around those where a varint grows by a byte.
 VALUES = st.one_of(st.integers(0, 2**28 - 1), st.sampled_from([0, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**28 - 1]))
 NAMES = ["coarse_input_ids", "fine_input_ids", "fine_to_coarse"]
 

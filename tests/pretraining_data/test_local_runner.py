@@ -54,7 +54,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def create_in(tokenizer_dir, corpus):
-    """Returns the function that creates data from `corpus` in a directory, with settings of its own."""
+    """Returns a function that creates data from `corpus` in a directory, with the given settings."""
 
     def run(directory, name="records", **settings):
         options = CreationSettings(
@@ -76,13 +76,13 @@ def create_in(tokenizer_dir, corpus):
 
 @pytest.fixture
 def create(tmp_path, create_in):
-    """Returns the function that creates data from `corpus` in tmp_path/out."""
+    """Returns a function that creates data from `corpus` in tmp_path/out."""
     return functools.partial(create_in, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")
 def static(tmp_path_factory, create_in):
-    """Data of the settings by default: its path, what `create_pretraining_data` returned, and its records."""
+    """Data with default settings: its path, the return value of `create_pretraining_data`, and the records."""
     directory = tmp_path_factory.mktemp("static")
     stats = create_in(directory)
     return directory / "records", stats, read_records(directory / "records")
@@ -208,7 +208,7 @@ class TestFiles:
         ]  # fmt: skip
         parts = [read_records(tmp_path / "out" / f"many-0000{part}-of-00003", compression="GZIP") for part in range(3)]
         assert min(map(len, parts)) > 0
-        # The order of all records does not depend on how many files they are in.
+        # The order of all records does not depend on the number of files.
         assert [record for part in parts for record in part] == static[2]
 
     def test_are_the_same_for_the_same_seed_only(self, create, static, tmp_path):
@@ -265,7 +265,7 @@ class TestFiles:
 
 @contextlib.contextmanager
 def limited_file_size(size):
-    """Makes writes beyond a size fail, as on a full disk."""
+    """Makes writes beyond a size limit fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -330,7 +330,7 @@ def start(script, *arguments, **settings):
 
 
 def test_a_killed_run_resumes_with_other_workers_and_writes_the_same_files(create, tmp_path, tokenizer_dir):
-    # Each compressed file is a unit of its own.
+    # Each compressed file is a separate unit.
     paths = [tmp_path / f"corpus-{part:02d}.gz" for part in range(24)]
     for seed, path in enumerate(paths):
         path.write_bytes(gzip.compress(make_corpus(200, seed)))
@@ -351,7 +351,7 @@ def test_a_killed_run_resumes_with_other_workers_and_writes_the_same_files(creat
     finished = sorted(unit.name for unit in work.glob("unit-*"))
     assert 1 <= len(finished) < 24
 
-    with pytest.raises(InputError, match="--resume: the interrupted run had random_seed=12345, this one has 1"):
+    with pytest.raises(InputError, match="--resume: the interrupted run had random_seed=12345, but this one has 1"):
         create("killed", **settings, resume=True, random_seed=1)
     create("killed", **settings, resume=True, num_workers=2)
     for shard in range(2):

@@ -34,19 +34,19 @@ def rule(**settings):
 
 @functools.cache
 def masker(**settings):
-    """Returns the function that masks under a rule of such settings."""
+    """Returns a function that masks with the given settings."""
     masking = rule(**settings)
     return tf.function(lambda inputs, keys: mask_sequences(inputs, keys, masking), reduce_retracing=True)
 
 
 def ragged_inputs(sequences):
-    """Makes inputs of sequences that are lists of segments, of coarse tokens, each the list of its fine ids."""
+    """Creates inputs from sequences. A sequence is a list of segments of coarse tokens, given as lists of fine ids."""
     inputs = {name: [] for name in ("fine_input_ids", "coarse_input_ids", "fine_to_coarse")}
     for segments in sequences:
         tokens = [[CLS]]
         for segment in segments:
             tokens += [*segment, [SEP]]
-        # A coarse id of its own for tokens of several fine ones; as a single one has the fine id.
+        # A coarse token of several fine tokens gets a new coarse id. That of a single fine token is the fine id.
         inputs["coarse_input_ids"].append(
             [held[0] if len(held) == 1 else FINE_SIZE + sum(held) % 40 for held in tokens]
         )
@@ -76,7 +76,7 @@ def test_invariants_of_masked_sequences(sequences, seed):
         chosen = set(after["coarse_masked_lm_positions"])
         holder = before["fine_to_coarse"]
 
-        # Every fine token of a chosen coarse token, and none besides.
+        # Every fine token of a chosen coarse token, and no others.
         assert after["fine_masked_lm_positions"] == [i for i, place in enumerate(holder) if place in chosen]
         for grain in ("fine", "coarse"):
             ids, new_ids = before[f"{grain}_input_ids"], after[f"{grain}_input_ids"]
@@ -88,7 +88,7 @@ def test_invariants_of_masked_sequences(sequences, seed):
             shown = [new_ids[position] for position in positions]
             assert not set(shown) & {PAD, UNK, CLS, SEP, 5}
 
-        # The rule is drawn once for a coarse token: [MASK] stands in both grains or in none.
+        # The rule is drawn once per coarse token, so [MASK] is in both grains or in neither.
         for position in chosen:
             held = [after["fine_input_ids"][i] == MASK for i, place in enumerate(holder) if place == position]
             assert set(held) == {after["coarse_input_ids"][position] == MASK}
@@ -103,7 +103,7 @@ def long_batch(sequences=300, length=70):
     return ragged_inputs([[[random.integers(6, FINE_SIZE, n).tolist() for n in row]] for row in lengths])
 
 
-def test_shares_over_twenty_thousand_coarse_tokens():
+def test_proportions_over_twenty_thousand_coarse_tokens():
     inputs = long_batch()
     masked = mask(inputs)
     kinds = {"mask": 0, "kept": 0, "random": 0}
@@ -121,7 +121,7 @@ def test_shares_over_twenty_thousand_coarse_tokens():
     assert kinds["mask"] / total == pytest.approx(0.8, abs=0.03)
     assert kinds["random"] / total == pytest.approx(0.1, abs=0.02)
     assert kinds["kept"] / total == pytest.approx(0.1, abs=0.02)
-    # Every place is chosen alike: 300 sequences * 10 / 70 = 43 times, with a standard deviation of 6.
+    # Every position is chosen equally often: 300 sequences * 10 / 70 = 43 times, with a standard deviation of 6.
     assert places[1:-1].min() > 18 and places[1:-1].max() < 70
 
 
@@ -169,7 +169,7 @@ def test_no_limit_is_exceeded(sequences, limits):
     assert max(map(len, fine)) <= most_fine
     assert max(map(len, coarse)) <= most_coarse
     for row, sequence in enumerate(sequences):
-        # Something is masked wherever a token fits.
+        # At least one token is masked wherever one fits.
         if any(len(held) <= most_fine for segment in sequence for held in segment):
             assert coarse[row]
 
@@ -186,7 +186,7 @@ def test_default_limits_are_not_reached():
     assert masking.max_coarse_predictions == 16  # ceil(0.15 * 100) + 1
 
 
-def test_special_and_unused_tokens_replace_nothing():
+def test_special_and_unused_tokens_are_never_replacements():
     vocabulary = ["[PAD]", "[unused1]", "[UNK]", "a", "[unused]", "[unused99]x", "b"]
     assert replacement_ids(vocabulary, {0, 2}).tolist() == [3, 4, 5, 6]
 

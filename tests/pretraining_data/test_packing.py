@@ -9,7 +9,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.pretraining_data.packing import PackingSettings, TokenizedUnit, keep_documents, pack
 from ambert_tf.pretraining_data.packing import _shares as shares
 
-# A document is a list of sentences, a sentence a list of coarse tokens, each given by its number of fine ones.
+# A document is a list of sentences. A sentence is a list of coarse tokens, given as their numbers of fine tokens.
 sentences = st.lists(st.integers(1, 3), max_size=25)
 documents = st.lists(st.lists(sentences, max_size=8), max_size=5)
 
@@ -59,7 +59,7 @@ def test_documents_that_are_too_short_are_dropped_and_counted():
     assert unit.document_splits.tolist() == [0, 2, 3]
 
 
-def test_nothing_packs_to_nothing():
+def test_empty_input_gives_no_sequences():
     unit, too_short = make_unit([[[1]]])
     assert too_short == 1
     assert pack(unit, rule(), 0).segments.shape == (0, 2)
@@ -80,7 +80,7 @@ class TestSentences:
         unit, _ = make_unit([[[1] * 9, [1] * 8]])
         assert segments(unit, rule()) == [[0, 9], [9, 17]]
 
-    def test_the_fine_limit_applies_too(self):
+    def test_the_fine_limit_applies(self):
         unit, _ = make_unit([[[3] * 10]])
         assert segments(unit, rule()) == [[0, 4], [4, 8], [8, 10]]  # 12, 12 and 6 of 14 fine tokens
 
@@ -101,7 +101,7 @@ class TestSentences:
         unit, _ = make_unit([[[1] * 5] * 4000])
         packing = rule(max_seq_length=102, max_coarse_seq_length=102, short_seq_prob=0.1)
         lengths = np.array([end - start for start, end in segments(unit, packing)])
-        # A target over 95 fills up to the next sentence like a full one.
+        # With a target above 95, a sequence is filled up to the next sentence like a full one.
         assert np.mean(lengths < 100) == pytest.approx(0.1 * 94 / 99, abs=0.03)
         assert lengths.min() == 5
 
@@ -157,12 +157,12 @@ class TestPairs:
         assert shares(18, 15, 21) == (11, 10)
 
     def test_text_is_cut_at_front_and_back(self):
-        # One sentence to a document, each longer than its share.
+        # One sentence per document, longer than its share.
         unit, _ = make_unit([[[1] * 20]] * 200)
         found = pack(unit, self.packing, 0).segments
         assert (found[:, 0] % 20 > 0).any() and (found[:, 1] % 20 > 0).any()
         np.testing.assert_array_equal(found[:, 1] - found[:, 0] + found[:, 3] - found[:, 2], 21)
-        # 20 + 20 tokens, 21 left: about 5 of the first segment's 9 lost ones at its front.
+        # 20 + 20 tokens, of which 21 are kept: about 5 of the 9 tokens removed from the first segment are at its front.
         assert (found[:, 0] % 20).mean() == pytest.approx(4.5, abs=0.5)
 
 

@@ -26,7 +26,7 @@ def test_draws_of_neighbouring_keys_are_uniform_and_independent():
     assert draws.min() >= 0 and draws.max() < 1
     assert abs(draws.mean() - 0.5) < 0.004
     assert abs(draws.var() - 1 / 12) < 0.002
-    # Neither along a sequence nor from one sequence to the next.
+    # No correlation along a sequence or between neighbouring sequences.
     assert abs(np.corrcoef(draws[:, :-1].ravel(), draws[:, 1:].ravel())[0, 1]) < 0.015
     assert abs(np.corrcoef(draws[:-1].ravel(), draws[1:].ravel())[0, 1]) < 0.015
 

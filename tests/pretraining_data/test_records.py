@@ -66,7 +66,7 @@ def test_a_truncated_file_is_named(tmp_path, compression):
     st.integers(0, 600),
     st.sampled_from([None, "GZIP"]),
 )
-def test_whatever_happens_to_a_file_is_an_input_error(tmp_path_factory, flips, size, compression):
+def test_any_damage_to_a_file_is_an_input_error(tmp_path_factory, flips, size, compression):
     path = tmp_path_factory.mktemp("fuzz") / "x"
     write_records(path, make_records(range(2)), compression)
     content = bytearray(path.read_bytes())[:size]
@@ -109,7 +109,7 @@ def test_a_damaged_record_is_named(tmp_path):
     records = make_records(range(20))
     write_records(path, records)
     content = bytearray(path.read_bytes())
-    # 16 bytes frame a record; this is in the middle of record 12.
+    # The framing of a record takes 16 bytes, so this is in the middle of record 12.
     start = sum(len(record) + 16 for record in records[:12])
     content[start + 50] ^= 1
     path.write_bytes(content)

@@ -4,7 +4,7 @@ from ambert_tf.pretraining_data.packing import Sequences, TokenizedUnit
 from ambert_tf.pretraining_data.sequences import assemble
 
 CLS, SEP = 2, 3
-# Coarse 50 holds 10; 51 holds 11 and 12; 52 holds 13; 53 holds 14, 15 and 16.
+# Coarse token 50 contains fine token 10; 51 contains 11 and 12; 52 contains 13; 53 contains 14, 15 and 16.
 UNIT = TokenizedUnit(
     coarse_ids=np.array([50, 51, 52, 53], np.int32),
     fine_ids=np.arange(10, 17, dtype=np.int32),

@@ -65,7 +65,7 @@ def test_ranges_of_numbers_divide_the_records(tmp_path):
 
 def test_merging_in_groups_first_makes_no_difference(tmp_path):
     units = make_units([50, 20, 0, 300, 7])
-    # Records of equal numbers stay in the order of the units.
+    # Records with equal numbers stay in the order of the units.
     for unit in units:
         unit.order[:5] = 12345
     paths = write_units(tmp_path, units)

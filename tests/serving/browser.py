@@ -1,8 +1,8 @@
-"""A script that uses the page in a headless browser, as a person would.
+"""A script that uses the page in a headless browser, like a person would.
 
     python tests/serving/browser.py ADDRESS TEXT SCREENSHOT.png
 
-Needs playwright and an installed Chromium or Chrome.
+Requires playwright and an installed Chromium or Chrome.
 """
 
 import json
@@ -13,13 +13,13 @@ CELLS = "[...document.querySelectorAll('#attention table.heat:first-child tbody 
 
 
 def find_browser():
-    """Returns the path of an installed browser; "" for none."""
+    """Returns the path of an installed browser, or "" if there is none."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next(filter(None, map(shutil.which, names)), "")
 
 
 def use_page(address, text, screenshot=None, layers=True):
-    """Types a text, submits it, changes layer and head; returns what was to be seen.
+    """Types a text, submits it, and changes layer and head. Returns what the page showed.
 
     Returns:
       `prediction`, `coarse` and `fine` (the tokens), and `maps`: for layer 1 and the mean of heads, then for the last

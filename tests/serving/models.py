@@ -1,4 +1,4 @@
-"""Small models of every form with new weights, which need no training."""
+"""Small, randomly initialized models of every form, which need no training."""
 
 import functools
 import os
@@ -35,7 +35,7 @@ TASKS = {
 
 
 def export(model_dir, export_dir, inference="joint", **flags):
-    """Exports a model; returns the report of the check, which only runs if asked for."""
+    """Exports a model. Returns the report of the check, which only runs on request."""
     return run_export(
         ExportSettings(
             model_dir=str(model_dir), export_dir=str(export_dir), inference=inference, **{"check": False, **flags}
@@ -43,7 +43,7 @@ def export(model_dir, export_dir, inference="joint", **flags):
     )
 
 
-_HOLDERS = []  # directories that go away with the process
+_HOLDERS = []  # directories that are deleted when the process ends
 
 
 def config_of(model_type="ambert"):
@@ -60,7 +60,7 @@ def config_of(model_type="ambert"):
 
 @functools.cache
 def model_directory(form="sentence", model_type="ambert"):
-    """Returns a model directory, as fine-tuning leaves it, of a model with new weights."""
+    """Returns the model directory of a randomly initialized model, as written by fine-tuning."""
     holder = tempfile.TemporaryDirectory()
     _HOLDERS.append(holder)
     directory = os.path.join(holder.name, "model")

@@ -42,7 +42,7 @@ def exported(model_dir, tmp_path_factory):
 
 
 def predictions(model_dir, directory, inference):
-    """Returns what --do_predict writes for `TEXTS`: the probabilities, and the labels."""
+    """Returns the probabilities and labels that --do_predict writes for `TEXTS`."""
     write_json_lines(directory / "test.json", [{"sentence": text} for text in TEXTS])
     settings = ClassificationSettings(
         task_name="sentence", data_dir=str(directory), init_checkpoint=model_dir, output_dir=str(directory / "out"),
@@ -63,7 +63,7 @@ def test_another_process_without_this_package_predicts_the_same(model_dir, expor
     assert found["label"] == expected["label"]
 
 
-def test_the_fine_model_predicts_as_it_does_here_and_has_no_coarse_tables(model_dir, exported, tmp_path):
+def test_the_fine_export_predicts_the_same_and_has_no_coarse_tables(model_dir, exported, tmp_path):
     export(model_dir, str(tmp_path / "fine"), "fine")
     fine, joint = (tf.saved_model.load(name) for name in (str(tmp_path / "fine"), exported))
     found = fine.signatures["serving_default"](text=tf.constant(TEXTS))
@@ -76,7 +76,7 @@ def test_the_fine_model_predicts_as_it_does_here_and_has_no_coarse_tables(model_
     assert coarse_table not in {tuple(variable.shape) for variable in fine.model_variables}
 
 
-def test_any_batch_size_will_do(exported):
+def test_any_batch_size_works(exported):
     signature = tf.saved_model.load(exported).signatures["serving_default"]
     together = signature(text=tf.constant(TEXTS))
     assert together["probabilities"].shape == (len(TEXTS), 4)
@@ -89,14 +89,14 @@ def test_any_batch_size_will_do(exported):
     assert nothing["label"].shape == (0,)
 
 
-def test_ten_megabytes_of_text_are_cut_like_others(exported):
+def test_ten_megabytes_of_text_are_truncated(exported):
     signature = tf.saved_model.load(exported).signatures["serving_default"]
     text = "商店里的乒乓球拍卖完了"
     long, cut = (signature(text=tf.constant([text * times]))["probabilities"] for times in (320_000, 100))
     np.testing.assert_allclose(long, cut, atol=1e-6)
 
 
-def test_bytes_that_are_no_utf8_give_probabilities_too(exported):
+def test_invalid_utf8_gives_probabilities(exported):
     signature = tf.saved_model.load(exported).signatures["serving_default"]
     result = signature(text=tf.constant([b"\xff\xfe\x80", b"\xe4\xb8", b"\x00"]))
     np.testing.assert_allclose(tf.reduce_sum(result["probabilities"], axis=1), 1, atol=1e-5)
@@ -149,7 +149,7 @@ def test_the_directory_of_tensorflow_serving(model_dir, tmp_path):
 def test_the_check_reads_a_file(model_dir, tmp_path):
     path = write_json_lines(tmp_path / "dev.jsonl", [{"text": r["sentence"], "label": r["label"]} for r in RECORDS])
     content = (tmp_path / "dev.jsonl").read_bytes()
-    (tmp_path / "dev.jsonl").write_bytes(b"\xef\xbb\xbf" + content)  # as some editors begin a file
+    (tmp_path / "dev.jsonl").write_bytes(b"\xef\xbb\xbf" + content)  # with the byte-order mark of some editors
     report = export(model_dir, str(tmp_path / "checked"), check_file=path, check=True)
     assert (report.examples, report.accuracy) == (16, 1.0)
     (tmp_path / "blank.txt").write_text("\n \n", encoding="utf-8")
@@ -160,8 +160,8 @@ def test_the_check_reads_a_file(model_dir, tmp_path):
         export(model_dir, str(tmp_path / "e"), check_file=str(tmp_path / "wrong.jsonl"))
 
 
-def test_a_head_that_is_not_there(tmp_path):
-    for model_type, message in (("ambert_hybrid", "cannot run on one alone"), ("bert_coarse", "has no fine grain")):
+def test_missing_heads_are_errors(tmp_path):
+    for model_type, message in (("ambert_hybrid", "cannot run on one grain"), ("bert_coarse", "has no fine grain")):
         with pytest.raises(InputError, match=message):
             export(model_directory("sentence", model_type), str(tmp_path / "e"), "fine")
 

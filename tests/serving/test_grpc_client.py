@@ -1,4 +1,4 @@
-"""The example client against a service of TensorFlow Serving's API that runs an export."""
+"""The example client, with a service that implements TensorFlow Serving's API and runs an export."""
 
 import importlib.util
 import pathlib
@@ -29,7 +29,7 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
 
-def test_the_client_gets_what_the_model_says(tmp_path):
+def test_the_client_returns_the_outputs_of_the_model(tmp_path):
     spec = importlib.util.spec_from_file_location("grpc_client", EXAMPLE)
     client = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(client)

@@ -1,4 +1,4 @@
-"""Served models of every form against the evaluation of the same examples, whose batches are padded otherwise."""
+"""Compares served models of every form with evaluation on the same examples, whose batches are padded differently."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ TEXTS = [
     "长江" * 60,
 ]  # fmt: skip
 TURNED = TEXTS[3:] + TEXTS[:3]
-# Without repetitions: windows that read the same score the same, and which is best is left to the last bit.
+# Without repetitions, because equal windows have equal scores, and the last bit would determine the best one.
 CONTEXTS = [
     text if len(text) < 20 else "".join(np.random.default_rng(len(text)).choice(list("南京市长江大桥好中国人民"), 90))
     for text in TEXTS

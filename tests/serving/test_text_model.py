@@ -1,4 +1,4 @@
-"""The Python interface, of a model directory and of an export of it."""
+"""The Python interface of a model directory and of its export."""
 
 import pathlib
 import runpy
@@ -75,7 +75,7 @@ def test_dataset_in_dataset_out(model, capsys):
         ("pair", ([None], ["a"]), r"text\[0\] is None; a string is expected"),
         ("pair", (["a", "b"], ["c", 1]), r"text_pair\[1\] is 1; a string is expected"),
         ("choice", (["a"], ["b"], ["c"]), r"choices\[0\] is 'c'; a list of strings is expected"),
-        ("choice", (["a"], ["b"], "c"), "choices is one string; a list is expected"),
+        ("choice", (["a"], ["b"], "c"), "choices is a single string; a list is expected"),
         ("choice", (["a"], ["b"], [["c", None]]), r"choices\[0\] has None; strings are expected"),
         ("marked", (["中国"], ["中"], ["0"], ["国"], [1]), r"span1_index\[0\] is '0'; an int is expected"),
     ],
@@ -106,7 +106,7 @@ def test_a_dataset_of_examples_with_different_numbers_of_choices():
     assert [int(row["choice"]) for row in found] == [prediction["choice"] for prediction in expected]
 
 
-def test_directory_and_export_say_the_same(tmp_path):
+def test_directory_and_export_predict_the_same(tmp_path):
     export(model_directory("spans"), str(tmp_path / "export"))
     questions, contexts = ["大桥", "", "人民"], ["南京市长江大桥好" * 9, "", "中国人民"]
     ours, theirs = (ambert_tf.load(path).predict(questions, contexts)
@@ -116,7 +116,7 @@ def test_directory_and_export_say_the_same(tmp_path):
     assert contexts[0].encode()[ours[0]["start"] : ours[0]["end"]].decode() == ours[0]["answer"]
 
 
-def test_a_pre_trained_model_does_all_but_predict(tmp_path):
+def test_a_pretrained_model_supports_everything_except_predict(tmp_path):
     config = config_of("ambert_hybrid")
     prepare_model_directory(str(tmp_path), config, chinese_tokenizer())
     Checkpoints(str(tmp_path), _Holder(AmbertBackbone.from_model_config(config)), {}).save(0)
@@ -143,7 +143,7 @@ def test_the_ten_lines_of_the_example(monkeypatch, capsys):
     assert printed.splitlines()[-1] in ("a", "b", "c")
 
 
-def test_directories_that_are_none(tmp_path):
+def test_invalid_directories_are_errors(tmp_path):
     with pytest.raises(InputError, match="not a model directory"):
         ambert_tf.load(str(tmp_path))
     (tmp_path / "saved_model.pb").touch()

@@ -5,7 +5,7 @@ from ambert_tf.tasks.cmrc_metrics import exact_match, f1, question_scores, units
 
 def test_units_are_characters_and_words():
     assert units("光荣和ω-force开发") == ["光", "荣", "和", "ωforce", "开", "发"]
-    # As in the official script, removed punctuation does not separate the words on its two sides.
+    # As in the official script, words are not separated by punctuation that is removed.
     assert units("在《Nature News》，2008年3.5万") == ["在", "nature", "news2008", "年", "3.5", "万"]
     assert units("  ") == []
 

@@ -1,4 +1,4 @@
-"""Whatever a file contains, its reader returns examples or raises an InputError."""
+"""Whatever a file contains, its reader either returns examples or raises an InputError."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from ambert_tf.tasks.labels import find_labels
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tasks.sequence_labelling_files import conll_columns, json_spans, segmented_text, tagged_words
 
-# A right file of each format, as the values that fuzzing changes.
+# A valid file of each format, as the values to fuzz.
 QUESTION = {"id": "q", "question": "?", "answers": [{"text": "市", "answer_start": 2}], "is_impossible": False}
 FORMATS = {
     "tnews": [{"label": "100", "sentence": "标题", "keywords": "词", "id": 1}],
@@ -86,7 +86,7 @@ def changed(draw, value):
 
 @st.composite
 def damaged(draw, content):
-    """Inserts bytes into a file, or cuts it off."""
+    """Inserts bytes into a file, or truncates it."""
     for _ in range(draw(st.integers(0, 2))):
         place = draw(st.integers(0, len(content)))
         content = content[:place] + draw(BYTES) + content[place:]

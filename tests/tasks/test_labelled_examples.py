@@ -32,7 +32,7 @@ def test_tnews_joins_keywords_to_the_title(tmp_path):
     assert plain[0].inputs == Texts("江疏影甜甜圈自拍")
 
 
-def test_a_test_set_without_the_keywords_of_the_training_set_is_warned_of(tmp_path, caplog):
+def test_a_test_set_without_keywords_causes_a_warning(tmp_path, caplog):
     titles = [{"sentence": "江疏影甜甜圈自拍", "id": 0}, {"sentence": "我们走到一起", "keywords": "", "id": 1}]
     read(tmp_path, titles, split="test", needs_labels=False)
     warning = "file.json: no record has keywords, which the data augmentation of tnews adds to the texts; to train "
@@ -57,7 +57,7 @@ def test_examples_without_a_gold_label_are_counted_and_left_out(tmp_path):
     found = read(tmp_path, records, OCNLI, "dev", labels)
     assert [(example.id, example.label) for example in found.examples] == [(0, 1), (2, 0)]
     assert found.left_out == 1
-    # A leaderboard file has a line for each.
+    # A leaderboard file has a line for each example.
     assert len(read(tmp_path, records, OCNLI, "test", labels, needs_labels=False).examples) == 3
 
 

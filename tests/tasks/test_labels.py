@@ -30,7 +30,7 @@ def test_iflyteks_file_of_labels_has_another_key_for_descriptions(tmp_path):
     assert read_labels(str(tmp_path / "labels.json")) == (("0", "打车"), ("1", "地图"))
 
 
-def test_a_list_of_names_is_a_file_of_labels_too(tmp_path):
+def test_a_list_of_names_is_a_file_of_labels(tmp_path):
     (tmp_path / "labels.json").write_text('["no", "yes", 3]')
     assert names(read_labels(str(tmp_path / "labels.json"))) == ["no", "yes", "3"]
 
@@ -56,7 +56,7 @@ def test_wrong_files_of_labels(tmp_path, content, message):
         read_labels(str(tmp_path / "labels.json"))
 
 
-def test_labels_that_cannot_be_known_are_an_error(tmp_path):
+def test_unknown_labels_are_an_error(tmp_path):
     with pytest.raises(InputError, match=r"add a labels.json there"):
         find_labels(SENTENCE, str(tmp_path), None)
     path = write_json_lines(tmp_path / "train.json", [{"label": "a"}, {"text": "b"}])

@@ -25,7 +25,7 @@ def test_correlations():
     assert results["pearson"] == pytest.approx(3 / np.sqrt(2 * 14 / 3))
 
 
-def test_what_is_not_defined_is_zero():
+def test_undefined_metrics_are_zero():
     same = np.array([2.0, 2.0, 2.0])
     assert score(("pearson", "spearman"), same, np.array([1.0, 2.0, 3.0])) == {"pearson": 0.0, "spearman": 0.0}
     assert score(("matthews_correlation",), np.array([1, 1]), np.array([0, 1])) == {"matthews_correlation": 0.0}

@@ -100,7 +100,7 @@ class TestChid:
             "group": f"{tmp_path}/train.json:1", "answer": 1,
         }  # fmt: skip
 
-    def test_a_text_without_a_blank_is_no_question(self, tmp_path):
+    def test_texts_without_a_blank_are_skipped(self, tmp_path):
         line = {**LINE, "content": ["他#idiom000001#地走了", "无", "a#idiom000002#b"]}
         found = contents(chid_records(self.write(tmp_path, [line], ANSWERS), "train_file"))
         assert [record["id"] for record in found] == ["#idiom000001#", "#idiom000002#"]

@@ -5,7 +5,7 @@ from ambert_tf.tasks.clue import TNEWS
 from ambert_tf.tasks.registry import TASKS, find_task
 
 
-def test_names_are_found_however_they_are_written():
+def test_names_are_found_regardless_of_their_spelling():
     assert find_task("tnews") is find_task("TNEWS") is TNEWS
     assert find_task("sentence-pair").name == "sentence_pair"
 
@@ -27,14 +27,14 @@ def test_the_paper_has_no_agreement_term_for_race():
     assert [task.name for task in TASKS.values() if task.agreement_weight != 1.0] == ["race"]
 
 
-def test_other_names_that_people_write():
+def test_common_aliases():
     assert find_task("SST-2").name == "sst2"
     assert find_task("MNLI-mm").name == "mnli_mismatched"
     assert find_task("CLUEWSC").name == "cluewsc2020"
 
 
 class TestTaskFile:
-    def test_a_declaration_of_ones_own(self, tmp_path):
+    def test_a_custom_declaration(self, tmp_path):
         path = tmp_path / "stars.py"
         path.write_text(
             "from ambert_tf.tasks.declaration import Task, Texts\n"

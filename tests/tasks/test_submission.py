@@ -12,7 +12,7 @@ from ambert_tf.tasks.report import ReportSettings, run_report
 
 
 def predicted(tmp_path, task, *predictions, test_file="test.json", name=None):
-    """Writes the leaderboard files of a task as a run does, and returns the output directory."""
+    """Writes the leaderboard files of a task, like a run, and returns the output directory."""
     directory = tmp_path / (name or task.name)
     directory.mkdir()
     assert isinstance(task.leaderboard, Leaderboard)

@@ -11,7 +11,7 @@ def read(tmp_path, content, reader, name="train.tsv"):
     return [(record.line, record.content) for record in reader(str(path), "train_file")]
 
 
-def test_quotes_mean_nothing_in_glues_tables(tmp_path):
+def test_glues_tables_have_no_quoting(tmp_path):
     content = '\ufeffQuality\t#1 String\n1\t" He said .\n0\tSay "a\tb"\n'
     found = read(tmp_path, content, glue_table(("#1 String",)))
     assert found == [
@@ -53,7 +53,7 @@ def test_qqps_broken_lines_are_skipped_except_in_a_file_to_predict(tmp_path):
     header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
     found = read(tmp_path, header + "1\t2\t3\ta\tb\t0\n4\t5\tc\n6\t7\t8\td\te\t1\n", QQP.records)
     assert [line for line, _ in found] == [2, 4]
-    # The leaderboard wants a prediction for every id.
+    # The leaderboard needs a prediction for every id.
     path = tmp_path / "test.tsv"
     path.write_text("id\tquestion1\tquestion2\n0\ta\tb\n1\tc\nrest of c\td\n2\te\n3\tf\tg\n")
     assert [record.content for record in QQP.records(str(path), "predict_file")] == [
@@ -145,7 +145,7 @@ def test_required_columns_are_found_in_any_letter_case(tmp_path):
         return csv_table(path, flag, ("sentence", "label"))
 
     assert rows(read(tmp_path, "Sentence, LABEL\n服务很好,pos\n又贵又慢,neg\n", reader, "train.csv")) == GOOD
-    # The exact name goes before another letter case.
+    # The exact name takes precedence over a different case.
     (row,) = rows(read(tmp_path, "Label,label,sentence\na,b,c\n", reader, "train.csv"))
     assert row == {"Label": "a", "label": "b", "sentence": "c"}
     with pytest.raises(InputError, match="line 1: 2 columns are named label"):

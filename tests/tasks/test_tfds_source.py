@@ -11,7 +11,7 @@ from ambert_tf.tasks.tfds_source import has_split, tfds_records
 
 
 def prepared(tmp_path, name, config, version, splits):
-    """Writes examples where TensorFlow Datasets would have prepared those of a data set of its own."""
+    """Writes examples as if TensorFlow Datasets had prepared one of its data sets."""
     builder = tfds.builder(f"{name}/{config}" if config else name, data_dir=str(tmp_path))
     directory = tmp_path / name / (config or "") / version
     directory.mkdir(parents=True)
@@ -68,7 +68,7 @@ def test_squad(tmp_path):
     assert sorted((e.id, e.answers, e.span) for e in found.examples) == [("q1", ("cat",), (2, 5)), ("q2", (), None)]
 
 
-def test_race_is_a_record_a_question(tmp_path):
+def test_race_has_one_record_per_question(tmp_path):
     row = {
         "example_id": "high1.txt", "article": "text", "questions": ["q", "r _"],
         "options": [["a", "b", "c", "d"], ["e", "f", "g", "h"]], "answers": ["C", "A"],
@@ -82,7 +82,7 @@ def test_race_is_a_record_a_question(tmp_path):
     }  # fmt: skip
 
 
-def test_what_it_does_not_have():
+def test_missing_tasks_and_splits_are_errors():
     assert has_split(WNLI, "test") and not has_split(SQUAD2, "test") and not has_split(TNEWS, "dev")
     with pytest.raises(InputError, match=r"does not have the task \(tnews\); use files"):
         list(tfds_records(TNEWS, "dev"))

@@ -123,7 +123,7 @@ def test_english_becomes_words_and_phrases():
     tokenizer = english_tokenizer()
     text = "The New  York times city of New York"
     assert fine(tokenizer, text) == ["the", "new", "york", "times", "city", "of", "new", "york"]
-    # From left to right, the longest first: "new york times" hides "times city" and "city of new york" remains.
+    # From left to right, longest match first: "new york times" precludes "times city", and "city of new york" remains.
     assert coarse(tokenizer, text) == ["the", "new york times", "city of new york"]
     assert slices(tokenizer, text, "coarse") == ["The", "New  York times", "city of New York"]
 
@@ -148,7 +148,7 @@ def test_both_languages_tokenize_mixed_text():
 
 def test_normalization_is_googles():
     tokenizer = english_tokenizer()
-    # Lower case, accents off (composed or not), control characters out, full-width forms as they are.
+    # Lower case, no accents (composed or not), no control characters, and unchanged full-width forms.
     assert fine(tokenizer, "CAFÉ cafe\u0301 c\u0000a\u00adf\u200de") == ["cafe", "cafe", "cafe"]
     assert fine(tokenizer, "ＴＨＥ") == ["[UNK]"]
     assert fine(english_tokenizer(normalization="nfkc"), "ＴＨＥ") == ["the"]
@@ -210,13 +210,13 @@ def test_properties_of_both_grains(texts, chinese):
         fine_spans = list(zip(tokens.fine_starts[row].numpy(), tokens.fine_ends[row].numpy(), strict=True))
         coarse_spans = list(zip(tokens.coarse_starts[row].numpy(), tokens.coarse_ends[row].numpy(), strict=True))
         alignment = list(tokens.fine_to_coarse[row].numpy())
-        # Every coarse token holds fine tokens, in order; nothing is skipped.
+        # Coarse tokens contain all fine tokens, in order.
         assert sorted(set(alignment)) == list(range(len(coarse_spans)))
         assert alignment == sorted(alignment)
         for index, (start, end) in enumerate(coarse_spans):
             inside = [span for span, place in zip(fine_spans, alignment, strict=True) if place == index]
             assert (inside[0][0], inside[-1][1]) == (start, end)
-        # Spans are ordered; only letters that one character was decomposed into share its bytes.
+        # Spans are ordered. Only letters decomposed from the same character share its bytes.
         decomposes = any(
             sum(unicodedata.category(d) != "Mn" for d in unicodedata.normalize("NFD", c)) > 1 for c in texts[row]
         )
@@ -269,7 +269,7 @@ def test_accents_are_kept_if_asked(tmp_path):
 
 
 def test_fingerprints_of_earlier_tokenizers_are_unchanged():
-    # From the version before strip_accents.
+    # Written by the version before strip_accents.
     assert english_tokenizer().fingerprint == "53c1f88e1cc357bb11228f0b2fef1338"
 
 

@@ -1,4 +1,4 @@
-"""Vocabulary files of other projects are read as Google's code reads them; transformers is the reference."""
+"""Vocabulary files of other projects are read as in Google's code. The reference is transformers."""
 
 import pytest
 import tensorflow as tf
@@ -67,7 +67,7 @@ def test_duplicates_get_unused_names_for_libraries_that_refuse_them():
     ("content", "match"),
     [
         (b"[PAD]\n[UNK]\n\xff\n", r"--vocab_file: .*vocab\.txt, line 3: not UTF-8"),
-        (b"[PAD]\n[UNK]\n\xed\xa0\xbd\n", r"line 3: not UTF-8"),  # half of a surrogate pair
+        (b"[PAD]\n[UNK]\n\xed\xa0\xbd\n", r"line 3: not UTF-8"),  # a lone surrogate
         (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n", r"has no line \[MASK\]"),
         (b"[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n", r"line 1: is '\[UNK\]'; the first token must be \[PAD\]"),
         (b"\n\n", r"has no line \[PAD\]"),

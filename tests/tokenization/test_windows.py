@@ -24,7 +24,7 @@ def test_a_short_context_is_one_window_like_a_pair():
     assert found["window_example"].numpy().tolist() == [0, 1]
     assert found["context_offset"].numpy().tolist() == [3, 4]
     assert found["first_token"].numpy().tolist() == [0, 0]
-    # Three bytes a character.
+    # Three bytes per character.
     assert found["context_starts"].to_list() == [[0, 3, 6, 9, 12, 15, 18], [0]]
     assert found["context_ends"].to_list() == [[3, 6, 9, 12, 15, 18, 21], [3]]
     assert found["max_context"].to_list() == [[1] * 7, [1]]
@@ -48,10 +48,10 @@ def test_windows_cover_a_long_context_at_both_grains(stride, coarse):
             inside = found["context_starts"].to_list()[window]
             assert len(fine) <= 24
             assert len(found["coarse_input_ids"].to_list()[window]) <= coarse
-            # The window holds these very tokens of the context, between [SEP] and [SEP].
+            # The window contains exactly these tokens of the context, between [SEP] and [SEP].
             assert fine[offset:-1] == tokens.fine_ids.to_list()[example][first : first + len(inside)]
             assert inside == starts[first : first + len(inside)]
-            # Both grains cover the same text: as many coarse tokens as the fine ones lie in.
+            # Both grains cover the same text: there are as many coarse tokens as contain the fine ones.
             held = tokens.fine_to_coarse.to_list()[example][first : first + len(inside)]
             segments = found["coarse_segment_ids"].to_list()[window]
             assert sum(segments) - 1 == len(set(held))

@@ -1,4 +1,4 @@
-"""Runs of a small model that tests of training share."""
+"""Runs of a small model, shared by tests of training."""
 
 import numpy as np
 import tensorflow as tf
@@ -19,10 +19,10 @@ CLIP_NORM = 0.5
 
 
 def dataset(start_step, context):
-    """Endless batches of 48 sequences in order; a step takes 16."""
+    """An infinite dataset of 48 sequences in order, in batches of 16."""
     size = context.get_per_replica_batch_size(BATCH)
     inputs = pretraining_inputs(rows=48)
-    # The first half of a batch has fewer predictions than the second, so that a mean of means would show.
+    # The first half of a batch has fewer predictions than the second, so that a mean of means would be detected.
     inputs["fine_masked_lm_weights"].reshape(3, 16, 3)[:, :8, 1:] = 0
     records = tf.data.Dataset.from_tensor_slices(inputs).repeat()
     batches = records.skip(start_step * BATCH).batch(size)
@@ -30,7 +30,7 @@ def dataset(start_step, context):
 
 
 class Run:
-    """A model, its optimizer and its loop; gradients are clipped to CLIP_NORM."""
+    """A model with its optimizer and training loop. Gradients are clipped to CLIP_NORM."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Run:
         with self.strategy.scope():
             xla = self.settings.use_xla
             self.model = masked_lm(config, static_shapes=xla, dtype=POLICIES[precision])
-            # A large epsilon: where a gradient is next to nothing, Adam's step would be next to random.
+            # A large epsilon, because Adam's step would be almost random where a gradient is close to zero.
             self.optimizer = AdamW(
                 self.model.trainable_variables,
                 WarmupLinearDecay(rate, 100, 2),

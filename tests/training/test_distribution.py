@@ -21,7 +21,7 @@ def test_replicas_are_logical_cpu_devices():
 
 
 def test_more_replicas_than_devices_are_refused():
-    tf.constant(1)  # TensorFlow is initialized now.
+    tf.constant(1)  # initializes TensorFlow
     with pytest.raises(InputError, match="--num_replicas=64"):
         make_strategy(64)
     with pytest.raises(InputError, match="--num_replicas=0: must be at least 1"):

@@ -18,7 +18,7 @@ GRADIENTS = [
 
 
 def lamb(parameters, gradient_steps, rates, settings):
-    """Algorithm 2 of You et al. in float64, with global clipping; biases and layer norms neither decay nor adapt."""
+    """Algorithm 2 of You et al. in float64, with global clipping; no decay or trust ratio for biases and norms."""
     parameters = [np.array(value, np.float64) for value in parameters]
     m, v = ([np.zeros_like(value) for value in parameters] for _ in range(2))
     for step, gradients in enumerate(gradient_steps, start=1):

@@ -37,7 +37,7 @@ def assert_close(weights, expected, tolerance):
     ],
     ids=["two replicas", "accumulated", "all of it", "XLA"],
 )
-def test_the_division_of_a_batch_does_not_matter(run, one_replica):
+def test_splitting_a_batch_does_not_change_training(run, one_replica):
     assert_close(Run(**run).train(), one_replica, 2e-6)
 
 
@@ -65,7 +65,7 @@ def test_float16_steps_with_an_overflow_are_skipped():
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_a_checkpoint_and_says_so(tmp_path, caplog, number, status):
+def test_a_signal_saves_a_checkpoint_and_reports_it(tmp_path, caplog, number, status):
     handler = signal.getsignal(number)
     run = Run(num_train_steps=50)
 
@@ -101,13 +101,13 @@ def test_a_signal_in_the_last_evaluation_ends_the_run_too(tmp_path):
     assert (tmp_path / "checkpoints" / "ckpt-1.index").exists()
 
 
-def test_a_second_ctrl_c_quits_at_once_even_in_a_long_call():
+def test_a_second_ctrl_c_exits_immediately_even_in_a_long_call():
     child = os.fork()
     if not child:
         with loop._StopSignals():
             for delay in (0.2, 0.6):
                 threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
-            hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)  # A minute in which Python runs no signal handler.
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)  # a minute in which Python runs no signal handlers
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
 
@@ -126,7 +126,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_step_and_records(tmp_pa
 
 
 class Poisoned:
-    """An objective whose loss is not finite in some steps."""
+    """An objective with a non-finite loss in some steps."""
 
     def __init__(self, objective, bad):
         self.objective, self.bad = objective, bad
@@ -138,7 +138,7 @@ class Poisoned:
 
 
 def poisoned(run, *steps):
-    """Makes the loss of some steps (counted from 0) of a run infinite, gradients as they are; returns its data."""
+    """Makes the loss of some steps (counted from 0) of a run infinite, but not the gradients. Returns its dataset."""
     run.objective = Poisoned(run.objective, steps)
 
     def batches(start, context):
@@ -179,7 +179,7 @@ def test_too_many_skipped_steps_are_an_error(monkeypatch):
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
-    """On two replicas, with dropout: weights and every line of metrics but the speeds."""
+    """Compares weights and every line of metrics, except for speeds, on two replicas with dropout."""
 
     def run(directory, make_dataset=dataset):
         started = Run(replicas=2, dropout=0.3, save_checkpoints_steps=4, num_train_steps=10)
@@ -198,7 +198,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     uninterrupted = run(tmp_path / "uninterrupted")
     assert [line["step"] for line in lines(tmp_path / "uninterrupted")] == [3, 4, 6, 8, 9, 10]
 
-    # The data end after step 7, which is three steps beyond the last checkpoint.
+    # The data ends after step 7, three steps after the last checkpoint.
     with pytest.raises(InputError, match="the training data ends at step 7 of 10"):
         run(tmp_path / "broken", lambda step, context: dataset(step, context).take(2 * 7))
     assert lines(tmp_path / "broken")[-1]["step"] == 6
@@ -209,7 +209,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
 
 
 def test_a_run_leaves_no_graph_in_memory():
-    """A user who trains several models in one process, such as a notebook, has the memory of one."""
+    """Training several models in one process, such as a notebook, needs the memory of one."""
 
     def graphs():
         gc.collect()

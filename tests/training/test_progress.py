@@ -10,7 +10,7 @@ from ambert_tf.training.progress import Progress, drop_lines_after
 
 
 class Clock:
-    """A clock that the test sets."""
+    """A clock that is set by the test."""
 
     def __init__(self):
         self.seconds = 100.0
@@ -42,7 +42,7 @@ def lines(directory):
 def test_a_line_has_means_newest_values_and_rates(tmp_path):
     clock = Clock()
     progress = Progress(str(tmp_path), 10, log_steps=2, clock=clock)
-    progress.add(1, metrics(5.0))  # Not timed: it traces the graph.
+    progress.add(1, metrics(5.0))  # not timed, because it traces the graph
     clock.seconds += 4
     progress.add(2, metrics(3.0))
     clock.seconds += 1
@@ -69,7 +69,7 @@ def test_every_line_of_a_long_loop_has_its_rates(tmp_path):
 
 def test_mfu_is_relative_to_the_highest_peak_and_never_above_1(tmp_path):
     terminal, clock = Terminal(), Clock()
-    peaks = iter([1e9, 8e9, 4e9])  # Other programs slow the first and the last measurement down.
+    peaks = iter([1e9, 8e9, 4e9])  # other programs slow down the first and the last measurement
     progress = Progress(str(tmp_path), 10, log_steps=1, measure_peak=lambda: next(peaks), stream=terminal, clock=clock)
     progress.add(1, metrics(5.0))
     for step in (2, 3, 4):

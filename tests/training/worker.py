@@ -1,7 +1,7 @@
-"""One of two workers that test_cluster.py starts: `worker.py DIRECTORY`, its place in `TF_CONFIG`.
+"""One of two workers started by test_cluster.py, as `worker.py DIRECTORY` with `TF_CONFIG`.
 
-Trains 4 steps and saves its weights; checks whether the workers agree, which they do not; trains until worker 1 kills
-itself. Prints the error messages as lines of JSON.
+Trains 4 steps and saves its weights, checks whether the workers agree, which they do not, and trains until worker 1
+kills itself. Prints the error messages as lines of JSON.
 """
 
 import dataclasses

@@ -48,7 +48,7 @@ def test_a_chinese_tokenizer_from_a_corpus(corpus, tmp_path):
     report = build_tokenizer(settings(corpus, tmp_path))
     tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
     entries = tokenizer.coarse_vocab[tokenizer.fine_vocab_size :]
-    # By falling count (12, 6, 6, then 3), then in the order of their characters.
+    # By descending count (12, 6, 6, 3), then in code point order.
     assert entries[:3] == ["我们", "北京大学", "学习"]
     assert {"北京", "生活"} <= set(entries)
     assert report.coarse_vocab_size == tokenizer.coarse_vocab_size == report.fine_vocab_size + len(entries)

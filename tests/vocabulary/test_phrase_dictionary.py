@@ -154,7 +154,7 @@ def test_the_report_counts_the_ngrams_above_each_threshold(tmp_path):
     ]  # fmt: skip
 
 
-def test_compressed_files_count_too(tmp_path):
+def test_compressed_files_are_counted(tmp_path):
     with gzip.open(tmp_path / "corpus.gz", "wt", encoding="utf-8") as file:
         file.write("\n".join(SENTENCES))
     assert found(tmp_path, input_file=str(tmp_path / "corpus.*"))["ice cream"] == 12
@@ -217,7 +217,7 @@ def test_missing_programs_are_named_with_how_to_build_them(tmp_path, monkeypatch
         build_phrases(options(tmp_path))
 
 
-def test_programs_may_be_given(tmp_path):
+def test_programs_can_be_specified(tmp_path):
     script = tmp_path / "my_lmplz"
     script.write_text("#!/bin/sh\necho 'what(): no such luck' >&2\nexit 3\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
