@@ -9,12 +9,16 @@ import pytest
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.pretraining_data.create import create_pretraining_data
+from ambert_tf.pretraining_data.creation_settings import CreationSettings
 from ambert_tf.tokenization.phrases import phrases_content
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.tokenization.vocab_file import write_vocabulary
 from ambert_tf.training.checkpoints import Checkpoints
 from tests.conversion.google_checkpoint import CONFIG, VOCAB, values, write_google_checkpoint
+from tests.serving.models import export, model_directory
 from tests.small_models import masked_lm
+from tests.tokenizers import chinese_tokenizer
 
 # Files of more than a megabyte.
 LONG_CONFIG = {**CONFIG, "max_position_embeddings": 100_000}
@@ -33,7 +37,14 @@ def sources(tmp_path_factory):
     convert_checkpoint(
         ConversionSettings(from_format="google_bert", to_format="huggingface", input=google, output=hugging_face)
     )
-    return {"google_bert": google, "huggingface": hugging_face}
+    chinese_tokenizer().save(str(directory / "tokenizer"))
+    (directory / "corpus.txt").write_text("中国人民的生活好。\n南京市长江大桥好。\n\n" * 40, encoding="utf-8")
+    return {
+        "google_bert": google,
+        "huggingface": hugging_face,
+        "tokenizer": str(directory / "tokenizer"),
+        "corpus": str(directory / "corpus.txt"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +66,7 @@ def remount(directory, mode):
     subprocess.run(["mount", "-o", f"remount,{mode}", directory], check=True)
 
 
-WRITERS = ["google_bert", "huggingface", "ambert", "tokenizer", "vocabulary", "checkpoint"]
+WRITERS = ["google_bert", "huggingface", "ambert", "tokenizer", "vocabulary", "checkpoint", "records", "export"]
 
 
 def write(kind, sources, output):
@@ -69,6 +80,13 @@ def write(kind, sources, output):
         long_tokenizer().save(output)
     elif kind == "vocabulary":
         write_vocabulary(LONG_VOCAB, output)
+    elif kind == "records":
+        flags = {"max_seq_length": 16, "dupe_factor": 200, "num_workers": 1, "tokenizer_dir": sources["tokenizer"]}
+        create_pretraining_data(
+            CreationSettings(input_file=sources["corpus"], output_file=os.path.join(output, "part"), **flags)
+        )
+    elif kind == "export":
+        export(model_directory(), output)
     else:
         Checkpoints(output, masked_lm(ModelConfig(**LONG_CONFIG, model_type="bert_fine")), {}).save(7)
 
