@@ -12,6 +12,7 @@ from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import ROUND_ROBIN, SequenceInputs
 from ambert_tf.models.task_inputs import task_inputs
 from ambert_tf.pretraining_data.masking import MaskingSettings, mask_sequences
+from ambert_tf.pretraining_data.random_keys import seed_key, tf_fold
 
 GRAINS = ("fine", "coarse")
 
@@ -36,6 +37,8 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
       mask_selection_rate: float. Fraction of the coarse tokens to choose.
       mask_selection_length: int. The maximum number of masked tokens per grain. The default is effectively unlimited.
       static_shapes: bool. Whether to pad to the maximum lengths, which XLA requires.
+      seed: int. With a seed, the same text is always masked in the same way, for evaluation on a fixed set. Defaults to
+        `None`: texts are masked anew in each epoch.
 
     Example:
 
@@ -49,7 +52,8 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
     def __init__(
         self, tokenizer: AmbertTokenizer, sequence_length: int = 512, coarse_sequence_length: int | None = None,
         truncate: str = ROUND_ROBIN, mask_selection_rate: float = 0.15, mask_selection_length: int | None = None,
-        static_shapes: bool = False, mask_token_rate: float = 0.8, random_token_rate: float = 0.1, **kwargs: Any,
+        static_shapes: bool = False, mask_token_rate: float = 0.8, random_token_rate: float = 0.1,
+        seed: int | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         if not math.isclose(mask_token_rate, 0.8) or not math.isclose(random_token_rate, 0.1):
             raise ValueError(
@@ -62,6 +66,7 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
             mask_selection_length=mask_selection_length,
             **kwargs,
         )
+        self.seed = seed
         self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, truncate, static_shapes)
 
     @preprocessing_function
@@ -78,10 +83,12 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
             masked_lm_prob=self.mask_selection_rate,
             max_predictions_per_seq=self.mask_selection_length,
         )
-        rows = sequences["fine_input_ids"].nrows()
-        keys = tf.bitcast(
-            tf.random.uniform([rows], minval=tf.int64.min, maxval=tf.int64.max, dtype=tf.int64), tf.uint64
-        )
+        if self.seed is None:
+            rows = sequences["fine_input_ids"].nrows()
+            numbers = tf.random.uniform([rows], minval=tf.int64.min, maxval=tf.int64.max, dtype=tf.int64)
+            keys = tf.bitcast(numbers, tf.uint64)
+        else:
+            keys = tf_fold(tf.constant(seed_key(self.seed)), tf.bitcast(tf.fingerprint(raw["text"]), tf.uint64))
         masked = mask_sequences(sequences, keys, rule)
         inputs = self.pad({
             f"{grain}_{name}": masked[f"{grain}_{name}"] for grain in GRAINS for name in ("input_ids", "segment_ids")
@@ -97,3 +104,6 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
             weights[grain] = real.to_tensor(shape=shape)
             inputs[f"{grain}_masked_lm_weights"] = weights[grain]
         return inputs, ids, weights
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}

@@ -6,9 +6,10 @@ The following parts are not run:
   and layer in the compute dtype. Our layers keep softmax and layer normalization in float32. `test_family.py` tests
   both.
 - The Grain part, because KerasHub runs it in pipelines without TensorFlow, but our tokenizer is a TensorFlow graph.
-- `run_preprocessor_test` for masked LM, because it compares two calls, which mask at random.
-- `run_task_test`, because it trains four times, which takes longer than all of `test_family.py`, where the same steps
-  are tested.
+  `run_preprocessor_test` has such a part; `run_preprocessing_layer_test` covers the rest of it.
+- `run_task_test` of `AmbertSpanExtractor`, because it expects `predict` to return the same with and without the
+  preprocessor. With it, `predict` returns answers, which need the text; without it, logits. `test_family.py` tests `fit`
+  and `predict`.
 """
 
 import sys
@@ -28,6 +29,11 @@ if stub:
     del sys.modules["grain"]
 
 TEXTS = ["南京市长江大桥", "中国人民的生活"]
+CHOICES = {
+    "context": TEXTS,
+    "question": ["长江", "中国"],
+    "choices": [["好", "大桥", "的"], ["人民", "的", "好"]],
+}
 
 
 class KerasHubCases(test_case.TestCase):
@@ -74,3 +80,53 @@ class KerasHubCases(test_case.TestCase):
             return_output=True,
         )
         assert output[0]["fine_input_ids"].shape == (2, 16)
+
+    def test_multiple_choice_preprocessor(self):
+        output = self.run_preprocessing_layer_test(
+            cls=ambert_tf.AmbertMultipleChoicePreprocessor,
+            init_kwargs=self.init_kwargs,
+            input_data=(CHOICES, [1, 0]),
+            return_output=True,
+        )
+        assert output[0]["coarse_input_ids"].shape == (2, 3, 16)
+
+    def test_masked_lm_preprocessor(self):
+        x, y, _ = self.run_preprocessing_layer_test(
+            cls=ambert_tf.AmbertMaskedLMPreprocessor,
+            init_kwargs={**self.init_kwargs, "mask_selection_length": 5, "seed": 1},
+            input_data=TEXTS,
+            return_output=True,
+        )
+        assert x["fine_masked_lm_positions"].shape == y["fine"].shape == (2, 5)
+
+    def task_kwargs(self, preprocessor, **changes):
+        backbone = ambert_tf.AmbertBackbone(**self.backbone_kwargs)
+        return {"backbone": backbone, "preprocessor": preprocessor, **changes}
+
+    def test_text_classifier(self):
+        preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(**self.init_kwargs)
+        self.run_task_test(
+            cls=ambert_tf.AmbertTextClassifier,
+            init_kwargs=self.task_kwargs(preprocessor, num_classes=3),
+            train_data=(TEXTS, [1, 0]),
+            expected_output_shape=(2, 3),
+        )
+
+    def test_multiple_choice(self):
+        preprocessor = ambert_tf.AmbertMultipleChoicePreprocessor(**self.init_kwargs)
+        self.run_task_test(
+            cls=ambert_tf.AmbertMultipleChoice,
+            init_kwargs=self.task_kwargs(preprocessor),
+            train_data=(CHOICES, [1, 0]),
+            expected_output_shape=(2, 3),
+        )
+
+    def test_masked_lm(self):
+        preprocessor = ambert_tf.AmbertMaskedLMPreprocessor(**self.init_kwargs, mask_selection_length=5, seed=1)
+        sizes = {grain: self.tokenizer.vocabulary_size(grain) for grain in ("fine", "coarse")}
+        self.run_task_test(
+            cls=ambert_tf.AmbertMaskedLM,
+            init_kwargs=self.task_kwargs(preprocessor),
+            train_data=(TEXTS,),
+            expected_output_shape={grain: (2, 5, size) for grain, size in sizes.items()},
+        )
