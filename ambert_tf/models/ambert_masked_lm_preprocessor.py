@@ -37,8 +37,8 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
       mask_selection_rate: float. Fraction of the coarse tokens to choose.
       mask_selection_length: int. The maximum number of masked tokens per grain. The default is effectively unlimited.
       static_shapes: bool. Whether to pad to the maximum lengths, which XLA requires.
-      seed: int. With a seed, the same text is always masked in the same way, for evaluation on a fixed set. Defaults to
-        `None`: texts are masked anew in each epoch.
+      seed: int. Makes masking a function of the text, for evaluation on a fixed set. Defaults to `None`, which masks
+        texts differently in each epoch.
 
     Example:
 

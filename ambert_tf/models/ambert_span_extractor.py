@@ -140,7 +140,7 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         return final_answers(task, answers)
 
     def decoding(self) -> dict[str, Any]:
-        """Returns how answers are found, as fields of `TaskConfig`."""
+        """Returns the `TaskConfig` fields that determine how answers are selected."""
         return {
             "max_answer_length": self.max_answer_length,
             "null_answers": self.null_answers,

@@ -1,4 +1,4 @@
-"""From logits to predictions, in graph. Evaluation and serving both call these functions."""
+"""TensorFlow ops from logits to predictions. Evaluation and serving both call these functions."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""From raw strings to model inputs, in graph. Training, evaluation and serving all call `task_inputs`."""
+"""TensorFlow ops from raw strings to model inputs. Training, evaluation and serving all call `task_inputs`."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -14,7 +14,7 @@ from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 
 TASK_MODELS = (AmbertTextClassifier, AmbertMultipleChoice, AmbertSpanExtractor)
-# Fields of a task that no argument of the classes states.
+# `TaskConfig` fields that are not arguments of the model or preprocessor classes.
 DETAILS = ("task_name", "label_descriptions", "data_augmentation", "choices")
 TaskModel: TypeAlias = AmbertTextClassifier | AmbertMultipleChoice | AmbertSpanExtractor
 
@@ -91,6 +91,6 @@ def task_of_keras_model(model: Any) -> TaskConfig | None:
         if model.num_classes == 1:
             return dataclasses.replace(task, form=REGRESSION, score_range=model.score_range)
         labels = model.labels or tuple(map(str, range(model.num_classes)))
-        words = words if len(words) == len(labels) else ()  # those of other labels
+        words = words if len(words) == len(labels) else ()  # they describe other labels
         return dataclasses.replace(task, form=CLASSIFICATION, labels=tuple(labels), label_descriptions=words)
     return task

@@ -1,4 +1,4 @@
-"""From the raw strings of examples to the texts of the model's sequences, in graph."""
+"""TensorFlow ops from the raw strings of examples to the texts of the model's sequences."""
 
 import tensorflow as tf
 

@@ -1,1 +1,1 @@
-"""From documents to masked pre-training examples in TFRecord files, and back."""
+"""Turns documents into masked pre-training examples in TFRecord files, and reads them."""

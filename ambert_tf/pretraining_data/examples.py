@@ -125,7 +125,7 @@ def decode_example(serialized: bytes) -> dict[str, list[int]]:
 
 
 def parse_examples(serialized: tf.Tensor, features: Iterable[str]) -> dict[str, tf.RaggedTensor]:
-    """Parses serialized records (string [batch]) in graph.
+    """Parses serialized records (string [batch]) with TensorFlow ops.
 
     Returns:
       int32 ragged [batch, (length)] for each of `features`. A row is empty if the record lacks the feature.

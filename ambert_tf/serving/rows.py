@@ -1,4 +1,4 @@
-"""Runs a model on any number of rows of any length, in graph, with little padding and bounded memory."""
+"""TensorFlow ops that run a model on any number of rows of any length, with little padding and bounded memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""`Prediction`: from the strings of a request to predictions, in graph."""
+"""`Prediction`: TensorFlow ops from the strings of a request to predictions."""
 
 from collections.abc import Callable, Mapping
 

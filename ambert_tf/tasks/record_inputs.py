@@ -1,4 +1,4 @@
-"""From records to raw inputs: question answering, multiple choice, ChID and CLUEWSC2020."""
+"""Converts records to raw inputs, for question answering, multiple choice, ChID and CLUEWSC2020."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""From text to fine and coarse token ids, in graph, with byte offsets and the alignment of the two grains."""
+"""TensorFlow ops from text to fine and coarse token ids, with byte offsets and the alignment of the two grains."""

@@ -82,7 +82,7 @@ def ends_of(starts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def ranges(starts: tf.Tensor, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns row splits, int32 [n + 1], and the concatenated integers of `n` ranges from `starts` to before `ends`."""
+    """Returns the row splits, int32 [n + 1], and the flat values of `n` integer ranges; `ends` are exclusive."""
     return tuple(tf.raw_ops.RaggedRange(starts=starts, limits=ends, deltas=1, Tsplits=tf.int32))
 
 
@@ -90,7 +90,7 @@ def row_of(splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Returns the row that each of `size` values belongs to, int32 [size].
 
     Args:
-      splits: int32 [rows + 1]; row splits. Rows may be empty.
+      splits: int32 [rows + 1], the row splits. Rows may be empty.
       size: int32 scalar, the last split.
     """
     values = tf.range(size)
@@ -98,5 +98,5 @@ def row_of(splits: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def row_lengths(splits: tf.Tensor) -> tf.Tensor:
-    """Returns the lengths of the rows with row splits `splits`, int32 [rows + 1]."""
+    """Returns the row lengths, int32 [rows], from the row splits, int32 [rows + 1]."""
     return splits[1:] - splits[:-1]

@@ -1,4 +1,4 @@
-"""From texts to model inputs, in graph: [CLS] a [SEP] (b [SEP]) at both grains, truncated at the same point."""
+"""TensorFlow ops from texts to model inputs: [CLS] a [SEP] (b [SEP]), both grains truncated at the same point."""
 
 from collections.abc import Sequence
 
@@ -87,21 +87,21 @@ def build_model_inputs(
 
 
 def truncate(tokens: Tokens, max_fine: tf.Tensor | int, max_coarse: tf.Tensor | int) -> Tokens:
-    """Keeps as many leading coarse tokens of each text as fit both limits, and the fine tokens inside them.
+    """Truncates each text at the end of the last coarse token that fits both limits.
 
     Args:
-      tokens: of a batch of texts.
-      max_fine, max_coarse: int32 [batch] or scalar; maximum tokens.
+      tokens: the tokens of a batch of texts.
+      max_fine, max_coarse: int32 [batch] or scalar, the maximum numbers of tokens.
     """
     ranges = TokenRanges(tokens)
     rows = tf.range(tf.size(ranges.fine_lengths))
-    # The coarse token that contains the first fine token that does not fit is the first one to be dropped.
+    # The first coarse token to drop contains the first fine token that does not fit.
     kept = tf.minimum(ranges.coarse_at(rows, tf.minimum(ranges.fine_lengths, max_fine)), max_coarse)
     return ranges.take(rows, tf.zeros_like(kept), kept)
 
 
 def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedTensor]:
-    """Adds [CLS] and [SEP] to one text or two; returns what `build_model_inputs` returns."""
+    """Adds [CLS] and [SEP] to a text or a pair of texts. Returns the outputs of `build_model_inputs`."""
     fine, coarse = (_Frame([getattr(part, f"{grain}_ids") for part in parts]) for grain in GRAINS)
     inputs: dict[str, tf.RaggedTensor] = {}
     for grain, layout in zip(GRAINS, (fine, coarse), strict=True):
@@ -116,14 +116,14 @@ def frame(parts: list[Tokens], cls_id: int, sep_id: int) -> dict[str, tf.RaggedT
 
 
 class _Frame:
-    """Where the tokens of one grain go in `[CLS] a [SEP] (b [SEP])`.
+    """Positions of the tokens of one grain in `[CLS] a [SEP] (b [SEP])`.
 
     Args:
-      parts: int32 [batch, (tokens)] each.
+      parts: the token ids of each part, int32 [batch, (tokens)].
 
     Attributes:
-      begins, ends: for each part, int32 [batch]; the position of its first token, and that of its [SEP].
-      rows: for each part, int32 [tokens]; the row of each token.
+      begins, ends: for each part, int32 [batch], the positions of its first token and of its [SEP].
+      rows: for each part, int32 [tokens], the row of each token.
     """
 
     def __init__(self, parts: list[tf.RaggedTensor]) -> None:
@@ -145,7 +145,7 @@ class _Frame:
         self._positions = tf.concat(positions, 0)
 
     def fill(self, cls: int, parts: Sequence[tuple[tf.RaggedTensor | int, tf.Tensor | int]]) -> tf.RaggedTensor:
-        """Returns int32 [batch, (length)] with a value at [CLS], and for each part its tokens' values and [SEP]'s."""
+        """Returns int32 [batch, (length)] from the value at [CLS], and each part's values at its tokens and [SEP]."""
         values = [tf.fill(tf.shape(self.ends[0]), cls)]
         for (tokens, sep), row, end in zip(parts, self.rows, self.ends, strict=True):
             values += [

@@ -1,4 +1,4 @@
-"""From text to normalized characters with byte offsets, and to BERT's words, in graph."""
+"""TensorFlow ops from text to normalized characters with byte offsets, and to BERT's words."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""English phrases, matched from left to right with the longest match first, in graph (§4.1 of the paper)."""
+"""Finds English phrases from left to right, with the longest match first (§4.1 of the paper)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Chinese word segmentation: jieba's dictionary as a SentencePiece unigram model, in graph.
+"""Chinese word segmentation with jieba's dictionary, converted to a SentencePiece unigram model.
 
 Without its hidden Markov model, jieba chooses the segmentation with the highest sum of log probabilities. A unigram
 model does the same if its pieces are the dictionary's words with the same log probabilities.
@@ -161,7 +161,7 @@ def dictionary_characters(pieces: Iterable[str]) -> set[str]:
 
 
 class Segmenter(tf.Module):
-    """Segments runs of Chinese characters into words, in graph, and finds those in the coarse vocabulary.
+    """Segments runs of Chinese characters into words, and looks these up in the coarse vocabulary.
 
     Entries with other characters, such as 卡拉ok or c++, come from the user's dictionary. They are matched first, from
     left to right, longest match first, and only the text between them is segmented.

@@ -1,7 +1,7 @@
-"""Parts of tokenized texts that cover the same text at both grains, in graph.
+"""TensorFlow ops that cut tokenized texts so that both grains cover the same text.
 
-These are operations on flat values and row splits. The same on ragged tensors would take ten times as many operations
-and several seconds of tracing.
+They work on flat values and row splits. With ragged tensors, they would take ten times as many operations and several
+seconds to trace.
 """
 
 import tensorflow as tf
@@ -11,13 +11,13 @@ from ambert_tf.tokenization.tokenizer import Tokens
 
 
 class TokenRanges:
-    """Finds and takes ranges of coarse tokens and the fine tokens inside them.
+    """Extracts ranges of coarse tokens together with the fine tokens inside them.
 
     Args:
-      tokens: of a batch of texts.
+      tokens: the tokens of a batch of texts.
 
     Attributes:
-      fine_lengths, coarse_lengths: int32 [batch]; tokens per text.
+      fine_lengths, coarse_lengths: int32 [batch], the number of tokens in each text.
     """
 
     def __init__(self, tokens: Tokens) -> None:
@@ -28,34 +28,34 @@ class TokenRanges:
         self.coarse_lengths = flat.row_lengths(self._coarse_splits)
         fine_to_coarse = tokens.fine_to_coarse.flat_values
         row = flat.row_of(self._fine_splits, tf.size(fine_to_coarse))
-        # The coarse token of each fine token, counted over the whole batch. It never decreases.
+        # The index in the batch of each fine token's coarse token, in ascending order.
         self._holder = fine_to_coarse + tf.gather(self._coarse_splits, row)
 
     def coarse_at(self, rows: tf.Tensor, fine: tf.Tensor) -> tf.Tensor:
         """Returns the coarse token that contains a fine token.
 
         Args:
-          rows: int32 [n]; texts.
-          fine: int32 [n]; a fine token of each, or the number of its fine tokens.
+          rows: int32 [n], the indices of texts.
+          fine: int32 [n], the index of a fine token in each text, or the text's number of fine tokens.
 
         Returns:
-          int32 [n]; the number of coarse tokens where `fine` is the number of fine tokens.
+          int32 [n]. Where `fine` is the number of fine tokens, this is the number of coarse tokens.
         """
         position = tf.gather(self._fine_splits, rows) + fine
         holder = tf.gather(tf.concat([self._holder, [0]], 0), position) - tf.gather(self._coarse_splits, rows)
         return tf.where(fine < tf.gather(self.fine_lengths, rows), holder, tf.gather(self.coarse_lengths, rows))
 
     def fine_at(self, rows: tf.Tensor, coarse: tf.Tensor) -> tf.Tensor:
-        """Returns the first fine token of a coarse token; the number of fine tokens for the number of coarse tokens."""
+        """Returns the first fine token of a coarse token. The number of coarse tokens gives that of fine tokens."""
         wanted = tf.gather(self._coarse_splits, rows) + coarse
         return tf.searchsorted(self._holder, wanted) - tf.gather(self._fine_splits, rows)
 
     def take(self, rows: tf.Tensor, begins: tf.Tensor, ends: tf.Tensor) -> Tokens:
-        """Returns the coarse tokens from `begins` to before `ends` of texts, and the fine tokens inside them.
+        """Returns a range of coarse tokens of each text, with the fine tokens inside it.
 
         Args:
-          rows: int32 [n]; texts, in any order, also repeated.
-          begins, ends: int32 [n]; coarse tokens.
+          rows: int32 [n], the indices of texts, in any order. Duplicates are allowed.
+          begins, ends: int32 [n], the first coarse token of each range, and the one after its last.
         """
         fine_starts, coarse_starts = tf.gather(self._fine_splits, rows), tf.gather(self._coarse_splits, rows)
         fine_splits, fine_index = flat.ranges(

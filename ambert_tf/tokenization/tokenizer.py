@@ -1,4 +1,4 @@
-"""`MultiGrainedTokenizer`: from text to fine and coarse token ids with offsets and alignment, in graph."""
+"""`MultiGrainedTokenizer`: TensorFlow ops from text to fine and coarse token ids, with offsets and alignment."""
 
 import hashlib
 import json

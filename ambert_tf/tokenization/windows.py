@@ -1,4 +1,4 @@
-"""Overlapping windows of questions and long contexts, in graph: `[CLS] question [SEP] part of the context [SEP]`."""
+"""Splits long contexts into overlapping windows, `[CLS] question [SEP] part of the context [SEP]`."""
 
 import tensorflow as tf
 
@@ -56,7 +56,7 @@ def build_windows(
     context = TokenRanges(tokenizer(contexts))
     room_fine = max_fine - FRAMING - flat.row_lengths(asked.fine_ids.row_splits)
     room_coarse = max_coarse - FRAMING - flat.row_lengths(asked.coarse_ids.row_splits)
-    # At most half of the available length, so that each window reaches the next one wherever coarse tokens end.
+    # At most half of the available length, so that there is no gap between windows, wherever coarse tokens end.
     stride = tf.minimum(doc_stride, tf.maximum(tf.minimum(room_fine, room_coarse) // 2, 1))
     example, begins, ends = _bounds(context, room_fine, room_coarse, stride)
     part = context.take(example, begins, ends)
@@ -77,7 +77,7 @@ def _bounds(
     context: TokenRanges, room_fine: tf.Tensor, room_coarse: tf.Tensor, stride: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns each window's example, its first coarse token, and the coarse token after its last."""
-    counts = tf.maximum((context.fine_lengths + stride - 1) // stride, 1)  # superfluous ones are removed below
+    counts = tf.maximum((context.fine_lengths + stride - 1) // stride, 1)  # surplus windows are removed below
     splits, number = flat.ranges(tf.zeros_like(counts), counts)
     example = flat.row_of(splits, tf.size(number))
     begins = context.coarse_at(example, number * tf.gather(stride, example))
@@ -92,11 +92,11 @@ def _bounds(
 
 
 def _max_context(example: tf.Tensor, first_token: tf.Tensor, splits: tf.Tensor) -> tf.RaggedTensor:
-    """Returns int32 [windows, (tokens)], 1 where a token has the most context; the first of equal windows."""
+    """Returns int32 [windows, (tokens)], 1 where a token has the most context. In a tie, the first window wins."""
     window = flat.row_of(splits, splits[-1])
     left = tf.range(splits[-1]) - tf.gather(splits, window)
     length = tf.gather(flat.row_lengths(splits), window)
-    # BERT's score is the length of the shorter side plus a hundredth of the window's length. The first maximum wins.
+    # BERT's score is the length of the shorter side plus a hundredth of the window's length.
     score = 100 * tf.minimum(left, length - 1 - left) + length
     index = tf.gather(first_token, window) + left
     width = tf.reduce_max(index, axis=0) + 1 if index.shape.rank else 1

@@ -1,4 +1,4 @@
-"""From words to fine tokens, in graph."""
+"""TensorFlow ops from words to fine tokens."""
 
 from typing import NamedTuple
 

@@ -336,7 +336,7 @@ def test_span_extraction(tokenizer, tmp_path):
     questions, contexts = ["长江", "商店"], ["南京市长江大桥", "商店里的乒乓球拍卖完了"]
     starts = [len("南京市".encode()), len("商店里的".encode())]
     ends = [len("南京市长江".encode()), len("商店里的乒乓球".encode())]
-    # A long epoch, because a new iterator over the preprocessed texts takes a second.
+    # One long epoch, because each epoch takes a second to create an iterator over the preprocessed texts.
     model.fit((questions * 40, contexts * 40), (starts * 40, ends * 40), batch_size=2, verbose=0)
     found = model.predict((questions, contexts))
     assert [answer.decode() for answer in found["answer"]] == ["长江", "乒乓球"]

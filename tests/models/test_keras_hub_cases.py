@@ -7,9 +7,9 @@ The following parts are not run:
   both.
 - The Grain part, because KerasHub runs it in pipelines without TensorFlow, but our tokenizer is a TensorFlow graph.
   `run_preprocessor_test` has such a part; `run_preprocessing_layer_test` covers the rest of it.
-- `run_task_test` of `AmbertSpanExtractor`, because it expects `predict` to return the same with and without the
-  preprocessor. With it, `predict` returns answers, which need the text; without it, logits. `test_family.py` tests `fit`
-  and `predict`.
+- `run_task_test` of `AmbertSpanExtractor`, because it expects the same outputs of `predict` with and without the
+  preprocessor. Ours are answers with the preprocessor, because they need the text, and logits without it.
+  `test_family.py` tests `fit` and `predict`.
 """
 
 import sys

@@ -43,11 +43,11 @@ def configured(model, without=()):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_configuration_of_a_model_states_the_whole_task(models, name):
+def test_the_config_of_a_model_contains_the_whole_task(models, name):
     assert task_of_keras_model(configured(models[name])) == TASKS[name]
 
 
-def test_a_model_of_an_older_preset_has_the_defaults(models):
+def test_older_presets_get_the_defaults(models):
     older = configured(models["spans"], without=("task_details", "n_best_size", "null_score_diff_threshold"))
     task = task_of_keras_model(older)
     assert (task.task_name, task.n_best_size, task.null_score_diff_threshold) == ("keras_hub", 20, 0.0)
