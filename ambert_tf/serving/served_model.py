@@ -62,6 +62,9 @@ class ServedModel(tf.Module):
             self._limits = (task.max_seq_length, task.max_coarse_seq_length)
         two = task is not None and len(input_specs(task)) > 1 and "span1_text" not in input_specs(task)
         texts = {"text": STRINGS, "text_pair": STRINGS} if two else {"text": STRINGS}
+        # Traced once for all signatures. The lambda hides the function, which saving would trace again.
+        traced = tf.function(self._model_inputs, autograph=False, input_signature=list(texts.values()))
+        self._inputs = lambda **values: traced(*(values[name] for name in texts))
         functions: dict[str, tuple[Callable[..., Outputs], Mapping[str, tf.TensorSpec]]] = {}
         if task is not None:
             prediction = Prediction(task, tokenizer, self._joint_logits, grains == ("coarse",))
@@ -92,7 +95,7 @@ class ServedModel(tf.Module):
     def _features_of(self, grain: str) -> Callable[..., Outputs]:
         return lambda **inputs: self._features((grain,), **inputs)
 
-    def _inputs(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    def _model_inputs(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         fine, coarse = self._limits
         inputs = build_model_inputs(
             self.tokenizer, text, text_pair, max_seq_length=fine, max_coarse_seq_length=coarse, empty_is_single=True
