@@ -143,7 +143,7 @@ class CasesSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PageSettings:
-    """Serves a web page to try a model, which shows prediction, both tokenizations and attention of a text.
+    """Serves a web page for trying out a model, which shows prediction, both tokenizations and attention of a text.
 
         python -m ambert_tf.analysis.page --saved_model=exported
         python -m ambert_tf.analysis.page --model_dir=classifier

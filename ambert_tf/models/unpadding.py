@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ambert_tf.models.gradients import custom_gradient
 
-# The number of rows is rounded up, so that few different sizes occur: oneDNN prepares each one anew (up to a
+# The number of rows is rounded up, so that few different sizes occur, because oneDNN prepares each new size (up to a
 # millisecond per product), and GPUs need multiples of 8 for their half-precision units.
 MULTIPLE = 16
 

@@ -1,8 +1,8 @@
 """Stateless random numbers, which do not depend on batch, process or order.
 
-A key is a 64-bit number. `fold(key, number)` derives a new key: that of a unit from that of the run, that of a sequence
-from that of the unit, and that of a token from that of the sequence. The mixing function is the finalizer of SplitMix64
-(Steele, Lea, Flood 2014), over a Weyl sequence.
+A key is a 64-bit number. `fold(key, number)` derives a new key from it: a run's key gives the keys of its units, a
+unit's key those of its sequences, and a sequence's key those of its tokens. The mixing function is the finalizer of
+SplitMix64 (Steele, Lea, Flood 2014), over a Weyl sequence.
 
 The NumPy and the TensorFlow functions return identical numbers.
 """

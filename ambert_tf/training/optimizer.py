@@ -200,8 +200,8 @@ class Lamb(AdamW):
     """AdamW with a per-variable trust ratio, ‖w‖/‖update‖, for large batches (LAMB, You et al., arXiv 1904.00962).
 
     If r is AdamW's update direction including weight decay, a variable w changes by `-rate * (‖w‖ / ‖r‖) * r`
-    (algorithm 2 with φ the identity). As in the authors' code, variables without weight decay, and those that are still
-    zero, change by `-rate * r`.
+    (algorithm 2 with the identity as φ). As in the authors' code, variables without weight decay, and all-zero
+    variables, change by `-rate * r`.
 
     Example:
       >>> Lamb(model.trainable_variables, WarmupLinearDecay(2e-3, num_train_steps=10_000, num_warmup_steps=1000))

@@ -47,7 +47,7 @@ class TrainFunction:
       strategy: the distribution strategy, in whose scope the objective and the optimizer were created.
       objective: the objective to train.
       optimizer: the optimizer.
-      settings: settings, of which `gradient_accumulation_steps`, `use_xla` and `random_seed` are used.
+      settings: `gradient_accumulation_steps`, `use_xla` and `random_seed` are used.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class Model:
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of three steps, the first of which was best: its model and its `BestCheckpoint`."""
+    """The model and the `BestCheckpoint` of a run of three steps whose first step was best."""
     model = Model()
     last = Checkpoints(str(tmp_path), model, {"state": {"step": tf.Variable(0)}})
     best = BestCheckpoint(str(tmp_path), model, "accuracy", patience=2)
