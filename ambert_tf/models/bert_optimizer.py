@@ -46,7 +46,11 @@ class BertLearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
 class BertAdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` with BERT's settings, without weight decay on biases and layer normalization."""
+    """`keras.optimizers.AdamW` with BERT's settings, without weight decay on biases and layer normalization.
+
+    One fused operation per variable computes the same as Keras' dozen. The docstring of `training/optimizer.py` states
+    what this saves on large embedding tables.
+    """
 
     def __init__(
         self,
@@ -64,3 +68,23 @@ class BertAdamW(keras.optimizers.AdamW):
             **kwargs,
         )
         self.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.amsgrad:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index = self._get_variable_index(variable)
+        variable = variable.value if isinstance(variable, keras.Variable) else variable
+        time = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), time),
+            beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), time),
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=tf.cast(self.beta_1, variable.dtype),
+            beta2=tf.cast(self.beta_2, variable.dtype),
+            epsilon=tf.cast(self.epsilon, variable.dtype),
+            grad=tf.cast(tf.convert_to_tensor(gradient), variable.dtype),
+        )
