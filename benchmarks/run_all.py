@@ -31,6 +31,7 @@ _ALL = [
     "optimizers",
     "peers",
     "keras_fit",
+    "tnews_fit",
     "kills",
     "multi_worker",
     "tasks",
@@ -41,6 +42,7 @@ _ALL = [
 ]
 _NEEDS = {
     "fine_ids": "--google_bert, corpora and vocabularies",
+    "tnews_fit": "--task_data",
     "tasks": "--task_data",
     "minilm": "--task_data",
     "warm_start": "--task_data and --english_corpora",
@@ -66,7 +68,7 @@ def _commands(name: str) -> list[list[str]]:
         return [[*corpora, *google, *vocabulary]]
     if name in ("memory", "masking", "resume", "peers"):
         return [[*corpora, *vocabulary]]
-    if name in ("tasks", "minilm", "serving"):
+    if name in ("tnews_fit", "tasks", "minilm", "serving"):
         return [[f"--data_dir={FLAGS.task_data}"]] if FLAGS.task_data else []
     if name == "warm_start":
         given = FLAGS.task_data and FLAGS.english_corpora
