@@ -41,8 +41,8 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
       null_answers: bool. Whether a question may have no answer.
       n_best_size: int. Start and end positions that the search considers per window.
       null_score_diff_threshold: float. No answer is predicted if its score exceeds the best answer's by more than this.
-      task_details: dictionary. What else `task.json` of a model directory says: `task_name`, `label_descriptions`,
-        `data_augmentation` and `choices`, for the model card of an export.
+      task_details: dictionary. Other fields of `task.json`: `task_name`, `label_descriptions`, `data_augmentation` and
+        `choices`. An exported model's card shows them.
 
     A call returns a dictionary of logits by head, float32 [windows, fine_length, 2]. On raw questions and contexts,
     `predict` returns a dictionary with `answer`, `start`, `end` (byte offsets into the context) and `score`.
@@ -118,6 +118,9 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         logits = y_pred[self.inference]
         ends = {"start": logits[:, :, 0], "end": logits[:, :, 1]}
         return y, ends, None if sample_weight is None else dict.fromkeys(ends, sample_weight)
+
+    def xla_obstacle(self) -> str | None:
+        return "the number of windows differs from batch to batch. Leave `jit_compile` out."
 
     def default_metrics(self) -> Any:
         return {name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("end", "start")}

@@ -43,6 +43,15 @@ class AmbertTask:
     def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
         """Returns the loss of a batch under `compile(loss="auto")`, a scalar."""
 
+    def xla_obstacle(self) -> str | None:
+        """Returns what makes shapes dynamic, and the remedy, or None if XLA can compile the model."""
+        if self.backbone.static_shapes:
+            return None
+        return (
+            "this backbone removes padding in training. Create the backbone and the preprocessor with "
+            "`static_shapes=True`, or leave `jit_compile` out."
+        )
+
     @abstractmethod
     def default_metrics(self) -> Any:
         """Returns the metrics under `compile(metrics="auto")`."""
@@ -69,16 +78,13 @@ class AmbertTask:
           **kwargs: see `keras.Model.compile`. `metrics` and `weighted_metrics` also accept `"auto"`.
 
         Raises:
-          ValueError: `jit_compile=True` was given but the backbone has dynamic shapes.
+          ValueError: `jit_compile=True` was given but the model has dynamic shapes.
         """
-        static_shapes = self.backbone.static_shapes
+        obstacle = self.xla_obstacle()
         if jit_compile == "auto":
-            jit_compile = static_shapes
-        elif jit_compile and not static_shapes:
-            raise ValueError(
-                "`jit_compile=True` needs static shapes, but this backbone removes padding in training. Create the "
-                "backbone and the preprocessor with `static_shapes=True`, or leave `jit_compile` out."
-            )
+            jit_compile = obstacle is None
+        elif jit_compile and obstacle is not None:
+            raise ValueError(f"`jit_compile=True` needs static shapes, but {obstacle}")
         metrics_argument = "weighted_metrics" if isinstance(self, keras_hub.models.MaskedLM) else "metrics"
         if isinstance(kwargs.setdefault(metrics_argument, "auto"), str):
             kwargs[metrics_argument] = self.default_metrics()

@@ -49,6 +49,11 @@ class Dense(keras.layers.Dense):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias)
 
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+        super().enable_lora(*args, **kwargs)
+        # Without this, the bias would train, but KerasHub's `save_lora_weights` saves the kernel's update only.
+        self.bias.trainable = False
+
     def quantize(self, mode: str, type_check: bool = True, config: Any = None) -> None:
         del type_check  # Keras rejects subclasses of Dense, but this one computes the same function
         super().quantize(mode, type_check=False, config=config)

@@ -1,9 +1,14 @@
 """The KerasHub classes from the perspective of a Keras user: raw texts, presets, `fit`, errors."""
 
 import json
+import os
+import pathlib
 import subprocess
 import sys
+import types
 
+import huggingface_hub
+import kagglehub
 import keras
 import keras_hub
 import numpy as np
@@ -11,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 import ambert_tf
-from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
+from ambert_tf.models.bert_optimizer import BertAdamW
 from tests.tokenizers import chinese_tokenizer
 
 TEXTS = ["南京市长江大桥", "中国人民的生活", "商店里的乒乓球拍卖完了", "好"]
@@ -79,6 +84,29 @@ class TestTokenizer:
             ambert_tf.AmbertTokenizer()("好")
 
 
+def serve_from(directory, monkeypatch):
+    """Puts a local directory in the place of the hubs. KerasHub downloads, and probes for optional files."""
+
+    def hf_hub_download(repo_id, filename):
+        if not os.path.exists(path := os.path.join(directory, filename)):
+            response = types.SimpleNamespace(headers={}, request=None, status_code=404)
+            raise huggingface_hub.errors.EntryNotFoundError("no such file", response=response)
+        return path
+
+    def model_download(handle, path):
+        if not os.path.exists(local := os.path.join(directory, path)):
+            raise ValueError(f"{path} is not present in the model files.")
+        return local
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
+    monkeypatch.setattr(kagglehub, "model_download", model_download)
+    modelscope = types.ModuleType("modelscope.hub.snapshot_download")
+    modelscope.snapshot_download = lambda handle: directory
+    for name in ("modelscope", "modelscope.hub"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, modelscope.__name__, modelscope)
+
+
 class TestPresets:
     def test_base_classes_return_ours(self, preset):
         directory, expected = preset
@@ -113,23 +141,38 @@ class TestPresets:
         np.testing.assert_array_equal(loaded.predict(TEXTS, verbose=0), preset[1])
         assert isinstance(loaded.optimizer, BertAdamW)
 
-    def test_hub_handles(self, preset, monkeypatch):
-        """KerasHub's download is replaced by a local directory."""
-        import huggingface_hub
+    @pytest.mark.parametrize("handle", ["hf://user/model", "kaggle://user/model/keras/small", "modelscope://user/model"])
+    def test_hub_handles(self, preset, monkeypatch, handle):
+        serve_from(preset[0], monkeypatch)
+        model = keras_hub.models.TextClassifier.from_preset(handle)
+        assert type(model) is ambert_tf.AmbertTextClassifier
+        assert model.preprocessor.tokenizer(["南京"])["fine_ids"].shape[0] == 1
+        local = keras_hub.models.TextClassifier.from_preset(preset[0])
+        for found, expected in zip(model.weights, local.weights, strict=True):
+            np.testing.assert_array_equal(found, expected)
 
-        def hf_hub_download(repo_id, filename):
-            assert repo_id == "user/model"
-            import os
+    def test_uploads_are_accepted(self, preset, monkeypatch):
+        uploaded = {}
 
-            path = os.path.join(preset[0], filename)
-            if not os.path.exists(path):
-                response = type("Response", (), {"headers": {}, "request": None, "status_code": 404})()
-                raise huggingface_hub.errors.EntryNotFoundError("no such file", response=response)
-            return path
+        def upload(repo_id, folder_path):
+            files = sorted(os.listdir(folder_path))
+            card = pathlib.Path(folder_path, "README.md")
+            uploaded[repo_id] = (files, card.is_file() and "`Ambert` model" in card.read_text(encoding="utf-8"))
 
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
-        model = keras_hub.models.TextClassifier.from_preset("hf://user/model")
-        np.testing.assert_array_equal(model.predict(TEXTS, verbose=0), preset[1])
+        monkeypatch.setattr(kagglehub, "model_upload", upload)
+        monkeypatch.setattr(huggingface_hub, "create_repo", lambda repo_id, exist_ok: huggingface_hub.RepoUrl(repo_id))
+        monkeypatch.setattr(huggingface_hub, "file_exists", lambda repo_id, filename: False)
+        monkeypatch.setattr(huggingface_hub, "upload_folder", upload)
+        keras_hub.upload_preset("kaggle://user/model/keras/small", preset[0])
+        keras_hub.upload_preset("hf://user/model", preset[0])
+        files = [
+            "assets", "config.json", "metadata.json", "model.weights.h5", "preprocessor.json", "task.json",
+            "task.weights.h5", "tokenizer.json",
+        ]  # fmt: skip
+        assert uploaded == {
+            "user/model/keras/small": (files, False),
+            "user/model": (["README.md", *files], True),  # the card is KerasHub's
+        }
 
     def test_a_model_directory_is_named(self, tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "ambert", "vocab_size": 9}))
@@ -228,7 +271,7 @@ class TestTextClassifier:
                     backbone(tokenizer, dropout=0.0, attention_dropout=0.0), 2,
                     ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16), compile=False,
                 )  # fmt: skip
-                model.compile(keras.optimizers.SGD(0.1))
+                model.compile(BertAdamW(1e-3))
             dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(4)
             losses.append(model.fit(dataset, epochs=3, verbose=0).history["loss"])
         np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
@@ -238,6 +281,23 @@ class TestTextClassifier:
         assert ambert_tf.AmbertTextClassifier(backbone(tokenizer, static_shapes=True), 2).jit_compile
         with pytest.raises(ValueError, match="`jit_compile=True` needs static shapes"):
             classifier(tokenizer, compile=False).compile(jit_compile=True)
+        spans = ambert_tf.AmbertSpanExtractor(backbone(tokenizer, static_shapes=True))
+        assert not spans.jit_compile
+        with pytest.raises(ValueError, match="needs static shapes, but the number of windows differs"):
+            spans.compile(jit_compile=True)
+
+    def test_xla_trains_to_the_same_losses(self, tokenizer):
+        losses = []
+        for jit_compile in (False, True):
+            model = ambert_tf.AmbertTextClassifier(
+                backbone(tokenizer, static_shapes=True, dropout=0.0, attention_dropout=0.0), 2,
+                ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, static_shapes=True), compile=False,
+            )  # fmt: skip
+            model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
+            dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(4)
+            losses.append(model.fit(dataset, epochs=3, verbose=0).history["loss"])
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+        assert losses[0][2] != losses[0][0]
 
     def test_lora_updates_queries_and_values(self, tokenizer):
         model = classifier(tokenizer)
@@ -245,8 +305,9 @@ class TestTextClassifier:
         expected = model(inputs)["joint"]
         model.backbone.enable_lora(2)
         np.testing.assert_allclose(model(inputs)["joint"], expected, atol=1e-6)  # updates start at zero
+        names = sorted(variable.name for variable in model.backbone.trainable_weights)
+        assert names == ["lora_kernel_a", "lora_kernel_a", "lora_kernel_b", "lora_kernel_b"]
         updates = [v for v in model.backbone.trainable_weights if v.name == "lora_kernel_b"]
-        assert len(updates) == 2
         updates[0].assign(tf.ones_like(updates[0]))
         assert not np.allclose(model(inputs)["joint"], expected, atol=1e-6)
 
@@ -277,13 +338,6 @@ class TestTextClassifier:
             ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 4)
         with pytest.raises(ValueError, match="vocab_size is 0"):
             ambert_tf.AmbertBackbone(0, 9)
-
-
-def test_learning_rate_of_a_fit():
-    schedule = BertLearningRate(1.0)
-    assert float(schedule(7)) == 1.0
-    schedule.set_steps(10, 100)
-    assert [round(float(schedule(step)), 6) for step in (10, 15, 20, 60, 110)] == [0.0, 0.5, 0.9, 0.5, 0.0]
 
 
 class TestMaskedLM:
