@@ -23,6 +23,7 @@ from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 CONFIG_FILE = "config.json"
 TOKENIZER_DIRECTORY = "tokenizer"
+PRESET_WEIGHTS = "model.weights.h5"  # which only KerasHub writes
 CHECKPOINT_DIRECTORY = "checkpoints"
 BACKBONE_PREFIX = "backbone/"
 
@@ -185,6 +186,11 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
         raise InputError(f"--{flag}={path}: no such directory; a model directory, written by training, is expected")
     for name in (CONFIG_FILE, TOKENIZER_DIRECTORY, CHECKPOINT_DIRECTORY):
         if not exists(os.path.join(path, name)):
+            if exists(os.path.join(path, PRESET_WEIGHTS)):
+                raise InputError(
+                    f"--{flag}={path}: a KerasHub preset, not a model directory; convert it with convert_checkpoint.py "
+                    "--from_format=keras_hub --to_format=ambert"
+                )
             raise InputError(
                 f"--{flag}={path}: not a model directory: {name} is missing; a model directory contains {CONFIG_FILE}, "
                 f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/"

@@ -2,12 +2,16 @@ import json
 import os
 import resource
 
+import keras
+import keras_hub
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 import ambert_tf
+from ambert_tf.conversion.conversion_settings import ConversionSettings
+from ambert_tf.conversion.convert import convert_checkpoint
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
@@ -56,11 +60,30 @@ def predictions(model_dir, directory, inference):
     }
 
 
-def test_another_process_without_this_package_predicts_the_same(model_dir, exported, tmp_path):
+@pytest.fixture(scope="module")
+def predicted(model_dir, tmp_path_factory):
+    return predictions(model_dir, tmp_path_factory.mktemp("predictions"), "joint")
+
+
+def test_another_process_without_this_package_predicts_the_same(exported, predicted):
     found = ask_saved_model(exported, {"text": TEXTS})
-    expected = predictions(model_dir, tmp_path, "joint")
-    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-5)
-    assert found["label"] == expected["label"]
+    np.testing.assert_allclose(found["probabilities"], predicted["probabilities"], atol=1e-5)
+    assert found["label"] == predicted["label"]
+
+
+def test_a_keras_classifier_predicts_the_same_and_continues_in_fit(model_dir, predicted, tmp_path):
+    preset = str(tmp_path / "preset")
+    convert_checkpoint(
+        ConversionSettings(from_format="ambert", input=model_dir, to_format="keras_hub", output=preset)
+    )
+    classifier = keras_hub.models.TextClassifier.from_preset(preset, activation="softmax")
+    np.testing.assert_allclose(classifier.predict(TEXTS, verbose=0), predicted["probabilities"], atol=1e-5)
+    texts = [record["sentence"] for record in RECORDS]
+    labels = [classifier.labels.index(record["label"]) for record in RECORDS]
+    classifier.compile(keras.optimizers.Adam(1e-3))
+    history = classifier.fit(texts, labels, epochs=4, verbose=0).history
+    assert history["sparse_categorical_accuracy"][0] == 1.0  # run_classifier.py has learnt the records
+    assert history["loss"][3] < history["loss"][0]
 
 
 def test_the_fine_export_predicts_the_same_and_has_no_coarse_tables(model_dir, exported, tmp_path):
