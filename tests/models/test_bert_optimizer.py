@@ -25,4 +25,4 @@ def test_updates_are_those_of_keras_adamw():
         found.append([variable.numpy() for variable in variables])
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)
-    assert np.abs(found[0][0] - start["kernel"]).min() > 0.05
+    assert np.abs(found[0][0] - start["kernel"]).max() > 0.1
