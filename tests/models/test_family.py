@@ -146,7 +146,7 @@ class TestPresets:
         serve_from(preset[0], monkeypatch)
         model = keras_hub.models.TextClassifier.from_preset(handle)
         assert type(model) is ambert_tf.AmbertTextClassifier
-        assert model.preprocessor.tokenizer(["南京"])["fine_ids"].shape[0] == 1
+        assert model.preprocessor.tokenizer("南京")["fine_ids"].shape == (2,)
         local = keras_hub.models.TextClassifier.from_preset(preset[0])
         for found, expected in zip(model.weights, local.weights, strict=True):
             np.testing.assert_array_equal(found, expected)
