@@ -46,7 +46,7 @@ def test_google_and_hugging_face_configurations_are_read_as_bert_fine(tmp_path):
         ("{}", "vocab_size"),
         ('{"vocab_size": 0}', "vocab_size is 0; it must be an integer of at least 1"),
         ('{"vocab_size": "9"}', "vocab_size is '9'; it must be an integer"),
-        ('{"vocab_size": 9, "hidden_dropout_prob": 1.5}', r"hidden_dropout_prob is 1.5; it must be a number in \[0,"),
+        ('{"vocab_size": 9, "hidden_dropout_prob": 1.5}', r"hidden_dropout_prob is 1.5; it must be a number in [0,"),
         ('{"vocab_size": 9, "hidden_size": 10, "num_attention_heads": 3}', "10 is not a multiple of num_attention_"),
         ('{"vocab_size": 9, "model_type": "gpt"}', "model_type is 'gpt'; it must be one of ambert, ambert_combo"),
         ('{"vocab_size": 9, "hidden_act": "swish"}', "hidden_act is 'swish'; it must be one of gelu"),
