@@ -1,4 +1,4 @@
-"""A web page to try a model, which shows prediction, both tokenizations and attention of a text. Requires Gradio."""
+"""A web page for trying out a model. It shows predictions, both tokenizations and attention. Requires Gradio."""
 
 import functools
 import html
