@@ -1,4 +1,7 @@
-"""BERT's post-layer-norm Transformer encoder, which can encode several batches of sequences in one pass."""
+"""BERT's post-layer-norm Transformer encoder, which can encode several batches of sequences in one pass.
+
+`benchmarks/keras_fit.py` compares the time of these layers with that of `keras_hub.layers.TransformerEncoder`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
