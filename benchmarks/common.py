@@ -106,7 +106,7 @@ def chinese_corpora(pattern: str | None) -> list[str]:
     if pattern:
         return input_files(pattern, "chinese_corpora")
     sys.path.insert(0, os.path.join(ROOT, "demo"))
-    from corpus import write_demo_data
+    from demo_data import write_demo_data
 
     directory = os.path.join(tempfile.gettempdir(), "ambert-tf-benchmark-corpora")
     data = write_demo_data(directory, num_train=1000, num_test=1000, seed=1)

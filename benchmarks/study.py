@@ -106,7 +106,7 @@ class Data:
                 texts.append(corpus_text(input_files(FLAGS.held_out_file, "held_out_file")))
         else:
             sys.path.insert(0, os.path.join(ROOT, "demo"))
-            from corpus import write_demo_data
+            from demo_data import write_demo_data
 
             most = max(int(labels) for labels in FLAGS.labels) or 8000
             demo = write_demo_data(os.path.join(self.directory, "demo"), max(2000, most), 2000, seed=1)

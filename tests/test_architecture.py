@@ -166,3 +166,15 @@ def test_one_file_defines_the_record():
 )
 def test_the_import_rule_itself(place, line, wrong):
     assert wrong_imports(PACKAGE / place, ast.parse(line)) == wrong
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "demo"])
+def test_scripts_import_modules_that_exist(folder):
+    scripts = sorted((PROJECT / folder).glob("*.py"))
+    own = {path.stem for directory in ("benchmarks", "demo") for path in (PROJECT / directory).glob("*.py")}
+    packages = set().union(*map(declared, ("dependencies", "beam", "demo", "dev", "interop", "page", "peers", "serving")))
+    # `tokenization` is in a checkout of google-research/bert.
+    known = {"ambert_tf", "tests", "tokenization", *sys.stdlib_module_names, *own}
+    for path in scripts:
+        tops = {name.split(".")[0] for name in imported_names(path, parse(path))} - known
+        assert {DISTRIBUTIONS.get(top, top.replace("_", "-")) for top in tops} <= packages, path
