@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
 
@@ -26,3 +27,20 @@ def test_updates_are_those_of_keras_adamw():
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)
     assert np.abs(found[0][0] - start["kernel"]).max() > 0.1
+
+
+def test_two_replicas_update_as_one():
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")[:2]]
+    found = []
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(devices)):
+        with strategy.scope():
+            variable = keras.Variable([1.0, 2.0, 3.0], name="kernel")
+            optimizer = BertAdamW(0.1, global_clipnorm=None)
+            optimizer.build([variable])
+        gradient = tf.constant([0.5, -1.0, 0.0]) / strategy.num_replicas_in_sync  # Keras sums them
+        for _ in range(2):
+            strategy.run(optimizer.apply, args=([gradient], [variable]))
+        found.append(variable.numpy())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    # Weight decay 0.01 times the rate, and steps as long as the rate.
+    np.testing.assert_allclose(found[0], [0.798, 2.196, 2.994], atol=1e-3)

@@ -106,6 +106,7 @@ class KerasHubCases(test_case.TestCase):
     def test_text_classifier(self):
         preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(**self.init_kwargs)
         self.run_task_test(
+            compile_kwargs={"run_eagerly": True},  # tracing six graphs takes most of the time
             cls=ambert_tf.AmbertTextClassifier,
             init_kwargs=self.task_kwargs(preprocessor, num_classes=3),
             train_data=(TEXTS, [1, 0]),
@@ -115,6 +116,7 @@ class KerasHubCases(test_case.TestCase):
     def test_multiple_choice(self):
         preprocessor = ambert_tf.AmbertMultipleChoicePreprocessor(**self.init_kwargs)
         self.run_task_test(
+            compile_kwargs={"run_eagerly": True},  # tracing six graphs takes most of the time
             cls=ambert_tf.AmbertMultipleChoice,
             init_kwargs=self.task_kwargs(preprocessor),
             train_data=(CHOICES, [1, 0]),
@@ -125,6 +127,7 @@ class KerasHubCases(test_case.TestCase):
         preprocessor = ambert_tf.AmbertMaskedLMPreprocessor(**self.init_kwargs, mask_selection_length=5, seed=1)
         sizes = {grain: self.tokenizer.vocabulary_size(grain) for grain in ("fine", "coarse")}
         self.run_task_test(
+            compile_kwargs={"run_eagerly": True},  # tracing six graphs takes most of the time
             cls=ambert_tf.AmbertMaskedLM,
             init_kwargs=self.task_kwargs(preprocessor),
             train_data=(TEXTS,),
