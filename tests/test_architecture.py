@@ -172,7 +172,8 @@ def test_the_import_rule_itself(place, line, wrong):
 def test_scripts_import_modules_that_exist(folder):
     scripts = sorted((PROJECT / folder).glob("*.py"))
     own = {path.stem for directory in ("benchmarks", "demo") for path in (PROJECT / directory).glob("*.py")}
-    packages = set().union(*map(declared, ("dependencies", "beam", "demo", "dev", "interop", "page", "peers", "serving")))
+    parts = ("dependencies", "beam", "demo", "dev", "interop", "page", "peers", "serving")
+    packages = set().union(*map(declared, parts))
     # `tokenization` is in a checkout of google-research/bert.
     known = {"ambert_tf", "tests", "tokenization", *sys.stdlib_module_names, *own}
     for path in scripts:

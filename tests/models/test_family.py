@@ -307,8 +307,9 @@ class TestTextClassifier:
         np.testing.assert_allclose(model(inputs)["joint"], expected, atol=1e-6)  # updates start at zero
         names = sorted(variable.name for variable in model.backbone.trainable_weights)
         assert names == ["lora_kernel_a", "lora_kernel_a", "lora_kernel_b", "lora_kernel_b"]
-        updates = [v for v in model.backbone.trainable_weights if v.name == "lora_kernel_b"]
-        updates[0].assign(tf.ones_like(updates[0]))
+        for variable in model.backbone.trainable_weights:
+            if variable.name == "lora_kernel_b":
+                variable.assign(10 * tf.ones_like(variable))
         assert not np.allclose(model(inputs)["joint"], expected, atol=1e-6)
 
     def test_int8_weights_are_close(self, trained):
