@@ -57,6 +57,10 @@ squad = Program(
     "ambert_tf.finetuning.fine_tuning_settings:SpanSettings",
     "ambert_tf.finetuning.fine_tuning:run_fine_tuning",
 )
+ner = Program(
+    "ambert_tf.finetuning.fine_tuning_settings:TaggingSettings",
+    "ambert_tf.finetuning.fine_tuning:run_fine_tuning",
+)
 convert = Program(
     "ambert_tf.conversion.conversion_settings:ConversionSettings",
     "ambert_tf.conversion.convert:convert_checkpoint",

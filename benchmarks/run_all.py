@@ -36,6 +36,7 @@ _ALL = [
     "multi_worker",
     "tasks",
     "minilm",
+    "sequence_labelling",
     "warm_start",
     "serving",
     "guides",
@@ -45,6 +46,7 @@ _NEEDS = {
     "tnews_fit": "--task_data",
     "tasks": "--task_data",
     "minilm": "--task_data",
+    "sequence_labelling": "--task_data",
     "warm_start": "--task_data and --english_corpora",
     "serving": "--task_data",
 }
@@ -68,7 +70,7 @@ def _commands(name: str) -> list[list[str]]:
         return [[*corpora, *google, *vocabulary]]
     if name in ("memory", "masking", "resume", "peers"):
         return [[*corpora, *vocabulary]]
-    if name in ("tnews_fit", "tasks", "minilm", "serving"):
+    if name in ("tnews_fit", "tasks", "minilm", "sequence_labelling", "serving"):
         return [[f"--data_dir={FLAGS.task_data}"]] if FLAGS.task_data else []
     if name == "warm_start":
         given = FLAGS.task_data and FLAGS.english_corpora

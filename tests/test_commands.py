@@ -20,6 +20,7 @@ FILES = {
     "pretrain": "run_pretraining.py",
     "classify": "run_classifier.py",
     "squad": "run_squad.py",
+    "ner": "run_ner.py",
     "convert": "convert_checkpoint.py",
     "export": "export_saved_model.py",
 }

@@ -31,7 +31,7 @@ compile pyproject.toml "${main[@]}" --output-file "$work/main" "$@"
 
 # PyTorch has builds for few processors, which uv rejects, and builds with and without CUDA's libraries. So it is added
 # by hand, together with the requirements that all its builds share.
-torch=$(sed -nE 's/^peers = .*"torch~=([0-9.]+)".*/\1/p' pyproject.toml)
+torch=$(sed -nE 's/^.*"torch~=([0-9.]+)".*/\1/p' pyproject.toml)
 echo "torch ; python_version < '3'" >"$work/without-torch"
 printf '%s\n' jinja2 networkx sympy >"$work/of-torch"
 cat requirements.lock requirements-peers.lock >"$work/peers" 2>/dev/null || true

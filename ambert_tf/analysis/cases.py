@@ -11,7 +11,7 @@ from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.flags import run_program
-from ambert_tf.models.task_config import REGRESSION, SPANS
+from ambert_tf.models.task_config import REGRESSION, SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.data_files import file_records, find_data_dir, split_files
 from ambert_tf.tasks.declaration import Example
 from ambert_tf.tasks.record_inputs import BLANK_NAME
@@ -52,7 +52,7 @@ def find_cases(
         loaded = load_model(directory, task=True)
         config = loaded.task
         assert config is not None
-        if config.form in (SPANS, REGRESSION):
+        if config.form in (SPANS, REGRESSION, SEQUENCE_LABELLING):
             raise InputError(f"--model_dir={directory}: predicts {config.form}; only labels or choices can be compared")
         task = find_task(task_name or config.task_name, task_file or None)
         if number and config.labels != labels:

@@ -2,7 +2,7 @@
 
 import functools
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ambert_tf
@@ -23,6 +23,9 @@ STYLE = HEAT_STYLE + """
 .tokens tr.coarse td { background: rgba(8,69,148,.12); }
 .tokens th { text-align: right; padding-right: .6em; font-weight: 600; border: 0 !important; }
 .scroll { overflow-x: auto; }
+.entities { line-height: 2.2; white-space: pre-wrap; }
+.entities mark { padding: .15em .3em; border-radius: .3em; }
+.entities sub { padding-left: .3em; }
 """
 
 
@@ -80,6 +83,23 @@ def _first_tokens(one: AttentionMap) -> AttentionMap:
     )
 
 
+def entities_html(text: str, entities: Sequence[Mapping[str, Any]]) -> str:
+    """Returns a text as HTML in which the entities are highlighted, a colour per label."""
+    content, position, parts = text.encode(), 0, []
+    labels = sorted({entity["label"] for entity in entities})
+    for entity in entities:
+        start, end = max(entity["start"], position), max(entity["end"], position)
+        parts.append(html.escape(content[position:start].decode("utf-8", "replace")))
+        # The golden angle keeps the colours of neighbouring labels apart.
+        hue = round(labels.index(entity["label"]) * 137.5) % 360
+        label, inside = html.escape(entity["label"]), html.escape(content[start:end].decode("utf-8", "replace"))
+        style, title = f"background:hsl({hue},70%,85%)", f"{label} {entity['score']:.3f}"
+        parts.append(f'<mark class="entity" title="{title}" style="{style}">{inside}<sub>{label}</sub></mark>')
+        position = end
+    parts.append(html.escape(content[position:].decode("utf-8", "replace")))
+    return f'<p class="entities">{"".join(parts)}</p>'
+
+
 def prediction_html(prediction: dict[str, Any]) -> str:
     """Returns a prediction as HTML, with the probabilities as bars."""
     shares = prediction.get("probabilities", {})
@@ -128,7 +148,10 @@ class Page:
                 columns.append([[line for line in (value or "").split("\n") if line.strip()]])
             else:
                 columns.append([int(value or 0) if name.endswith("_index") else value or ""])
-        return prediction_html(self.model.predict(*columns)[0])
+        prediction = self.model.predict(*columns)[0]
+        if "entities" in prediction:
+            return entities_html(columns[0][0], prediction["entities"])
+        return prediction_html(prediction)
 
     def tokens(self, *values: Any) -> str:
         """Returns both tokenizations of each text as HTML."""

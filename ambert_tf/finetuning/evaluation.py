@@ -34,6 +34,7 @@ def evaluation_scores(
         form.config.form,
         {name: tf.constant(values) for name, values in logits.by_head.items()},
         {name: tf.constant(values) for name, values in data.targets.items()},
+        {name: tf.constant(values) for name, values in logits.transitions.items()} if form.config.crf else None,
         **agreement,
     )
     return results | {"loss": float(loss), **{name: float(value) for name, value in parts.items()}}

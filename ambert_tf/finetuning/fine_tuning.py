@@ -1,8 +1,8 @@
-"""Fine-tuning, evaluation and prediction, as run by `run_classifier.py` and `run_squad.py`."""
+"""Fine-tuning, evaluation and prediction, as run by `run_classifier.py`, `run_squad.py` and `run_ner.py`."""
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import logging
@@ -10,12 +10,18 @@ from absl import logging
 from ambert_tf.errors import InputError
 from ambert_tf.files import make_directory
 from ambert_tf.finetuning.evaluation import evaluate, predict
-from ambert_tf.finetuning.fine_tuning_settings import FineTuningSettings, SpanSettings
+from ambert_tf.finetuning.fine_tuning_settings import (
+    ClassificationSettings,
+    FineTuningSettings,
+    SpanSettings,
+    TaggingSettings,
+)
 from ambert_tf.finetuning.form import Form
 from ambert_tf.finetuning.new_model import check_tokenizer_dir, initial_model
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.span_form import SpanForm
 from ambert_tf.finetuning.splits import Split, SplitReader, settings_for_task
+from ambert_tf.finetuning.token_form import TokenForm
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.finetuning.training_runs import train_runs
 from ambert_tf.models.inference import inference_config
@@ -23,8 +29,10 @@ from ambert_tf.models.task_config import (
     CLASSIFICATION,
     DECODING_FIELDS,
     NO_AUGMENTATION,
+    SEQUENCE_LABELLING,
     SPAN_FIELDS,
     SPANS,
+    TAGGING_FIELDS,
     TaskConfig,
     is_fine_tuned,
 )
@@ -32,6 +40,8 @@ from ambert_tf.tasks.data_files import find_files
 from ambert_tf.tasks.declaration import Label, Task
 from ambert_tf.tasks.labels import find_labels
 from ambert_tf.tasks.registry import TASKS, find_task
+from ambert_tf.tasks.sequence_labelling import OWN_COLUMNS, OWN_ENTITIES
+from ambert_tf.tasks.sequence_labelling_files import RecordReader, conll_columns, json_spans
 from ambert_tf.tasks.tfds_source import has_split
 from ambert_tf.tokenization.model_inputs import check_seq_lengths
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -56,8 +66,8 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
       InputError: a setting or a file is invalid, or a loss is not finite.
     """
     task = _find_task(settings)
-    if (task.form == SPANS) != isinstance(settings, SpanSettings):
-        program = "run_squad.py" if task.form == SPANS else "run_classifier.py"
+    kind, program = _program(task)
+    if not isinstance(settings, kind):
         raise InputError(f"--task_name={task.name}: is for {program}")
     settings = settings_for_task(task, settings)
     if settings.do_train and task.trained_as:
@@ -88,6 +98,8 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         if "dev" in splits:
             dev = TokenizedExamples(splits["dev"], form.config, tokenizer)
         runs = train_runs(settings, strategy, config, tokenizer, form, train, dev)
+        if is_chief(strategy):
+            form.write_facts(settings.output_dir)
     if not is_chief(strategy):
         return {}
     make_directory(settings.output_dir)
@@ -97,6 +109,7 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         loaded = load_model(directory, settings.inference, "output_dir", tokenizer, task=True)
         if not settings.do_train:
             check_tokenizer_dir(settings, loaded.tokenizer, directory)
+        form.read_facts(directory)
         others = _other_tasks(settings, form)
         if settings.do_eval:
             dev = dev or TokenizedExamples(splits["dev"], form.config, loaded.tokenizer)
@@ -108,7 +121,16 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
 
 def make_form(task: Task, config: TaskConfig) -> Form:
     """Returns the form of a task, which reads its examples, scores them and writes predictions."""
-    return (SpanForm if config.form == SPANS else SequenceForm)(task, config)
+    return {SPANS: SpanForm, SEQUENCE_LABELLING: TokenForm}.get(config.form, SequenceForm)(task, config)
+
+
+def _program(task: Task) -> tuple[type[FineTuningSettings], str]:
+    """Returns the settings and the name of the program for a task."""
+    if task.form == SPANS:
+        return SpanSettings, "run_squad.py"
+    if task.form == SEQUENCE_LABELLING:
+        return TaggingSettings, "run_ner.py"
+    return ClassificationSettings, "run_classifier.py"
 
 
 def read_split(reader: SplitReader, split: str, form: Form) -> Split:
@@ -122,6 +144,8 @@ def read_split(reader: SplitReader, split: str, form: Form) -> Split:
 def _find_task(settings: FineTuningSettings) -> Task:
     """Returns the task named by the flags. With google-research/bert's command line, this is SQuAD."""
     name = settings.task_name
+    if isinstance(settings, TaggingSettings):
+        return find_labelling_task(settings)
     if not isinstance(settings, SpanSettings):
         return find_task(name, settings.task_file)
     null_answers = settings.version_2_with_negative
@@ -129,6 +153,40 @@ def _find_task(settings: FineTuningSettings) -> Task:
         name = "squad2" if null_answers else "squad1"
     task = find_task(name, settings.task_file)
     return dataclasses.replace(task, null_answers=True) if null_answers else task
+
+
+def find_labelling_task(settings: TaggingSettings) -> Task:
+    """Returns the task of sequence labelling that the flags name; of one's own data, in the format that they describe.
+
+    Raises:
+      InputError: there is no such task, or it has a format of its own.
+    """
+    task = find_task(settings.task_name, settings.task_file)
+    columns: dict[str, Any] = {
+        "tag_column": settings.tag_column,
+        "token_column": settings.token_column,
+        "scheme": settings.input_scheme,
+        "strict": settings.strict_tags,
+    }
+    entities: dict[str, Any] = {
+        "key": settings.entities_key,
+        "end_inclusive": settings.end_inclusive,
+        "byte_offsets": settings.byte_offsets,
+    }
+    readers: dict[str, tuple[Callable[..., RecordReader], dict[str, Any]]] = {
+        OWN_COLUMNS.name: (conll_columns, columns),
+        OWN_ENTITIES.name: (json_spans, entities),
+    }
+    found = task
+    for name, (reader, options) in readers.items():
+        given = {key: value for key, value in options.items() if value is not None}
+        if task.name == name:
+            found = dataclasses.replace(task, records=reader(**given))
+        elif given:
+            flags = {"scheme": "input_scheme", "strict": "strict_tags", "key": "entities_key"}
+            flag = flags.get(key := next(iter(given)), key)
+            raise InputError(f"--{flag}: describes data of your own (--task_name={name}), not {task.name}")
+    return found
 
 
 def _other_tasks(settings: FineTuningSettings, form: Form) -> list[tuple[Form, dict[str, Split]]]:
@@ -166,7 +224,7 @@ def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str
 
 def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitReader) -> TaskConfig:
     labels: tuple[Label, ...] = ()
-    if task.form == CLASSIFICATION:
+    if task.form in (CLASSIFICATION, SEQUENCE_LABELLING):
         data_dir = "" if reader.from_tfds else settings.data_dir
         labels = find_labels(task, data_dir, reader.records("train") if task.labels is None else None)
     described = bool(labels) and all(label.description for label in labels)
@@ -185,7 +243,8 @@ def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitRead
         choices=task.choices,
         score_range=task.score_range,
         null_answers=task.null_answers,
-        **_given(settings, SPAN_FIELDS),
+        outside=task.outside,
+        **_given(settings, (*SPAN_FIELDS, *TAGGING_FIELDS)),
     )
 
 
@@ -217,6 +276,8 @@ def _same_kind(config: TaskConfig, task: Task) -> bool:
     if task.form == CLASSIFICATION:
         names = tuple(label.name for label in task.labels or ())
         return names == config.labels and (task.name.removeprefix("fewclue_") in config.task_name)
+    if task.form == SEQUENCE_LABELLING:  # Unknown labels are found when the file is read.
+        return task.outside == config.outside
     return task.form == SPANS
 
 

@@ -5,26 +5,34 @@ from typing import Any
 
 import tensorflow as tf
 
+from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
 from ambert_tf.models.flops import BACKWARD_FACTOR, model_flops
-from ambert_tf.models.losses import classification_loss, regression_loss, span_loss
-from ambert_tf.models.task_config import REGRESSION, SPANS
+from ambert_tf.models.losses import classification_loss, regression_loss, span_loss, token_loss
+from ambert_tf.models.task_config import REGRESSION, SEQUENCE_LABELLING, SPANS
 from ambert_tf.models.task_models import TaskModel
 from ambert_tf.training.step import Batch
 
 
 def fine_tuning_loss(
-    form: str, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor], **arguments: Any
+    form: str,
+    logits: Mapping[str, tf.Tensor],
+    targets: Mapping[str, tf.Tensor],
+    transitions: Mapping[str, tf.Tensor] | None = None,
+    **arguments: Any,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Returns the loss of eq. (2) and its parts; see `losses` for the terms of each form.
 
     Args:
       form: the form of the task.
       logits: logits by head.
-      targets: `label` or, for spans, `start` and `end`.
+      targets: `label`; for spans, `start` and `end`; for sequence labelling, `fine_tags`.
+      transitions: for sequence labelling with a CRF; see `token_loss`.
       **arguments: passed on to `classification_loss`.
     """
     if form == SPANS:
         return span_loss(logits, targets["start"], targets["end"], **arguments)
+    if form == SEQUENCE_LABELLING:
+        return token_loss(logits, targets["fine_tags"], transitions, **arguments)
     loss = regression_loss if form == REGRESSION else classification_loss
     return loss(logits, targets["label"], **arguments)
 
@@ -57,16 +65,24 @@ class FineTuningObjective:
         }
 
     def totals(self, batch: Batch) -> dict[str, tf.Tensor]:
-        return {"sequences": _examples(batch)}
+        # What a loss is the mean over: sequences, or the tokens that have a tag.
+        if self.form == SEQUENCE_LABELLING:
+            return {"examples": tf.reduce_sum(tf.cast(batch["fine_tags"] > 0, tf.float32))}
+        return {"examples": _examples(batch)}
 
     def loss(
         self, batch: Batch, totals: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         logits = self.model(batch, training=True, seed=seed)
-        loss, metrics = fine_tuning_loss(self.form, logits, batch, **self.agreement, total=totals["sequences"])
+        total, transitions = totals["examples"], None
+        if isinstance(self.model, AmbertTokenClassifier) and self.model.crf:
+            transitions = self.model.transitions()
+        loss, metrics = fine_tuning_loss(self.form, logits, batch, transitions, **self.agreement, total=total)
         if self.form not in (REGRESSION, SPANS):
-            right = tf.argmax(logits["joint"], axis=-1, output_type=tf.int32) == batch["label"]
-            metrics["accuracy"] = tf.reduce_sum(tf.cast(right, tf.float32)) / totals["sequences"]
+            # Tags are counted from 1, and 0 is no tag.
+            label = batch["fine_tags"] - 1 if self.form == SEQUENCE_LABELLING else batch["label"]
+            right = tf.argmax(logits["joint"], axis=-1, output_type=tf.int32) == label
+            metrics["accuracy"] = tf.math.divide_no_nan(tf.reduce_sum(tf.cast(right, tf.float32)), total)
         metrics.update(amounts(self.model, batch))
         return loss, metrics
 

@@ -1,4 +1,4 @@
-"""The flags of run_classifier.py and run_squad.py."""
+"""The flags of run_classifier.py, run_squad.py and run_ner.py."""
 
 import dataclasses
 import math
@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_directory
 from ambert_tf.flags import above_zero, at_least, require, setting
+from ambert_tf.models.tagging_schemes import SCHEMES
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.training.settings import TrainingSettings
 
@@ -16,6 +17,8 @@ SettingsT = TypeVar("SettingsT", bound="FineTuningSettings")
 # Pre-trained model to use if --init_checkpoint is not given and this directory exists.
 DEFAULT_MODEL = "pretrained"
 DEFAULT_OUTPUT = "output"
+# Schemes that a model can predict. IOB1 does not say where an entity begins.
+MODEL_SCHEMES = tuple(name for name in SCHEMES if name != "IOB1")
 # From BERT (Devlin et al., 2019), Appendix A.3. A task's own defaults take precedence.
 BERT_DEFAULTS = {
     "learning_rate": 3e-5,
@@ -195,11 +198,11 @@ class ClassificationSettings(FineTuningSettings):
         python run_classifier.py --task_name=tnews --data_dir=tnews --init_checkpoint=pretrained \\
             --do_train --do_eval --do_predict --output_dir=classifier
 
-    Supports single sentences, sentence pairs, regression and multiple choice. For span extraction, use run_squad.py.
-    Your own data can be JSON lines or tables. --task_name=sentence reads `sentence` and `label`, and
-    --task_name=sentence_pair reads `sentence1`, `sentence2` and `label`, from train.json, dev.json and test.json (or
-    .jsonl, .csv, .tsv) in --data_dir. Flags that are not given take the task's values. If the data and the pre-trained
-    model are in their default locations, --task_name alone trains and evaluates.
+    Supports single sentences, sentence pairs, regression and multiple choice. Use run_squad.py for span extraction and
+    run_ner.py for sequence labelling. Your own data can be JSON lines or tables. --task_name=sentence reads `sentence`
+    and `label`, and --task_name=sentence_pair reads `sentence1`, `sentence2` and `label`, from train.json, dev.json and
+    test.json (or .jsonl, .csv, .tsv) in --data_dir. Flags that are not given take the task's values. If the data and
+    the pre-trained model are in their default locations, --task_name alone trains and evaluates.
     """
 
 
@@ -231,6 +234,40 @@ class SpanSettings(FineTuningSettings):
     def validate(self) -> None:
         super().validate()
         at_least(self, 1, "doc_stride", "max_query_length", "max_answer_length", "n_best_size")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaggingSettings(FineTuningSettings):
+    """Fine-tunes, evaluates and predicts for sequence labelling: named entities, word segmentation, parts of speech.
+
+        python run_ner.py --task_name=cluener --data_dir=cluener --init_checkpoint=pretrained \\
+            --do_train --do_eval --do_predict --output_dir=ner
+
+    Tasks: cluener, weibo, msra, resume, peoples_daily, ontonotes4, conll2003, wnut17, segmentation (words separated by
+    spaces) and pos (word/TAG). Your own data are columns of tokens and tags in BIO, IOB1, BIOES or BMES
+    (--task_name=columns), or JSON lines with `text` and `entities` (--task_name=entities), in train, dev and test files
+    in --data_dir. Long texts are labelled in overlapping windows. Flags that are not given take the task's values.
+    """
+
+    doc_stride: int | None = setting(None, "Stride, in fine tokens, between windows of a long text.")
+    tagging_scheme: str | None = setting(None, "Tags that the model predicts. Defaults to the task's.", MODEL_SCHEMES)
+    crf: bool = setting(False, "Use a linear-chain conditional random field.")
+    token_column: int | None = setting(None, "With --task_name=columns: index of the tokens' column, from 0.")
+    tag_column: int | None = setting(None, "Likewise of the tags. Defaults to the last one, -1.")
+    input_scheme: str | None = setting(
+        None, "Scheme of the tags in the files. By default it is found out.", tuple(SCHEMES)
+    )
+    strict_tags: bool | None = setting(
+        None, "Whether tags that do not continue the ones before, such as I after O, are errors. Defaults to true."
+    )
+    entities_key: str | None = setting(None, "With --task_name=entities: key of the entities. Defaults to entities.")
+    end_inclusive: bool | None = setting(None, "Whether `end` is the last character, not the one after it.")
+    byte_offsets: bool | None = setting(None, "Whether `start` and `end` count bytes of UTF-8, not characters.")
+
+    def validate(self) -> None:
+        super().validate()
+        at_least(self, 1, "doc_stride")
+        at_least(self, 0, "token_column")
 
 
 def _numbers(text: str, kind: Any, flag: str) -> list[Any]:

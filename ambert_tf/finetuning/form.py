@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +19,17 @@ class Logits(NamedTuple):
 
     Attributes:
       by_head: logits by head, float32 [examples, classes]. For multiple choice, [examples, choices]. For spans,
-        [windows, fine_length, 2], -1e9 at padding.
+        [windows, fine_length, 2], and for sequence labelling, [windows, fine_length, tags], -1e9 at padding.
       examples_per_second: speed of the model alone, excluding the first batch, which traces the graph.
       coarse_heads: heads that read only the coarse grain. Their logits are equal for all fine tokens inside a coarse
         token.
+      transitions: for sequence labelling, the transition matrix of each head; see `linear_chain`.
     """
 
     by_head: Mapping[str, np.ndarray]
     examples_per_second: float
     coarse_heads: frozenset[str] = frozenset()
+    transitions: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 class Form(abc.ABC):
@@ -44,6 +47,12 @@ class Form(abc.ABC):
     @abc.abstractmethod
     def read(self, records: Iterable[Record], split: str, files: tuple[str, ...], needs_labels: bool) -> Split:
         """Reads a split. An invalid record raises an InputError."""
+
+    def write_facts(self, output_dir: str) -> None:  # noqa: B027  (a form may have none)
+        """Writes what scores need to know of the training data into the model directory."""
+
+    def read_facts(self, model_dir: str) -> None:  # noqa: B027
+        """Reads what `write_facts` wrote, if it was written."""
 
     @abc.abstractmethod
     def scores(self, logits: Logits, data: TokenizedExamples, heads: Iterable[str]) -> dict[str, float]:

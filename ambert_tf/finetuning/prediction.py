@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ambert_tf.finetuning.form import Logits
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
+from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
 from ambert_tf.models.classification_heads import MASKED_LOGIT
 from ambert_tf.models.task_models import TaskModel
 
@@ -20,6 +21,7 @@ class Predictor:
 
     def __init__(self, model: TaskModel) -> None:
         self._graphs = tf.function(lambda batch: model(batch, training=False), autograph=False)
+        self._model = model
         coarse_only = model.config.grains == ("coarse",)
         self._coarse_heads = frozenset(("coarse", "joint") if coarse_only else ("coarse",))
 
@@ -48,4 +50,7 @@ class Predictor:
             if index == 1:
                 timed, seconds = 0, 0.0
             timed, seconds, started = timed + len(rows), seconds + now - started, now
-        return Logits(by_head, timed / max(seconds, 1e-9), self._coarse_heads)
+        transitions: dict[str, np.ndarray] = {}
+        if isinstance(self._model, AmbertTokenClassifier):
+            transitions = {name: values.numpy() for name, values in self._model.transitions().items()}
+        return Logits(by_head, timed / max(seconds, 1e-9), self._coarse_heads, transitions)

@@ -27,6 +27,14 @@ def confusion_table(predicted: np.ndarray, labels: np.ndarray, names: Sequence[s
     return lines
 
 
+def label_table(counts: Mapping[tuple[str, str], int], names: Sequence[str]) -> list[str]:
+    """Returns the lines of a confusion matrix of counts by right and predicted label."""
+    index = {name: number for number, name in enumerate(names)}
+    pairs = [(index[right], index[predicted], count) for (right, predicted), count in counts.items()]
+    right, predicted, number = np.array(pairs, np.int64).reshape(-1, 3).T
+    return confusion_table(np.repeat(predicted, number), np.repeat(right, number), names)
+
+
 def write_eval_results(output_dir: str, results: Mapping[str, Any], table: Sequence[str] = ()) -> None:
     """Writes `eval_results.json`, and `eval_results.txt` with lines `name = value` and the table."""
     base = os.path.join(output_dir, EVAL_RESULTS)

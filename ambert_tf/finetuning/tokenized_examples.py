@@ -1,7 +1,7 @@
 """Tokenized examples in memory, and batches of them."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from absl import logging
 
 from ambert_tf.finetuning.splits import Split
 from ambert_tf.models.task_answers import span_targets
-from ambert_tf.models.task_config import REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_config import REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
 from ambert_tf.models.task_inputs import MODEL_INPUTS, input_specs, pad_choices, task_inputs
+from ambert_tf.models.token_labels import NO_SPAN, tag_targets
 from ambert_tf.tokenization.model_inputs import pad_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -39,8 +40,10 @@ class TokenizedExamples:
       split: as passed to the constructor.
       lengths: int [rows], the number of fine tokens.
       targets: arrays [rows] by name: `label`, -1 for none; or, for spans, `start` and `end`, the fine positions of the
-        first answer in each window, 0 if the window does not contain the whole answer.
-      windows: spans only. The output of `build_windows`, with `window_example` numbered across the split.
+        first answer in each window, 0 if the window does not contain the whole answer; or, for sequence labelling,
+        `fine_tags`, int32 [rows, longest]; see `tag_targets`.
+      windows: spans and sequence labelling only. The output of `build_windows`, with `window_example` numbered across
+        the split.
     """
 
     def __init__(
@@ -62,16 +65,19 @@ class TokenizedExamples:
             spans = [_byte_span(example.inputs.context, example.span) for example in split.examples]
             columns["answer_start"], columns["answer_end"] = zip(*spans, strict=True)
         specs = _specs(task)
-        dataset = tf.data.Dataset.from_tensor_slices(
-            {name: tf.constant(values, specs[name].dtype) for name, values in columns.items()}
-        )
+        slices: dict[str, Any] = {
+            name: tf.constant(values, specs[name].dtype) for name, values in columns.items()
+        }
+        if task.form == SEQUENCE_LABELLING:
+            slices["spans"] = byte_spans(split.examples, task.labels)
+        dataset = tf.data.Dataset.from_tensor_slices(slices)
         dataset = dataset.batch(at_once).map(_tokenize_function(task, tokenizer), num_parallel_calls=tf.data.AUTOTUNE)
         parts = list(dataset)
-        if task.form == SPANS:
+        if "window_example" in parts[0]:
             for index, part in enumerate(parts):
                 part["window_example"] += index * at_once
         found = {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
-        self._inputs = {name: found[name] for name in MODEL_INPUTS}
+        self._inputs = {name: found[name] for name in (*MODEL_INPUTS, "fine_tags") if name in found}
         self._padded = (task.max_seq_length, task.max_coarse_seq_length) if static_shapes else (None, None)
         lengths = self._inputs["fine_input_ids"].row_lengths().numpy()
         self.lengths = lengths.reshape(-1, self._choices).sum(axis=1) if self._choices else lengths
@@ -80,6 +86,9 @@ class TokenizedExamples:
             self.targets = {name: found.pop(f"target_{name}").numpy() for name in ("start", "end")}
             self.windows = {n: values for n, values in found.items() if n not in MODEL_INPUTS or n == "fine_to_coarse"}
             self._count_missed_answers()
+        elif task.form == SEQUENCE_LABELLING:
+            self.targets = {"fine_tags": found.pop("fine_tags").to_tensor().numpy()}
+            self.windows = {name: values for name, values in found.items() if name not in MODEL_INPUTS}
         else:
             labels = [-1 if example.label is None else example.label for example in split.examples]
             self.targets = {"label": np.array(labels, np.float32 if task.form == REGRESSION else np.int32)}
@@ -129,7 +138,8 @@ class TokenizedExamples:
                 dense = {
                     name: tf.reshape(value, [-1, self._choices, tf.shape(value)[1]]) for name, value in dense.items()
                 }
-            return {**dense, **{name: tf.gather(values, indices) for name, values in self.targets.items()}}
+            targets = {name: tf.gather(values, indices) for name, values in self.targets.items() if name not in dense}
+            return {**dense, **targets}
 
         return rows.map(batch, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
@@ -157,6 +167,20 @@ class TokenizedExamples:
         return self.batches(tf.data.Dataset.from_tensor_slices(rows))
 
 
+def byte_spans(examples: Sequence[Any], labels: Sequence[str]) -> tf.RaggedTensor:
+    """Returns the spans of texts as `tag_targets` takes them, ragged int32 [texts, (spans), 3]."""
+    index = {label: number for number, label in enumerate(labels)}
+    rows: list[tuple[int, int, int]] = []
+    counts = []
+    for example in examples:
+        spans = example.spans or ()
+        # The byte at which each character starts.
+        starts = np.cumsum([0, *(len(character.encode()) for character in example.inputs.text)]) if spans else ()
+        rows += [(starts[span.start], starts[span.end], index[span.label]) for span in sorted(spans)]
+        counts.append(len(spans))
+    return tf.RaggedTensor.from_row_lengths(np.array(rows, np.int32).reshape(-1, 3), counts)
+
+
 def _byte_span(text: str, span: tuple[int, int] | None) -> tuple[int, int]:
     """Converts a span in characters to a span in UTF-8 bytes."""
     if span is None:
@@ -165,9 +189,11 @@ def _byte_span(text: str, span: tuple[int, int] | None) -> tuple[int, int]:
     return start, start + len(text[span[0] : span[1]].encode())
 
 
-def _specs(task: TaskConfig) -> dict[str, tf.TensorSpec]:
-    """Returns the columns to tokenize: the raw inputs and, for spans, the byte offsets of the answer."""
+def _specs(task: TaskConfig) -> dict[str, Any]:
+    """Returns the columns to tokenize: the raw inputs and the byte offsets of the answer or of the labelled spans."""
     numbers = tf.TensorSpec([None], tf.int32)
+    if task.form == SEQUENCE_LABELLING:
+        return {**input_specs(task), "spans": tf.RaggedTensorSpec([None, None, 3], tf.int32, ragged_rank=1)}
     return input_specs(task) | ({"answer_start": numbers, "answer_end": numbers} if task.form == SPANS else {})
 
 
@@ -180,7 +206,10 @@ def _tokenize_function(
     def tokenize(columns: dict[str, tf.Tensor]) -> dict[str, Any]:
         columns = dict(columns)
         answers = [columns.pop(name) for name in ("answer_start", "answer_end") if name in columns]
+        spans = columns.pop("spans", None)
         inputs = task_inputs(task, tokenizer, **columns)
+        if spans is not None:
+            inputs["fine_tags"] = tag_targets(task.tag_set, inputs, spans.to_tensor(NO_SPAN, shape=[None, None, 3]))
         if answers:
             inputs |= {f"target_{name}": values for name, values in span_targets(inputs, *answers).items()}
         return inputs

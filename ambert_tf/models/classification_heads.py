@@ -73,17 +73,17 @@ class ClassificationHeads(keras.layers.Layer):
 
 
 class SpanHeads(keras.layers.Layer):
-    """The heads of eq. (2) on every fine position, which predict the first and the last token of a span.
+    """The heads of eq. (2) on every fine position, which predict, for example, the first and the last token of a span.
 
     Args:
       backbone: the encoder.
+      num_classes: logits per position and head.
     """
 
-    NUM_CLASSES = 2
-
-    def __init__(self, backbone: AmbertBackbone, **kwargs: Any) -> None:
+    def __init__(self, backbone: AmbertBackbone, num_classes: int = 2, **kwargs: Any) -> None:
         super().__init__(dtype=backbone.dtype_policy, **kwargs)
-        self.heads = ClassificationHeads(backbone, self.NUM_CLASSES, name=self.name)
+        self.num_classes = num_classes
+        self.heads = ClassificationHeads(backbone, num_classes, name=self.name)
         self.grains = self.heads.grains
 
     def build_parts(self) -> None:
@@ -98,7 +98,7 @@ class SpanHeads(keras.layers.Layer):
         fine_to_coarse: tf.Tensor,
         seed: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Returns logits by head, float32 [batch, fine_length, 2], `MASKED_LOGIT` at padding.
+        """Returns logits by head, float32 [batch, fine_length, num_classes], `MASKED_LOGIT` at padding.
 
         Args:
           outputs: the backbone's outputs.
@@ -112,12 +112,12 @@ class SpanHeads(keras.layers.Layer):
         size = self.heads.config.hidden_size
         logits = self.heads({grain: tf.reshape(x, [-1, size]) for grain, x in sequences.items()}, seed=seed)
         real = fine_input_ids != PAD_ID
-        shape = tf.concat([tf.shape(real), [self.NUM_CLASSES]], axis=0)
+        shape = tf.concat([tf.shape(real), [self.num_classes]], axis=0)
         return {
             name: tf.where(real[:, :, tf.newaxis], tf.reshape(values, shape), MASKED_LOGIT)
             for name, values in logits.items()
         }
 
     def compute_output_spec(self, outputs: Any, fine_input_ids: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        shape = (*fine_input_ids.shape, self.NUM_CLASSES)
+        shape = (*fine_input_ids.shape, self.num_classes)
         return {name: keras.KerasTensor(shape, "float32") for name in (*self.grains, "joint")}

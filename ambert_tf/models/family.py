@@ -9,6 +9,8 @@ from ambert_tf.models.ambert_span_extractor import AmbertSpanExtractor
 from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor
 from ambert_tf.models.ambert_text_classifier import AmbertTextClassifier
 from ambert_tf.models.ambert_text_classifier_preprocessor import AmbertTextClassifierPreprocessor
+from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
+from ambert_tf.models.ambert_token_classifier_preprocessor import AmbertTokenClassifierPreprocessor
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 
 __all__ = [
@@ -21,5 +23,7 @@ __all__ = [
     "AmbertSpanExtractorPreprocessor",
     "AmbertTextClassifier",
     "AmbertTextClassifierPreprocessor",
+    "AmbertTokenClassifier",
+    "AmbertTokenClassifierPreprocessor",
     "AmbertTokenizer",
 ]

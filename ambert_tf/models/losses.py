@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from ambert_tf.models.gradients import custom_gradient
+from ambert_tf.models.linear_chain import log_likelihood
 
 HEADS = ("fine", "coarse", "joint")
 
@@ -182,6 +183,57 @@ def span_loss(
     ]
     (first, first_parts), (last, last_parts) = results
     return (first + last) / 2, {name: (value + last_parts[name]) / 2 for name, value in first_parts.items()}
+
+
+def token_loss(
+    logits: Mapping[str, tf.Tensor],
+    tags: tf.Tensor,
+    transitions: Mapping[str, tf.Tensor] | None = None,
+    agreement_weight: float = 1.0,
+    agreement_of: str = "probabilities",
+    agreement_squared: bool = False,
+    weights: tf.Tensor | None = None,
+    total: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Eq. (2) for sequence labelling: the mean, over the tokens that have a tag, of what it is for one token.
+
+    Each token is a classification whose classes are the tags: a head's prediction ŷ is its distribution over them, the
+    log losses are those of the right tag, and the agreement is the distance of the fine and the coarse head's
+    distributions for that token. With a CRF, the log losses of the tokens of a sequence become the log loss of the
+    whole sequence of tags, divided by as many tokens; the agreement is still that of the heads' distributions per
+    token, without transitions.
+
+    Args:
+      logits: by head, float32 [batch, fine_length, tags].
+      tags: int32 [batch, fine_length]; the index of the tag plus 1, or 0 for a position without one: [CLS], [SEP],
+        padding, and all pieces of a word but its first.
+      transitions: with a CRF, the transition matrix of each head; see `linear_chain`.
+      weights: float32 [batch], 0 for a sequence that does not count; all 1 by default.
+      total: what to divide the sums by; the number of tokens with a tag, weighted, by default.
+
+    The other arguments and what it returns are `classification_loss`'s.
+    """
+    names = HEADS if len(logits) == 3 else ("joint",)
+    right, there = tf.maximum(tags - 1, 0), tf.cast(tags > 0, tf.float32)
+
+    def over_tokens(values: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(values * there, axis=1)
+
+    losses = {}
+    for name in names:
+        if transitions is not None:
+            losses[name] = -log_likelihood(logits[name], tags - 1, transitions[name])
+        else:
+            losses[name] = over_tokens(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=right, logits=logits[name])
+            )
+    distance = None
+    if len(logits) == 3:
+        distance = over_tokens(agreement_loss(logits["fine"], logits["coarse"], agreement_of, agreement_squared))
+    counts = tf.reduce_sum(there, axis=1)
+    if total is None:
+        total = tf.reduce_sum(counts if weights is None else counts * weights)
+    return _weighted_sum(losses, distance, agreement_weight, weights, total)
 
 
 def _weighted_sum(

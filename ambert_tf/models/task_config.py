@@ -8,6 +8,7 @@ from typing import Any
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
+from ambert_tf.models.tagging_schemes import TagSet
 
 TASK_FILE = "task.json"
 FORMAT_VERSION = 1
@@ -17,6 +18,7 @@ CLASSIFICATION = "classification"
 REGRESSION = "regression"
 MULTIPLE_CHOICE = "multiple_choice"
 SPANS = "spans"
+SEQUENCE_LABELLING = "sequence_labelling"
 # Input kinds: how the strings of an example become sequences.
 PLAIN = "plain"
 MARKED_SPANS = "marked_spans"
@@ -25,6 +27,7 @@ IDIOMS = "idioms"
 NO_AUGMENTATION = "none"
 # Fields that are used only in decoding. A model can be re-evaluated with other values.
 DECODING_FIELDS = ("n_best_size", "null_score_diff_threshold")
+TAGGING_FIELDS = ("tagging_scheme", "crf")
 SPAN_FIELDS = ("doc_stride", "max_query_length", "max_answer_length", *DECODING_FIELDS)
 
 
@@ -34,10 +37,10 @@ class TaskConfig:
 
     Attributes:
       task_name: value of `--task_name`.
-      form: `classification`, `regression`, `multiple_choice` or `spans`.
+      form: `classification`, `regression`, `multiple_choice`, `spans` or `sequence_labelling`.
       inputs: `plain` texts; `marked_spans`, a text and two spans in it (CLUEWSC2020); `idioms`, a text with a blank and
         candidates for it (ChID).
-      labels: classification only. The labels in the order of the logits.
+      labels: for classification, the labels in the order of the logits; for sequence labelling, those of the spans.
       label_descriptions: one word per label, or empty.
       pair: whether an example has two texts.
       max_seq_length: maximum number of fine tokens, including [CLS] and [SEP].
@@ -45,13 +48,16 @@ class TaskConfig:
       data_augmentation: name of the data augmentation used in training, or `none`.
       choices: multiple choice only. Maximum number of choices per example.
       score_range: regression only. Predicted scores are clipped to this range. None for no range.
-      doc_stride: spans only, like all that follow. Fine tokens between the starts of consecutive windows.
-      max_query_length: maximum number of fine tokens in a question.
+      doc_stride: spans and sequence labelling. Fine tokens between the starts of consecutive windows.
+      max_query_length: spans only, like the four that follow. Maximum number of fine tokens in a question.
       max_answer_length: maximum number of fine tokens in an answer.
       null_answers: whether a question may have no answer.
       n_best_size: number of start and end positions considered per window, and of answers kept per question.
       null_score_diff_threshold: no answer is predicted if the null score exceeds the score of the best answer by more
         than this.
+      tagging_scheme: sequence labelling only, like the two that follow. A key of `tagging_schemes.SCHEMES`.
+      outside: whether a token may be outside of all spans.
+      crf: whether the model has a linear-chain CRF.
     """
 
     task_name: str
@@ -71,11 +77,21 @@ class TaskConfig:
     null_answers: bool = False
     n_best_size: int = 20
     null_score_diff_threshold: float = 0.0
+    tagging_scheme: str = "BIO"
+    outside: bool = True
+    crf: bool = False
 
     @property
     def num_outputs(self) -> int:
-        """Number of logits per sequence or, for spans, per position."""
+        """Number of logits per sequence or, for spans and sequence labelling, per position."""
+        if self.form == SEQUENCE_LABELLING:
+            return len(self.tag_set.tags)
         return {CLASSIFICATION: len(self.labels), SPANS: 2}.get(self.form, 1)
+
+    @property
+    def tag_set(self) -> TagSet:
+        """The tags of sequence labelling."""
+        return TagSet(self.labels, self.tagging_scheme, self.outside)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TaskConfig":

@@ -6,10 +6,17 @@ from typing import Any
 import tensorflow as tf
 
 from ambert_tf.models import task_texts
-from ambert_tf.models.task_config import IDIOMS, MARKED_SPANS, MULTIPLE_CHOICE, SPANS, TaskConfig
+from ambert_tf.models.task_config import (
+    IDIOMS,
+    MARKED_SPANS,
+    MULTIPLE_CHOICE,
+    SEQUENCE_LABELLING,
+    SPANS,
+    TaskConfig,
+)
 from ambert_tf.tokenization.model_inputs import build_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.tokenization.windows import build_windows
+from ambert_tf.tokenization.windows import build_windows, inner_positions
 
 MODEL_INPUTS = ("fine_input_ids", "fine_segment_ids", "coarse_input_ids", "coarse_segment_ids", "fine_to_coarse")
 STRINGS = tf.TensorSpec([None], tf.string)
@@ -46,8 +53,9 @@ def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf
 
     Returns:
       Ragged model inputs; see `build_model_inputs`. There is one row per example. Multiple choice has one row per
-      choice, batch * n in total, which is empty for an empty choice. Spans have one row per window, plus the other
-      outputs of `build_windows`.
+      choice, batch * n in total, which is empty for an empty choice. Spans and sequence labelling have one row per
+      window, plus the other outputs of `build_windows`. For sequence labelling, these include `begins_word`, bool
+      [windows, (tokens)].
     """
     lengths: dict[str, Any] = {
         "max_seq_length": task.max_seq_length,
@@ -62,6 +70,12 @@ def task_inputs(task: TaskConfig, tokenizer: MultiGrainedTokenizer, **inputs: tf
             max_query_length=task.max_query_length,
             **lengths,
         )
+    if task.form == SEQUENCE_LABELLING:
+        windows = build_windows(tokenizer, None, inputs["text"], doc_stride=task.doc_stride, **lengths)
+        starts = windows["context_starts"]
+        ids = tf.gather(windows["fine_input_ids"].flat_values, inner_positions(starts))
+        windows["begins_word"] = starts.with_flat_values(tokenizer.begins_word(ids))
+        return windows
     if task.form == MULTIPLE_CHOICE:
         context, question, choices = (inputs[name] for name in ("context", "question", "choices"))
         if task.inputs == IDIOMS:

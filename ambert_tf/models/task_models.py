@@ -10,19 +10,37 @@ from ambert_tf.models.ambert_span_extractor import AmbertSpanExtractor
 from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor
 from ambert_tf.models.ambert_text_classifier import AmbertTextClassifier
 from ambert_tf.models.ambert_text_classifier_preprocessor import AmbertTextClassifierPreprocessor
+from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
+from ambert_tf.models.ambert_token_classifier_preprocessor import AmbertTokenClassifierPreprocessor
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
-from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_config import (
+    CLASSIFICATION,
+    MULTIPLE_CHOICE,
+    REGRESSION,
+    SEQUENCE_LABELLING,
+    SPANS,
+    TaskConfig,
+)
 
-TASK_MODELS = (AmbertTextClassifier, AmbertMultipleChoice, AmbertSpanExtractor)
+TASK_MODELS = (AmbertTextClassifier, AmbertMultipleChoice, AmbertSpanExtractor, AmbertTokenClassifier)
 # `TaskConfig` fields that are not arguments of the model or preprocessor classes.
 DETAILS = ("task_name", "label_descriptions", "data_augmentation", "choices")
-TaskModel: TypeAlias = AmbertTextClassifier | AmbertMultipleChoice | AmbertSpanExtractor
+TaskModel: TypeAlias = AmbertTextClassifier | AmbertMultipleChoice | AmbertSpanExtractor | AmbertTokenClassifier
 
 
 def make_model(backbone: AmbertBackbone, task: TaskConfig) -> TaskModel:
     """Returns the model for a task, with randomly initialized heads on the given backbone."""
     if task.form == SPANS:
         return AmbertSpanExtractor(backbone, compile=False)
+    if task.form == SEQUENCE_LABELLING:
+        return AmbertTokenClassifier(
+            backbone,
+            task.labels,
+            scheme=task.tagging_scheme,
+            outside=task.outside,
+            crf=task.crf,
+            compile=False,
+        )
     if task.form == MULTIPLE_CHOICE:
         return AmbertMultipleChoice(backbone, compile=False)
     return AmbertTextClassifier(backbone, task.num_outputs, compile=False)
@@ -54,6 +72,15 @@ def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -
             n_best_size=task.n_best_size,
             null_score_diff_threshold=task.null_score_diff_threshold,
             task_details=details,
+        )
+    elif isinstance(model, AmbertTokenClassifier):
+        tags: dict[str, Any] = {"labels": task.labels, "scheme": task.tagging_scheme, "outside": task.outside}
+        made = AmbertTokenClassifier(
+            backbone,
+            preprocessor=AmbertTokenClassifierPreprocessor(tokenizer, doc_stride=task.doc_stride, **tags, **lengths),
+            crf=task.crf,
+            task_details=details,
+            **tags,
         )
     elif isinstance(model, AmbertMultipleChoice):
         preprocessor = AmbertMultipleChoicePreprocessor(tokenizer, inputs=task.inputs, **lengths)
@@ -87,6 +114,8 @@ def task_of_keras_model(model: Any) -> TaskConfig | None:
     task = dataclasses.replace(preprocessor.task, **details)
     if isinstance(model, AmbertSpanExtractor):
         return dataclasses.replace(task, **model.decoding())
+    if isinstance(model, AmbertTokenClassifier):
+        return dataclasses.replace(task, crf=model.crf)
     if isinstance(model, AmbertTextClassifier):
         if model.num_classes == 1:
             return dataclasses.replace(task, form=REGRESSION, score_range=model.score_range)

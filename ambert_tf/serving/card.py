@@ -7,7 +7,7 @@ from typing import Any
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_file, parse_json, read_bytes
-from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
 from ambert_tf.serving.check import Report
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import SERVING_DEFAULT
@@ -17,6 +17,8 @@ OUTPUTS = {
     MULTIPLE_CHOICE: "`probabilities`, float32 [batch, n]; `choice`, int32 [batch], an index from 0",
     SPANS: "`answer`, string [batch]; `start`, `end`, int32 [batch], byte offsets into the given context; `score`, "
     "float32 [batch], the sum of two logits",
+    SEQUENCE_LABELLING: "`label`, string; `start`, `end`, int32, byte offsets into the given text; `score`, float32, "
+    "the mean probability of the entity's tags; all [batch, entities], of which `count`, int32 [batch], are real",
 }
 CLASS_OUTPUTS = "`probabilities`, float32 [batch, classes], in the order of the labels; `label`, string [batch]"
 EXAMPLES: dict[str, Any] = {
@@ -73,7 +75,7 @@ def model_card(
         f"parameters, {size_mb:.1f} MB on disk. Vocabulary sizes: fine {config.vocab_size}"
         + (f", coarse {config.coarse_vocab_size}" if "coarse" in config.grains else "")
         + f". Sequences have at most {task.max_seq_length} fine and {task.max_coarse_seq_length} coarse tokens"
-        + (f"; long contexts are split into windows, with stride {task.doc_stride}." if task.form == SPANS else "."),
+        + _windows(task),
         "## Scores\n\n" + _scores(scores),
         "## Signatures\n\n" + _signatures(facts, task),
         "## Usage\n\n" + _client(facts, served_name),
@@ -83,12 +85,21 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+def _windows(task: TaskConfig) -> str:
+    kinds = {SPANS: "contexts", SEQUENCE_LABELLING: "texts"}
+    if task.form not in kinds:
+        return "."
+    return f"; long {kinds[task.form]} are split into windows, with stride {task.doc_stride}."
+
+
 def _task(task: TaskConfig) -> str:
     lines = f"`{task.task_name}` ({task.form.replace('_', ' ')})."
     if task.labels:
         described = task.label_descriptions or ("",) * len(task.labels)
         names = (f"{name} ({word})" if word else name for name, word in zip(task.labels, described, strict=True))
         lines += f" Labels: {', '.join(names)}."
+    if task.form == SEQUENCE_LABELLING:
+        lines += f" Tags: {task.tagging_scheme}" + (", with a linear-chain CRF." if task.crf else ".")
     if task.data_augmentation != "none":
         lines += f" Trained with data augmentation ({task.data_augmentation}); inputs should have the same form."
     return lines
@@ -125,6 +136,8 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
         notes += "; `context` has a blank such as `#idiom000123#`, and `question` is its name"
     if "span1_index" in facts.signatures[SERVING_DEFAULT]:
         notes += "; `span1_index` and `span2_index`, int32 [batch], are character offsets into `text`"
+    if task.form == SEQUENCE_LABELLING:
+        notes += ". `model.entities(texts)` of the loaded SavedModel returns the entities alone as ragged tensors"
     return "| name | inputs | outputs |\n|---|---|---|\n" + "\n".join(rows) + notes + "."
 
 

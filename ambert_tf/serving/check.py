@@ -78,11 +78,24 @@ def ask_saved_model(
             )
         with open(outputs, encoding="utf-8") as file:
             measured = json.load(file)
+    found = _flat(measured.pop("result"))
     result: dict[str, Any] = {
-        name: values if values and isinstance(values[0], str) else np.array(values)
-        for name, values in measured.pop("result").items()
+        name: values if values and isinstance(values[0], str) else np.array(values) for name, values in found.items()
     }
     return {**result, "measured": measured}
+
+
+def _flat(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Joins the entities of all texts; `count` says how many each text has. Other results stay as they are."""
+    if "count" not in result:
+        return dict(result)
+    counts = result["count"]
+    return {
+        name: values
+        if name == "count"
+        else [value for row, count in zip(values, counts, strict=True) for value in row[:count]]
+        for name, values in result.items()
+    }
 
 
 def reference(served: ServedModel, columns: Columns, batch_size: int = 32) -> dict[str, Any]:
@@ -93,9 +106,11 @@ def reference(served: ServedModel, columns: Columns, batch_size: int = 32) -> di
     for start in range(0, count, batch_size):
         rows = slice(start, start + batch_size)
         parts.append(function(*(tf.constant(columns[name][rows], spec.dtype) for name, spec in specs.items())))
-    joined = {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+    joined = _flat({name: [row for part in parts for row in part[name].numpy()] for name in parts[0]})
     return {
-        name: [value.decode("utf-8", "replace") for value in values] if values.dtype == object else values
+        name: [value.decode("utf-8", "replace") for value in values]
+        if values and isinstance(values[0], bytes)
+        else np.array(values)
         for name, values in joined.items()
     }
 
@@ -117,20 +132,24 @@ def check_saved_model(
     expected = reference(served, columns)
     found = ask_saved_model(saved_model, columns, latency_runs=LATENCY_RUNS)
     measured = found.pop("measured")
-    largest, count = 0.0, len(next(iter(columns.values())))
-    for name, theirs in expected.items():
+    largest = 0.0
+    # Counts first, so that spans are compared one by one.
+    for name, theirs in sorted(expected.items(), key=lambda item: item[0] != "count"):
         if name in TOLERANCE:
             difference = float(np.abs(found[name] - theirs).max(initial=0.0))
             if not difference <= TOLERANCE[name]:
                 raise InputError(f"{saved_model}: its {name} differs from the checkpoint's by {difference:.1e}")
             largest = max(largest, difference)
-        elif wrong := [row for row in range(count) if found[name][row] != theirs[row]]:
+        elif len(found[name]) != len(theirs):
+            raise InputError(f"{saved_model}: it finds {len(found[name])} spans, the checkpoint {len(theirs)}")
+        elif wrong := [row for row in range(len(theirs)) if found[name][row] != theirs[row]]:
             raise InputError(f"{saved_model}: its {name} of example {wrong[0] + 1} differs from the checkpoint's")
     accuracy = None
     if right is not None:
         key = next(name for name in ("label", "choice", "answer", "score") if name in found)
         accuracy = _accuracy(key, found[key], right)
     seconds = {int(size): value for size, value in measured["seconds"].items()}
+    count = len(next(iter(columns.values())))
     return Report(count, largest, accuracy, measured["load_seconds"], seconds, measured["memory_mb"])
 
 

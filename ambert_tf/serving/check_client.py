@@ -32,6 +32,8 @@ def main(saved_model: str, request_file: str, result_file: str) -> None:
         )
 
     def plain(values):
+        if values.ndim > 1 and values.dtype == object:
+            return [plain(row) for row in values]
         return [value.decode("utf-8", "replace") for value in values] if values.dtype == object else values.tolist()
 
     starts = range(0, count, BATCH_SIZE)

@@ -81,7 +81,7 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
         return Requests({"text": [line.decode("utf-8", "replace") for line in content]})
     columns: dict[str, list[Any]] = {name: [] for name in names}
     right: list[Any] = []
-    key = RIGHT_ANSWERS[task.form]
+    key = RIGHT_ANSWERS.get(task.form)  # None for sequence labelling, whose accuracy is not measured
     for number, line in enumerate(content, 1):
         try:
             record = parse_json(line)

@@ -18,7 +18,7 @@ from ambert_tf.training.loaded_model import load_model
 
 
 def run_export(settings: ExportSettings) -> Report | None:
-    """Exports a model directory written by `run_classifier.py` or `run_squad.py`.
+    """Exports a model directory written by `run_classifier.py`, `run_squad.py` or `run_ner.py`.
 
     The export is moved to its final location once it is complete.
 

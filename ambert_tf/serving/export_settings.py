@@ -24,7 +24,7 @@ class ExportSettings:
     writes a model directory for TensorFlow Serving, with warm-up requests; see docs/serving.md.
     """
 
-    model_dir: str = setting("", "Model directory, an --output_dir of run_classifier.py or run_squad.py.")
+    model_dir: str = setting("", "Model directory, an --output_dir of run_classifier.py, run_squad.py or run_ner.py.")
     export_dir: str = setting("", "Directory to write the SavedModel to.")
     inference: str = setting("joint", "Export both grains, or only one, without the other's embeddings.", INFERENCES)
     overwrite: bool = setting(False, "Replace an existing SavedModel.")

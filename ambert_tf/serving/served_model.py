@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.task_config import TaskConfig
+from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
+from ambert_tf.models.task_config import SEQUENCE_LABELLING, TaskConfig
 from ambert_tf.models.task_inputs import STRINGS, input_specs
 from ambert_tf.serving.served_predictions import Outputs, Prediction
 from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_inputs
@@ -39,6 +40,8 @@ class ServedModel(tf.Module):
           `g_input_ids`. AMBERT-Hybrid has `joint_attention`, over both sequences, fine tokens first.
         `tokenize`: maps `text` to `g_ids`, `g_starts`, `g_ends` (byte offsets) and `fine_to_coarse`, int32 [batch,
           length], 0 after the end of a text, and `g_lengths`, int32 [batch].
+      entities: sequence labelling only. A `tf.function` of texts, string [batch], also available in the SavedModel. It
+        returns the outputs of `serving_default` as ragged tensors [batch, (entities)], which signatures cannot return.
       specs: the inputs of each signature.
       model_variables: the stored weights.
     """
@@ -67,7 +70,7 @@ class ServedModel(tf.Module):
         self._inputs = lambda **values: traced(*(values[name] for name in texts))
         functions: dict[str, tuple[Callable[..., Outputs], Mapping[str, tf.TensorSpec]]] = {}
         if task is not None:
-            prediction = Prediction(task, tokenizer, self._joint_logits, grains == ("coarse",))
+            prediction = Prediction(task, tokenizer, self._joint_logits, grains == ("coarse",), self._transitions)
             functions[SERVING_DEFAULT] = (prediction, input_specs(task))
         functions["features"] = (lambda **inputs: self._features(grains, **inputs), texts)
         if len(grains) > 1 and not model.config.one_sequence:
@@ -79,11 +82,23 @@ class ServedModel(tf.Module):
         made = {name: _with_signature(function, specs) for name, (function, specs) in functions.items()}
         # Not tracked either, because saving would trace them again.
         self._functions = lambda: made
+        if task is not None and task.form == SEQUENCE_LABELLING:
+            self.entities = tf.function(self._ragged_entities, input_signature=[STRINGS], autograph=False)
 
     @property
     def functions(self) -> dict[str, Any]:
         """The signatures by name; see the class docstring."""
         return self._functions()
+
+    def _ragged_entities(self, text: tf.Tensor) -> dict[str, tf.RaggedTensor]:
+        outputs = dict(self.functions[SERVING_DEFAULT](text))
+        count = outputs.pop("count")
+        return {name: tf.RaggedTensor.from_tensor(values, count) for name, values in outputs.items()}
+
+    def _transitions(self) -> tf.Tensor:
+        model = self._model()
+        assert isinstance(model, AmbertTokenClassifier)
+        return model.transitions()["joint"]
 
     def _joint_logits(self, rows: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return self._model()(rows, training=False)["joint"]

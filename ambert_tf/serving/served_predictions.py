@@ -11,8 +11,9 @@ from ambert_tf.models.task_answers import (
     sequence_predictions,
     window_candidates,
 )
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
 from ambert_tf.models.task_inputs import MODEL_INPUTS, task_inputs
+from ambert_tf.models.token_labels import find_entities
 from ambert_tf.serving.rows import run_rows
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
@@ -25,13 +26,16 @@ class Prediction:
     The outputs depend on the form of the task. Classification: `probabilities`, float32 [batch, classes], in the order
     of the task's labels, and `label`, string [batch]. Regression: `score`, float32 [batch]. Multiple choice:
     `probabilities`, float32 [batch, n], and `choice`, int32 [batch]. An empty choice has probability 0, and `choice` is
-    -1 if all choices are empty. Spans: see `final_answers`.
+    -1 if all choices are empty. Spans: see `final_answers`. Sequence labelling: `label`, string, `start` and `end`,
+    int32, byte offsets into the text, and `score`, float32, all [batch, entities], padded with "" and 0; and `count`,
+    int32 [batch], the number of entities of each text.
 
     Args:
       task: the task.
       tokenizer: the model's tokenizer.
       logits: function from dense model inputs, int32 [rows, length], to the joint head's logits.
       whole_coarse: see `window_candidates`. For models that read only the coarse grain.
+      transitions: for sequence labelling, returns the joint head's transition matrix.
     """
 
     def __init__(
@@ -40,11 +44,13 @@ class Prediction:
         tokenizer: MultiGrainedTokenizer,
         logits: Callable[[Mapping[str, tf.Tensor]], tf.Tensor],
         whole_coarse: bool,
+        transitions: Callable[[], tf.Tensor] | None = None,
     ) -> None:
         self.task = task
         self.tokenizer = tokenizer
         self.logits = logits
         self.whole_coarse = whole_coarse
+        self.transitions = transitions
         self.longest = {"fine": task.max_seq_length, "coarse": task.max_coarse_seq_length}
 
     def __call__(self, **inputs: tf.Tensor) -> Outputs:
@@ -52,6 +58,8 @@ class Prediction:
         inputs = _of_one_batch(**inputs)
         if self.task.form == SPANS:
             return self._answer(**inputs)
+        if self.task.form == SEQUENCE_LABELLING:
+            return self._entities(**inputs)
         rows = task_inputs(self.task, self.tokenizer, **inputs)
         shape = tf.TensorSpec([self.task.num_outputs], tf.float32)
 
@@ -83,6 +91,28 @@ class Prediction:
         found = run_rows(inputs, run, [*shapes, tf.TensorSpec([], tf.float32)], self.longest)
         answers = best_answers(Candidates(*found), windows["window_example"], context, count=1)
         return final_answers(self.task, answers)
+
+
+    def _entities(self, text: tf.Tensor) -> Outputs:
+        windows = task_inputs(self.task, self.tokenizer, text=text)
+        length, tags = self.task.max_seq_length, self.task.num_outputs
+
+        def run(rows: Mapping[str, tf.Tensor], numbers: tf.Tensor) -> tuple[tf.Tensor]:
+            logits = self.logits(rows)
+            return (tf.pad(logits, [[0, 0], [0, length - tf.shape(logits)[1]], [0, 0]]),)
+
+        inputs = {name: windows[name] for name in MODEL_INPUTS}
+        (logits,) = run_rows(inputs, run, [tf.TensorSpec([length, tags], tf.float32)], self.longest)
+        assert self.transitions is not None
+        found = find_entities(self.task.tag_set, logits, windows, tf.size(text), self.transitions())
+        label = tf.gather(tf.constant(self.task.labels), found.label)
+        return {
+            "label": label.to_tensor(""),
+            "start": found.start.to_tensor(),
+            "end": found.end.to_tensor(),
+            "score": found.score.to_tensor(),
+            "count": tf.cast(found.label.row_lengths(), tf.int32),
+        }
 
 
 def _of_one_batch(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:

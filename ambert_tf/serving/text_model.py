@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_file
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS
 from ambert_tf.models.task_inputs import pad_choices
 from ambert_tf.serving.check_inputs import wrong_value
 from ambert_tf.serving.layout import Facts
@@ -139,7 +139,8 @@ class TextModel:
 
         Returns:
           One dictionary per example, with `label` and `probabilities` by label; `score`; `choice` and `probabilities`,
-          a list; or `answer`, `start`, `end` (byte offsets into the context) and `score`.
+          a list; `answer`, `start`, `end` (byte offsets into the context) and `score`; or `entities`, a list of
+          dictionaries with `label`, `text`, `start`, `end` (byte offsets into the text) and `score`.
 
         Raises:
           InputError: the model has no task, or an input is invalid.
@@ -156,6 +157,9 @@ class TextModel:
             outputs = self._call(SERVING_DEFAULT, batch)
             for row in range(len(batch[names[0]])):
                 values = {name: column[row] for name, column in outputs.items()}
+                if self.facts.task is not None and self.facts.task.form == SEQUENCE_LABELLING:
+                    found.append({"entities": _entities(columns["text"][start + row], values)})
+                    continue
                 choices = columns["choices"][start + row] if "choices" in columns else ()
                 found.append(self._prediction(values, len(choices)))
         return found
@@ -230,6 +234,22 @@ class TextModel:
         if task.form == MULTIPLE_CHOICE:
             return {"choice": int(values["choice"]), "probabilities": shares[:choices]}
         return {"label": values["label"].decode(), "probabilities": dict(zip(task.labels, shares, strict=True))}
+
+
+def _entities(text: str | bytes, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content = text.encode() if isinstance(text, str) else text
+    count = values["count"]
+    places = zip(*(values[name][:count].tolist() for name in ("label", "start", "end", "score")), strict=True)
+    return [
+        {
+            "label": label.decode(),
+            "text": content[start:end].decode("utf-8", "replace"),
+            "start": start,
+            "end": end,
+            "score": score,
+        }
+        for label, start, end, score in places
+    ]
 
 
 def load(path: str, inference: str = "joint") -> TextModel:

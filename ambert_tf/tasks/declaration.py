@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from ambert_tf.models.tagging_schemes import Span
 from ambert_tf.models.task_config import CLASSIFICATION, PLAIN
 from ambert_tf.tasks.json_lines import Record, read_json_lines
 
@@ -74,6 +75,20 @@ class Example(NamedTuple):
     group: int | str | None = None
 
 
+class TaggedText(NamedTuple):
+    """One example of sequence labelling.
+
+    Attributes:
+      id: from the data, or the index of its record.
+      inputs: its text.
+      spans: of characters, in order and without overlaps; None if they are not known.
+    """
+
+    id: int | str
+    inputs: Texts
+    spans: tuple[Span, ...] | None
+
+
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
     """Options of `Task.texts`.
@@ -134,7 +149,7 @@ class Task:
     Attributes:
       name: value of `--task_name`.
       description: one-line description.
-      form: `classification`, `regression`, `multiple_choice` or `spans`.
+      form: `classification`, `regression`, `multiple_choice`, `spans` or `sequence_labelling`.
       texts: returns the raw inputs of a record: `Texts`, `MarkedSpans`, `Choices` or `Question`.
       pair: whether an example has two texts.
       inputs: the kind of inputs; see `TaskConfig`.
@@ -149,10 +164,11 @@ class Task:
       score_range: regression only. The lowest and the highest score.
       choices: multiple choice only. Maximum number of choices per example.
       null_answers: spans only. Whether a question may have no answer.
+      outside: sequence labelling only. Whether a token may be outside of all spans.
       augmentation: what `--data_augmentation` does, or None if the task has no augmentation.
       augmentation_key: key of the data that augmentation adds to the text. Some test sets lack it.
       copies: the number of times that augmentation uses a record per epoch.
-      metrics: keys of `metrics.METRICS`. The first one selects the best checkpoint.
+      metrics: keys of `metrics.METRICS`, or metrics of the form. The first one selects the best checkpoint.
       positive_label: the positive label of `f1`.
       leaderboard: the leaderboard's file.
       download_page: URL of the data.
@@ -181,6 +197,7 @@ class Task:
     score_range: tuple[float, float] | None = None
     choices: int = 0
     null_answers: bool = False
+    outside: bool = True
     augmentation: str | None = None
     augmentation_key: str | None = None
     copies: Callable[[Record], int] = lambda record: 1
@@ -188,7 +205,7 @@ class Task:
     positive_label: str | None = None
     leaderboard: Leaderboard | None = None
     download_page: str | None = None
-    defaults: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, int | float | str] = dataclasses.field(default_factory=dict)
     defaults_source: str = "BERT (Devlin et al., 2019), Appendix A.3"
     agreement_weight: float = 1.0
     tfds: TfdsSource | None = None

@@ -85,7 +85,7 @@ def read_examples(
                 continue
             label = _label(task, record, split, indices, inputs)
         group = record.content.get("group") if task.form == MULTIPLE_CHOICE else None
-        example = Example(_id(task, record, number), inputs, label, group)
+        example = Example(example_id(task, record, number), inputs, label, group)
         examples += [example] * (task.copies(record) if options.augment and split == "train" else 1)
         number += 1
     if not examples:
@@ -99,7 +99,8 @@ def read_examples(
     return Examples(examples, left_out)
 
 
-def _id(task: Task, record: Record, number: int) -> int | str:
+def example_id(task: Task, record: Record, number: int) -> int | str:
+    """Returns the id of a record, or its index if it has none."""
     key = next((key for key in task.id_keys if record.content.get(key) is not None), None)
     return number if key is None else record.identifier(key)
 

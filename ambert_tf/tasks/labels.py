@@ -9,8 +9,10 @@ from absl import logging
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import exists, read_bytes
+from ambert_tf.models.task_config import SEQUENCE_LABELLING
 from ambert_tf.tasks.declaration import Label, Task
 from ambert_tf.tasks.json_lines import Record, read_json, read_json_lines, shown
+from ambert_tf.tasks.sequence_labelling_files import labels_of
 
 LABELS_FILE = "labels.json"
 # TNEWS and IFLYTEK use different keys for label descriptions.
@@ -27,11 +29,11 @@ def find_labels(task: Task, data_dir: str, training_records: Iterable[Record] | 
       training_records: the records to collect the labels from, sorted, if they are not listed anywhere.
 
     Raises:
-      InputError: a file is invalid, or there are fewer than two labels.
+      InputError: a file is invalid, or there are fewer than two labels; for sequence labelling, none.
     """
     path = os.path.join(data_dir, LABELS_FILE)
     if data_dir and exists(path):
-        return read_labels(path)
+        return read_labels(path, _least(task))
     if task.labels is not None:
         return task.labels
     if training_records is None:
@@ -46,6 +48,10 @@ def _collected_labels(task: Task, records: Iterable[Record]) -> tuple[Label, ...
     """Returns the labels of the training records. If both `1.0` and `1` occur, they are the same label."""
     counts: collections.Counter[str] = collections.Counter()
     where = "--train_file"
+    if task.form == SEQUENCE_LABELLING:
+        found = list(records)
+        counts.update(labels_of(found))
+        where, records = found[0].path if found else where, ()
     for record in records:
         where = record.path
         name = record.name(task.label_key)
@@ -65,7 +71,12 @@ def _collected_labels(task: Task, records: Iterable[Record]) -> tuple[Label, ...
         if len(names) > 1:
             logging.warning("%s: the labels %s differ only in case and are treated as different labels", where,
                             " and ".join(names))  # fmt: skip
-    return _checked([Label(name) for name in sorted(counts)], where)
+    return _checked([Label(name) for name in sorted(counts)], where, _least(task))
+
+
+def _least(task: Task) -> int:
+    """Returns how many labels a task has at least."""
+    return 1 if task.form == SEQUENCE_LABELLING else 2
 
 
 def without_zero_decimals(name: str) -> str:
@@ -82,11 +93,11 @@ def label_indices(labels: Sequence[str]) -> Mapping[str, int]:
     }
 
 
-def read_labels(path: str) -> tuple[Label, ...]:
+def read_labels(path: str, least: int = 2) -> tuple[Label, ...]:
     """Reads a file of labels: CLUE's JSON lines `{"label": …, "label_desc": …}`, or a JSON list of names.
 
     Raises:
-      InputError: the file has neither format, a duplicate label, or fewer than two labels.
+      InputError: the file has neither format, a duplicate label, or fewer than `least` labels.
     """
     if read_bytes(path)[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
         items = read_json(path, "data_dir", "a list of label names")
@@ -96,7 +107,7 @@ def read_labels(path: str) -> tuple[Label, ...]:
         ]
     else:
         records = read_json_lines(path, "data_dir")
-    return _checked([_label(record) for record in records], path)
+    return _checked([_label(record) for record in records], path, least)
 
 
 def _label(record: Record) -> Label:
@@ -107,11 +118,13 @@ def _label(record: Record) -> Label:
     return Label(name, next((record.string(key) for key in DESCRIPTION_KEYS if record.content.get(key)), ""))
 
 
-def _checked(labels: Sequence[Label], path: str) -> tuple[Label, ...]:
+def _checked(labels: Sequence[Label], path: str, least: int) -> tuple[Label, ...]:
     counts = collections.Counter(label.name for label in labels)
     name, count = counts.most_common(1)[0] if counts else ("", 0)
     if count > 1:
         raise InputError(f"{path}: contains the label {name!r} {count} times")
-    if len(counts) < 2:
-        raise InputError(f"{path}: has {len(counts)} label ({', '.join(counts)}); a task needs at least two")
+    if len(counts) < least:
+        needed = "two" if least == 2 else "one"
+        found = f"{len(counts)} label ({', '.join(counts)})" if counts else "no labels"
+        raise InputError(f"{path}: has {found}; a task needs at least {needed}")
     return tuple(labels)

@@ -5,12 +5,15 @@ import importlib.util
 import os
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.tasks import clue, custom_data, fewclue, glue, reading_comprehension
+from ambert_tf.tasks import clue, custom_data, fewclue, glue, reading_comprehension, sequence_labelling
 from ambert_tf.tasks.declaration import Task
 
 TASKS: dict[str, Task] = {
     task.name: task
-    for task in (*clue.TASKS, *fewclue.TASKS, *glue.TASKS, *reading_comprehension.TASKS, *custom_data.TASKS)
+    for task in (
+        *clue.TASKS, *fewclue.TASKS, *glue.TASKS, *reading_comprehension.TASKS, *sequence_labelling.TASKS,
+        *custom_data.TASKS,
+    )
 }  # fmt: skip
 
 # Other common names.
@@ -18,6 +21,9 @@ ALIASES = {
     "cluewsc": "cluewsc2020",
     "wsc": "cluewsc2020",
     "cmrc": "cmrc2018",
+    "cluener2020": "cluener",
+    "conll_2003": "conll2003",
+    "cws": "segmentation",
     "mnli_m": "mnli",
     "mnli_mm": "mnli_mismatched",
     "squad": "squad1",
@@ -25,8 +31,10 @@ ALIASES = {
     "squad1.1": "squad1",
     "squad_v2": "squad2",
     "squad2.0": "squad2",
+    "resumener": "resume",
     "sst_2": "sst2",
     "sts_b": "stsb",
+    "weiboner": "weibo",
 }
 
 

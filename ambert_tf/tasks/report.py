@@ -26,9 +26,9 @@ class ReportSettings:
 
     With --submit, writes the predictions of all tasks into one zip file for CLUE's or FewCLUE's leaderboard instead.
 
-    The arguments are output directories of run_classifier.py and run_squad.py, evaluated with --do_eval. Published
-    figures are marked. They come from larger models with much more pre-training, mostly on test sets; ours are on
-    development sets.
+    The arguments are output directories of run_classifier.py, run_squad.py and run_ner.py, evaluated with --do_eval.
+    Published figures are marked. They come from larger models with much more pre-training, mostly on test sets; ours
+    are on development sets.
     """
 
     run_dirs: tuple[str, ...] = setting((), "Output directories. --run_dirs= may be omitted.", arguments=True)

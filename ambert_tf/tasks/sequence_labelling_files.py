@@ -1,7 +1,8 @@
 """Readers of sequence labelling files: CoNLL columns, JSON with spans, segmented text and words with tags.
 
 A record has `text` and, where the file has labels, `spans`: `Span`s of characters of the text, none of which overlap.
-JSON records also have `id` if the file has one.
+JSON records also have `id` if the file has one. `misplaced_tags` and `overlapping_entities` count what a reader could
+not take as it is. In files to predict, texts need no labels.
 """
 
 import json
@@ -12,8 +13,12 @@ from typing import Any
 from absl import logging
 
 from ambert_tf.errors import InputError
+from ambert_tf.models.tagging_schemes import Span, find_scheme, spans_of_tags, without_overlaps
+from ambert_tf.tasks.declaration import FILE_FLAGS
 from ambert_tf.tasks.json_lines import Record, read_json_lines, shown, text_lines
-from ambert_tf.tasks.tagging_schemes import Span, find_scheme, spans_of_tags, without_overlaps
+
+# The label of the spans of word segmentation.
+WORD = "word"
 
 RecordReader = Callable[[str, str], Iterator[Record]]
 
@@ -49,7 +54,7 @@ def conll_columns(
         if not sentences:
             raise InputError(f"--{flag}: {path} has no sentences")
         try:
-            found = scheme or find_scheme(tags for _, _, tags in sentences)
+            found = scheme or find_scheme(tags for _, _, tags in sentences if tags is not None)
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
         spaced = 2 * sum(bool(_CJK.search(token)) for _, tokens, _ in sentences for token in tokens) < sum(
@@ -57,6 +62,10 @@ def conll_columns(
         )
         count = 0
         for lines, tokens, tags in sentences:
+            between = " " if spaced else ""
+            if tags is None:
+                yield Record(path, lines[0], {"text": between.join(tokens)})
+                continue
             try:
                 spans, faults = spans_of_tags(tags, found)
             except ValueError as error:
@@ -65,7 +74,8 @@ def conll_columns(
                 index, message = faults[0]
                 raise InputError(f"{path}, line {lines[index]}: {message}, which does not form an entity in {found}")
             count += len(faults)
-            yield Record(path, lines[0], _joined(tokens, spans, " " if spaced else ""))
+            counts = {"misplaced_tags": len(faults)} if faults else {}
+            yield Record(path, lines[0], {**joined(tokens, spans, between), **counts})
         if count:
             logging.warning("%s: %d tags do not continue the tags before them; they begin entities", path, count)
 
@@ -74,11 +84,12 @@ def conll_columns(
 
 def _conll_sentences(
     path: str, flag: str, tag_column: int, token_column: int, position_digits: bool
-) -> Iterator[tuple[list[int], list[str], list[str]]]:
-    """Yields the line numbers, tokens and tags of each sentence."""
+) -> Iterator[tuple[list[int], list[str], list[str] | None]]:
+    """Yields the line numbers, tokens and tags of each sentence; None for tags if some have none."""
     lines: list[int] = []
     tokens: list[str] = []
     tags: list[str] = []
+    may_lack_tags = flag == FILE_FLAGS["test"]
     needed = max(token_column, tag_column, 1) + 1
     for number, line in text_lines(path, flag):
         columns = line.split("\t") if "\t" in line else line.split()
@@ -87,18 +98,19 @@ def _conll_sentences(
         columns = [column.strip() if index != token_column else column for index, column in enumerate(columns)]
         if not line.strip() or line.startswith("-DOCSTART-"):
             if tokens:
-                yield lines, tokens, tags
+                yield lines, tokens, tags if len(tags) == len(tokens) else None
             lines, tokens, tags = [], [], []
             continue
         if line.startswith("#") and not (len(columns) >= needed and _TAG.fullmatch(columns[tag_column])):
             continue
-        if len(columns) < needed:
+        tagged = len(columns) >= needed
+        if not tagged and not (may_lack_tags and len(columns) > token_column):
             raise InputError(
                 f"{path}, line {number}: has {len(columns)} columns ({shown(line)}); a token and a tag are expected, "
                 "separated by a tab or spaces"
             )
-        token, tag = columns[token_column], columns[tag_column]
-        if not _TAG.fullmatch(tag):
+        token, tag = columns[token_column], columns[tag_column] if tagged else ""
+        if tagged and not _TAG.fullmatch(tag):
             raise InputError(f"{path}, line {number}: {shown(tag)} is not a tag such as B-PER, I-PER or O")
         if position_digits:
             # Half an emoji is two replacement characters in Weibo NER, so a token may have more than one character.
@@ -108,12 +120,12 @@ def _conll_sentences(
             token = found[1]
         lines.append(number)
         tokens.append(token)
-        tags.append(tag)
+        tags += [tag] * tagged
     if tokens:
-        yield lines, tokens, tags
+        yield lines, tokens, tags if len(tags) == len(tokens) else None
 
 
-def _joined(tokens: Sequence[str], spans: Iterable[Span], between: str) -> dict[str, Any]:
+def joined(tokens: Sequence[str], spans: Iterable[Span], between: str) -> dict[str, Any]:
     """Returns the text of tokens, and spans of tokens as spans of characters."""
     starts, position = [], 0
     for token in tokens:
@@ -153,6 +165,8 @@ def json_spans(key: str = "entities", end_inclusive: bool = False, byte_offsets:
                 for entity in _entities(record, key):
                     spans.append(_character_span(record, entity, text, end_inclusive, byte_offsets))
                 content["spans"], left_out = without_overlaps(set(spans))
+                if left_out:
+                    content["overlapping_entities"] = left_out
                 overlapping += left_out
             yield Record(path, record.line, content)
         if overlapping:
@@ -213,11 +227,11 @@ def cluener_line(identity: int | str, text: str, spans: Iterable[Span]) -> str:
 def segmented_text(path: str, flag: str) -> Iterator[Record]:
     """Reads word segmentation in the format of the SIGHAN bakeoffs: a sentence per line, spaces between words.
 
-    Each word is a span with the label "".
+    Each word is a span with the label `WORD`. A file to predict may also have no spaces.
     """
     for number, line in text_lines(path, flag):
         if words := line.split():
-            yield Record(path, number, _joined(words, [Span(i, i + 1, "") for i in range(len(words))], ""))
+            yield Record(path, number, joined(words, [Span(i, i + 1, WORD) for i in range(len(words))], ""))
 
 
 def tagged_words(separator: str = "/", between: str = "") -> RecordReader:
@@ -241,13 +255,18 @@ def tagged_words(separator: str = "/", between: str = "") -> RecordReader:
             words, spans = [], []
             for index, item in enumerate(items):
                 word, found, tag = item.rpartition(separator)
-                if not (word and found and tag):
+                if not found and flag == FILE_FLAGS["test"]:
+                    word = item
+                elif not (word and found and tag):
                     raise InputError(
                         f"{path}, line {number}: {shown(item)} is not a word with a tag, such as 迈向{separator}v"
                     )
                 words.append(word)
-                spans.append(Span(index, index + 1, tag))
-            yield Record(path, number, _joined(words, spans, between))
+                spans += [Span(index, index + 1, tag)] * bool(found)
+            content = joined(words, spans, between)
+            if len(spans) < len(words):
+                del content["spans"]
+            yield Record(path, number, content)
 
     return read
 

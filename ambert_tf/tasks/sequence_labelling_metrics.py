@@ -6,7 +6,10 @@ Entities count as in CoNLL-2003 and in seqeval: one is right if its start, end a
 import collections
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ambert_tf.tasks.tagging_schemes import Span
+from ambert_tf.models.tagging_schemes import Span
+
+# Stands for no entity in `confused_labels`.
+NONE = "-"
 
 
 def entity_scores(predicted: Sequence[Iterable[Span]], right: Sequence[Iterable[Span]]) -> dict[str, float]:
@@ -31,15 +34,17 @@ def entity_scores(predicted: Sequence[Iterable[Span]], right: Sequence[Iterable[
 def confused_labels(
     predicted: Sequence[Iterable[Span]], right: Sequence[Iterable[Span]]
 ) -> Mapping[tuple[str, str], int]:
-    """Returns how often entities with the right boundaries have a wrong label, by right and predicted label."""
+    """Returns how often entities with a right label were given a predicted one, by both labels, most frequent first.
+
+    Entities are compared by their boundaries. An entity whose boundaries are not predicted has the predicted label
+    `NONE`; one whose boundaries are not right has the right label `NONE`.
+    """
     confused: collections.Counter[tuple[str, str]] = collections.Counter()
     for found, wanted in zip(predicted, right, strict=True):
-        labels = {(span.start, span.end): span.label for span in wanted}
-        for span in found:
-            label = labels.get((span.start, span.end), span.label)
-            if label != span.label:
-                confused[label, span.label] += 1
-    return dict(confused.most_common())
+        ours, labels = ({(span.start, span.end): span.label for span in spans} for spans in (found, wanted))
+        for place in {*ours, *labels}:
+            confused[labels.get(place, NONE), ours.get(place, NONE)] += 1
+    return dict(sorted(confused.items(), key=lambda item: (-item[1], item[0])))
 
 
 def word_scores(

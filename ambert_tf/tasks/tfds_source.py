@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, SPANS
+from ambert_tf.models.tagging_schemes import spans_of_tags
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.multiple_choice_files import LETTERS
+from ambert_tf.tasks.sequence_labelling_files import joined
 
 
 def has_split(task: Task, split: str) -> bool:
@@ -64,6 +66,10 @@ def _records(
             "impossible": bool(row.get("is_impossible", False)),
         }
         yield Record(path, f"question {row['id']}", content)
+    elif task.form == SEQUENCE_LABELLING:
+        tags = [features["ner"].feature.int2str(tag) for tag in row["ner"]]
+        spans, _ = spans_of_tags(tags, "BIO")
+        yield Record(path, f"record {number}", joined(row["tokens"], spans, " "))
     elif task.form == MULTIPLE_CHOICE:
         for index, question in enumerate(row["questions"]):
             content = {

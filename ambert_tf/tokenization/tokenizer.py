@@ -197,6 +197,11 @@ class MultiGrainedTokenizer(tf.Module):
         """Hex digest of settings and files. Tokenizers with the same fingerprint produce the same ids."""
         return _digest(json.dumps(self._settings(self._contents()), sort_keys=True).encode())[:32]
 
+    def begins_word(self, fine_ids: tf.Tensor) -> tf.Tensor:
+        """Returns whether fine tokens are the first pieces of their words, bool like `fine_ids`."""
+        continues = [token.startswith(vocab_file.WORDPIECE_PREFIX) for token in self.fine_vocab]
+        return ~tf.gather(tf.constant(continues), fine_ids)
+
     @property
     def fine_vocab(self) -> list[str]:
         """The fine tokens in the order of their ids."""

@@ -1,18 +1,18 @@
-"""Splits long contexts into overlapping windows, `[CLS] question [SEP] part of the context [SEP]`."""
+"""Splits long texts into overlapping windows, `[CLS] question [SEP] part of the context [SEP]`, or without question."""
 
 import tensorflow as tf
 
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.model_inputs import check_seq_lengths, frame, truncate
 from ambert_tf.tokenization.token_ranges import TokenRanges
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer, Tokens
 
-FRAMING = 3  # [CLS] and two [SEP]
+FRAMING = 3  # [CLS] and two [SEP]; one [SEP] without a question
 
 
 def build_windows(
     tokenizer: MultiGrainedTokenizer,
-    questions: tf.Tensor,
+    questions: tf.Tensor | None,
     contexts: tf.Tensor,
     *,
     max_seq_length: int,
@@ -29,7 +29,7 @@ def build_windows(
 
     Args:
       tokenizer: the model's tokenizer.
-      questions: string [batch], truncated to `max_query_length`.
+      questions: string [batch], truncated to `max_query_length`. None for windows of the contexts alone.
       contexts: string [batch], of any length.
       max_seq_length: maximum number of fine tokens, including [CLS] and [SEP].
       max_coarse_seq_length: maximum number of coarse tokens. Defaults to `max_seq_length`.
@@ -48,29 +48,45 @@ def build_windows(
       InputError: a limit is too small.
     """
     max_fine, max_coarse = check_seq_lengths(max_seq_length, max_coarse_seq_length)
-    asked = truncate(
-        tokenizer(questions),
-        min(max_query_length, (max_fine - FRAMING) // 2),
-        min(max_query_length, (max_coarse - FRAMING) // 2),
-    )
     context = TokenRanges(tokenizer(contexts))
-    room_fine = max_fine - FRAMING - flat.row_lengths(asked.fine_ids.row_splits)
-    room_coarse = max_coarse - FRAMING - flat.row_lengths(asked.coarse_ids.row_splits)
+    asked: Tokens | None = None
+    taken_fine = taken_coarse = tf.ones_like(context.fine_lengths) * (FRAMING - 1)
+    if questions is not None:
+        asked = truncate(
+            tokenizer(questions),
+            min(max_query_length, (max_fine - FRAMING) // 2),
+            min(max_query_length, (max_coarse - FRAMING) // 2),
+        )
+        taken_fine = flat.row_lengths(asked.fine_ids.row_splits) + FRAMING
+        taken_coarse = flat.row_lengths(asked.coarse_ids.row_splits) + FRAMING
+    room_fine, room_coarse = max_fine - taken_fine, max_coarse - taken_coarse
     # At most half of the available length, so that there is no gap between windows, wherever coarse tokens end.
     stride = tf.minimum(doc_stride, tf.maximum(tf.minimum(room_fine, room_coarse) // 2, 1))
     example, begins, ends = _bounds(context, room_fine, room_coarse, stride)
     part = context.take(example, begins, ends)
-    asked_ranges = TokenRanges(asked)
-    question = asked_ranges.take(example, tf.zeros_like(example), tf.gather(asked_ranges.coarse_lengths, example))
-    inputs: dict[str, tf.RaggedTensor | tf.Tensor] = dict(frame([question, part], tokenizer.cls_id, tokenizer.sep_id))
+    parts = [part]
+    if asked is not None:
+        ranges = TokenRanges(asked)
+        parts.insert(0, ranges.take(example, tf.zeros_like(example), tf.gather(ranges.coarse_lengths, example)))
+    inputs: dict[str, tf.RaggedTensor | tf.Tensor] = dict(frame(parts, tokenizer.cls_id, tokenizer.sep_id))
     first_token = context.fine_at(example, begins)
     inputs["window_example"] = example
-    inputs["context_offset"] = flat.row_lengths(question.fine_ids.row_splits) + 2
+    inputs["context_offset"] = tf.gather(taken_fine, example) - 1
     inputs["first_token"] = first_token
     inputs["context_starts"] = part.fine_starts
     inputs["context_ends"] = part.fine_ends
     inputs["max_context"] = _max_context(example, first_token, part.fine_ids.row_splits)
     return inputs
+
+
+def inner_positions(tokens: tf.RaggedTensor) -> tf.Tensor:
+    """Returns where the tokens of windows without a question are among all of the windows, int32 [tokens].
+
+    Args:
+      tokens: [windows, (tokens)], without [CLS] and [SEP].
+    """
+    row = tf.cast(tokens.value_rowids(), tf.int32)
+    return tf.range(tf.size(row)) + 2 * row + 1
 
 
 def _bounds(

@@ -1,5 +1,7 @@
 """The web page: its functions, its HTTP API and, if a browser is installed, its contents."""
 
+import re
+
 import gradio_client
 import pytest
 
@@ -52,6 +54,14 @@ def test_other_task_forms(form):
     assert f"<b>{expected[form]}</b>" in page.answer(*values)
     assert "长江大桥" in page.tokens(*values)
     assert page.attention(1, "mean", *values).count("<table") == 2
+
+
+def test_entities_are_highlighted():
+    model = ambert_tf.load(model_directory("words"))
+    (found,) = model.predict([TEXT + "<b>"])
+    shown = Page(model).answer(TEXT + "<b>")
+    assert shown.count('<mark class="entity"') == len(found["entities"]) > 1
+    assert re.sub("<sub>.*?</sub>|<.*?>", "", shown) == TEXT + "&lt;b&gt;"
 
 
 def test_hybrid_has_one_map_and_overlong_pairs_a_message():

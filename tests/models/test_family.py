@@ -399,3 +399,31 @@ def test_span_extraction(tokenizer, tmp_path):
     model.save_to_preset(str(tmp_path))
     again = ambert_tf.AmbertSpanExtractor.from_preset(str(tmp_path)).predict((questions, contexts))
     np.testing.assert_array_equal(found["score"], again["score"])
+
+
+def test_sequence_labelling(tokenizer, tmp_path):
+    texts = ["南京市长江大桥", "好的中国人民的生活", "商店"]
+    places = [[(0, 9, "LOC"), (9, 21, "THING")], [(6, 12, "LOC")], []]
+    tags = {"labels": ("LOC", "THING"), "scheme": "BIOES"}
+    preprocessor = ambert_tf.AmbertTokenClassifierPreprocessor(tokenizer, sequence_length=8, **tags)
+    model = ambert_tf.AmbertTokenClassifier(backbone(tokenizer), preprocessor=preprocessor, **tags)
+    model.compile(optimizer=keras.optimizers.Adam(0.02))
+    history = model.fit(texts, places, epochs=25, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0] / 2
+    found = model.predict(texts)
+    # The second text is longer than a window. Offsets are bytes.
+    assert [[(one["start"], one["end"], one["label"]) for one in row] for row in found] == places
+    assert [one["text"] for one in found[0]] == ["南京市", "长江大桥"]
+    model.save_to_preset(str(tmp_path))
+    assert ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path)).predict(texts) == found
+    # A new task on a backbone.
+    model.backbone.save_to_preset(str(tmp_path / "backbone"))
+    tokenizer.save_to_preset(str(tmp_path / "backbone"))
+    other = ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path / "backbone"), labels=("PER",), scheme="BMES")
+    assert (other.tag_set.tags[:2], other.preprocessor.task.tag_set) == (("O", "B-PER"), other.tag_set)
+    with pytest.raises(ValueError, match=r"Labels must be among \('LOC', 'THING'\). Received: 'PER'"):
+        model.fit(texts[:1], [[(0, 3, "PER")]])
+    with pytest.raises(ValueError, match="The spans of a text must not overlap"):
+        model.fit(texts[:1], [[(0, 9, "LOC"), (6, 12, "LOC")]])
+    with pytest.raises(ValueError, match="`preprocessor` must have the same"):
+        ambert_tf.AmbertTokenClassifier(backbone(tokenizer), ("LOC",), preprocessor)

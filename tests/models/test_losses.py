@@ -13,6 +13,7 @@ from ambert_tf.models.losses import (
     pretraining_loss,
     regression_loss,
     span_loss,
+    token_loss,
 )
 
 # Softmax of [log 1, log 2, log 5] is [1/8, 2/8, 5/8].
@@ -151,3 +152,37 @@ class TestSpanLoss:
         values = tf.constant([[[np.log(3.0), 0.0], [0.0, np.log(3.0)]]], tf.float32)
         loss, _ = span_loss({"joint": values}, tf.constant([0]), tf.constant([1]))
         assert float(loss) == pytest.approx(-np.log(0.75), rel=1e-6)
+
+
+class TestTokenLoss:
+    # Two sequences of three positions; the first position and the last one of the second sequence have no tag.
+    TAGS = tf.constant([[0, 3, 1], [0, 2, 0]])
+
+    def logits(self):
+        shares = [[[1.0, 1, 1], [1, 2, 5], [6, 1, 1]], [[1, 1, 1], [1, 2, 1], [1, 1, 1]]]
+        fine = tf.math.log(tf.constant(shares))
+        return {"fine": fine, "coarse": tf.zeros_like(fine), "joint": fine}
+
+    def test_the_mean_over_tokens_with_a_tag(self):
+        loss, parts = token_loss(self.logits(), self.TAGS, agreement_weight=2.0)
+        fine = -(math.log(5 / 8) + math.log(6 / 8) + math.log(2 / 4)) / 3
+        apart = sum(
+            math.dist(shares, [1 / 3] * 3)
+            for shares in ([1 / 8, 2 / 8, 5 / 8], [6 / 8, 1 / 8, 1 / 8], [1 / 4, 2 / 4, 1 / 4])
+        )
+        assert {name: float(value) for name, value in parts.items()} == pytest.approx(
+            {"fine_loss": fine, "coarse_loss": math.log(3), "joint_loss": fine, "agreement_loss": apart / 3}
+        )
+        assert float(loss) == pytest.approx(2 * fine + math.log(3) + 2 * apart / 3)
+
+    def test_weights_and_one_head(self):
+        loss, parts = token_loss({"joint": self.logits()["joint"]}, self.TAGS, weights=tf.constant([0.0, 1.0]))
+        assert list(parts) == ["joint_loss"]
+        assert float(loss) == pytest.approx(math.log(2))
+
+    def test_a_crf_without_transitions_is_the_same(self):
+        logits = self.logits()
+        transitions = dict.fromkeys(logits, tf.zeros([4, 4]))
+        found, expected = token_loss(logits, self.TAGS, transitions)[1], token_loss(logits, self.TAGS)[1]
+        for name, value in expected.items():
+            assert float(found[name]) == pytest.approx(float(value), rel=1e-5)

@@ -4,7 +4,7 @@ import pytest
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
 from ambert_tf.models.task_models import keras_task, make_model, task_of_keras_model
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
@@ -24,6 +24,10 @@ TASKS = {
     "spans": TaskConfig(
         task_name="squad2", form=SPANS, pair=True, doc_stride=8, max_query_length=6, max_answer_length=5,
         null_answers=True, n_best_size=7, null_score_diff_threshold=-1.5, **COMMON,
+    ),
+    "tags": TaskConfig(
+        task_name="segmentation", form=SEQUENCE_LABELLING, labels=("word", "sign"), tagging_scheme="BMES",
+        outside=False, crf=True, doc_stride=8, **COMMON,
     ),
 }  # fmt: skip
 

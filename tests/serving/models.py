@@ -7,7 +7,7 @@ import tempfile
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, REGRESSION, SPANS, TaskConfig
+from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
 from ambert_tf.models.task_models import make_model
 from ambert_tf.serving.export import run_export
 from ambert_tf.serving.export_settings import ExportSettings
@@ -30,6 +30,13 @@ TASKS = {
     "spans": TaskConfig(
         task_name="squad2", form=SPANS, pair=True, doc_stride=8, max_query_length=6, max_answer_length=5,
         null_answers=True, **COMMON,
+    ),
+    "entities": TaskConfig(
+        task_name="entities", form=SEQUENCE_LABELLING, labels=("LOC", "PER"), doc_stride=8, crf=True, **COMMON
+    ),
+    "words": TaskConfig(
+        task_name="segmentation", form=SEQUENCE_LABELLING, labels=("word",), tagging_scheme="BMES", outside=False,
+        doc_stride=8, **COMMON,
     ),
 }  # fmt: skip
 

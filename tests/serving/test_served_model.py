@@ -10,9 +10,10 @@ from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.span_examples import SpanExample
 from ambert_tf.finetuning.span_form import find_answers
 from ambert_tf.finetuning.splits import Split
+from ambert_tf.finetuning.token_form import decode
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
 from ambert_tf.serving.served_model import ServedModel
-from ambert_tf.tasks.declaration import Choices, Example, MarkedSpans, Question, Texts
+from ambert_tf.tasks.declaration import Choices, Example, MarkedSpans, Question, TaggedText, Texts
 from ambert_tf.training.loaded_model import load_model
 from tests.serving.models import model_directory
 from tests.tokenizers import chinese_tokenizer
@@ -118,6 +119,32 @@ def test_spans(model_type, inference):
         else:
             assert (found["answer"][row], found["start"][row], found["end"][row]) == (b"", 0, 0)
             np.testing.assert_allclose(found["score"][row], answers.null_score, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("form", "model_type", "inference"),
+    [("entities", "ambert", "joint"), ("entities", "ambert_combo", "coarse"), ("words", "ambert_hybrid", "joint")],
+)
+def test_sequence_labelling(form, model_type, inference):
+    loaded, model = served(form, model_type, inference)
+    examples = [TaggedText(index, Texts(text), None) for index, text in enumerate(CONTEXTS)]
+    data = TokenizedExamples(Split("test", ("f",), examples, {}), loaded.task, loaded.tokenizer)
+    assert len(data) > len(examples)
+    logits = Predictor(loaded.model)(data, 5)
+    expected = decode(loaded.task, logits.by_head["joint"], data, logits.transitions["joint"])
+    found = ask(model, CONTEXTS)
+    assert found["count"].tolist() == [len(row) for row in expected] and sum(found["count"]) > 10
+    for row, (text, spans) in enumerate(zip(CONTEXTS, expected, strict=True)):
+        count = found["count"][row]
+        ours = zip(*(found[name][row, :count].tolist() for name in ("start", "end", "label")), strict=True)
+        theirs = [
+            (len(text[: span.start].encode()), len(text[: span.end].encode()), span.label.encode()) for span, _ in spans
+        ]
+        assert list(ours) == theirs
+        np.testing.assert_allclose(found["score"][row, :count], [score for _, score in spans], atol=1e-5)
+        assert not found["end"][row, count:].any()
+    ragged = model.entities(tf.constant(CONTEXTS))
+    assert ragged["label"].row_lengths().numpy().tolist() == found["count"].tolist()
 
 
 def test_hostile_requests_have_finite_answers():

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from ambert_tf.errors import InputError
+from ambert_tf.models.tagging_schemes import Span
 from ambert_tf.tasks.sequence_labelling_files import (
     cluener_line,
     conll_columns,
@@ -11,7 +12,6 @@ from ambert_tf.tasks.sequence_labelling_files import (
     segmented_text,
     tagged_words,
 )
-from ambert_tf.tasks.tagging_schemes import Span
 
 
 def read(tmp_path, content, reader, flag="train_file"):
@@ -151,7 +151,7 @@ class TestJson:
 
 def test_segmented_text(tmp_path):
     (record,) = read(tmp_path, "共同  创造\u3000美好 的\n\n", segmented_text)
-    assert entities(record) == [("共同", ""), ("创造", ""), ("美好", ""), ("的", "")]
+    assert entities(record) == [("共同", "word"), ("创造", "word"), ("美好", "word"), ("的", "word")]
 
 
 class TestTaggedWords:

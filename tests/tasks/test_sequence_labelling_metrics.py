@@ -1,7 +1,9 @@
+import importlib.util
+
 import pytest
 
+from ambert_tf.models.tagging_schemes import Span, spans_of_tags
 from ambert_tf.tasks.sequence_labelling_metrics import confused_labels, entity_scores, word_scores
-from ambert_tf.tasks.tagging_schemes import Span
 
 RIGHT = [[Span(0, 2, "PER"), Span(3, 5, "LOC")], [Span(1, 4, "ORG")], []]
 # One is right, one has a wrong label, one a wrong end, one is made up.
@@ -18,7 +20,10 @@ def test_entities():
 
 
 def test_confused_labels():
-    assert confused_labels(PREDICTED, RIGHT) == {("LOC", "ORG"): 1}
+    # The third text has a person that is none; the organization of the second one has a wrong end.
+    assert confused_labels(PREDICTED, RIGHT) == {
+        ("PER", "PER"): 1, ("LOC", "ORG"): 1, ("ORG", "-"): 1, ("-", "ORG"): 1, ("-", "PER"): 1,
+    }  # fmt: skip
 
 
 def test_words():
@@ -29,3 +34,37 @@ def test_words():
     assert word_scores([text], [predicted], [right], {"共同", "的"}) == pytest.approx(
         {"precision": 2 / 3, "recall": 1 / 2, "f1": 4 / 7, "oov_rate": 1 / 2, "oov_recall": 1 / 2}
     )
+
+
+# Right and predicted tags of two sentences, with entities side by side: 2 of 4 right ones are among 3 predicted ones.
+EXAMPLES = {
+    "BIO": (["B-A I-A B-A O B-B", "B-B I-B O"], ["B-A I-A B-A I-A B-B", "O O O"]),
+    "IOB1": (["I-A I-A B-A O I-B", "I-B I-B O"], ["I-A I-A B-A I-A I-B", "O O O"]),
+    "BIOES": (["B-A E-A S-A O S-B", "B-B E-B O"], ["B-A E-A B-A E-A S-B", "O O O"]),
+    "BMES": (["B-A E-A S-A O S-B", "B-B E-B O"], ["B-A E-A B-A E-A S-B", "O O O"]),
+}
+
+
+@pytest.mark.parametrize("scheme", EXAMPLES)
+def test_entities_of_each_scheme(scheme):
+    right, predicted = ([spans_of_tags(tags.split(), scheme)[0] for tags in side] for side in EXAMPLES[scheme])
+    assert entity_scores(predicted, right) == pytest.approx(
+        {"precision": 2 / 3, "recall": 1 / 2, "f1": 4 / 7, "f1_A": 1 / 2, "f1_B": 2 / 3}
+    )
+
+
+# Its package does not build everywhere, so it is not among the requirements.
+if importlib.util.find_spec("seqeval"):
+
+    @pytest.mark.parametrize(("scheme", "name"), [("BIO", "IOB2"), ("IOB1", "IOB1"), ("BIOES", "IOBES")])
+    def test_seqeval_agrees(scheme, name):
+        from seqeval import scheme as schemes
+        from seqeval.metrics import classification_report
+
+        right, predicted = ([tags.split() for tags in side] for side in EXAMPLES[scheme])
+        report = classification_report(
+            right, predicted, mode="strict", scheme=getattr(schemes, name), output_dict=True, zero_division=0
+        )
+        micro = report["micro avg"]
+        assert (micro["precision"], micro["recall"], micro["f1-score"]) == pytest.approx((2 / 3, 1 / 2, 4 / 7))
+        assert (report["A"]["f1-score"], report["B"]["f1-score"]) == pytest.approx((1 / 2, 2 / 3))

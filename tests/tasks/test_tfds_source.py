@@ -3,10 +3,12 @@ import tensorflow_datasets as tfds
 
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.span_examples import read_questions
+from ambert_tf.models.tagging_schemes import Span
 from ambert_tf.tasks.clue import TNEWS
 from ambert_tf.tasks.glue import COLA, MNLI, STSB, WNLI
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.reading_comprehension import RACE, SQUAD2
+from ambert_tf.tasks.sequence_labelling import CONLL2003
 from ambert_tf.tasks.tfds_source import has_split, tfds_records
 
 
@@ -55,6 +57,16 @@ def test_columns_have_the_official_names(tmp_path):
     )  # fmt: skip
     (record,) = tfds_records(STSB, "train", str(tmp_path))
     assert record.content["score"] == 2.5
+
+
+def test_entities(tmp_path):
+    row = {
+        "tokens": ["EU", "rejects", "New", "York"], "pos": ["NNP", "VBZ", "NNP", "NNP"],
+        "chunks": ["B-NP", "B-VP", "B-NP", "I-NP"], "ner": ["B-ORG", "O", "B-LOC", "I-LOC"],
+    }  # fmt: skip
+    prepared(tmp_path, "conll2003", "conll2003", version_of("conll2003/conll2003"), {"train": [row]})
+    (record,) = tfds_records(CONLL2003, "train", str(tmp_path))
+    assert record.content == {"text": "EU rejects New York", "spans": [Span(0, 2, "ORG"), Span(11, 19, "LOC")]}
 
 
 def test_squad(tmp_path):

@@ -7,7 +7,7 @@
 | `BIOES` | B, I, E, S |
 | `BMES` | B, M, E, S |
 
-`O` is a token outside of entities. A tag without a type, as word segmentation has it, has the label "".
+`O` is a token outside of entities. A tag without a type has the label "". Models predict BIO, BIOES or BMES.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,6 +29,46 @@ class Span(NamedTuple):
     start: int
     end: int
     label: str
+
+
+class TagSet(NamedTuple):
+    """The tags that a model chooses from, in the order of its logits.
+
+    Attributes:
+      labels: of the spans.
+      scheme: how spans are written as tags.
+      outside: whether a token may be outside of all spans; false for word segmentation.
+    """
+
+    labels: tuple[str, ...]
+    scheme: str = "BIO"
+    outside: bool = True
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes of a label's tags."""
+        return tuple(dict.fromkeys(SCHEMES[self.scheme]))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All tags: `O` first, if there is one, then those of each label."""
+        names = [f"{prefix}-{label}" if label else prefix for label in self.labels for prefix in self.prefixes]
+        return (*[OUTSIDE] * self.outside, *names)
+
+    def allowed(self) -> list[list[bool]]:
+        """Returns whether the tag of each row may precede that of each column; last are the start and the end."""
+        tags = [split_tag(tag) for tag in self.tags]
+        _, inner, last, _ = SCHEMES[self.scheme]
+        closed = self.scheme in ("BIOES", "BMES")
+
+        def allows(before: tuple[str, str] | None, after: tuple[str, str] | None) -> bool:
+            is_open = before is not None and before[0] in ("B", inner)
+            if after is not None and after[0] in (inner, last):
+                return is_open and before is not None and before[1] == after[1]
+            return not (closed and is_open)
+
+        ends: list[tuple[str, str] | None] = [*tags, None]
+        return [[allows(before, after) for after in ends] for before in ends]
 
 
 class Fault(NamedTuple):

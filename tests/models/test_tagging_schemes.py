@@ -2,10 +2,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambert_tf.tasks.tagging_schemes import (
+from ambert_tf.models.tagging_schemes import (
     SCHEMES,
     Fault,
     Span,
+    TagSet,
     find_scheme,
     spans_of_tags,
     tags_of_spans,
@@ -81,3 +82,28 @@ def test_of_overlapping_spans_the_longest_are_kept():
     nested, inner, crossing = Span(0, 5, "ORG"), Span(0, 2, "LOC"), Span(4, 8, "PER")
     assert without_overlaps([inner, crossing, nested]) == ([nested], 2)
     assert without_overlaps([crossing, inner]) == ([inner, crossing], 0)
+
+
+def test_tags_of_a_model():
+    assert TagSet(("LOC", "PER")).tags == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    assert TagSet(("word",), "BMES", outside=False).tags == ("B-word", "M-word", "E-word", "S-word")
+
+
+def test_allowed_transitions():
+    # From O, B, I and the start, to O, B, I and the end.
+    assert TagSet(("",)).allowed() == [
+        [True, True, False, True],
+        [True, True, True, True],
+        [True, True, True, True],
+        [True, True, False, True],
+    ]
+    tag_set = TagSet(("a", "b"), "BIOES")
+    allowed = tag_set.allowed()
+
+    def after(tag):
+        row = allowed[tag_set.tags.index(tag) if tag else -1]
+        return " ".join(name for name, fits in zip((*tag_set.tags, "end"), row, strict=True) if fits)
+
+    assert after("B-a") == after("I-a") == "I-a E-a"
+    assert after("O") == after("E-a") == after("S-b") == "O B-a S-a B-b S-b end"
+    assert after("") == "O B-a S-a B-b S-b end"

@@ -1,0 +1,67 @@
+"""An exported model for sequence labelling: another process, hostile strings, the Python interface."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ambert_tf
+from ambert_tf.serving.check import ask_saved_model
+from tests.serving.models import export, model_directory
+
+TEXTS = ["南京市长江大桥", "", "a\u200b\u0000b 中国 cafe8", "中国人民的生活" * 20, "😀👍🏽\u0301"]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    directory = str(tmp_path_factory.mktemp("export") / "tagger")
+    report = export(model_directory("entities"), directory, check=True)
+    assert report.difference <= 1e-4
+    return directory
+
+
+@pytest.fixture(scope="module")
+def tagger(exported):
+    return tf.saved_model.load(exported)
+
+
+def test_another_process_without_this_package_finds_the_same(exported):
+    found = ask_saved_model(exported, {"text": TEXTS})
+    expected = [entity for row in ambert_tf.load(exported).predict(TEXTS) for entity in row["entities"]]
+    assert found["count"].sum() == len(expected) > 5
+    for name in ("label", "start", "end"):
+        assert list(found[name]) == [entity[name] for entity in expected]
+
+
+def test_directory_and_export_find_the_same_slices(exported):
+    ours, theirs = (ambert_tf.load(path).predict(TEXTS) for path in (model_directory("entities"), exported))
+    for text, row, other in zip(TEXTS, ours, theirs, strict=True):
+        found, others = ([(e["label"], e["text"]) for e in one["entities"]] for one in (row, other))
+        assert found == others
+        for entity in row["entities"]:
+            assert text.encode()[entity["start"] : entity["end"]].decode() == entity["text"]
+
+
+def test_the_card_says_what_it_returns(exported):
+    with open(f"{exported}/README.md", encoding="utf-8") as file:
+        card = file.read()
+    assert "`entities` (sequence labelling). Labels: LOC, PER. Tags: BIO, with a linear-chain CRF." in card
+    assert "long texts are split into windows, with stride 8" in card and "`count`, int32 [batch]" in card
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=40) | st.binary(max_size=40) | st.text("南京市长江a8 ,\u200b\u0301½İ", max_size=60)))
+def test_hostile_strings(tagger, texts):
+    content = [text.encode() if isinstance(text, str) else text for text in texts]
+    found = tagger.entities(tf.constant(content, tf.string, shape=[len(content)]))
+    columns = [found[name].to_list() for name in ("start", "end", "label", "score")]
+    for text, *row in zip(content, *columns, strict=True):
+        position = 0
+        for start, end, label, score in zip(*row, strict=True):
+            assert 0 <= start < end <= len(text) and position <= start
+            assert label in (b"LOC", b"PER") and 0 < score <= 1
+            if text.decode("utf-8", "ignore").encode() == text:
+                text[start:end].decode()
+            position = start
+    assert np.array_equal([len(row) for row in columns[0]], found["score"].row_lengths())
