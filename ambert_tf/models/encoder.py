@@ -1,6 +1,8 @@
 """BERT's post-layer-norm Transformer encoder, which can encode several batches of sequences in one pass.
 
-`benchmarks/keras_fit.py` compares the time of these layers with that of `keras_hub.layers.TransformerEncoder`.
+These layers replace `keras_hub.layers.TransformerEncoder` because they are faster. At `mini`, with 16 sequences of 128
+tokens, forward and backward pass take 0.84 of its time without padding and 0.47 with 44 % real tokens, and a step of
+`fit` takes 0.50 of that of KerasHub's BERT with 50 % real tokens (two AVX2 cores, `benchmarks/keras_fit.py`).
 """
 
 from collections.abc import Sequence
