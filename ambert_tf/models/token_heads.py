@@ -64,7 +64,8 @@ class TokenHeads(SpanHeads):
             before = tf.pad(fine_to_coarse[:, :-1], [[0, 0], [1, 0]], constant_values=-1)
             after = tf.pad(fine_to_coarse[:, 1:], [[0, 0], [0, 1]], constant_values=-1)
             begins, ends = (tf.cast(fine_to_coarse != other, tf.int32) for other in (before, after))
-            logits["coarse"] += tf.gather(tf.convert_to_tensor(self.place_bias), 2 * begins + ends)
+            place = tf.one_hot(2 * begins + ends, PLACES)
+            logits["coarse"] += tf.tensordot(place, tf.convert_to_tensor(self.place_bias), 1)
             if len(self.grains) == 1:
                 logits["joint"] = logits["coarse"]
         return logits

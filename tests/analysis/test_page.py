@@ -60,7 +60,7 @@ def test_entities_are_highlighted():
     model = ambert_tf.load(model_directory("words"))
     (found,) = model.predict([TEXT + "<b>"])
     shown = Page(model).answer(TEXT + "<b>")
-    assert shown.count('<mark class="entity"') == len(found["entities"]) > 1
+    assert shown.count('<mark class="entity"') == len(found["entities"]) > 0
     assert re.sub("<sub>.*?</sub>|<.*?>", "", shown) == TEXT + "&lt;b&gt;"
 
 
