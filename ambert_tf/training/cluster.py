@@ -123,7 +123,8 @@ def gather_from_replicas(strategy: tf.distribute.Strategy, values: list[float]) 
         own = tf.one_hot(context.replica_id_in_sync_group, replicas)[:, tf.newaxis] * tf.constant([values], tf.float32)
         return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-    result = tf.function(lambda: strategy.run(gather), autograph=False)()
+    # The values are constants of a graph that runs once; calling the tf.function would warn about retracing.
+    result = tf.function(lambda: strategy.run(gather), autograph=False).get_concrete_function()()
     return strategy.experimental_local_results(result)[0].numpy()
 
 
