@@ -408,8 +408,8 @@ def test_sequence_labelling(tokenizer, tmp_path):
     preprocessor = ambert_tf.AmbertTokenClassifierPreprocessor(tokenizer, sequence_length=8, **tags)
     model = ambert_tf.AmbertTokenClassifier(backbone(tokenizer), preprocessor=preprocessor, **tags)
     model.compile(optimizer=keras.optimizers.Adam(0.02))
-    history = model.fit(texts, places, epochs=25, verbose=0).history
-    assert history["loss"][-1] < history["loss"][0] / 2
+    # One epoch, because each one sets up its input pipeline.
+    model.fit(texts * 30, places * 30, batch_size=3, verbose=0)
     found = model.predict(texts)
     # The second text is longer than a window. Offsets are bytes.
     assert [[(one["start"], one["end"], one["label"]) for one in row] for row in found] == places
