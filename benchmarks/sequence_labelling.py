@@ -281,7 +281,7 @@ def parity() -> None:
     model_dir = FLAGS.minilm_dir or os.path.join((locations or [""])[0], "model")
     data_dir = os.path.join(FLAGS.data_dir, DIRECTORIES["wnut17"])
     defaults = TASKS["wnut17"].defaults
-    settings = {
+    settings: dict[str, Any] = {
         "rate": FLAGS.learning_rate or defaults["learning_rate"],
         "size": defaults["train_batch_size"],
         "epochs": FLAGS.epochs or defaults["num_train_epochs"],
