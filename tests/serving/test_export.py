@@ -165,7 +165,7 @@ def test_the_directory_of_tensorflow_serving(model_dir, tmp_path):
     assert "http://localhost:8501/v1/models/models:predict" in card
     export(model_dir, str(tmp_path / "models"), version=4)
     assert sorted(os.listdir(tmp_path / "models")) == ["3", "4"]
-    with pytest.raises(InputError, match="name another --version"):
+    with pytest.raises(InputError, match="choose another --version"):
         export(model_dir, str(tmp_path / "models"), version=4)
 
 
