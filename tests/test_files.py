@@ -219,7 +219,7 @@ class TestCheckWritable:
 
 
 class TestRemoteFiles:
-    """TensorFlow's in-memory file system stands in for remote ones."""
+    """TensorFlow's in-memory file system serves as a remote one."""
 
     @pytest.fixture
     def names(self):

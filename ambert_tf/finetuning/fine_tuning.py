@@ -285,7 +285,7 @@ def _trained_directory(settings: FineTuningSettings) -> str:
     """Returns the directory of the model to evaluate or predict with.
 
     Raises:
-      InputError: there is no such model.
+      InputError: the model does not exist.
     """
     if is_model_directory(settings.output_dir) and is_fine_tuned(settings.output_dir):
         return settings.output_dir

@@ -12,7 +12,7 @@ import tensorflow as tf
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor
 from ambert_tf.models.ambert_task import AmbertTask
-from ambert_tf.models.classification_heads import SpanHeads
+from ambert_tf.models.classification_heads import SpanHeads, position_inputs
 from ambert_tf.models.eq2 import Eq2Task
 from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.losses import span_loss
@@ -78,10 +78,7 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         self.heads.build_parts()
 
         # === Functional Model ===
-        inputs = dict(backbone.input)
-        for name in ("fine_input_ids", "fine_to_coarse"):
-            if name not in inputs:
-                inputs[name] = keras.Input((None,), dtype="int32", name=name)
+        inputs = position_inputs(backbone)
         outputs = self.call(inputs)
 
         # === Config ===

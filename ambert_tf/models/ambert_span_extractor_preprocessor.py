@@ -11,7 +11,7 @@ from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import SequenceInputs
 from ambert_tf.models.task_answers import span_targets
 from ambert_tf.models.task_config import SPANS, TaskConfig
-from ambert_tf.models.task_inputs import MODEL_INPUTS, task_inputs
+from ambert_tf.models.task_inputs import MODEL_INPUTS
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
@@ -70,18 +70,6 @@ class AmbertSpanExtractorPreprocessor(SequenceInputs, keras_hub.models.Preproces
         if sample_weight is not None:
             sample_weight = tf.gather(sample_weight, windows["window_example"])
         return keras.utils.pack_x_y_sample_weight(inputs, span_targets(windows, start, end), sample_weight)
-
-    def windows(self, **raw: tf.Tensor) -> dict[str, Any]:
-        """Returns the windows of a batch; see `build_windows`."""
-        if not tf.executing_eagerly():
-            return task_inputs(self.task, self.tokenizer.tokenizer, **raw)
-        if self._graph is None:
-            self._graph = tf.function(
-                lambda **raw: task_inputs(self.task, self.tokenizer.tokenizer, **raw),
-                autograph=False,
-                reduce_retracing=True,
-            )
-        return self._graph(**raw)
 
     def get_config(self) -> dict[str, Any]:
         config = {"doc_stride": self.doc_stride, "max_query_length": self.max_query_length}

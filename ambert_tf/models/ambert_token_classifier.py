@@ -12,6 +12,7 @@ import tensorflow as tf
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.ambert_token_classifier_preprocessor import AmbertTokenClassifierPreprocessor
+from ambert_tf.models.classification_heads import position_inputs
 from ambert_tf.models.eq2 import Eq2Task
 from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.losses import token_loss
@@ -84,10 +85,7 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
         self.heads.build_parts()
 
         # === Functional Model ===
-        inputs = dict(backbone.input)
-        for name in ("fine_input_ids", "fine_to_coarse"):
-            if name not in inputs:
-                inputs[name] = keras.Input((None,), dtype="int32", name=name)
+        inputs = position_inputs(backbone)
         outputs = self.call(inputs)
 
         # === Config ===
@@ -102,12 +100,12 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
 
         Args:
           inputs: the backbone's, and `fine_input_ids` and `fine_to_coarse`, int32 [windows, fine_length].
-          training: whether dropout is on.
-          seed: of the dropout, int32 [2]; defaults to a random one.
+          training: whether to apply dropout.
+          seed: dropout seed, int32 [2]. Defaults to a random one.
 
         Returns:
-          Logits, float32 [windows, fine_length, tags], by head, `MASKED_LOGIT` at padding; outside training those that
-          `inference` needs.
+          Logits, float32 [windows, fine_length, tags], by head, `MASKED_LOGIT` at padding. Outside training, only the
+          heads that `inference` needs are computed.
         """
         seed = dropout_seed(training, seed)
         grains = self.computed_grains(training)

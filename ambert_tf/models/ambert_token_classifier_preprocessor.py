@@ -12,7 +12,7 @@ from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import SequenceInputs
 from ambert_tf.models.tagging_schemes import SCHEMES
 from ambert_tf.models.task_config import SEQUENCE_LABELLING, TaskConfig
-from ambert_tf.models.task_inputs import MODEL_INPUTS, task_inputs
+from ambert_tf.models.task_inputs import MODEL_INPUTS
 from ambert_tf.models.token_labels import tag_targets
 
 
@@ -33,7 +33,8 @@ class AmbertTokenClassifierPreprocessor(SequenceInputs, keras_hub.models.Preproc
       doc_stride: int. Fine tokens between the starts of two windows, at most half of the sequence length.
       scheme: string. How tags are written, `"BIO"`, `"BIOES"` or `"BMES"`.
       outside: bool. Whether a token may be outside of all spans; false for word segmentation.
-      static_shapes: bool. Pad to the maximum lengths. XLA cannot be used for the number of windows varies.
+      static_shapes: bool. Whether to pad to the maximum lengths. XLA cannot be used even then, because the number of
+        windows varies.
     """
 
     def __init__(
@@ -82,18 +83,6 @@ class AmbertTokenClassifierPreprocessor(SequenceInputs, keras_hub.models.Preproc
             sample_weight = tf.gather(sample_weight, windows["window_example"])
         tags = tags.to_tensor(shape=tf.stack([-1, tf.shape(inputs["fine_input_ids"])[1]]))
         return keras.utils.pack_x_y_sample_weight(inputs, tags, sample_weight)
-
-    def windows(self, **raw: tf.Tensor) -> dict[str, Any]:
-        """Returns the windows of a batch, see `task_inputs`."""
-        if not tf.executing_eagerly():
-            return task_inputs(self.task, self.tokenizer.tokenizer, **raw)
-        if self._graph is None:
-            self._graph = tf.function(
-                lambda **raw: task_inputs(self.task, self.tokenizer.tokenizer, **raw),
-                autograph=False,
-                reduce_retracing=True,
-            )
-        return self._graph(**raw)
 
     def get_config(self) -> dict[str, Any]:
         config = {

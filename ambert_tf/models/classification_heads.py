@@ -72,6 +72,15 @@ class ClassificationHeads(keras.layers.Layer):
         return {name: keras.KerasTensor((rows, self.num_classes), "float32") for name in (*self.grains, "joint")}
 
 
+def position_inputs(backbone: AmbertBackbone) -> dict[str, keras.KerasTensor]:
+    """Returns the symbolic inputs of a model with heads on every fine position: the backbone's, and the alignment."""
+    inputs = dict(backbone.input)
+    for name in ("fine_input_ids", "fine_to_coarse"):
+        if name not in inputs:
+            inputs[name] = keras.Input((None,), dtype="int32", name=name)
+    return inputs
+
+
 class SpanHeads(keras.layers.Layer):
     """The heads of eq. (2) on every fine position, which predict, for example, the first and the last token of a span.
 

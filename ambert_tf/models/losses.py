@@ -195,23 +195,22 @@ def token_loss(
     weights: tf.Tensor | None = None,
     total: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Eq. (2) for sequence labelling: the mean, over the tokens that have a tag, of what it is for one token.
+    """Eq. (2) for sequence labelling: the mean of the losses of the tagged tokens.
 
-    Each token is a classification whose classes are the tags: a head's prediction ŷ is its distribution over them, the
-    log losses are those of the right tag, and the agreement is the distance of the fine and the coarse head's
-    distributions for that token. With a CRF, the log losses of the tokens of a sequence become the log loss of the
-    whole sequence of tags, divided by as many tokens; the agreement is still that of the heads' distributions per
-    token, without transitions.
+    Each token is a classification whose classes are the tags. A head's prediction ŷ is a distribution over them, and
+    the agreement loss is the distance between the distributions of the fine and the coarse head for that token. With a
+    CRF, the negative log likelihood of the whole sequence of tags replaces the sum of its tokens' cross-entropy losses.
+    The agreement loss ignores the transitions.
 
     Args:
       logits: by head, float32 [batch, fine_length, tags].
       tags: int32 [batch, fine_length]; the index of the tag plus 1, or 0 for a position without one: [CLS], [SEP],
         padding, and all pieces of a word but its first.
       transitions: with a CRF, the transition matrix of each head; see `linear_chain`.
-      weights: float32 [batch], 0 for a sequence that does not count; all 1 by default.
-      total: what to divide the sums by; the number of tokens with a tag, weighted, by default.
+      weights: float32 [batch], 0 for a sequence to ignore. Defaults to all ones.
+      total: normalizer of the sums. Defaults to the weighted number of tagged tokens.
 
-    The other arguments and what it returns are `classification_loss`'s.
+    The other arguments and the return value are those of `classification_loss`.
     """
     names = HEADS if len(logits) == 3 else ("joint",)
     right, there = tf.maximum(tags - 1, 0), tf.cast(tags > 0, tf.float32)

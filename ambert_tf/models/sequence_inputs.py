@@ -1,6 +1,6 @@
 """`SequenceInputs`: base of the KerasHub preprocessors, from raw inputs to padded sequences of both grains."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -129,15 +129,27 @@ class SequenceInputs:
         single = raw[first].shape.rank == 0
         if single:
             raw = {name: value[tf.newaxis] for name, value in raw.items()}
-        if self._graph is None:
-            self._graph = tf.function(self.model_inputs, autograph=False, reduce_retracing=True)
-        # In eager mode, run the few hundred operations as one graph.
-        inputs = (self._graph if tf.executing_eagerly() else self.model_inputs)(**raw)
+        inputs = self._in_graph(self.model_inputs, raw)
         return tf.nest.map_structure(lambda value: value[0], inputs) if single else inputs
+
+    def windows(self, **raw: tf.Tensor) -> dict[str, Any]:
+        """Returns the ragged inputs of a batch of long texts, one row per window; see `task_inputs`."""
+        return self._in_graph(self._ragged_inputs, raw)
 
     def model_inputs(self, **raw: tf.Tensor) -> dict[str, Any]:
         """Returns the padded model inputs, int32 [batch, length]."""
-        return self.pad(task_inputs(self.task, self.tokenizer.tokenizer, **raw))
+        return self.pad(self._ragged_inputs(**raw))
+
+    def _ragged_inputs(self, **raw: tf.Tensor) -> dict[str, Any]:
+        return task_inputs(self.task, self.tokenizer.tokenizer, **raw)
+
+    def _in_graph(self, function: Callable[..., dict[str, Any]], raw: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+        """Calls a function; in eager mode, runs its few hundred operations as one graph."""
+        if not tf.executing_eagerly():
+            return function(**raw)
+        if self._graph is None:
+            self._graph = tf.function(function, autograph=False, reduce_retracing=True)
+        return self._graph(**raw)
 
     def pad(self, inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Pads to the longest sequence in the batch or, with `static_shapes`, to the maximum lengths."""

@@ -62,7 +62,7 @@ def race_records(path: str, flag: str) -> Iterator[Record]:
     """Reads RACE (Lai et al., 2017): a directory of JSON files `*.txt`, such as `train` with `high/` and `middle/`.
 
     Raises:
-      InputError: there are no such files, or one is invalid.
+      InputError: a file is missing or invalid.
     """
     names = [path] if is_file(path) else sorted(_text_files(path))
     if not names:

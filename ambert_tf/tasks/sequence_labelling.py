@@ -60,43 +60,32 @@ MSRA = Task(
     defaults=ENTITY_DEFAULTS,
 )  # fmt: skip
 
-RESUME = Task(
+RESUME = dataclasses.replace(
+    MSRA,
     name="resume",
     description="entities of eight types in Chinese résumés (Zhang and Yang, 2018)",
-    form=SEQUENCE_LABELLING,
-    texts=columns("text"),
-    records=conll_columns(strict=False),
     files=files("train.char.bmes|train.txt", "dev.char.bmes|dev.txt", "test.char.bmes|test.txt"),
     directories=("resume", "ResumeNER", "Resume"),
-    metrics=ENTITY_METRICS,
     download_page="https://github.com/jiesutd/LatticeLSTM",
     defaults={**ENTITY_DEFAULTS, "train_batch_size": 16, "num_train_epochs": 5},
 )
 
-PEOPLES_DAILY = Task(
+PEOPLES_DAILY = dataclasses.replace(
+    MSRA,
     name="peoples_daily",
     description="persons, places and organizations in the People's Daily",
-    form=SEQUENCE_LABELLING,
-    texts=columns("text"),
-    records=conll_columns(strict=False),
     files=files("example.train|train.txt", "example.dev|dev.txt", "example.test|test.txt"),
     directories=("peoples_daily", "china-people-daily-ner-corpus", "people_daily"),
-    metrics=ENTITY_METRICS,
     download_page="https://github.com/OYE93/Chinese-NLP-Corpus",
-    defaults=ENTITY_DEFAULTS,
 )
 
-ONTONOTES4 = Task(
+ONTONOTES4 = dataclasses.replace(
+    MSRA,
     name="ontonotes4",
     description="Chinese named entities of OntoNotes 4.0 in columns, as Che et al. (2013) split them (LDC2011T03)",
-    form=SEQUENCE_LABELLING,
-    texts=columns("text"),
-    records=conll_columns(strict=False),
     files=files("train.char.bmes|train.txt", "dev.char.bmes|dev.txt", "test.char.bmes|test.txt"),
     directories=("ontonotes4", "OntoNotes4", "ontonotes"),
-    metrics=ENTITY_METRICS,
     download_page="https://catalog.ldc.upenn.edu/LDC2011T03",
-    defaults=ENTITY_DEFAULTS,
 )
 
 CONLL2003 = Task(

@@ -29,7 +29,7 @@ def write_submission(directories: Sequence[str], path: str) -> list[str]:
       The lines of a description of the contents.
 
     Raises:
-      InputError: a directory has no such file, two directories have the same file, or the files belong to different
+      InputError: a directory lacks the file, two directories have the same file, or the files belong to different
         leaderboards.
     """
     found: dict[str, str] = {}

@@ -149,7 +149,7 @@ def test_compressed_files_are_planned_without_reading_and_divided_later(tmp_path
 
 
 def test_remote_files_are_read_in_windows():
-    """TensorFlow's in-memory file system stands in for a remote one."""
+    """TensorFlow's in-memory file system serves as a remote one."""
     names = ["ram://corpus/plain.txt", "ram://corpus/packed.gz"]
     content = b"a b c\n\n" * 40
     for name, data in zip(names, [content, gzip.compress(content)], strict=True):

@@ -88,7 +88,7 @@ def test_shards_without_records_are_written_and_skipped_by_readers(create, tmp_p
 
 @pytest.mark.parametrize(("runner", "beam_options"), [("local", ()), ("beam", IN_PROCESS)])
 def test_everything_may_be_remote(settings, runner, beam_options, capsys):
-    """TensorFlow's in-memory file system stands in for a remote one."""
+    """TensorFlow's in-memory file system serves as a remote one."""
     root = f"ram://{runner}"
     with tf.io.gfile.GFile(f"{root}/in/corpus.txt", "w") as file:
         file.write("中国人民\n")

@@ -52,14 +52,15 @@ def test_the_parts_of_a_batch_do_not_overlap_in_memory():
     function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)
     iterator = iter(dataset(0, tf.distribute.InputContext()))
     graph = function._run.get_concrete_function(iterator, tf.constant(1), tf.constant(0.0)).graph.as_graph_def()
+    bodies = next(value for field, value in graph.ListFields() if field.name == "library").function
     # The body of the loop over steps contains the loop over parts, and no part is computed outside of it.
-    (step,) = (body for body in graph.library.function if any("While" in node.op for node in body.node_def))
+    (step,) = (body for body in bodies if any("While" in node.op for node in body.node_def))
     (loop,) = (node for node in step.node_def if "While" in node.op)
     assert loop.attr["parallel_iterations"].i == 1
     assert not any("MatMul" in node.op for node in step.node_def)
     # Each part waits for the sums of the previous one. Otherwise, a second call fails for large variables, because
     # TensorFlow sums in temporary variables, which the last iteration creates but never destroys.
-    (part,) = (body for body in graph.library.function if body.signature.name == loop.attr["body"].func.name)
+    (part,) = (body for body in bodies if body.signature.name == loop.attr["body"].func.name)
     waits = max(sum(name.startswith("^") for name in node.input) for node in part.node_def)
     assert waits >= len([v for v in run.model.trainable_variables if "pooler" not in v.path])
-    assert any("MatMul" in node.op for body in graph.library.function for node in body.node_def)
+    assert any("MatMul" in node.op for body in bodies for node in body.node_def)
