@@ -7,6 +7,7 @@ table can express it exactly. There is one exception: Python's `lower` converts 
 the table converts it to "σ".
 """
 
+import bisect
 import functools
 import sys
 import unicodedata
@@ -21,17 +22,18 @@ KIND_BITS = 3
 NUM_CODEPOINTS = sys.maxunicode + 1
 REPLACEMENT = 0xFFFD
 
-# Google's list of CJK blocks. Hangul, Hiragana and Katakana form words like other scripts.
+# Google's list of CJK blocks, in order. Hangul, Hiragana and Katakana form words like other scripts.
 CJK_BLOCKS = (
-    (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
     (0x20000, 0x2A6DF),
     (0x2A700, 0x2B73F),
     (0x2B740, 0x2B81F),
     (0x2B820, 0x2CEAF),
-    (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
+_BLOCK_STARTS = tuple(first for first, _ in CJK_BLOCKS)
 
 
 # Unassigned, private and surrogate codepoints are letters that never change. Most of plane 1 is unassigned.
@@ -56,7 +58,8 @@ class CharacterTable(NamedTuple):
 
 def is_cjk(codepoint: int) -> bool:
     """Returns whether BERT treats the character as Chinese, and therefore as a separate word."""
-    return any(first <= codepoint <= last for first, last in CJK_BLOCKS)
+    block = bisect.bisect_right(_BLOCK_STARTS, codepoint) - 1
+    return block >= 0 and codepoint <= CJK_BLOCKS[block][1]
 
 
 def is_punctuation(character: str) -> bool:
@@ -74,16 +77,19 @@ def _normalized(character: str, do_lower_case: bool, fold: bool, strip_accents: 
         character = character.lower()
     if strip_accents:
         decomposed = unicodedata.normalize("NFD", character)
-        character = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+        if len(decomposed) > 1 or unicodedata.category(decomposed) == "Mn":
+            decomposed = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+        character = decomposed
     return character
 
 
 def kind_of(character: str) -> int:
     """Returns the kind of a normalized character."""
     codepoint = ord(character)
-    if character in "\t\n\r" or (character.isspace() and unicodedata.category(character) != "Cc"):
+    category = unicodedata.category(character)
+    if character in "\t\n\r" or (character.isspace() and category != "Cc"):
         return WHITESPACE
-    if codepoint in (0, REPLACEMENT) or unicodedata.category(character) in ("Cc", "Cf"):
+    if codepoint in (0, REPLACEMENT) or category in ("Cc", "Cf"):
         return CONTROL
     if is_cjk(codepoint):
         return CJK
@@ -121,7 +127,9 @@ def character_table(do_lower_case: bool, fold: bool = False, strip_accents: bool
             packed[codepoint] = (codepoint << KIND_BITS) | kind
             continue
         text = _normalized(character, do_lower_case, fold, strip_accents)
-        if len(text) == 1:
+        if text == character:
+            packed[codepoint] |= kind
+        elif len(text) == 1:
             kind = CJK if kind == CJK else kind_of(text)
             packed[codepoint] = (ord(text) << KIND_BITS) | kind
         elif not text:
