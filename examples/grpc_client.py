@@ -14,11 +14,20 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 
-def predict(server: str, model: str, inputs: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:
-    """Returns the outputs of `serving_default` by name. `inputs` contains lists of equal length by input name."""
+def predict(
+    server: str, model: str, inputs: Mapping[str, Sequence[object]], signature: str = "serving_default"
+) -> dict[str, np.ndarray]:
+    """Returns the outputs of a signature by name.
+
+    Args:
+      server: host and port.
+      model: name of the served model.
+      inputs: lists of equal length by input name.
+      signature: name of the signature. Models for sequence labelling need "padded" (see docs/sequence-labelling.md).
+    """
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
-    request.model_spec.signature_name = "serving_default"
+    request.model_spec.signature_name = signature
     for name, values in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(list(values)))
     with grpc.insecure_channel(server) as channel:

@@ -10,15 +10,15 @@ from ambert_tf.files import is_file, parse_json, read_bytes
 from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
 from ambert_tf.serving.check import Report
 from ambert_tf.serving.layout import Facts
-from ambert_tf.serving.served_model import SERVING_DEFAULT
+from ambert_tf.serving.served_model import PADDED, SERVING_DEFAULT
 
 OUTPUTS = {
     REGRESSION: "`score`, float32 [batch]",
     MULTIPLE_CHOICE: "`probabilities`, float32 [batch, n]; `choice`, int32 [batch], an index from 0",
     SPANS: "`answer`, string [batch]; `start`, `end`, int32 [batch], byte offsets into the given context; `score`, "
     "float32 [batch], the sum of two logits",
-    SEQUENCE_LABELLING: "`label`, string; `start`, `end`, int32, byte offsets into the given text; `score`, float32, "
-    "the mean probability of the entity's tags; all [batch, entities], of which `count`, int32 [batch], are real",
+    SEQUENCE_LABELLING: "ragged [batch, (entities)]: `label`, string; `start`, `end`, int32, byte offsets into the "
+    "given text; `score`, float32, the mean probability of the entity's tags",
 }
 CLASS_OUTPUTS = "`probabilities`, float32 [batch, classes], in the order of the labels; `label`, string [batch]"
 EXAMPLES: dict[str, Any] = {
@@ -123,6 +123,7 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
         outputs = {
             "attention": "attention weights by grain, float32 [batch, layers, heads, length, length]",
             "tokenize": "token ids and byte offsets of both grains, int32 [batch, length]",
+            PADDED: "the same, padded to [batch, entities] for TensorFlow Serving, and `count`, int32 [batch]",
         }.get(name, "sequence and [CLS] vectors by grain, float32 [batch, length, hidden], [batch, hidden]")
         if name == SERVING_DEFAULT:
             outputs = OUTPUTS.get(task.form, CLASS_OUTPUTS)
@@ -136,8 +137,6 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
         notes += "; `context` has a blank such as `#idiom000123#`, and `question` is its name"
     if "span1_index" in facts.signatures[SERVING_DEFAULT]:
         notes += "; `span1_index` and `span2_index`, int32 [batch], are character offsets into `text`"
-    if task.form == SEQUENCE_LABELLING:
-        notes += ". `model.entities(texts)` of the loaded SavedModel returns the entities alone as ragged tensors"
     return "| name | inputs | outputs |\n|---|---|---|\n" + "\n".join(rows) + notes + "."
 
 
@@ -156,7 +155,10 @@ def _check(report: Report) -> str:
 def _client(facts: Facts, served_name: str | None) -> str:
     names = facts.signatures[SERVING_DEFAULT]
     arguments = ", ".join(f"{name}=tf.constant([{json.dumps(EXAMPLES[name], ensure_ascii=False)}])" for name in names)
-    instance = json.dumps({"inputs": {name: [EXAMPLES[name]] for name in names}}, ensure_ascii=False)
+    request: dict[str, Any] = {"inputs": {name: [EXAMPLES[name]] for name in names}}
+    if PADDED in facts.signatures:
+        request = {"signature_name": PADDED, **request}
+    instance = json.dumps(request, ensure_ascii=False)
     text = (
         "```python\nimport tensorflow as tf\nimport tensorflow_text  # its ops are in the graph\n\n"
         f'model = tf.saved_model.load("DIRECTORY")\nprint(model.signatures["{SERVING_DEFAULT}"]({arguments}))\n```'

@@ -56,7 +56,8 @@ def ask_saved_model(
       latency_runs: number of timed batches of sizes 1 and 32, or 0 for none.
 
     Returns:
-      The outputs by name, NumPy arrays or lists of strings, and `measured`, the measurements of the process.
+      The outputs by name, NumPy arrays or lists of strings, and `measured`, the measurements of the process. The rows
+      of ragged outputs are joined, and `count` contains their lengths.
 
     Raises:
       InputError: the process failed. The message ends with its last output.
@@ -78,24 +79,11 @@ def ask_saved_model(
             )
         with open(outputs, encoding="utf-8") as file:
             measured = json.load(file)
-    found = _flat(measured.pop("result"))
+    found = measured.pop("result")
     result: dict[str, Any] = {
         name: values if values and isinstance(values[0], str) else np.array(values) for name, values in found.items()
     }
     return {**result, "measured": measured}
-
-
-def _flat(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Joins the entities of all texts; `count` says how many each text has. Other results stay as they are."""
-    if "count" not in result:
-        return dict(result)
-    counts = result["count"]
-    return {
-        name: values
-        if name == "count"
-        else [value for row, count in zip(values, counts, strict=True) for value in row[:count]]
-        for name, values in result.items()
-    }
 
 
 def reference(served: ServedModel, columns: Columns, batch_size: int = 32) -> dict[str, Any]:
@@ -106,7 +94,13 @@ def reference(served: ServedModel, columns: Columns, batch_size: int = 32) -> di
     for start in range(0, count, batch_size):
         rows = slice(start, start + batch_size)
         parts.append(function(*(tf.constant(columns[name][rows], spec.dtype) for name, spec in specs.items())))
-    joined = _flat({name: [row for part in parts for row in part[name].numpy()] for name in parts[0]})
+    joined = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        if isinstance(first, tf.RaggedTensor):
+            joined["count"] = [length for value in values for length in value.row_lengths().numpy()]
+            values = [value.flat_values for value in values]
+        joined[name] = [row for value in values for row in value.numpy()]
     return {
         name: [value.decode("utf-8", "replace") for value in values]
         if values and isinstance(values[0], bytes)

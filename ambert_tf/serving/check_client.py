@@ -32,13 +32,19 @@ def main(saved_model: str, request_file: str, result_file: str) -> None:
         )
 
     def plain(values):
-        if values.ndim > 1 and values.dtype == object:
-            return [plain(row) for row in values]
-        return [value.decode("utf-8", "replace") for value in values] if values.dtype == object else values.tolist()
+        if isinstance(values, list):
+            return [plain(value) for value in values]
+        return values.decode("utf-8", "replace") if isinstance(values, bytes) else values
 
     starts = range(0, count, BATCH_SIZE)
     parts = [ask(range(start, min(start + BATCH_SIZE, count))) for start in starts] or [ask([])]
-    result = {name: [value for part in parts for value in plain(part[name].numpy())] for name in parts[0]}
+    result = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        if isinstance(first, tf.RaggedTensor):
+            result["count"] = [length for value in values for length in value.row_lengths().numpy().tolist()]
+            values = [value.flat_values for value in values]
+        result[name] = [row for value in values for row in plain(value.numpy().tolist())]
     seconds = {}
     for size in request["latency_batches"]:
         batches = [[(run * size + row) % count for row in range(size)] for run in range(request["latency_runs"])]

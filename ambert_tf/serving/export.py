@@ -13,7 +13,7 @@ from ambert_tf.serving.check import Report, check_saved_model
 from ambert_tf.serving.check_inputs import built_in, read_requests
 from ambert_tf.serving.export_settings import ExportSettings
 from ambert_tf.serving.layout import Facts, write_warmup_requests
-from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
+from ambert_tf.serving.served_model import PADDED, SERVING_DEFAULT, ServedModel
 from ambert_tf.training.loaded_model import load_model
 
 
@@ -54,8 +54,9 @@ def run_export(settings: ExportSettings) -> Report | None:
         facts = Facts(task, loaded.config, settings.inference, loaded.tokenizer.language, signatures)
         facts.write(temporary)
         if served_name is not None:
-            dtypes = {name: spec.dtype for name, spec in served.specs[SERVING_DEFAULT].items()}
-            write_warmup_requests(temporary, served_name, built_in(task).columns, dtypes)
+            signature = PADDED if PADDED in served.specs else SERVING_DEFAULT
+            dtypes = {name: spec.dtype for name, spec in served.specs[signature].items()}
+            write_warmup_requests(temporary, served_name, signature, built_in(task).columns, dtypes)
         report = None
         if settings.check:
             report = check_saved_model(temporary, served, requests.columns, requests.right)

@@ -13,7 +13,6 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TaskConfig
-from ambert_tf.serving.served_model import SERVING_DEFAULT
 
 EXTRA_DIRECTORY = "assets.extra"
 FACTS_FILE = "ambert.json"
@@ -72,7 +71,11 @@ class Facts:
 
 
 def write_warmup_requests(
-    saved_model: str, model_name: str, columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, tf.DType]
+    saved_model: str,
+    model_name: str,
+    signature: str,
+    columns: Mapping[str, Sequence[Any]],
+    dtypes: Mapping[str, tf.DType],
 ) -> int:
     """Writes warm-up requests for TensorFlow Serving and returns their number.
 
@@ -81,6 +84,7 @@ def write_warmup_requests(
     Args:
       saved_model: its directory.
       model_name: name of the served model.
+      signature: name of the signature to call.
       columns: values by input.
       dtypes: dtypes by input.
 
@@ -105,7 +109,7 @@ def write_warmup_requests(
             log = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
             request.model_spec.name = model_name
-            request.model_spec.signature_name = SERVING_DEFAULT
+            request.model_spec.signature_name = signature
             for name, values in columns.items():
                 rows = [values[index % count] for index in range(size)]
                 numbers = np.array(rows, np.int32) if dtypes[name] == tf.int32 else np.array(rows, object)

@@ -15,6 +15,7 @@ from ambert_tf.tokenization.model_inputs import build_model_inputs, pad_model_in
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 SERVING_DEFAULT = "serving_default"
+PADDED = "padded"
 
 
 class ServedModel(tf.Module):
@@ -32,6 +33,9 @@ class ServedModel(tf.Module):
     Attributes:
       functions: the signatures by name, `tf.function`s with named inputs, string [batch] unless noted:
         `serving_default`: see `Prediction` and `input_specs`.
+        `padded`: for sequence labelling only. Maps `text` to the outputs of `serving_default`, padded with "" and 0 to
+          [batch, entities], and `count`, int32 [batch], the number of entities of each text. For clients that cannot
+          receive ragged tensors, such as those of TensorFlow Serving.
         `features`: maps `text` (and `text_pair` for tasks with two texts, "" for a single text) to, for each grain g,
           `g_sequence`, float32 [batch, g_length, hidden]; `g_cls`, float32 [batch, hidden], the vectors of [CLS]; and
           `g_input_ids`, int32 [batch, g_length], 0 at padding.
@@ -40,8 +44,6 @@ class ServedModel(tf.Module):
           `g_input_ids`. AMBERT-Hybrid has `joint_attention`, over both sequences, fine tokens first.
         `tokenize`: maps `text` to `g_ids`, `g_starts`, `g_ends` (byte offsets) and `fine_to_coarse`, int32 [batch,
           length], 0 after the end of a text, and `g_lengths`, int32 [batch].
-      entities: sequence labelling only. A `tf.function` of texts, string [batch], also available in the SavedModel. It
-        returns the outputs of `serving_default` as ragged tensors [batch, (entities)], which signatures cannot return.
       specs: the inputs of each signature.
       model_variables: the stored weights.
     """
@@ -72,6 +74,8 @@ class ServedModel(tf.Module):
         if task is not None:
             prediction = Prediction(task, tokenizer, self._joint_logits, grains == ("coarse",), self._transitions)
             functions[SERVING_DEFAULT] = (prediction, input_specs(task))
+            if task.form == SEQUENCE_LABELLING:
+                functions[PADDED] = (self._padded, input_specs(task))
         functions["features"] = (lambda **inputs: self._features(grains, **inputs), texts)
         if len(grains) > 1 and not model.config.one_sequence:
             for grain in grains:
@@ -82,18 +86,16 @@ class ServedModel(tf.Module):
         made = {name: _with_signature(function, specs) for name, (function, specs) in functions.items()}
         # Not tracked either, because saving would trace them again.
         self._functions = lambda: made
-        if task is not None and task.form == SEQUENCE_LABELLING:
-            self.entities = tf.function(self._ragged_entities, input_signature=[STRINGS], autograph=False)
 
     @property
     def functions(self) -> dict[str, Any]:
         """The signatures by name; see the class docstring."""
         return self._functions()
 
-    def _ragged_entities(self, text: tf.Tensor) -> dict[str, tf.RaggedTensor]:
-        outputs = dict(self.functions[SERVING_DEFAULT](text))
-        count = outputs.pop("count")
-        return {name: tf.RaggedTensor.from_tensor(values, count) for name, values in outputs.items()}
+    def _padded(self, text: tf.Tensor) -> Outputs:
+        outputs = self.functions[SERVING_DEFAULT](text)
+        count = tf.cast(outputs["label"].row_lengths(), tf.int32)
+        return {**{name: values.to_tensor() for name, values in outputs.items()}, "count": count}
 
     def _transitions(self) -> tf.Tensor:
         model = self._model()

@@ -17,7 +17,7 @@ from ambert_tf.models.token_labels import find_entities
 from ambert_tf.serving.rows import run_rows
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
-Outputs = dict[str, tf.Tensor]
+Outputs = dict[str, tf.Tensor | tf.RaggedTensor]
 
 
 class Prediction:
@@ -26,9 +26,8 @@ class Prediction:
     The outputs depend on the form of the task. Classification: `probabilities`, float32 [batch, classes], in the order
     of the task's labels, and `label`, string [batch]. Regression: `score`, float32 [batch]. Multiple choice:
     `probabilities`, float32 [batch, n], and `choice`, int32 [batch]. An empty choice has probability 0, and `choice` is
-    -1 if all choices are empty. Spans: see `final_answers`. Sequence labelling: `label`, string, `start` and `end`,
-    int32, byte offsets into the text, and `score`, float32, all [batch, entities], padded with "" and 0; and `count`,
-    int32 [batch], the number of entities of each text.
+    -1 if all choices are empty. Spans: see `final_answers`. Sequence labelling: ragged tensors [batch, (entities)] of
+    `label`, string; `start` and `end`, int32, byte offsets into the text; and `score`, float32.
 
     Args:
       task: the task.
@@ -92,7 +91,6 @@ class Prediction:
         answers = best_answers(Candidates(*found), windows["window_example"], context, count=1)
         return final_answers(self.task, answers)
 
-
     def _entities(self, text: tf.Tensor) -> Outputs:
         windows = task_inputs(self.task, self.tokenizer, text=text)
         length, tags = self.task.max_seq_length, self.task.num_outputs
@@ -106,13 +104,7 @@ class Prediction:
         assert self.transitions is not None
         found = find_entities(self.task.tag_set, logits, windows, tf.size(text), self.transitions())
         label = tf.gather(tf.constant(self.task.labels), found.label)
-        return {
-            "label": label.to_tensor(""),
-            "start": found.start.to_tensor(),
-            "end": found.end.to_tensor(),
-            "score": found.score.to_tensor(),
-            "count": tf.cast(found.label.row_lengths(), tf.int32),
-        }
+        return {"label": label, "start": found.start, "end": found.end, "score": found.score}
 
 
 def _of_one_batch(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:

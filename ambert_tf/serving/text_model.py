@@ -190,7 +190,8 @@ class TextModel:
         # Pad lists of choices with empty strings, which are ignored.
         batched = dataset.padded_batch(batch_size) if "choices" in names else dataset.batch(batch_size)
         batches = batched.map(predict)
-        predictions = batches.unbatch()
+        # The rows of ragged tensors are tensors; the map makes the element specs say so.
+        predictions = batches.unbatch().map(lambda row: row)
         if not progress:
             return predictions
         total = int(dataset.cardinality())
@@ -238,8 +239,7 @@ class TextModel:
 
 def _entities(text: str | bytes, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     content = text.encode() if isinstance(text, str) else text
-    count = values["count"]
-    places = zip(*(values[name][:count].tolist() for name in ("label", "start", "end", "score")), strict=True)
+    places = zip(*(values[name].tolist() for name in ("label", "start", "end", "score")), strict=True)
     return [
         {
             "label": label.decode(),

@@ -48,13 +48,22 @@ def test_the_card_says_what_it_returns(exported):
         card = file.read()
     assert "`entities` (sequence labelling). Labels: LOC, PER. Tags: BIO, with a linear-chain CRF." in card
     assert "long texts are split into windows, with stride 8" in card and "`count`, int32 [batch]" in card
+    assert "ragged [batch, (entities)]: `label`, string" in card
+
+
+def test_dataset_predictions_are_ragged(exported):
+    model = ambert_tf.load(exported)
+    rows = list(model.predict_dataset(tf.data.Dataset.from_tensor_slices(TEXTS), batch_size=2))
+    for row, expected in zip(rows, model.predict(TEXTS), strict=True):
+        assert row["start"].numpy().tolist() == [entity["start"] for entity in expected["entities"]]
+        assert row["label"].numpy().tolist() == [entity["label"].encode() for entity in expected["entities"]]
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(max_size=40) | st.binary(max_size=40) | st.text("南京市长江a8 ,\u200b\u0301½İ", max_size=60)))
 def test_hostile_strings(tagger, texts):
     content = [text.encode() if isinstance(text, str) else text for text in texts]
-    found = tagger.entities(tf.constant(content, tf.string, shape=[len(content)]))
+    found = tagger.signatures["serving_default"](text=tf.constant(content, tf.string, shape=[len(content)]))
     columns = [found[name].to_list() for name in ("start", "end", "label", "score")]
     for text, *row in zip(content, *columns, strict=True):
         position = 0
