@@ -156,7 +156,8 @@ def make_directory(path: str) -> None:
     except FileExistsError:
         raise InputError(f"{path}: is a file where a directory is needed") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot create the directory ({os.strerror(error.errno or 0)})") from None
+        reason = write_problem(error) or os.strerror(error.errno or 0)
+        raise InputError(f"{path}: cannot create the directory: {reason}") from None
 
 
 def remove(path: str) -> None:

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from ambert_tf.commands import PROGRAMS as DECLARED
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOCUMENTS = sorted(
     os.path.relpath(name, ROOT)
@@ -46,6 +48,7 @@ def commands():
 
 
 PROGRAMS = commands()
+MODULES = {f"-m {program.function.partition(':')[0]}": name for name, program in DECLARED.items()}
 
 
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
@@ -53,11 +56,23 @@ def test_documented_flags_exist(program):
     # absl's --help omits flags of other modules. The examples use argparse, which has only --help.
     help_flag = "--help" if program.startswith("examples/") else "--helpfull"
     command = [sys.executable, *program.split(), help_flag]
+    if program in MODULES:
+        # The console script of the module has the same settings, and --help does not import TensorFlow.
+        name = MODULES[program]
+        command = [sys.executable, "-c", f"from ambert_tf.commands import {name}; {name}()", help_flag]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     known = set(re.findall(r"^\s+-{1,2}(?:\w,--)?(?:\[no\])?(\w+)", run.stdout, re.MULTILINE))
     known |= {"no" + flag for flag in re.findall(r"--\[no\](\w+)", run.stdout)}
     unknown = {flag: document for flag, document in PROGRAMS[program].items() if flag not in known}
     assert not unknown, run.stderr[-500:]
+
+
+@pytest.mark.parametrize("program", sorted(PROGRAMS.keys() & MODULES.keys()))
+def test_modules_run_their_console_scripts(program):
+    declared = DECLARED[MODULES[program]]
+    settings, function = (value.partition(":")[2] for value in (declared.settings, declared.function))
+    source = read(program.removeprefix("-m ").replace(".", "/") + ".py")
+    assert source.endswith(f'if __name__ == "__main__":\n    run_program({settings}, {function})\n')
 
 
 def anchors(document):

@@ -145,7 +145,7 @@ class TestMakeDirectory:
         name = write(tmp_path / "out")
         with pytest.raises(InputError, match="is a file where a directory is needed"):
             make_directory(name)
-        with pytest.raises(InputError, match=r"out/below: cannot create the directory \(Not a directory\)"):
+        with pytest.raises(InputError, match=r"out/below: cannot create the directory: Not a directory"):
             make_directory(name + "/below")
 
 

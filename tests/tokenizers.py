@@ -1,6 +1,8 @@
 """Small tokenizers with a few words, shared by tests."""
 
 import functools
+import os
+import tempfile
 
 from ambert_tf.tokenization.phrases import PhraseRow, phrases_content
 from ambert_tf.tokenization.segmenter import build_segmenter
@@ -79,9 +81,8 @@ PHRASES = [
 PUNCTUATION = [",", ".", "，", "。", "!", "'", "-"]
 
 
-@functools.cache
-def chinese_tokenizer(**settings) -> MultiGrainedTokenizer:
-    """A Chinese tokenizer. Its coarse vocabulary lacks the dictionary's 球拍, 卖完 and 大桥."""
+def new_chinese_tokenizer(**settings) -> MultiGrainedTokenizer:
+    """Returns a new Chinese tokenizer. Its coarse vocabulary lacks the dictionary's 球拍, 卖完 and 大桥."""
     fine = [*SPECIAL, *PUNCTUATION, *CHINESE_CHARACTERS, *LETTERS, *ENGLISH_WORDS]
     coarse = [word for word in CHINESE_WORDS if len(word) > 1 and word not in ("球拍", "卖完", "大桥")]
     return MultiGrainedTokenizer(
@@ -93,9 +94,8 @@ def chinese_tokenizer(**settings) -> MultiGrainedTokenizer:
     )
 
 
-@functools.cache
-def english_tokenizer(**settings) -> MultiGrainedTokenizer:
-    """An English tokenizer of a few words and phrases."""
+def new_english_tokenizer(**settings) -> MultiGrainedTokenizer:
+    """Returns a new English tokenizer of a few words and phrases."""
     fine = [*SPECIAL, *PUNCTUATION, *LETTERS, *ENGLISH_WORDS, "中", "国"]
     return MultiGrainedTokenizer(
         language="en",
@@ -104,3 +104,22 @@ def english_tokenizer(**settings) -> MultiGrainedTokenizer:
         language_file=phrases_content(PhraseRow(phrase, 10, -0.5) for phrase in PHRASES),
         **settings,
     )
+
+
+@functools.cache
+def chinese_tokenizer(**settings) -> MultiGrainedTokenizer:
+    """Returns `new_chinese_tokenizer`, loaded from a directory."""
+    return _loaded(new_chinese_tokenizer(**settings))
+
+
+@functools.cache
+def english_tokenizer(**settings) -> MultiGrainedTokenizer:
+    """Returns `new_english_tokenizer`, loaded from a directory."""
+    return _loaded(new_english_tokenizer(**settings))
+
+
+def _loaded(tokenizer: MultiGrainedTokenizer) -> MultiGrainedTokenizer:
+    """Saves and loads the tokenizer, so that every test that loads one with the same contents gets this object."""
+    with tempfile.TemporaryDirectory() as directory:
+        tokenizer.save(os.path.join(directory, "tokenizer"))
+        return MultiGrainedTokenizer.load(os.path.join(directory, "tokenizer"))

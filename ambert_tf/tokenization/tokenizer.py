@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import weakref
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -134,6 +135,9 @@ class MultiGrainedTokenizer(tf.Module):
     def load(cls, directory: str) -> "MultiGrainedTokenizer":
         """Loads a tokenizer directory: `tokenizer.json`, the two vocabularies, and the segmenter or the phrases.
 
+        While a loaded tokenizer is in use, directories with the same contents give the same object, because building
+        and tracing one takes a second.
+
         Raises:
           InputError: a file is missing or invalid, or the files do not match.
         """
@@ -148,7 +152,11 @@ class MultiGrainedTokenizer(tf.Module):
                     "rebuild the directory with data/build_vocab.py"
                 )
         language = settings["language"]
-        return cls(
+        contents = json.dumps(settings, sort_keys=True)
+        tokenizer = _loaded.get(contents)
+        if tokenizer is not None:
+            return tokenizer
+        tokenizer = cls(
             language=language,
             fine_vocab=vocab_file.read_own_vocabulary(os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir"),
             coarse_vocab=vocab_file.read_own_vocabulary(os.path.join(directory, COARSE_VOCAB_FILE), "tokenizer_dir"),
@@ -158,6 +166,8 @@ class MultiGrainedTokenizer(tf.Module):
             strip_accents=settings.get("strip_accents"),
             directory=directory,
         )
+        _loaded[contents] = tokenizer
+        return tokenizer
 
     def save(self, directory: str) -> None:
         """Writes the tokenizer directory, atomically replacing an existing one."""
@@ -318,6 +328,10 @@ def _with_offsets(words: Words, pieces: Pieces, groups: _Groups) -> Tokens:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+# By the contents of tokenizer.json, which include the digests of the files.
+_loaded: weakref.WeakValueDictionary[str, MultiGrainedTokenizer] = weakref.WeakValueDictionary()
 
 
 def _read_settings(directory: str) -> dict[str, Any]:

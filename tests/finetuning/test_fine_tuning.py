@@ -125,8 +125,7 @@ def test_regression(tmp_path):
     np.testing.assert_allclose([p["score"] for p in predictions], [r["score"] for r in records], atol=0.6)
 
 
-@pytest.mark.parametrize("model_type", ["ambert", "ambert_hybrid"])
-def test_multiple_choice(tmp_path, model_type):
+def test_multiple_choice(tmp_path):
     records = [
         {"context": text, "question": QUESTIONS[i % 4], "choices": SENTENCES[i % 13 : i % 13 + 2 + i % 3],
          "answer": i % 2}
@@ -134,7 +133,7 @@ def test_multiple_choice(tmp_path, model_type):
     ]  # fmt: skip
     write_splits(tmp_path, records)
     flags = {"task_name": "choice", "max_seq_length": 24, "num_train_epochs": 250}
-    results = run_fine_tuning(settings(tmp_path, ClassificationSettings, model_type, **flags))
+    results = run_fine_tuning(settings(tmp_path, ClassificationSettings, "ambert_hybrid", **flags))
     assert results["accuracy"] > 0.99
     predictions = read(tmp_path, "predictions.json")
     assert [p["choice"] for p in predictions] == [r["answer"] for r in records]
@@ -186,9 +185,8 @@ class TestSpans:
         assert [name for name, text in predictions.items() if not text] == ["0d", "1d", "2d", "3d"]
         assert all((odds[name] > 0) == (text == "") for name, text in predictions.items())
 
-    @pytest.mark.parametrize("model_type", ["bert_fine", "ambert_hybrid", "ambert_combo"])
-    def test_the_other_models(self, model_type):
-        assert spans("squad1", model_type)[1]["exact_match"] > 0.99
+    def test_a_model_of_one_sequence(self):
+        assert spans("squad1", "ambert_hybrid")[1]["exact_match"] > 0.99
 
     def test_a_coarse_model_gives_whole_coarse_tokens(self):
         results = spans("squad1", "bert_coarse")[1]

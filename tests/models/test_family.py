@@ -262,19 +262,22 @@ class TestTextClassifier:
         model = ambert_tf.AmbertTextClassifier(backbone(tokenizer, dtype="mixed_float16"), 2, preprocessor)
         assert np.isfinite(model.fit(TEXTS, LABELS, verbose=0).history["loss"][0])
 
-    def test_mirrored_strategy_trains_as_one_device(self, tokenizer):
+    def test_replicas_and_xla_train_to_the_same_losses(self, tokenizer):
         losses = []
-        devices = tf.config.list_logical_devices("CPU")[:2]
-        for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy([d.name for d in devices])):
+        devices = [device.name for device in tf.config.list_logical_devices("CPU")[:2]]
+        one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(devices)
+        for strategy, jit_compile in ((one, False), (two, False), (one, True)):
             with strategy.scope():
                 model = ambert_tf.AmbertTextClassifier(
-                    backbone(tokenizer, dropout=0.0, attention_dropout=0.0), 2,
-                    ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16), compile=False,
+                    backbone(tokenizer, static_shapes=True, dropout=0.0, attention_dropout=0.0), 2,
+                    ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, static_shapes=True), compile=False,
                 )  # fmt: skip
-                model.compile(keras.optimizers.SGD(0.1))
+                model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
             dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(4)
             losses.append(model.fit(dataset, epochs=3, verbose=0).history["loss"])
         np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+        np.testing.assert_allclose(losses[0], losses[2], rtol=1e-4)
+        assert losses[0][2] != losses[0][0]
 
     def test_xla_is_for_static_shapes(self, tokenizer):
         assert not classifier(tokenizer).jit_compile
@@ -285,19 +288,6 @@ class TestTextClassifier:
         assert not spans.jit_compile
         with pytest.raises(ValueError, match="needs static shapes, but the number of windows differs"):
             spans.compile(jit_compile=True)
-
-    def test_xla_trains_to_the_same_losses(self, tokenizer):
-        losses = []
-        for jit_compile in (False, True):
-            model = ambert_tf.AmbertTextClassifier(
-                backbone(tokenizer, static_shapes=True, dropout=0.0, attention_dropout=0.0), 2,
-                ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, static_shapes=True), compile=False,
-            )  # fmt: skip
-            model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
-            dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(4)
-            losses.append(model.fit(dataset, epochs=3, verbose=0).history["loss"])
-        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
-        assert losses[0][2] != losses[0][0]
 
     def test_lora_updates_queries_and_values(self, tokenizer):
         model = classifier(tokenizer)
