@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BENCH_ARGS ?=
+# Python compiles modules when it imports them, which are few of those installed.
+PIP_INSTALL := -m pip install --no-compile
 PYTEST_ARGS ?=
 
 LINTED := ambert_tf $(wildcard *.py) $(wildcard data/*.py) $(wildcard demo/*.py) $(wildcard benchmarks/*.py)
@@ -23,9 +25,9 @@ $(VENV)/.packages: requirements.lock pyproject.toml
 	@$(PYTHON) tools/check_machine.py
 	@echo "Installing the packages of requirements.lock into $(VENV) (a few minutes) ..."
 	@tools/quietly.sh $(VENV)/log/venv.log $(PYTHON) -m venv $(VENV)
-	@tools/quietly.sh $(VENV)/log/packages.log $(VENV)/bin/python -m pip install -r requirements.lock
+	@tools/quietly.sh $(VENV)/log/packages.log $(VENV)/bin/python $(PIP_INSTALL) --no-deps -r requirements.lock
 	@tools/quietly.sh $(VENV)/log/ambert_tf.log \
-	    $(VENV)/bin/python -m pip install --no-deps --no-build-isolation --editable .
+	    $(VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.kenlm: requirements.lock tools/build_kenlm.sh tools/kenlm-build-requirements.txt | $(VENV)/.packages
@@ -37,14 +39,14 @@ $(VENV)/.kenlm: requirements.lock tools/build_kenlm.sh tools/kenlm-build-require
 $(VENV)/.peers: requirements-peers.lock $(VENV)/.packages
 	@echo "Installing the packages for comparison, such as PyTorch (0.4 GB; 3 GB if pip finds no CPU build) ..."
 	@tools/quietly.sh $(VENV)/log/peers.log \
-	    $(VENV)/bin/python -m pip install -r requirements.lock -r requirements-peers.lock
+	    $(VENV)/bin/python $(PIP_INSTALL) -r requirements.lock -r requirements-peers.lock
 	@touch $@
 
 demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT in output/demo/
 	$(VENV)/bin/python demo/run_demo.py --output_dir=output/demo
 
 test: lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" selects some)
-	$(VENV)/bin/python -m pytest -q -n 2 $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.peers ## Run the benchmarks (BENCH_ARGS="--help" shows their flags)
 	$(VENV)/bin/python benchmarks/run_all.py $(BENCH_ARGS)
