@@ -142,10 +142,11 @@ class AmbertTask:
             validation_data = _batches(self._arrays(*parts), batch_size)
         kwargs["shuffle"] = False  # arrays are already shuffled, and Keras does not shuffle datasets
         self._set_schedule(x, kwargs.get("epochs", 1), kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
-        if self.optimizer is not None and not self.optimizer.built:
+        optimizer = getattr(self, "optimizer", None)  # without compile(), Keras raises an error
+        if optimizer is not None and not optimizer.built:
             # Keras would create the optimizer's variables in the first step, which TensorFlow then traces twice.
             with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+                optimizer.build(self.trainable_variables)
         return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
 
     def evaluate(

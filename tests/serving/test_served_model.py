@@ -96,7 +96,7 @@ def test_empty_choices_have_no_probability():
 
 @pytest.mark.parametrize(
     ("model_type", "inference"),
-    [("ambert", "joint"), ("ambert_combo", "coarse"), ("ambert_hybrid", "joint")],
+    [("ambert", "joint"), ("ambert_combo", "coarse")],
 )
 def test_spans(model_type, inference):
     loaded, model = served("spans", model_type, inference, null_score_diff_threshold=-0.3)
@@ -123,7 +123,7 @@ def test_spans(model_type, inference):
 
 @pytest.mark.parametrize(
     ("form", "model_type", "inference"),
-    [("entities", "ambert", "joint"), ("entities", "ambert_combo", "coarse"), ("words", "ambert_hybrid", "joint")],
+    [("entities", "ambert_combo", "coarse"), ("words", "ambert_hybrid", "joint")],
 )
 def test_sequence_labelling(form, model_type, inference):
     loaded, model = served(form, model_type, inference)

@@ -35,7 +35,7 @@ class Run:
     def __init__(
         self,
         replicas=None,
-        model_type="ambert",
+        model_type="bert_fine",
         precision="float32",
         dropout=0.0,
         rate=1e-2,

@@ -13,7 +13,7 @@ def test_the_gradients_of_these_runs_are_clipped():
 
 
 def test_training_changes_the_weights_and_reduces_the_loss():
-    run = Run(num_train_steps=30)
+    run = Run(model_type="ambert", num_train_steps=30)
     before = run.weights()
     losses = []
     function = TrainFunction(run.strategy, run.objective, run.optimizer, run.settings)

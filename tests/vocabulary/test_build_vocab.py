@@ -44,9 +44,17 @@ def test_a_learned_vocabulary_contains_every_character_and_no_useless_forms():
         learn_fine_vocabulary({"我": 9}, 5)
 
 
-def test_a_chinese_tokenizer_from_a_corpus(corpus, tmp_path):
-    report = build_tokenizer(settings(corpus, tmp_path))
-    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The tokenizer of `SENTENCES` and the report of building it."""
+    directory = tmp_path_factory.mktemp("built")
+    (directory / "corpus.txt").write_text("\n".join(SENTENCES * 3) + "\n")
+    report = build_tokenizer(settings(str(directory / "corpus.txt"), directory))
+    return MultiGrainedTokenizer.load(str(directory / "tok")), report
+
+
+def test_a_chinese_tokenizer_from_a_corpus(built):
+    tokenizer, report = built
     entries = tokenizer.coarse_vocab[tokenizer.fine_vocab_size :]
     # By descending count (12, 6, 6, 3), then in code point order.
     assert entries[:3] == ["我们", "北京大学", "学习"]
@@ -59,8 +67,8 @@ def test_a_chinese_tokenizer_from_a_corpus(corpus, tmp_path):
     assert report.coarse_tokens == 3 * sum(len(tokenizer([s]).coarse_ids[0]) for s in SENTENCES)
 
 
-def test_sizes_are_limits(corpus, tmp_path):
-    full = build_tokenizer(settings(corpus, tmp_path))
+def test_sizes_are_limits(corpus, built, tmp_path):
+    _, full = built
     small = build_tokenizer(settings(corpus, tmp_path, coarse_vocab_size=full.fine_vocab_size + 2))
     assert small.coarse_vocab_size == full.fine_vocab_size + 2
     assert 0 < small.coverage < full.coverage
