@@ -142,11 +142,12 @@ class AmbertTask:
             validation_data = _batches(self._arrays(*parts), batch_size)
         kwargs["shuffle"] = False  # arrays are already shuffled, and Keras does not shuffle datasets
         self._set_schedule(x, kwargs.get("epochs", 1), kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
-        optimizer = getattr(self, "optimizer", None)  # without compile(), Keras raises an error
+        model: Any = self
+        optimizer = getattr(model, "optimizer", None)  # without compile(), Keras raises an error
         if optimizer is not None and not optimizer.built:
             # Keras would create the optimizer's variables in the first step, which TensorFlow then traces twice.
-            with self.distribute_strategy.scope():
-                optimizer.build(self.trainable_variables)
+            with model.distribute_strategy.scope():
+                optimizer.build(model.trainable_variables)
         return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
 
     def evaluate(

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import types
+import unittest.mock
 
 import huggingface_hub
 import kagglehub
@@ -197,9 +198,11 @@ def trained(tokenizer):
     keras.utils.set_random_seed(1)
     model = classifier(tokenizer, agreement_weight=2.0)
     model.compile(keras.optimizers.Adam(1e-2))
-    history = model.fit(
-        TEXTS * 20, LABELS * 20, batch_size=4, epochs=2, validation_data=(TEXTS, LABELS), verbose=0
-    ).history
+    with unittest.mock.patch.object(model, "train_step", wraps=model.train_step) as train_step:
+        history = model.fit(
+            TEXTS * 20, LABELS * 20, batch_size=4, epochs=2, validation_data=(TEXTS, LABELS), verbose=0
+        ).history
+    assert train_step.call_count == 1  # traced once
     return model, history, {name: values.numpy() for name, values in model(model.preprocessor(TEXTS)).items()}
 
 
