@@ -273,7 +273,7 @@ class TestTextClassifier:
         for strategy, jit_compile in ((one, False), (two, False), (one, True)):
             with strategy.scope():
                 model = ambert_tf.AmbertTextClassifier(
-                    backbone(tokenizer, static_shapes=True, dropout=0.0, attention_dropout=0.0), 2,
+                    backbone(tokenizer, "bert_fine", static_shapes=True, dropout=0.0, attention_dropout=0.0), 2,
                     ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, static_shapes=True), compile=False,
                 )  # fmt: skip
                 model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
