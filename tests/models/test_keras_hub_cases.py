@@ -99,8 +99,8 @@ class KerasHubCases(test_case.TestCase):
         )
         assert x["fine_masked_lm_positions"].shape == y["fine"].shape == (2, 5)
 
-    def task_kwargs(self, preprocessor, model_type="ambert", **changes):
-        backbone = ambert_tf.AmbertBackbone(**self.backbone_kwargs, model_type=model_type)
+    def task_kwargs(self, preprocessor, **changes):
+        backbone = ambert_tf.AmbertBackbone(**self.backbone_kwargs)
         return {"backbone": backbone, "preprocessor": preprocessor, **changes}
 
     def test_text_classifier(self):
@@ -118,7 +118,7 @@ class KerasHubCases(test_case.TestCase):
         self.run_task_test(
             compile_kwargs={"run_eagerly": True},  # tracing six graphs takes most of the time
             cls=ambert_tf.AmbertMultipleChoice,
-            init_kwargs=self.task_kwargs(preprocessor, "bert_fine"),
+            init_kwargs=self.task_kwargs(preprocessor),
             train_data=(CHOICES, [1, 0]),
             expected_output_shape=(2, 3),
         )
