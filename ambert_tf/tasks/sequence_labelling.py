@@ -52,7 +52,7 @@ MSRA = Task(
     records=conll_columns(strict=False),
     files=files(
         "msra_train_bio.txt|msra_train_bio|train.txt|train.char.bmes", "dev.txt|msra_dev_bio.txt|msra_test_bio.txt|"
-        "msra_test_bio|test.char.bmes", "msra_test_bio.txt|msra_test_bio|test.txt|test.char.bmes",
+        "msra_test_bio|test.txt|test.char.bmes", "msra_test_bio.txt|msra_test_bio|test.txt|test.char.bmes",
     ),
     directories=("msra", "MSRA", "msra_ner"),
     metrics=ENTITY_METRICS,

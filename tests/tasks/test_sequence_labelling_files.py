@@ -1,9 +1,12 @@
 import json
+import os
 
 import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.models.tagging_schemes import Span
+from ambert_tf.tasks.data_files import file_records, split_files
+from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tasks.sequence_labelling_files import (
     cluener_line,
     conll_columns,
@@ -23,6 +26,24 @@ def read(tmp_path, content, reader, flag="train_file"):
 def entities(record):
     """Returns the strings and labels of a record's spans."""
     return [(record.content["text"][span.start : span.end], span.label) for span in record.content["spans"]]
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "content"),
+    [
+        ("msra", ("msra_train_bio.txt", "msra_test_bio.txt"), "中\tB-ORG\n央\tI-ORG\n在\tO\n北\tB-LOC\n京\tI-LOC\n\n"),
+        ("msra", ("train.txt", "test.txt"), "中 B-ORG\n央 I-ORG\n在 O\n北 B-LOC\n京 I-LOC\n\n"),
+        ("resume", ("train.char.bmes", "dev.char.bmes"), "中 B-ORG\n央 E-ORG\n在 O\n北 B-LOC\n京 E-LOC\n\n"),
+    ],
+)
+def test_official_files(tmp_path, task, names, content):
+    for name in names:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    for split, name in zip(("train", "dev"), names, strict=True):
+        files = split_files(TASKS[task], str(tmp_path), split)
+        assert [name] == [os.path.basename(file) for file in files]
+        (record,) = file_records(TASKS[task], files, split)
+        assert entities(record) == [("中央", "ORG"), ("北京", "LOC")]
 
 
 class TestConll:
