@@ -176,7 +176,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(made, tmp_path):
     ]
 
 
-def test_next_sentence_records_dynamic_masks_replicas_and_an_initial_checkpoint(made, trained, tmp_path):
+def test_next_sentence_records_dynamic_masks_and_an_initial_checkpoint(made, trained, tmp_path):
     tokenizer = english_tokenizer()
     sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.fine_vocab_size}
     records = tmp_path / "records"
@@ -188,7 +188,6 @@ def test_next_sentence_records_dynamic_masks_replicas_and_an_initial_checkpoint(
             input_file=str(records),
             eval_input_file=str(records),
             init_checkpoint=str(trained[0]),
-            num_replicas=2,
             max_seq_length=12,
             num_train_steps=2,
         )
