@@ -8,7 +8,7 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-# The suite runs in as many processes as there are cores.
+# The suite runs in several processes.
 tf.config.threading.set_intra_op_parallelism_threads(1)
 # TensorFlow's own objects live as long as the process, so collecting garbage among them is a waste of time.
 gc.freeze()

@@ -123,7 +123,7 @@ def test_spans(model_type, inference):
 
 @pytest.mark.parametrize(
     ("form", "model_type", "inference"),
-    [("entities", "ambert_combo", "coarse"), ("words", "ambert_hybrid", "joint")],
+    [("entities", "ambert", "joint"), ("entities", "ambert_combo", "coarse"), ("words", "ambert_hybrid", "joint")],
 )
 def test_sequence_labelling(form, model_type, inference):
     loaded, model = served(form, model_type, inference)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensorflow_serving.apis import prediction_log_pb2
 
 import ambert_tf
 from tests.classifiers import write_json_lines
@@ -18,8 +19,8 @@ def checked(tmp_path_factory):
     """An export, and the report of another process without this package that labelled `TEXTS`."""
     directory = tmp_path_factory.mktemp("export")
     texts = write_json_lines(directory / "texts.jsonl", [{"text": text} for text in TEXTS])
-    report = export(model_directory("entities"), str(directory / "tagger"), check=True, check_file=texts)
-    return str(directory / "tagger"), report
+    report = export(model_directory("entities"), str(directory / "tagger"), version=1, check=True, check_file=texts)
+    return str(directory / "tagger" / "1"), report
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,16 @@ def test_the_card_says_what_it_returns(exported):
     assert "`entities` (sequence labelling). Labels: LOC, PER. Tags: BIO, with a linear-chain CRF." in card
     assert "long texts are split into windows, with stride 8" in card and "`count`, int32 [batch]" in card
     assert "ragged [batch, (entities)]: `label`, string" in card
+    assert '{"signature_name": "padded", "inputs": {"text": ["…"]}}' in card
+
+
+def test_tensorflow_serving_warms_up_the_padded_signature(exported, tagger):
+    (first, *_) = tf.data.TFRecordDataset(f"{exported}/assets.extra/tf_serving_warmup_requests")
+    request = prediction_log_pb2.PredictionLog.FromString(first.numpy()).predict_log.request
+    assert request.model_spec.signature_name == "padded"
+    found = tagger.signatures["padded"](text=tf.constant(tf.make_ndarray(request.inputs["text"])))
+    assert all(not isinstance(value, tf.RaggedTensor) for value in found.values())
+    assert found["label"].shape[0] == found["count"].shape[0] == 1
 
 
 def test_dataset_predictions_are_ragged(exported):
