@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_directory
 from ambert_tf.flags import above_zero, at_least, require, setting
+from ambert_tf.models.config import POOLINGS, ModelConfig
 from ambert_tf.models.tagging_schemes import SCHEMES
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.training.settings import TrainingSettings
@@ -144,6 +145,10 @@ class FineTuningSettings(TrainingSettings):
             "agreement_squared": self.agreement_squared,
         }
 
+    def initial_config(self, config: ModelConfig) -> ModelConfig:
+        """Returns the configuration of the model to fine-tune, given that of the pre-trained model."""
+        return config
+
     def steps_per_epoch(self, num_examples: int) -> int:
         """Returns the number of steps per epoch."""
         return math.ceil(num_examples / self.train_batch_size)
@@ -204,6 +209,18 @@ class ClassificationSettings(FineTuningSettings):
     test.json (or .jsonl, .csv, .tsv) in --data_dir. Flags that are not given take the task's values. If the data and
     the pre-trained model are in their default locations, --task_name alone trains and evaluates.
     """
+
+    classifier_pooling: str | None = setting(
+        None,
+        "What is classified: the pooler's output for [CLS], as in BERT, or the mean over all tokens. Defaults to the "
+        "configuration's.",
+        POOLINGS,
+    )
+
+    def initial_config(self, config: ModelConfig) -> ModelConfig:
+        if self.classifier_pooling is None:
+            return config
+        return dataclasses.replace(config, classifier_pooling=self.classifier_pooling)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def initial_model(settings: FineTuningSettings) -> tuple[ModelConfig, MultiGrain
             f"--max_seq_length={settings.max_seq_length}: the model has only {config.max_position_embeddings} "
             "position embeddings"
         )
-    return config, tokenizer
+    return settings.initial_config(config), tokenizer
 
 
 def check_tokenizer_dir(settings: FineTuningSettings, tokenizer: MultiGrainedTokenizer, directory: str) -> None:

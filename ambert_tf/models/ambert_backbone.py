@@ -46,6 +46,8 @@ class AmbertBackbone(keras_hub.models.Backbone):
       num_segments: int. The number of segment ids.
       initializer_range: float. Standard deviation of the initial weights.
       layer_norm_epsilon: float. Added to the variance in layer normalization.
+      classifier_pooling: string. What `AmbertTextClassifier` and `AmbertMultipleChoice` classify: the pooled output of
+        `[CLS]` (`"cls"`, as in BERT), or the mean of a grain's sequence output over all tokens (`"mean"`).
       seed: int. Seed of the initial weights.
       static_shapes: bool. Whether to keep padding in training, which XLA requires. Otherwise, padding is removed in
         training, and shapes change from batch to batch.
@@ -104,6 +106,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
         num_segments: int = 2,
         initializer_range: float = 0.02,
         layer_norm_epsilon: float = 1e-12,
+        classifier_pooling: str = "cls",
         seed: int = 0,
         static_shapes: bool = False,
         dtype: Any = None,
@@ -257,4 +260,3 @@ class AmbertBackbone(keras_hub.models.Backbone):
             "seed": self.seed,
             "static_shapes": self.static_shapes,
         }
-

@@ -1,5 +1,6 @@
 """`AmbertTask`: compilation, data handling and losses shared by the task models."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -148,7 +149,10 @@ class AmbertTask:
             # Keras would create the optimizer's variables in the first step, which TensorFlow then traces twice.
             with model.distribute_strategy.scope():
                 optimizer.build(model.trainable_variables)
-        return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
+        with warnings.catch_warnings():
+            # Most tasks read the sequence output and leave BERT's pooler as it is.
+            warnings.filterwarnings("ignore", r"Gradients do not exist for variables .*pooler/kernel")
+            return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
 
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, sample_weight: Any = None, **kwargs: Any

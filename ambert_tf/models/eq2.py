@@ -4,8 +4,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from ambert_tf.models.grain_encoder import PAD_ID
 from ambert_tf.models.inference import INFERENCES, inference_config
 from ambert_tf.models.layers import dropout_seed
 
@@ -70,14 +72,17 @@ class Eq2Task:
     def class_logits(
         self, inputs: Mapping[str, tf.Tensor], training: bool, seed: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
-        """Returns the logits of `ClassificationHeads` on the pooled outputs, by head; see `call`."""
+        """Returns the logits of `ClassificationHeads` by head; see `call` and `ModelConfig.classifier_pooling`."""
         seed = dropout_seed(training, seed)
         outputs = self.backbone(inputs, training=training, grains=self.computed_grains(training), seed=seed)
-        pooled = {
-            grain: outputs[f"{grain}_pooled_output"]
-            for grain in self.backbone.classification_grains
-            if f"{grain}_pooled_output" in outputs
-        }
+        pooled = {}
+        for grain in self.backbone.classification_grains:
+            if f"{grain}_pooled_output" not in outputs:
+                continue
+            if self.config.classifier_pooling == "mean":
+                pooled[grain] = mean_over_tokens(outputs[f"{grain}_sequence_output"], inputs[f"{grain}_input_ids"])
+            else:
+                pooled[grain] = outputs[f"{grain}_pooled_output"]
         return self.heads(pooled, seed=seed)
 
     def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
@@ -96,3 +101,20 @@ class Eq2Task:
     def get_config(self) -> dict[str, Any]:
         config = {"inference": self.inference, "task_details": self.task_details}
         return {**super().get_config(), **self.agreement, **config}  # type: ignore[misc]
+
+
+def mean_over_tokens(sequence_output: Any, input_ids: Any) -> Any:
+    """Returns the mean of a sequence output over the tokens that are not padding, where it is undefined.
+
+    Args:
+      sequence_output: [batch, length, hidden].
+      input_ids: int32 [batch, length]. Id 0 is padding.
+
+    Returns:
+      [batch, hidden] of the same dtype; zeros for a row that consists of padding.
+    """
+    ops = keras.ops  # which also accept the symbolic tensors of a functional model
+    real = ops.expand_dims(ops.not_equal(input_ids, PAD_ID), axis=-1)
+    total = ops.sum(ops.where(real, ops.cast(sequence_output, "float32"), 0.0), axis=1)
+    count = ops.sum(ops.cast(real, "float32"), axis=1)
+    return ops.cast(total / ops.maximum(count, 1.0), sequence_output.dtype)

@@ -111,6 +111,19 @@ def test_training_starts_from_the_encoder_of_another_model(tmp_path):
         np.testing.assert_allclose(variable.value, other.value, atol=1e-6)
 
 
+def test_the_pooling_is_that_of_the_flag_and_part_of_the_model(tmp_path):
+    write_json_lines(tmp_path / "train.json", RECORDS)
+    write_json_lines(tmp_path / "dev.json", RECORDS)
+    flags = {"data_dir": str(tmp_path), "max_seq_length": 16, "num_train_epochs": 1, "train_batch_size": 16}
+    results = run(tmp_path, **flags, do_train=True, do_eval=True, classifier_pooling="mean")
+    loaded = load_model(str(tmp_path / "results"))
+    assert loaded.config.classifier_pooling == "mean"
+    again = run(tmp_path, **flags, do_eval=True)
+    assert again["loss"] == results["loss"]
+    with pytest.raises(InputError, match="a run with classifier_pooling 'mean', not 'cls'"):
+        run(tmp_path, **flags, do_train=True, classifier_pooling="cls")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -56,3 +56,34 @@ def test_grains_that_a_model_cannot_run_alone_are_named():
         inference_config(small_config("ambert_hybrid"), "fine")
     with pytest.raises(InputError, match="--inference=coarse: bert_fine has no coarse grain"):
         inference_config(small_config("bert_fine"), "coarse")
+
+
+@pytest.mark.parametrize("model_type", ["ambert", "ambert_hybrid"])
+def test_mean_pooling_classifies_the_mean_over_the_tokens(model_type):
+    model = classifier(small_config(model_type, classifier_pooling="mean"), num_classes=4)
+    inputs = random_inputs()
+    outputs = model.backbone(inputs)
+    means = {}
+    for grain in model.backbone.classification_grains:
+        real = inputs[f"{grain}_input_ids"].numpy() != 0
+        sequence = outputs[f"{grain}_sequence_output"].numpy()
+        means[grain] = np.stack([row[kept].mean(axis=0) for row, kept in zip(sequence, real, strict=True)])
+    expected, found = model.heads(means), model(inputs)
+    for head, logits in expected.items():
+        np.testing.assert_allclose(found[head], logits, atol=1e-6)
+
+
+def test_padding_does_not_change_the_mean_in_training():
+    # In training, padding is removed and the sequence output is undefined there.
+    model = classifier(small_config(classifier_pooling="mean"), num_classes=4)
+    inputs = random_inputs()
+    padded = {name: np.pad(values, ((0, 0), (0, 3))) for name, values in inputs.items()}
+    for name, logits in model(inputs).items():
+        np.testing.assert_allclose(model(padded, training=True)[name], logits, atol=1e-5)
+
+
+def test_fit_does_not_warn_about_the_pooler(recwarn):
+    model = classifier(small_config(classifier_pooling="mean"), num_classes=4)
+    model.compile()
+    model.fit({name: np.asarray(values) for name, values in random_inputs().items()}, np.array([0, 1, 2]), verbose=0)
+    assert not [str(each.message) for each in recwarn if "Gradients" in str(each.message)]

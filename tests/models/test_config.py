@@ -21,6 +21,18 @@ def test_presets_have_berts_sizes():
     }
 
 
+def test_base_has_the_papers_settings_and_the_small_presets_those_for_short_training():
+    paper = ("cls", 0.02, 0.1)
+    for name, expected in (("base", paper), ("tiny", ("mean", 0.09, 0.0)), ("small", ("mean", 0.045, 0.0))):
+        config = ModelConfig.preset(name, 100, 200)
+        assert (config.classifier_pooling, config.initializer_range, config.hidden_dropout_prob) == expected
+
+
+def test_keras_arguments_round_trip():
+    config = ModelConfig.preset("mini", 100, 200)
+    assert ModelConfig.from_keras({**config.to_keras(), "seed": 3}) == config
+
+
 def test_file_round_trip(tmp_path):
     config = ModelConfig.preset("mini", vocab_size=100, coarse_vocab_size=200, model_type="ambert_combo")
     path = tmp_path / "config.json"
@@ -49,6 +61,7 @@ def test_google_and_hugging_face_configurations_are_read_as_bert_fine(tmp_path):
         ('{"vocab_size": 9, "hidden_dropout_prob": 1.5}', r"hidden_dropout_prob is 1.5; it must be a number in [0,"),
         ('{"vocab_size": 9, "hidden_size": 10, "num_attention_heads": 3}', "10 is not a multiple of num_attention_"),
         ('{"vocab_size": 9, "model_type": "gpt"}', "model_type is 'gpt'; it must be one of ambert, ambert_combo"),
+        ('{"vocab_size": 9, "classifier_pooling": "max"}', "classifier_pooling is 'max'; it must be one of cls, mean"),
         ('{"vocab_size": 9, "hidden_act": "swish"}', "hidden_act is 'swish'; it must be one of gelu"),
         ('{"vocab_size": 9, "model_type": "ambert"}', "model_type ambert needs coarse_vocab_size"),
     ],
