@@ -1,5 +1,6 @@
 """Converts checkpoints from one format to another, as run by `convert_checkpoint.py`."""
 
+import dataclasses
 import os
 import tempfile
 
@@ -17,14 +18,13 @@ from ambert_tf.conversion.conversion_settings import AMBERT, GOOGLE, HUGGING_FAC
 from ambert_tf.conversion.google_bert import VOCAB_NAME, check_fits_google, read_google_bert, write_google_bert
 from ambert_tf.conversion.hugging_face import read_hugging_face, write_hugging_face
 from ambert_tf.conversion.keras_hub_presets import (
-    OUR_NAME,
-    preset_name,
     read_keras_hub_bert,
     write_model_directory,
     write_preset,
 )
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
+from ambert_tf.models.presets import BACKBONE_NAME, preset_config, preset_path
 from ambert_tf.tokenization.tokenizer import COARSE_VOCAB_FILE, MultiGrainedTokenizer
 
 
@@ -35,7 +35,8 @@ def convert_checkpoint(settings: ConversionSettings) -> None:
       InputError: a flag or a file is invalid, or the parts do not match.
     """
     settings.validate()
-    if settings.from_format == KERAS_HUB and preset_name(settings.input) == OUR_NAME:
+    settings = dataclasses.replace(settings, input=preset_path(settings.input))
+    if settings.from_format == KERAS_HUB and preset_config(settings.input) is not None:
         _from_our_preset(settings)
         return
     if settings.to_format == KERAS_HUB:
@@ -59,7 +60,7 @@ def convert_checkpoint(settings: ConversionSettings) -> None:
 def _from_our_preset(settings: ConversionSettings) -> None:
     if settings.to_format != AMBERT or settings.model_type is not None:
         raise InputError(
-            f"--input={settings.input}: is a preset of {OUR_NAME}; first convert it to a model directory, with "
+            f"--input={settings.input}: is a preset of {BACKBONE_NAME}; first convert it to a model directory, with "
             f"--to_format={AMBERT} and without --model_type"
         )
     with atomic_path(settings.output) as temporary:

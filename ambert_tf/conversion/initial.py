@@ -169,11 +169,19 @@ def new_model_config(
     if not exists(config):
         raise InputError(f"--config={config}: is neither a file nor one of the presets {', '.join(PRESETS)}")
     found = ModelConfig.from_file(config, **changes)
-    _check_vocab_sizes(found, tokenizer, f"--config={config}", tokenizer_dir)
+    check_vocab_sizes(found, tokenizer, f"--config={config}", tokenizer_dir)
     return found
 
 
-def _check_vocab_sizes(config: ModelConfig, tokenizer: MultiGrainedTokenizer, where: str, tokenizer_dir: str) -> None:
+def check_vocab_sizes(config: ModelConfig, tokenizer: MultiGrainedTokenizer, where: str, tokenizer_dir: str) -> None:
+    """Raises an InputError if a configuration has other vocabulary sizes than a tokenizer.
+
+    Args:
+      config: the configuration.
+      tokenizer: the tokenizer.
+      where: the location of the configuration, for the error message.
+      tokenizer_dir: the tokenizer's directory, likewise.
+    """
     for name, grain in (("vocab_size", "fine"), ("coarse_vocab_size", "coarse")):
         size = tokenizer.fine_vocab_size if grain == "fine" else tokenizer.coarse_vocab_size
         if grain in config.grains and getattr(config, name) != size:

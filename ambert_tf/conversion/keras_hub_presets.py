@@ -21,19 +21,6 @@ from ambert_tf.models.task_models import keras_task, task_of_keras_model
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory, variable_reader
 from ambert_tf.training.loaded_model import load_model
 
-BERT_NAME = "keras_hub>BertBackbone"
-OUR_NAME = "ambert_tf>AmbertBackbone"
-
-
-def preset_name(path: str) -> str | None:
-    """Returns the registered name of a preset's backbone, or None if the directory is not a preset."""
-    try:
-        with open(os.path.join(path, "config.json"), encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
-        return None
-    return content.get("registered_name") if isinstance(content, dict) else None
-
 
 def write_preset(model_dir: str, directory: str) -> None:
     """Writes a model directory as a preset of its task, or of `AmbertMaskedLM` if it was only pre-trained.
@@ -157,4 +144,3 @@ def keras_hub_variables(backbone: Any) -> dict[str, Any]:
         add(layer._feedforward_intermediate_dense, f"{ours}/intermediate", "kernel", "bias")
         add(layer._feedforward_output_dense, f"{ours}/output", "kernel", "bias")
     return found
-

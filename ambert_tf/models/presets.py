@@ -1,25 +1,63 @@
-"""Errors of `from_preset` for this project's model directories, which KerasHub does not know."""
+"""KerasHub presets: those in this package, and errors of `from_preset` for model directories."""
 
 import json
 import os
+from typing import Any
 
-from ambert_tf.models.config import MODEL_TYPES
+from ambert_tf.models.config import MODEL_TYPES, ModelConfig
+
+BACKBONE_NAME = "ambert_tf>AmbertBackbone"
+MASKED_LM_NAME = "ambert_tf>AmbertMaskedLM"
+BUILT_IN_DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "presets")
+# Files and directories of a preset.
+CONFIG_FILE = "config.json"
+TASK_FILE = "task.json"
+TOKENIZER_ASSETS = "assets/tokenizer"
+
+
+def built_in_presets() -> dict[str, str]:
+    """Returns the directories of the presets in this package, by name."""
+    if not os.path.isdir(BUILT_IN_DIRECTORY):
+        return {}
+    found = {name: os.path.join(BUILT_IN_DIRECTORY, name) for name in sorted(os.listdir(BUILT_IN_DIRECTORY))}
+    return {name: path for name, path in found.items() if os.path.isfile(os.path.join(path, CONFIG_FILE))}
+
+
+def preset_path(path: str) -> str:
+    """Returns the directory of a preset in this package, given its name. Other paths are returned unchanged."""
+    return path if os.path.exists(path) else built_in_presets().get(path, path)
+
+
+def preset_config(path: str) -> ModelConfig | None:
+    """Returns the configuration of a preset of `AmbertBackbone`, or None if the directory is not one."""
+    content = _json_object(os.path.join(path, CONFIG_FILE))
+    if content.get("registered_name") != BACKBONE_NAME:
+        return None
+    return ModelConfig.from_keras(content["config"]).validate(path)
+
+
+def preset_task_name(path: str) -> str | None:
+    """Returns the registered name of a preset's task class, or None for a backbone alone."""
+    return _json_object(os.path.join(path, TASK_FILE)).get("registered_name")
 
 
 def check_preset(preset: str) -> None:
     """Raises a ValueError if `preset` is a model directory, such as the --output_dir of training."""
-    path = os.path.join(str(preset), "config.json")
-    if not os.path.isfile(path):
-        return  # KerasHub loads it from a hub or raises an error
-    try:
-        with open(path, encoding="utf-8") as file:
-            config = json.load(file)
-    except ValueError:
-        return
-    if isinstance(config, dict) and "registered_name" not in config and config.get("model_type") in MODEL_TYPES:
+    config = _json_object(os.path.join(str(preset), CONFIG_FILE))
+    if "registered_name" not in config and config.get("model_type") in MODEL_TYPES:
         raise ValueError(
             "`from_preset()` takes a KerasHub preset, but this is a model directory written by training. Convert it "
             "with `convert_checkpoint.py --from_format=ambert --to_format=keras_hub --input=MODEL_DIR "
             "--output=PRESET`. "
             f"Received: preset={preset}"
         )
+
+
+def _json_object(path: str) -> dict[str, Any]:
+    """Returns a JSON object, or an empty one if the file is missing or something else; KerasHub reports that."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

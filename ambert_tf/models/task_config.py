@@ -8,6 +8,7 @@ from typing import Any
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
+from ambert_tf.models.presets import preset_task_name
 from ambert_tf.models.tagging_schemes import TagSet
 
 TASK_FILE = "task.json"
@@ -150,8 +151,8 @@ class TaskConfig:
 
 
 def is_fine_tuned(model_dir: str) -> bool:
-    """Returns whether a directory has a `task.json`."""
-    return is_file(os.path.join(model_dir, TASK_FILE))
+    """Returns whether a directory has a `task.json` of this project. KerasHub's presets have one of their own."""
+    return is_file(os.path.join(model_dir, TASK_FILE)) and not preset_task_name(model_dir)
 
 
 def _short(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The pre-training program, run_pretraining.py."""
 
+import dataclasses
 import functools
 import json
 import math
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.conversion.initial import bert_model, is_bert, new_model_config, restore_initial
+from ambert_tf.conversion.initial import bert_model, check_vocab_sizes, is_bert, new_model_config, restore_initial
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
@@ -20,7 +21,7 @@ from ambert_tf.pretraining.pretraining_objective import HeldOutEvaluation, Pretr
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.records import naming_damaged_files, record_files, record_kind
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import CONFIG_FILE, is_model_directory, prepare_model_directory
+from ambert_tf.training.checkpoints import is_model_directory, load_model_directory, prepare_model_directory
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.loop import Metrics
 from ambert_tf.training.precision import POLICIES
@@ -112,9 +113,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     return results
 
 
-def initial_config(
-    settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer, tokenizer_dir: str
-) -> ModelConfig:
+def initial_config(settings: PretrainingSettings, tokenizer: MultiGrainedTokenizer, tokenizer_dir: str) -> ModelConfig:
     """Returns the configuration to train, from `config` or, if it is not given, `init_checkpoint`, or `base` otherwise.
 
     Raises:
@@ -124,7 +123,10 @@ def initial_config(
     if config is None and start and is_bert(start):
         return bert_model(start, settings.model_type, tokenizer_dir, do_lower_case=settings.do_lower_case)[0]
     if config is None and start and is_model_directory(start):
-        config = os.path.join(start, CONFIG_FILE)
+        found = load_model_directory(start).config
+        found = dataclasses.replace(found, model_type=settings.model_type or found.model_type)
+        check_vocab_sizes(found, tokenizer, f"--init_checkpoint={start}", tokenizer_dir)
+        return found
     return new_model_config(config or "base", settings.model_type, tokenizer, tokenizer_dir)
 
 

@@ -19,11 +19,12 @@ from absl import logging
 from ambert_tf.errors import InputError, one_line, write_problem
 from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory, remove
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.presets import MASKED_LM_NAME, TOKENIZER_ASSETS, preset_config, preset_path, preset_task_name
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+from ambert_tf.training.preset_weights import WEIGHTS_FILE, PresetReader
 
 CONFIG_FILE = "config.json"
 TOKENIZER_DIRECTORY = "tokenizer"
-PRESET_WEIGHTS = "model.weights.h5"  # which only KerasHub writes
 CHECKPOINT_DIRECTORY = "checkpoints"
 BACKBONE_PREFIX = "backbone/"
 
@@ -38,7 +39,10 @@ _MODEL_PREFIX = "model/"
 
 
 class ModelDirectory(NamedTuple):
-    """The parts of a model directory: configuration, tokenizer directory, and prefix of the latest checkpoint."""
+    """The parts of a model directory: configuration, tokenizer directory, and prefix of the latest checkpoint.
+
+    Those of a KerasHub preset of a pre-trained model have its weights file as `checkpoint`.
+    """
 
     config: ModelConfig
     tokenizer_directory: str
@@ -172,21 +176,32 @@ def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: Mul
 
 
 def is_model_directory(path: str) -> bool:
-    """Returns whether a directory looks like a model directory."""
-    return is_file(os.path.join(path, CONFIG_FILE)) and is_directory(os.path.join(path, CHECKPOINT_DIRECTORY))
+    """Returns whether a path looks like a model directory, or a preset that can be used as one."""
+    path = preset_path(path)
+    return _preset(path) is not None or (
+        is_file(os.path.join(path, CONFIG_FILE)) and is_directory(os.path.join(path, CHECKPOINT_DIRECTORY))
+    )
 
 
 def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirectory:
     """Returns the parts of a model directory.
 
+    Args:
+      path: a model directory, the directory of a preset of a pre-trained model, or the name of a preset in this
+        package.
+      flag: the flag that named the path, for error messages.
+
     Raises:
-      InputError: the path is not a model directory, or has no checkpoint.
+      InputError: the path is none of these, or has no checkpoint.
     """
+    path = preset_path(path)
+    if preset := _preset(path):
+        return preset
     if not is_directory(path):
         raise InputError(f"--{flag}={path}: no such directory; a model directory, written by training, is expected")
     for name in (CONFIG_FILE, TOKENIZER_DIRECTORY, CHECKPOINT_DIRECTORY):
         if not exists(os.path.join(path, name)):
-            if exists(os.path.join(path, PRESET_WEIGHTS)):
+            if exists(os.path.join(path, WEIGHTS_FILE)):
                 raise InputError(
                     f"--{flag}={path}: a KerasHub preset, not a model directory; convert it with convert_checkpoint.py "
                     "--from_format=keras_hub --to_format=ambert"
@@ -203,12 +218,23 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
     return ModelDirectory(config, os.path.join(path, TOKENIZER_DIRECTORY), checkpoint)
 
 
+def _preset(path: str) -> ModelDirectory | None:
+    """Returns the parts of a preset of a pre-trained model, or None if the path is something else."""
+    if not is_file(os.path.join(path, WEIGHTS_FILE)) or preset_task_name(path) not in (None, MASKED_LM_NAME):
+        return None
+    config, tokenizer = preset_config(path), os.path.join(path, TOKENIZER_ASSETS)
+    if config is None or not is_directory(tokenizer):
+        return None
+    return ModelDirectory(config, tokenizer, os.path.join(path, WEIGHTS_FILE))
+
+
 def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
     """Returns the checkpoint prefix of a model directory, a directory of checkpoints or a prefix.
 
     Raises:
       InputError: there is no checkpoint.
     """
+    path = preset_path(path)
     if is_directory(path):
         if exists(os.path.join(path, "checkpoint")):
             latest = tf.train.latest_checkpoint(path)
@@ -256,7 +282,7 @@ def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_pa
         _check_shapes(prefix, variables, saved_path)
         reader = _open_reader(prefix)
         for variable in variables:
-            variable.assign(reader.get_tensor(_key(saved_path(variable.path))))
+            variable.assign(reader.get_tensor(_key(prefix, saved_path(variable.path))))
     except READ_ERRORS as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
@@ -275,7 +301,8 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
 
     def read(path: str) -> np.ndarray | None:
         try:
-            return reader.get_tensor(_key(path)) if _key(path) in shapes else None
+            key = _key(prefix, path)
+            return reader.get_tensor(key) if key in shapes else None
         except READ_ERRORS as error:
             raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
@@ -283,6 +310,8 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
 
 
 def _open_reader(prefix: str) -> Any:
+    if os.path.basename(prefix) == WEIGHTS_FILE:
+        return PresetReader(prefix)
     # On some remote file systems, tf.train.load_checkpoint mistakes a prefix for a directory.
     return tf.compat.v1.train.NewCheckpointReader(prefix)
 
@@ -292,7 +321,7 @@ def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: 
     shapes = _open_reader(prefix).get_variable_to_shape_map()
     for variable in variables:
         path = saved_path(variable.path)
-        found = shapes.get(_key(path))
+        found = shapes.get(_key(prefix, path))
         if found is None:
             raise InputError(
                 f"{prefix}: the checkpoint has no variable {path}; it is from a model with another model_type or fewer "
@@ -306,6 +335,8 @@ def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: 
             )
 
 
-def _key(path: str) -> str:
+def _key(prefix: str, path: str) -> str:
+    if os.path.basename(prefix) == WEIGHTS_FILE:
+        return path
     # TensorFlow escapes slashes in the names of dictionary entries.
     return _MODEL_PREFIX + path.replace(".", "..").replace("/", ".S") + _VALUE_SUFFIX

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import keras_hub
 import numpy as np
@@ -9,12 +10,13 @@ import tensorflow as tf
 import ambert_tf
 from ambert_tf.conversion.conversion_settings import ConversionSettings
 from ambert_tf.conversion.convert import convert_checkpoint
+from ambert_tf.conversion.initial import restore_initial
 from ambert_tf.errors import InputError
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory
 from ambert_tf.training.loaded_model import load_model
 from tests.serving.models import TASKS, config_of, export, model_directory
-from tests.small_models import masked_lm
+from tests.small_models import masked_lm, small_config
 from tests.tokenizers import chinese_tokenizer
 
 TEXTS = ["南京市长江大桥", "中国人民的生活", "商店里的乒乓球拍卖完了"]
@@ -82,16 +84,61 @@ def test_a_model_trained_by_fit_can_be_exported(tmp_path):
     assert set(served["label"].numpy()) <= {b"no", b"yes"}
 
 
-def test_a_pretrained_model_keeps_its_heads(tmp_path):
-    model_dir, config = str(tmp_path / "model"), config_of()
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A pre-trained model, its model directory, and its preset."""
+    directory = tmp_path_factory.mktemp("pretrained")
+    model_dir, config = str(directory / "model"), config_of()
     prepare_model_directory(model_dir, config, chinese_tokenizer())
     model = masked_lm(config, next_sentence=True, seed=4)
     model.masked_lm_heads["fine"].output_biases["fine"].assign(np.arange(config.vocab_size))
     Checkpoints(model_dir, model, {}).save(0)
-    preset = convert("ambert", "keras_hub", model_dir, tmp_path / "preset")
+    return model, model_dir, convert("ambert", "keras_hub", model_dir, directory / "preset")
+
+
+def test_a_pretrained_model_keeps_its_heads(pretrained):
+    model, _, preset = pretrained
     found = {variable.path: variable for variable in keras_hub.models.MaskedLM.from_preset(preset).weights}
     for variable in model.weights:
         np.testing.assert_array_equal(found[variable.path], variable, variable.path)
+
+
+class TestPresetAsModelDirectory:
+    def test_has_the_same_parts(self, pretrained):
+        _, model_dir, preset = pretrained
+        found, expected = load_model_directory(preset), load_model_directory(model_dir)
+        assert found.config == expected.config
+        loaded = load_model(preset)
+        assert loaded.tokenizer.fingerprint == load_model(model_dir).tokenizer.fingerprint
+        for path, value in weights(model_dir).items():
+            np.testing.assert_array_equal(weights(preset)[path], value, path)
+
+    def test_encodes_texts(self, pretrained):
+        _, model_dir, preset = pretrained
+        for found, expected in zip(
+            ambert_tf.load(preset).encode(TEXTS)["coarse"],
+            ambert_tf.load(model_dir).encode(TEXTS)["coarse"],
+            strict=True,
+        ):
+            np.testing.assert_allclose(found.sequence, expected.sequence, atol=1e-6)
+
+    def test_initializes_the_pretraining_heads(self, pretrained):
+        model, _, preset = pretrained
+        new = masked_lm(config_of(), next_sentence=True, seed=5)
+        restore_initial(new, preset, chinese_tokenizer())
+        for ours, theirs in zip(new.weights, model.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs, ours.path)
+
+    def test_of_another_size_names_the_variable(self, pretrained):
+        _, _, preset = pretrained
+        with pytest.raises(InputError, match=r"model.weights.h5: backbone/.* has shape"):
+            restore_initial(masked_lm(small_config()), preset, chinese_tokenizer())
+
+    def test_damaged_weights_are_named(self, pretrained, tmp_path):
+        shutil.copytree(pretrained[2], tmp_path / "preset")
+        (tmp_path / "preset" / "model.weights.h5").write_bytes(b"\x89HDF")
+        with pytest.raises(InputError, match="preset: this preset cannot be read"):
+            load_model(str(tmp_path / "preset"))
 
 
 class TestKerasHubsBert:

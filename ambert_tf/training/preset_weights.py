@@ -1,0 +1,41 @@
+"""The weights of a KerasHub preset of this project, read like a checkpoint."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ambert_tf.errors import InputError, one_line
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
+from ambert_tf.models.presets import MASKED_LM_NAME, preset_task_name
+
+WEIGHTS_FILE = "model.weights.h5"  # which only KerasHub writes
+
+
+class PresetReader:
+    """The encoder and the pre-training heads of a preset, with the interface of TensorFlow's checkpoint reader.
+
+    Args:
+      weights: path of the preset's weights file.
+
+    Raises:
+      InputError: the weights cannot be read.
+    """
+
+    def __init__(self, weights: str) -> None:
+        directory = os.path.dirname(weights)
+        kind = AmbertMaskedLM if preset_task_name(directory) == MASKED_LM_NAME else AmbertBackbone
+        try:
+            model = kind.from_preset(directory, dtype="float32")
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{directory}: this preset cannot be read: {one_line(error)}") from None
+        self._values = {variable.path: np.asarray(variable) for variable in model.weights}
+
+    def get_variable_to_shape_map(self) -> dict[str, tuple[int, ...]]:
+        """Returns the shapes of all variables by path."""
+        return {path: value.shape for path, value in self._values.items()}
+
+    def get_tensor(self, path: str) -> np.ndarray[Any, Any]:
+        """Returns the value of a variable."""
+        return self._values[path]
