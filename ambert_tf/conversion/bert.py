@@ -100,7 +100,9 @@ def collect_weights(
                 f"{config.num_hidden_layers}; use the configuration of this checkpoint"
             )
     if config.type_vocab_size == 1:
-        logging.warning("%s: type_vocab_size is 1, so both texts of a pair get the same segment embedding", source)
+        logging.warning(
+            "%s: type_vocab_size is 1, so both texts of a pair get the same segment embedding", source
+        )
     return weights
 
 

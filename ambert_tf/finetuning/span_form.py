@@ -170,7 +170,9 @@ def find_answers(
                 Answer(_decoded(text), score, start, end)
                 for text, score, start, end in zip(*(column[row] for column in columns), strict=True)
             ]
-            found.append(QuestionAnswers(best, float(null_scores[row]), float(null_odds[row]), _decoded(finals[row])))
+            found.append(
+                QuestionAnswers(best, float(null_scores[row]), float(null_odds[row]), _decoded(finals[row]))
+            )
     return found
 
 

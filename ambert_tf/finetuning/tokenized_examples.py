@@ -67,7 +67,9 @@ class TokenizedExamples:
             spans = [_byte_span(example.inputs.context, example.span) for example in split.examples]
             columns["answer_start"], columns["answer_end"] = zip(*spans, strict=True)
         specs = _specs(task)
-        slices: dict[str, Any] = {name: tf.constant(values, specs[name].dtype) for name, values in columns.items()}
+        slices: dict[str, Any] = {
+            name: tf.constant(values, specs[name].dtype) for name, values in columns.items()
+        }
         if task.form == SEQUENCE_LABELLING:
             slices["spans"] = byte_spans(split.examples, task.labels)
         tokenize = _tokenize_function(task, tokenizer)

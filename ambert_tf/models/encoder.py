@@ -40,7 +40,9 @@ class EncoderPart(keras.layers.Layer):
 
     def dense(self, input_dim: int, units: int, name: str) -> Dense:
         """Returns a dense layer with the model's initializer."""
-        return Dense(input_dim, units, self.config.initializer_range, self.seed, name=name, dtype=self.dtype_policy)
+        return Dense(
+            input_dim, units, self.config.initializer_range, self.seed, name=name, dtype=self.dtype_policy
+        )
 
     def layer_norm(self, name: str) -> LayerNormalization:
         """Returns a layer normalization over the hidden size."""

@@ -26,7 +26,9 @@ class MaskedLMHead(keras.layers.Layer):
         self._token_table = backbone.token_table
         self.activation = activation_function(config.hidden_act)
         size, policy = config.hidden_size, self.dtype_policy
-        self.transform = Dense(size, size, config.initializer_range, backbone.seed, name="transform", dtype=policy)
+        self.transform = Dense(
+            size, size, config.initializer_range, backbone.seed, name="transform", dtype=policy
+        )
         self.layer_norm = LayerNormalization(size, config.layer_norm_eps, name="layer_norm", dtype=policy)
         self.output_biases: dict[str, keras.Variable] = {}
 

@@ -74,9 +74,9 @@ class PretrainingInput:
         self._schedule: dict[str, Any] = {}
         if first_prob != last_prob:
             steps = max(1, settings.num_train_steps - 1)
-            self._schedule["masked_lm_prob"] = lambda step: (
-                first_prob + (last_prob - first_prob) * tf.cast(tf.minimum(step, steps), tf.float64) / float(steps)
-            )
+            self._schedule["masked_lm_prob"] = lambda step: first_prob + (last_prob - first_prob) * tf.cast(
+                tf.minimum(step, steps), tf.float64
+            ) / float(steps)
         if settings.use_xla:
             self.options.update(
                 fine_length=fine_length,

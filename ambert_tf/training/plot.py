@@ -26,7 +26,9 @@ class PlotSettings:
 
     run_dirs: tuple[str, ...] = setting((), "Output directories. --run_dirs= may be omitted.", arguments=True)
     output: str = setting("curves.png", "Figure to write: .png, .svg or .pdf.")
-    metrics: tuple[str, ...] = setting((), "Metrics to draw. Defaults to losses, accuracies, learning rate and speed.")
+    metrics: tuple[str, ...] = setting(
+        (), "Metrics to draw. Defaults to losses, accuracies, learning rate and speed."
+    )
 
     def validate(self) -> None:
         """Raises an InputError if no run is given."""

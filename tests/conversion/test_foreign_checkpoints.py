@@ -171,7 +171,9 @@ class TestTokenizerFiles:
             (paths["ambert"], "ambert", "huggingface"),
         ):
             convert_checkpoint(
-                ConversionSettings(from_format=from_format, to_format=to_format, input=source, output=paths[to_format])
+                ConversionSettings(
+                    from_format=from_format, to_format=to_format, input=source, output=paths[to_format]
+                )
             )
         assert theirs(paths["huggingface"], "Die schöne") == ["die", "schön", "##e"]
 

@@ -168,7 +168,9 @@ def test_padding_changes_nothing(model_type):
         real = short[f"{grain}_input_ids"].numpy() != 0
         length = real.shape[1]
         name = f"{grain}_sequence_output"
-        np.testing.assert_allclose(outputs[name].numpy()[:, :length][real], expected[name].numpy()[real], atol=1e-5)
+        np.testing.assert_allclose(
+            outputs[name].numpy()[:, :length][real], expected[name].numpy()[real], atol=1e-5
+        )
 
 
 def test_a_sequence_does_not_see_the_others_of_its_batch():

@@ -40,9 +40,9 @@ def test_attention_weights_reproduce_the_outputs(model_type):
     inputs = random_inputs()
     attention, outputs = model.attention_weights(inputs), model(inputs)
     embedded = {
-        grain: model.encoders[grain]
-        .embeddings(inputs[f"{grain}_input_ids"], inputs[f"{grain}_segment_ids"], grain=grain)
-        .numpy()
+        grain: model.encoders[grain].embeddings(
+            inputs[f"{grain}_input_ids"], inputs[f"{grain}_segment_ids"], grain=grain
+        ).numpy()
         for grain in model.grains
     }
     if model_type == "ambert_hybrid":

@@ -142,9 +142,7 @@ class TestPresets:
         np.testing.assert_array_equal(loaded.predict(TEXTS, verbose=0), preset[1])
         assert isinstance(loaded.optimizer, BertAdamW)
 
-    @pytest.mark.parametrize(
-        "handle", ["hf://user/model", "kaggle://user/model/keras/small", "modelscope://user/model"]
-    )
+    @pytest.mark.parametrize("handle", ["hf://user/model", "kaggle://user/model/keras/small", "modelscope://user/model"])
     def test_hub_handles(self, preset, monkeypatch, handle):
         serve_from(preset[0], monkeypatch)
         model = keras_hub.models.TextClassifier.from_preset(handle)

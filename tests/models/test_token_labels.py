@@ -137,5 +137,7 @@ def test_scores_are_mean_probabilities():
     # B-LOC has 1/2 and I-LOC 3/4 of the probability.
     shares = [[1, 1, 1, 1, 1], [1, 4, 1, 1, 1], [1, 1, 12, 1, 1], [1, 1, 1, 1, 1]]
     logits = tf.math.log(tf.constant([shares], tf.float32))
-    found = find_entities(task.tag_set, logits, windows, 1, constrained(tf.zeros([6, 6]), task.tag_set.allowed()))
+    found = find_entities(
+        task.tag_set, logits, windows, 1, constrained(tf.zeros([6, 6]), task.tag_set.allowed())
+    )
     assert found.score.to_list() == [[pytest.approx((1 / 2 + 3 / 4) / 2)]]
