@@ -16,14 +16,15 @@ __version__ = "0.1.0"
 
 
 def load(path: str, **options: Any) -> "TextModel":
-    """Loads a model directory or a SavedModel, to tokenize, encode and predict in Python; see `serving.text_model`.
+    """Loads a model to tokenize, encode, fill masks and predict in Python; see `serving.text_model`.
 
     Args:
-      path: the directory.
+      path: a model directory, a SavedModel, a KerasHub preset of a pre-trained model, or the name of one in this
+        package, such as `ambert_tiny_zh`.
       **options: for a model directory, `inference`, which is `joint`, `fine` or `coarse`.
 
     Raises:
-      errors.InputError: the path is neither a model directory nor a SavedModel.
+      errors.InputError: the path is none of these.
     """
     from ambert_tf.serving import text_model  # TensorFlow takes seconds to import
 

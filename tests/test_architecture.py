@@ -20,6 +20,7 @@ LAYERS = [
     "files",
     "flags",
     "figures",
+    "presets",
     "tokenization",
     "corpus",
     "vocabulary",

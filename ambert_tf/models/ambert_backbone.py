@@ -11,7 +11,7 @@ from ambert_tf.models.config import KERAS_NAMES, ModelConfig
 from ambert_tf.models.embeddings import TokenEmbedding
 from ambert_tf.models.grain_encoder import GrainEncoder, Weights
 from ambert_tf.models.layers import dropout_seed
-from ambert_tf.models.presets import check_preset
+from ambert_tf.models.preset_files import check_preset
 
 # Prefix of the paths of a backbone's variables, whatever the model's name. Checkpoints rely on it.
 VARIABLE_SCOPE = "backbone"

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
-from ambert_tf.models.presets import check_preset
+from ambert_tf.models.preset_files import check_preset
 
 DEFAULT_BATCH_SIZE = 32
 

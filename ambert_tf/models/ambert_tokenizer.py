@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_hub.src.utils.tensor_utils import preprocessing_function
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.presets import check_preset
+from ambert_tf.models.preset_files import check_preset
 from ambert_tf.tokenization.tokenizer import (
     COARSE_VOCAB_FILE,
     FINE_VOCAB_FILE,

@@ -14,7 +14,7 @@ from ambert_tf.models.ambert_text_classifier_preprocessor import AmbertTextClass
 from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
 from ambert_tf.models.ambert_token_classifier_preprocessor import AmbertTokenClassifierPreprocessor
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
-from ambert_tf.models.presets import built_in_presets
+from ambert_tf.presets import built_in_presets
 
 register_presets(
     {name: {"metadata": {"path": "ambert"}, "kaggle_handle": path} for name, path in built_in_presets().items()},

@@ -9,7 +9,7 @@ from keras_hub.src.utils.tensor_utils import preprocessing_function
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
-from ambert_tf.models.presets import check_preset
+from ambert_tf.models.preset_files import check_preset
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.models.task_inputs import input_specs, task_inputs
 from ambert_tf.tokenization.model_inputs import MIN_SEQ_LENGTH, pad_model_inputs

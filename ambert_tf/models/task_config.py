@@ -8,7 +8,7 @@ from typing import Any
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
-from ambert_tf.models.presets import preset_task_name
+from ambert_tf.models.preset_files import preset_task_name
 from ambert_tf.models.tagging_schemes import TagSet
 
 TASK_FILE = "task.json"

@@ -1,5 +1,6 @@
 """`TextModel`: a model for notebooks, from texts to tokens, vectors, attention weights and predictions."""
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,12 +10,15 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_file
+from ambert_tf.models.ambert_masked_lm import PRETRAINING_HEADS, AmbertMaskedLM
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS
 from ambert_tf.models.task_inputs import pad_choices
 from ambert_tf.serving.check_inputs import wrong_value
 from ambert_tf.serving.layout import Facts
+from ambert_tf.serving.mask_filler import FilledMask, MaskFiller
 from ambert_tf.serving.served_model import SERVING_DEFAULT, ServedModel
-from ambert_tf.training.loaded_model import load_model
+from ambert_tf.training.checkpoints import restore_variables
+from ambert_tf.training.loaded_model import LoadedModel, load_model
 
 BATCH_SIZE = 32
 
@@ -69,18 +73,23 @@ class TextModel:
     >>> print(model.tokenize(["商店里的乒乓球拍卖完了"])[0])
     >>> model.encode(["服务很好"])["fine"][0].cls
     >>> model.predict(["服务很好"])
+    >>> ambert_tf.load("ambert_tiny_zh").fill_mask(["服务很[MASK]"])
 
     Args:
       functions: functions of string tensors by name; see `ServedModel`.
       facts: description of the model.
+      mask_filler: returns a `MaskFiller`, if the model has masked-LM heads.
 
     Attributes:
       facts: the model's `task`, `config`, `signatures`, etc.
     """
 
-    def __init__(self, functions: Mapping[str, Function], facts: Facts) -> None:
+    def __init__(
+        self, functions: Mapping[str, Function], facts: Facts, mask_filler: Callable[[], MaskFiller] | None = None
+    ) -> None:
         self._functions = dict(functions)
         self.facts = facts
+        self._mask_filler = mask_filler and functools.cache(mask_filler)
 
     @property
     def grains(self) -> tuple[str, ...]:
@@ -128,6 +137,23 @@ class TextModel:
                 for weights, there in zip(outputs.get(f"{name}_attention", ()), real.get(name, ()), strict=False):
                     found.setdefault(name, []).append(weights[:, :, there][:, :, :, there])
         return found
+
+    def fill_mask(self, texts: Sequence[str], top_k: int = 5) -> list[list[FilledMask]]:
+        """Returns the most probable tokens for each [MASK] of each text, by grain, from a pre-trained model.
+
+        Adjacent [MASK]s mask one word together: one coarse token and as many fine tokens as there are [MASK]s.
+
+        Args:
+          texts: texts with [MASK]s.
+          top_k: number of tokens per [MASK].
+
+        Raises:
+          InputError: the model is not a directory or preset of a pre-trained model, or an input is invalid.
+        """
+        if self._mask_filler is None:
+            raise InputError("fill_mask needs a pre-trained model, not one that was fine-tuned or exported")
+        _check({"text": texts})
+        return self._mask_filler()(texts, top_k)
 
     def predict(self, *inputs: Sequence[Any], batch_size: int = BATCH_SIZE) -> list[dict[str, Any]]:
         """Returns the predictions for lists of inputs.
@@ -253,10 +279,11 @@ def _entities(text: str | bytes, values: Mapping[str, Any]) -> list[dict[str, An
 
 
 def load(path: str, inference: str = "joint") -> TextModel:
-    """Loads a model directory or an export of `export_saved_model.py`.
+    """Loads a model directory, a preset of a pre-trained model, or an export of `export_saved_model.py`.
 
     Args:
-      path: the directory. A model without a task supports everything except `predict`.
+      path: the directory, or the name of a preset in this package. A model without a task supports everything except
+        `predict`.
       inference: for a model directory, `joint`, or `fine` or `coarse` to run only one grain.
 
     Raises:
@@ -274,7 +301,15 @@ def load(path: str, inference: str = "joint") -> TextModel:
     served = ServedModel(loaded.tokenizer, loaded.model, loaded.task, longest, longest)
     signatures = {name: tuple(specs) for name, specs in served.specs.items()}
     facts = Facts(loaded.task, loaded.config, inference, loaded.tokenizer.language, signatures)
-    return TextModel({name: _by_name(function, signatures[name]) for name, function in served.functions.items()}, facts)
+    functions = {name: _by_name(function, signatures[name]) for name, function in served.functions.items()}
+    return TextModel(functions, facts, None if loaded.task else lambda: _mask_filler(loaded))
+
+
+def _mask_filler(loaded: LoadedModel) -> MaskFiller:
+    model = AmbertMaskedLM(loaded.backbone, compile=False)
+    heads = [variable for variable in model.variables if variable.path.startswith(PRETRAINING_HEADS)]
+    restore_variables(heads, loaded.checkpoint)
+    return MaskFiller(loaded.tokenizer, model)
 
 
 def _by_name(function: Callable[..., Any], names: Sequence[str]) -> Function:
@@ -298,15 +333,19 @@ def _strings(column: Sequence[Any]) -> tf.Tensor:
     return tf.constant(column, tf.string, shape=[len(column)]) if column else tf.zeros([0], tf.string)
 
 
-def _batches(
-    columns: Mapping[str, Sequence[Any]], batch_size: int = BATCH_SIZE
-) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
+def _check(columns: Mapping[str, Sequence[Any]]) -> None:
     for name, values in columns.items():
         if isinstance(values, str | bytes):
             raise InputError(f"{name} is a single string; a list is expected")
         for index, value in enumerate(values):
             if problem := wrong_value(name, value):
                 raise InputError(f"{name}[{index}] {problem}")
+
+
+def _batches(
+    columns: Mapping[str, Sequence[Any]], batch_size: int = BATCH_SIZE
+) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
+    _check(columns)
     count = len(next(iter(columns.values())))
     for start in range(0, count, batch_size):
         yield start, {name: values[start : start + batch_size] for name, values in columns.items()}

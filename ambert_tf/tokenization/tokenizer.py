@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, is_directory, is_file, make_directory, read_bytes, read_json_object
+from ambert_tf.presets import TOKENIZER_ASSETS, preset_path
 from ambert_tf.tokenization import flat, vocab_file
 from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words
 from ambert_tf.tokenization.phrases import PhraseMatcher
@@ -135,12 +136,16 @@ class MultiGrainedTokenizer(tf.Module):
     def load(cls, directory: str) -> "MultiGrainedTokenizer":
         """Loads a tokenizer directory: `tokenizer.json`, the two vocabularies, and the segmenter or the phrases.
 
+        `directory` may also be the name of a preset in this package.
+
         While a loaded tokenizer is in use, directories with the same contents give the same object, because building
         and tracing one takes a second.
 
         Raises:
           InputError: a file is missing or invalid, or the files do not match.
         """
+        if directory != preset_path(directory):
+            directory = os.path.join(preset_path(directory), TOKENIZER_ASSETS)
         settings = _read_settings(directory)
         for name, digest in settings["files"].items():
             path = os.path.join(directory, name)

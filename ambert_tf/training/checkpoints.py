@@ -19,9 +19,10 @@ from absl import logging
 from ambert_tf.errors import InputError, one_line, write_problem
 from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory, remove
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.models.presets import MASKED_LM_NAME, TOKENIZER_ASSETS, preset_config, preset_path, preset_task_name
+from ambert_tf.models.preset_files import MASKED_LM_NAME, preset_config, preset_task_name
+from ambert_tf.presets import TOKENIZER_ASSETS, WEIGHTS_FILE, preset_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.preset_weights import WEIGHTS_FILE, PresetReader
+from ambert_tf.training.preset_weights import PresetReader
 
 CONFIG_FILE = "config.json"
 TOKENIZER_DIRECTORY = "tokenizer"

@@ -8,9 +8,7 @@ import numpy as np
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
-from ambert_tf.models.presets import MASKED_LM_NAME, preset_task_name
-
-WEIGHTS_FILE = "model.weights.h5"  # which only KerasHub writes
+from ambert_tf.models.preset_files import MASKED_LM_NAME, preset_task_name
 
 
 class PresetReader:

@@ -1,31 +1,14 @@
-"""KerasHub presets: those in this package, and errors of `from_preset` for model directories."""
+"""The files of a KerasHub preset, and the error of `from_preset` for a model directory."""
 
 import json
 import os
 from typing import Any
 
 from ambert_tf.models.config import MODEL_TYPES, ModelConfig
+from ambert_tf.presets import CONFIG_FILE, TASK_FILE
 
 BACKBONE_NAME = "ambert_tf>AmbertBackbone"
 MASKED_LM_NAME = "ambert_tf>AmbertMaskedLM"
-BUILT_IN_DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "presets")
-# Files and directories of a preset.
-CONFIG_FILE = "config.json"
-TASK_FILE = "task.json"
-TOKENIZER_ASSETS = "assets/tokenizer"
-
-
-def built_in_presets() -> dict[str, str]:
-    """Returns the directories of the presets in this package, by name."""
-    if not os.path.isdir(BUILT_IN_DIRECTORY):
-        return {}
-    found = {name: os.path.join(BUILT_IN_DIRECTORY, name) for name in sorted(os.listdir(BUILT_IN_DIRECTORY))}
-    return {name: path for name, path in found.items() if os.path.isfile(os.path.join(path, CONFIG_FILE))}
-
-
-def preset_path(path: str) -> str:
-    """Returns the directory of a preset in this package, given its name. Other paths are returned unchanged."""
-    return path if os.path.exists(path) else built_in_presets().get(path, path)
 
 
 def preset_config(path: str) -> ModelConfig | None:
