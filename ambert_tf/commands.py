@@ -37,6 +37,10 @@ build_phrase_dictionary = Program(
     "ambert_tf.vocabulary.vocabulary_settings:PhraseSettings",
     "ambert_tf.vocabulary.phrase_dictionary:run_build_phrase_dictionary",
 )
+build_embeddings = Program(
+    "ambert_tf.vocabulary.cooccurrence_settings:CooccurrenceSettings",
+    "ambert_tf.vocabulary.cooccurrence:run_build_embeddings",
+)
 create_pretraining_data = Program(
     "ambert_tf.pretraining_data.creation_settings:CreationSettings",
     "ambert_tf.pretraining_data.create:run_create_pretraining_data",

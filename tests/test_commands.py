@@ -15,6 +15,7 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 FILES = {
     "build_vocab": "data/build_vocab.py",
     "build_phrase_dictionary": "data/build_phrase_dictionary.py",
+    "build_embeddings": "data/build_embeddings.py",
     "create_pretraining_data": "data/create_pretraining_data.py",
     "inspect_records": "data/inspect_records.py",
     "pretrain": "run_pretraining.py",

@@ -11,6 +11,7 @@ from ambert_tf.models.config import KERAS_NAMES, ModelConfig
 from ambert_tf.models.embeddings import TokenEmbedding
 from ambert_tf.models.grain_encoder import GrainEncoder, Weights
 from ambert_tf.models.layers import dropout_seed
+from ambert_tf.models.local_attention import initialize_locally
 from ambert_tf.models.preset_files import check_preset
 
 # Prefix of the paths of a backbone's variables, whatever the model's name. Checkpoints rely on it.
@@ -48,6 +49,8 @@ class AmbertBackbone(keras_hub.models.Backbone):
       layer_norm_epsilon: float. Added to the variance in layer normalization.
       classifier_pooling: string. What `AmbertTextClassifier` and `AmbertMultipleChoice` classify: the pooled output of
         `[CLS]` (`"cls"`, as in BERT), or the mean of a grain's sequence output over all tokens (`"mean"`).
+      attention_initializer: string. `"random"`, as in BERT, or `"local"`, which initializes the first layer so that it
+        attends to neighbouring tokens. Pre-training then needs fewer steps.
       seed: int. Seed of the initial weights.
       static_shapes: bool. Whether to keep padding in training, which XLA requires. Otherwise, padding is removed in
         training, and shapes change from batch to batch.
@@ -107,6 +110,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
         initializer_range: float = 0.02,
         layer_norm_epsilon: float = 1e-12,
         classifier_pooling: str = "cls",
+        attention_initializer: str = "random",
         seed: int = 0,
         static_shapes: bool = False,
         dtype: Any = None,
@@ -129,6 +133,8 @@ class AmbertBackbone(keras_hub.models.Backbone):
                         encoder.build_parts()
                 else:
                     encoder.build_parts()
+                if config.attention_initializer == "local":
+                    initialize_locally(encoder)
                 self.encoders |= dict.fromkeys(grains, encoder)
 
         # === Functional Model ===

@@ -11,6 +11,13 @@ from ambert_tf.files import atomic_path, read_json_object
 MODEL_TYPES = ("ambert", "ambert_combo", "ambert_hybrid", "bert_fine", "bert_coarse")
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 POOLINGS = ("cls", "mean")
+ATTENTION_INITIALIZERS = ("random", "local")
+CHOICES = {
+    "model_type": MODEL_TYPES,
+    "hidden_act": ACTIVATIONS,
+    "classifier_pooling": POOLINGS,
+    "attention_initializer": ATTENTION_INITIALIZERS,
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "initializer_range": 0.09},
@@ -22,7 +29,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 # with a deviation of 0.02 shrink the signal, and those with hidden_size ** -0.5 do not. Small models underfit, and
 # dropout slows them down. Without next-sentence prediction, [CLS] is not trained.
 for _name in ("tiny", "mini", "small"):
-    PRESETS[_name] |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_pooling": "mean"}
+    PRESETS[_name] |= {
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_pooling": "mean",
+        "attention_initializer": "local",
+    }  # fmt: skip
 
 # The arguments of `AmbertBackbone`, named as in KerasHub's `BertBackbone`.
 KERAS_NAMES = {
@@ -41,6 +51,7 @@ KERAS_NAMES = {
     "initializer_range": "initializer_range",
     "layer_norm_eps": "layer_norm_epsilon",
     "classifier_pooling": "classifier_pooling",
+    "attention_initializer": "attention_initializer",
 }
 
 
@@ -52,6 +63,8 @@ class ModelConfig:
     `hidden_act`, `gelu` is the exact function and `gelu_new` its tanh approximation. `layer_norm_eps` and
     `classifier_pooling` are Hugging Face's keys. The latter is what the classification heads read: with `cls`, the
     pooler's output for [CLS], as in BERT; with `mean`, the mean of the last layer over all tokens.
+    `attention_initializer` only affects the initial weights: `random`, as in BERT, or `local`, with which the first
+    layer attends to neighbouring tokens (`local_attention`).
 
     Example:
       >>> ModelConfig.preset("mini", vocab_size=21128, coarse_vocab_size=93763).hidden_size
@@ -73,6 +86,7 @@ class ModelConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     classifier_pooling: str = "cls"
+    attention_initializer: str = "random"
 
     @property
     def grains(self) -> tuple[str, ...]:
@@ -168,14 +182,10 @@ class ModelConfig:
                 wanted = f"an integer of at least {least}"
             if not right:
                 raise InputError(f"{source}: {field.name} is {value!r}; it must be {wanted}")
-        if self.model_type not in MODEL_TYPES:
-            raise InputError(f"{source}: model_type is {self.model_type!r}; it must be one of {', '.join(MODEL_TYPES)}")
-        if self.hidden_act not in ACTIVATIONS:
-            raise InputError(f"{source}: hidden_act is {self.hidden_act!r}; it must be one of {', '.join(ACTIVATIONS)}")
-        if self.classifier_pooling not in POOLINGS:
-            raise InputError(
-                f"{source}: classifier_pooling is {self.classifier_pooling!r}; it must be one of {', '.join(POOLINGS)}"
-            )
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                found = getattr(self, name)
+                raise InputError(f"{source}: {name} is {found!r}; it must be one of {', '.join(choices)}")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"{source}: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "

@@ -16,6 +16,7 @@ from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.pretraining.initial_embeddings import read_initial_embeddings
 from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
 from ambert_tf.pretraining.pretraining_objective import HeldOutEvaluation, PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
@@ -59,6 +60,9 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             "held-out records, or in neither; create both with --do_nsp or both without"
         )
     config = initial_config(settings, tokenizer, tokenizer_dir)
+    embeddings = None
+    if settings.init_embeddings:
+        embeddings = read_initial_embeddings(settings.init_embeddings, tokenizer, config)
     data = PretrainingInput(settings, tokenizer, stats, longest, kind.masked)
     if is_chief(strategy):
         prepare_model_directory(settings.output_dir, config, tokenizer)
@@ -70,7 +74,10 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             static_shapes=settings.use_xla,
             dtype=POLICIES[settings.precision],
         )
-        return PretrainingObjective(AmbertMaskedLM(backbone, kind.next_sentence, compile=False))
+        model = AmbertMaskedLM(backbone, kind.next_sentence, compile=False)
+        if embeddings is not None:
+            embeddings.assign(model)
+        return PretrainingObjective(model)
 
     trainer = Trainer(
         settings,

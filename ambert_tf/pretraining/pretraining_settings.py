@@ -49,6 +49,10 @@ class PretrainingSettings(TrainingSettings):
     final_masked_lm_prob: float | None = setting(
         None, "For dynamic masking: masked LM probability at the last step, changing linearly from --masked_lm_prob."
     )
+    init_embeddings: str | None = setting(
+        None,
+        "File from data/build_embeddings.py with initial token embeddings. Pre-training then needs far fewer steps.",
+    )
     init_heads: bool = setting(True, "Also initialize the pre-training heads from --init_checkpoint.")
     shuffle_buffer: int = setting(10_000, "Shuffle buffer size in records. 0 reads the files in order.")
     group_by_length: int = setting(
@@ -74,6 +78,8 @@ class PretrainingSettings(TrainingSettings):
             if value is not None and not 0 < value < 1:
                 raise InputError(f"--{name}={value}: must be between 0 and 1, such as 0.15")
         at_least(self, 0, "shuffle_buffer")
+        if self.init_embeddings and self.init_checkpoint:
+            raise InputError("--init_embeddings and --init_checkpoint are both set; a checkpoint has embeddings")
         if not 0 <= self.warmup_steps <= self.num_train_steps:
             raise InputError(
                 f"--num_warmup_steps={self.warmup_steps}: must be from 0 to --num_train_steps={self.num_train_steps}"

@@ -61,7 +61,7 @@ def count_words(
         return unique, counts
 
     counter: collections.Counter[bytes] = collections.Counter()
-    for (words, counts), _ in _over_corpus(unique_words, files, errors, "Counting words"):
+    for (words, counts), _ in over_corpus(unique_words, files, errors, "Counting words"):
         for word, count in zip(words.tolist(), counts.tolist(), strict=True):
             counter[word] += count
         if len(counter) > _MAX_COUNTED_WORDS:
@@ -78,14 +78,14 @@ def count_tokens(files: list[str], tokenizer: MultiGrainedTokenizer, errors: str
         return tokens.fine_ids.flat_values, tokens.coarse_ids.flat_values
 
     counts = TokenCounts(tokenizer)
-    for (fine, coarse), lines_replaced in _over_corpus(count, files, errors, "Counting tokens"):
+    for (fine, coarse), lines_replaced in over_corpus(count, files, errors, "Counting tokens"):
         counts.lines_replaced += lines_replaced
         counts.fine += np.bincount(fine, minlength=tokenizer.fine_vocab_size)
         counts.coarse += np.bincount(coarse, minlength=tokenizer.coarse_vocab_size)
     return counts
 
 
-def _over_corpus(
+def over_corpus(
     function: Callable[[tf.Tensor], tuple[tf.Tensor, ...]], files: list[str], errors: str, title: str
 ) -> Iterator[tuple[tuple[np.ndarray, ...], int]]:
     """Runs a graph function of sentences, string [batch], over a corpus.
