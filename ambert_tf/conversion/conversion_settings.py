@@ -45,6 +45,9 @@ class ConversionSettings:
     grain: str = setting(
         "fine", "From ambert: the grain to convert, fine (AMBERT-Single) or coarse.", ("fine", "coarse")
     )
+    half_precision: bool = setting(
+        False, "To keras_hub: store the weights in float16, in half the space. They are loaded in float32."
+    )
     bert_config_file: str | None = setting(
         None, "From google_bert: configuration. Defaults to bert_config.json next to the checkpoint."
     )
@@ -65,6 +68,8 @@ class ConversionSettings:
         for name in ("model_type", "tokenizer_dir"):
             if getattr(self, name) is not None and self.to_format not in (AMBERT, KERAS_HUB):
                 raise InputError(f"--{name}: is for --to_format={AMBERT} and {KERAS_HUB} only")
+        if self.half_precision and self.to_format != KERAS_HUB:
+            raise InputError(f"--half_precision: is for --to_format={KERAS_HUB} only")
         for name in ("bert_config_file", "vocab_file"):
             if getattr(self, name) is not None and self.from_format != GOOGLE:
                 raise InputError(f"--{name}: is for --from_format={GOOGLE} only")

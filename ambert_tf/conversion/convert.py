@@ -76,7 +76,7 @@ def _to_preset(settings: ConversionSettings) -> None:
             model_dir = os.path.join(directory, "model")
             _to_ambert(settings, _read(settings), model_dir)
         make_directory(temporary)
-        write_preset(model_dir, temporary)
+        write_preset(model_dir, temporary, settings.half_precision)
     logging.info("%s: a KerasHub preset, from %s", settings.output, settings.input)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any
 
+import h5py
 import keras
 import keras_hub
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ambert_tf.conversion.bert import Bert, collect_weights
 from ambert_tf.conversion.parameters import Parameter
 from ambert_tf.errors import InputError
+from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import PRETRAINING_HEADS, AmbertMaskedLM
 from ambert_tf.models.ambert_masked_lm_preprocessor import AmbertMaskedLMPreprocessor
@@ -22,12 +24,13 @@ from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory,
 from ambert_tf.training.loaded_model import load_model
 
 
-def write_preset(model_dir: str, directory: str) -> None:
+def write_preset(model_dir: str, directory: str, half_precision: bool = False) -> None:
     """Writes a model directory as a preset of its task, or of `AmbertMaskedLM` if it was only pre-trained.
 
     Args:
       model_dir: the model directory.
       directory: the preset directory, which must exist.
+      half_precision: whether to store the weights in float16. They are loaded in the dtype of the model.
 
     Raises:
       InputError: `model_dir` is not a model directory.
@@ -48,6 +51,26 @@ def write_preset(model_dir: str, directory: str) -> None:
             if value is not None:
                 variable.assign(value)
     task.save_to_preset(directory)
+    if half_precision:
+        for name in os.listdir(directory):
+            if name.endswith(".weights.h5"):
+                _to_float16(os.path.join(directory, name))
+
+
+def _to_float16(path: str) -> None:
+    """Rewrites a weights file of Keras with float16 values."""
+    with h5py.File(path) as source, atomic_path(path) as temporary, h5py.File(temporary, "w") as target:
+
+        def copy(name: str, part: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(part, h5py.Dataset):
+                dtype = np.float16 if part.dtype.kind == "f" else part.dtype
+                copied = target.create_dataset(name, data=part[()].astype(dtype))
+            else:
+                copied = target.require_group(name)
+            copied.attrs.update(part.attrs)
+
+        source.visititems(copy)
+        target.attrs.update(source.attrs)
 
 
 def write_model_directory(preset: str, directory: str) -> None:

@@ -227,6 +227,11 @@ class TestErrors:
                 ("google_bert", "huggingface"),
                 {"model_type": "ambert"},
             ),
+            (
+                "--half_precision: is for --to_format=keras_hub only",
+                ("google_bert", "huggingface"),
+                {"half_precision": True},
+            ),
             ("--grain=coarse: a BERT of", ("google_bert", "huggingface"), {"grain": "coarse"}),
             ("--vocab_file: is for --from_format=google_bert only", ("ambert", "huggingface"), {"vocab_file": "x"}),
         ):

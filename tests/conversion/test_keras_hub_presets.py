@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 
+import h5py
 import keras_hub
 import numpy as np
 import pytest
@@ -101,6 +102,21 @@ def test_a_pretrained_model_keeps_its_heads(pretrained):
     found = {variable.path: variable for variable in keras_hub.models.MaskedLM.from_preset(preset).weights}
     for variable in model.weights:
         np.testing.assert_array_equal(found[variable.path], variable, variable.path)
+
+
+def test_half_precision_is_stored_in_float16_and_loaded_in_float32(pretrained, tmp_path):
+    _, model_dir, preset = pretrained
+    half = convert("ambert", "keras_hub", model_dir, tmp_path / "half", half_precision=True)
+    dtypes = set()
+    with h5py.File(os.path.join(half, "model.weights.h5")) as file:
+        file.visititems(lambda _, part: dtypes.add(part.dtype) if isinstance(part, h5py.Dataset) else None)
+    assert dtypes == {np.dtype("float16")}
+    for found, expected in zip(
+        keras_hub.models.MaskedLM.from_preset(half).weights, keras_hub.models.MaskedLM.from_preset(preset).weights,
+        strict=True,
+    ):  # fmt: skip
+        assert found.dtype == "float32"
+        np.testing.assert_allclose(found, expected, rtol=2**-10, atol=1e-7)
 
 
 class TestPresetAsModelDirectory:
