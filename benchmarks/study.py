@@ -40,6 +40,7 @@ from study_report import Pretraining, Score, write_report
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
+from ambert_tf.models.config import PRESETS, ModelConfig
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPANS
 from ambert_tf.tasks.data_files import split_files
 from ambert_tf.tasks.registry import TASKS
@@ -70,6 +71,7 @@ flags.DEFINE_integer("max_seq_length", 128, "Maximum fine sequence length in pre
 flags.DEFINE_integer("num_train_steps", 4000, "Pre-training steps.")
 flags.DEFINE_integer("train_batch_size", 32, "Global batch size of pre-training.")
 flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate of pre-training. BERT-base: 1e-4.")
+flags.DEFINE_bool("embeddings", True, "Initialize the token embeddings from the corpora (data/build_embeddings.py).")
 flags.DEFINE_multi_string("pretraining_flags", [], "Other flags of run_pretraining.py, such as --use_bf16.")
 flags.DEFINE_string("data_dir", None, "Directory with the tasks' files, in the layout of benchmarks/places.py.")
 flags.DEFINE_list("task_dirs", [], "Directories of tasks outside of --data_dir, as NAME=DIRECTORY.")
@@ -145,6 +147,19 @@ class Data:
                 ["data/create_pretraining_data.py", f"--input_file={corpus}", f"--tokenizer_dir={self.tokenizer}",
                  f"--output_file={self.records(name)}", f"--max_seq_length={FLAGS.max_seq_length}", masking],
             )  # fmt: skip
+        if FLAGS.embeddings:
+            preset = FLAGS.config in PRESETS
+            size = PRESETS[FLAGS.config]["hidden_size"] if preset else ModelConfig.from_file(FLAGS.config).hidden_size
+            self.jobs.run(
+                "embeddings",
+                ["data/build_embeddings.py", f"--input_file={self.corpus}", f"--tokenizer_dir={self.tokenizer}",
+                 f"--output_file={self.embeddings}", f"--embedding_size={size}"],
+            )  # fmt: skip
+
+    @property
+    def embeddings(self) -> str:
+        """The file with the initial token embeddings."""
+        return os.path.join(self.directory, "embeddings.npz")
 
     def records(self, name: str) -> str:
         """Returns the file with the records for training or evaluation."""
@@ -208,7 +223,8 @@ def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = 
          f"--tokenizer_dir={data.tokenizer}", f"--config={FLAGS.config}", f"--model_type={model}",
          f"--output_dir={directory}", f"--num_train_steps={steps}", f"--train_batch_size={FLAGS.train_batch_size}",
          f"--learning_rate={FLAGS.learning_rate}", "--group_by_length=16", f"--log_steps={max(1, steps // 40)}",
-         f"--save_checkpoints_steps={max(1, min(1000, steps // 4))}", "--keep_checkpoints=1", *FLAGS.pretraining_flags],
+         f"--save_checkpoints_steps={max(1, min(1000, steps // 4))}", "--keep_checkpoints=1",
+         *([f"--init_embeddings={data.embeddings}"] if FLAGS.embeddings else []), *FLAGS.pretraining_flags],
         read,
     )  # fmt: skip
     result = record["result"]

@@ -9,26 +9,54 @@ from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.files import atomic_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
+TITLES = {"pretrained": "after pre-training", "from_scratch": "from scratch", "tfidf": "tf-idf + logistic regression"}
+
+
+def joint_accuracy(metrics: dict[str, Any], name: str, labels: int) -> float:
+    """Returns the accuracy of the joint head, or of tf-idf, with a number of labels."""
+    found = metrics["review_accuracy"][name][labels]
+    return found if name == "tfidf" else found["joint"]
+
 
 def write_report(
     output_dir: str, metrics: dict[str, Any], sentences: Sequence[str], answers: Sequence[dict[str, Any]]
 ) -> None:
-    """Writes `loss_curves.png` and `report.md` to the demo's directory.
+    """Writes `accuracy.png`, `loss_curves.png` and `report.md` to the demo's directory.
 
     Args:
-      output_dir: directory with pretrained/, classifier/, classifier_from_scratch/ and tokenizer/.
+      output_dir: the demo's output directory.
       metrics: the contents of metrics.json.
       sentences: the sentences classified by the SavedModel.
       answers: label and probability of each sentence.
     """
-    _draw_curves(output_dir)
-    masked, accuracy, data = metrics["held_out_masked_lm"], metrics["review_accuracy"], metrics["data"]
+    _draw_accuracy(output_dir, metrics)
+    _draw_curves(output_dir, metrics)
+    masked, data, settings = metrics["held_out_masked_lm"], metrics["data"], metrics["settings"]
+    numbers = list(metrics["review_accuracy"]["tfidf"])
+    start = "a randomly initialized model" if settings["from_scratch"] else "`ambert_tiny_zh`"
+    classifier = f"{output_dir}/classifier"
+    with open(os.path.join(classifier, "config.json"), encoding="utf-8") as file:
+        size = "a {num_hidden_layers}-layer AMBERT with hidden size {hidden_size}".format(**json.load(file))
     lines = [
         "# AMBERT demo: report",
         "",
-        f"A 2-layer AMBERT with hidden size 128, pre-trained for {metrics['settings']['num_train_steps']:,} steps on "
-        f"{data['characters']:,} characters in {data['documents']:,} documents, fine-tuned on "
-        f"{data['train_reviews']:,} reviews. Total time: {metrics['total_seconds'] / 60:.1f} minutes.",
+        f"{size.capitalize().replace('ambert', 'AMBERT')}: {start}, pre-trained for {settings['num_train_steps']:,} "
+        f"steps on {data['characters']:,} characters without labels, mostly reviews, and fine-tuned on few labelled "
+        f"reviews. Total time: {metrics['total_seconds'] / 60:.1f} minutes.",
+        "",
+        "## Accuracy and number of labels",
+        "",
+        "![Accuracy against number of labels](accuracy.png)",
+        "",
+        f"Accuracy on {data['test_reviews']:,} held-out reviews, half of them positive. Each figure is from one run. It "
+        "varies by one or two points between seeds. That of AMBERT is the joint head's.",
+        "",
+        "| | " + " | ".join(f"{labels:,} labels" for labels in numbers) + " |",
+        "|---|" + "---|" * len(numbers),
+        *(
+            f"| {title} | " + " | ".join(_percent(joint_accuracy(metrics, name, labels)) for labels in numbers) + " |"
+            for name, title in TITLES.items()
+        ),
         "",
         "## Pre-training",
         "",
@@ -40,27 +68,13 @@ def write_report(
         f"{_percent(masked['coarse']['most_frequent_accuracy'])} |",
         f"| pre-trained model | {_percent(masked['fine']['accuracy'])} | {_percent(masked['coarse']['accuracy'])} |",
         "",
-        "## Fine-tuning",
-        "",
-        f"Accuracy on {data['test_reviews']:,} held-out reviews, half of them positive:",
-        "",
-        "| | joint head | fine head | coarse head |",
-        "|---|---|---|---|",
-        *(
-            f"| {title} | " + " | ".join(_percent(accuracy[name][head]) for head in ("joint", "fine", "coarse")) + " |"
-            for name, title in (("from_scratch", "from scratch"), ("pretrained", "after pre-training"))
-        ),
-        "",
-        f"Pre-training changes the joint head's accuracy by {100 * accuracy['gain_of_pretraining']:+.1f} points "
-        "in this run. It varies by about one point between seeds of fine-tuning.",
-        "",
         "![Losses of pre-training and fine-tuning](loss_curves.png)",
         "",
-        "## Predictions of the SavedModel",
+        f"## Predictions of the SavedModel, fine-tuned on {numbers[1]:,} reviews",
         "",
         "| sentence; fine tokens; coarse tokens | label | probability |",
         "|---|---|---|",
-        *_rows(os.path.join(output_dir, "tokenizer"), sentences, answers),
+        *_rows(os.path.join(classifier, "tokenizer"), sentences, answers),
         "",
         "## Time",
         "",
@@ -72,7 +86,7 @@ def write_report(
         "",
         "Attention maps of the classifier as a web page:",
         "",
-        f"    python -m ambert_tf.analysis.attention --model_dir={output_dir}/classifier \\",
+        f"    python -m ambert_tf.analysis.attention --model_dir={classifier} \\",
         f"        --text={sentences[0]} --output=attention.html",
         "",
         "A web page to try the model (`pip install 'gradio>=6,<7'` first):",
@@ -112,24 +126,40 @@ def _read_metrics(output_dir: str, directory: str, name: str) -> tuple[list[int]
     return [step for step, _ in points], [value for _, value in points]
 
 
-def _draw_curves(output_dir: str) -> None:
+COLOURS = {"pretrained": "tab:green", "from_scratch": "tab:red", "tfidf": "tab:gray"}
+
+
+def _draw_accuracy(output_dir: str, metrics: dict[str, Any]) -> None:
+    figure = new_figure(6, 4)
+    axes = figure.subplots()
+    for name, title in TITLES.items():
+        numbers = list(metrics["review_accuracy"][name])
+        values = [100 * joint_accuracy(metrics, name, labels) for labels in numbers]
+        axes.plot(numbers, values, color=COLOURS[name], marker="o", label=title)
+    axes.set(xscale="log", xlabel="labelled reviews", ylabel="accuracy (%)")
+    axes.set_xticks(numbers, [f"{labels:,}" for labels in numbers])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save_figure(figure, os.path.join(output_dir, "accuracy.png"), dpi=120)
+
+
+def _draw_curves(output_dir: str, metrics: dict[str, Any]) -> None:
     figure = new_figure(11, 4)
     left, right = figure.subplots(1, 2)
     for grain, colour in (("fine", "tab:blue"), ("coarse", "tab:orange")):
-        left.plot(
-            *_read_metrics(output_dir, "pretrained", f"{grain}_masked_lm_loss"),
-            color=colour,
-            label=f"{grain}, training",
-        )
-        held_out = _read_metrics(output_dir, "pretrained", f"eval_{grain}_masked_lm_loss")
+        name = f"{grain}_masked_lm_loss"
+        left.plot(*_read_metrics(output_dir, "pretrained", name), color=colour, label=f"{grain}, training")
+        held_out = _read_metrics(output_dir, "pretrained", f"eval_{name}")
         left.plot(*held_out, color=colour, linestyle="none", marker="o", label=f"{grain}, held-out")
     left.set(title="Pre-training", xlabel="training step", ylabel="masked-LM loss (nats)")
-    for directory, colour, label in (
-        ("classifier", "tab:green", "after pre-training"),
-        ("classifier_from_scratch", "tab:red", "from scratch"),
-    ):
-        right.plot(*_read_metrics(output_dir, directory, "joint_loss"), color=colour, label=label)
-    right.set(title="Fine-tuning", xlabel="training step", ylabel="loss of the joint head (nats)")
+    labels = list(metrics["review_accuracy"]["tfidf"])[1]
+    for name, directory in (("pretrained", "classifier"), ("from_scratch", "classifier_from_scratch")):
+        curve = _read_metrics(output_dir, directory, "joint_loss")
+        right.plot(*curve, color=COLOURS[name], label=TITLES[name])
+    right.set(
+        title=f"Fine-tuning on {labels:,} reviews", xlabel="training step", ylabel="loss of the joint head (nats)"
+    )
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()

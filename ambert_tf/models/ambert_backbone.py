@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import keras_hub
 import tensorflow as tf
+from keras_hub.src.utils.preset_utils import register_presets
 
 from ambert_tf.models.config import KERAS_NAMES, ModelConfig
 from ambert_tf.models.embeddings import TokenEmbedding
@@ -13,6 +14,7 @@ from ambert_tf.models.grain_encoder import GrainEncoder, Weights
 from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.local_attention import initialize_locally
 from ambert_tf.models.preset_files import check_preset
+from ambert_tf.presets import built_in_presets
 
 # Prefix of the paths of a backbone's variables, whatever the model's name. Checkpoints rely on it.
 VARIABLE_SCOPE = "backbone"
@@ -266,3 +268,9 @@ class AmbertBackbone(keras_hub.models.Backbone):
             "seed": self.seed,
             "static_shapes": self.static_shapes,
         }
+
+
+register_presets(
+    {name: {"metadata": {"path": "ambert"}, "kaggle_handle": path} for name, path in built_in_presets().items()},
+    AmbertBackbone,
+)

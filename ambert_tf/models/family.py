@@ -1,6 +1,4 @@
-"""All KerasHub classes of the AMBERT family. Importing it registers them with Keras, and the presets in the package."""
-
-from keras_hub.src.utils.preset_utils import register_presets
+"""All KerasHub classes of the AMBERT family. Importing it registers them with Keras."""
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
@@ -14,12 +12,6 @@ from ambert_tf.models.ambert_text_classifier_preprocessor import AmbertTextClass
 from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
 from ambert_tf.models.ambert_token_classifier_preprocessor import AmbertTokenClassifierPreprocessor
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
-from ambert_tf.presets import built_in_presets
-
-register_presets(
-    {name: {"metadata": {"path": "ambert"}, "kaggle_handle": path} for name, path in built_in_presets().items()},
-    AmbertBackbone,
-)
 
 __all__ = [
     "AmbertBackbone",
