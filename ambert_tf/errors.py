@@ -27,6 +27,7 @@ def one_line(error: BaseException) -> str:
     return " ".join(" ".join(line for line in str(error).splitlines() if not _STACK.match(line)).split())
 
 
+_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 _ELSEWHERE = "choose another output directory"
 # Failed writes. TensorFlow, safetensors and HDF5 quote the system's message in their own exceptions.
 _WRITE_PROBLEMS = {
@@ -132,4 +133,6 @@ class _LogFormatter(Formatter):
 
 def _is_ours(record: LogRecord) -> bool:
     """Hides the informational messages of libraries, such as how each checkpoint is sharded."""
-    return record.levelno > INFO or f"{os.sep}site-packages{os.sep}" not in record.pathname
+    # An installed copy of this package is in site-packages, too.
+    ours = record.pathname.startswith(_PACKAGE) or f"{os.sep}site-packages{os.sep}" not in record.pathname
+    return ours or record.levelno > INFO

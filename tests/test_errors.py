@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ import textwrap
 import pytest
 import tensorflow as tf
 
+from ambert_tf import errors
 from ambert_tf.errors import InputError, describe_os_error, one_line
 
 
@@ -111,3 +113,21 @@ def test_errors_of_graphs_omit_the_stack_trace():
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         graph(tf.zeros([5]))
     assert one_line(error.value).startswith("assertion failed: [too many values]")
+
+
+def test_an_installed_package_logs_its_own_messages_but_not_those_of_libraries(tmp_path):
+    packages = tmp_path / "site-packages"
+    (packages / "installed").mkdir(parents=True)
+    shutil.copyfile(errors.__file__, packages / "installed" / "errors.py")
+    (packages / "library.py").write_text("from absl import logging\n\ndef log():\n    logging.info('of a library')\n")
+    (packages / "installed" / "program.py").write_text(
+        "from absl import logging\n"
+        "from installed.errors import run_main\n"
+        "from library import log\n\n"
+        "def main(argv):\n    logging.info('of ours')\n    log()\n\n"
+        "run_main(main)\n"
+    )
+    command = [sys.executable, "-m", "installed.program"]
+    process = subprocess.run(command, cwd=packages, capture_output=True, text=True, check=True)
+    assert "of ours" in process.stderr
+    assert "of a library" not in process.stderr
