@@ -48,7 +48,7 @@ def write_report(
         "",
         "![Accuracy against number of labels](accuracy.png)",
         "",
-        f"Accuracy on {data['test_reviews']:,} held-out reviews, half of them positive. Each figure is from one run. It "
+        f"Accuracy on {data['test_reviews']:,} held-out reviews, half of them positive, of one run each. It "
         "varies by one or two points between seeds. That of AMBERT is the joint head's.",
         "",
         "| | " + " | ".join(f"{labels:,} labels" for labels in numbers) + " |",
