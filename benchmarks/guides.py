@@ -26,11 +26,11 @@ flags.DEFINE_string("output_dir", None, "Output directory. Default: a temporary 
 flags.DEFINE_list("only", [], "Run only commands that contain one of these strings, such as analysis,export.")
 
 COMMANDS = """
-data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --tokenizer_dir=DEMO/tokenizer --num_records=2 --notable
+data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --tokenizer_dir=DEMO/pretrained/tokenizer --num_records=2 --notable
 -m ambert_tf.training.plot DEMO/pretrained --output=OUT/curves.png
 -m ambert_tf.tasks.report DEMO/classifier DEMO/classifier_from_scratch
 -m ambert_tf.models.summary
--m ambert_tf.analysis.tokens --tokenizer_dir=DEMO/tokenizer --input_file=DEMO/corpus/held_out.txt
+-m ambert_tf.analysis.tokens --tokenizer_dir=DEMO/pretrained/tokenizer --input_file=DEMO/corpus/held_out.txt
 -m ambert_tf.analysis.attention --model_dir=DEMO/pretrained,DEMO/classifier --text=商店里的乒乓球拍卖完了 --layer=2 \
     --output=OUT/attention.png
 -m ambert_tf.analysis.attention --model_dir=DEMO/classifier --text=商店里的乒乓球拍卖完了 --output=OUT/attention.html
@@ -41,7 +41,7 @@ export_saved_model.py --model_dir=DEMO/classifier --export_dir=OUT/single --infe
 export_saved_model.py --model_dir=DEMO/classifier --export_dir=OUT/models/reviews --version=1 --check_file=OUT/dev.jsonl
 convert_checkpoint.py --from_format=ambert --input=DEMO/pretrained --to_format=huggingface --output=OUT/huggingface
 convert_checkpoint.py --from_format=huggingface --input=OUT/huggingface --to_format=ambert --model_type=ambert \
-    --tokenizer_dir=DEMO/tokenizer --output=OUT/warm_started
+    --tokenizer_dir=DEMO/pretrained/tokenizer --output=OUT/warm_started
 convert_checkpoint.py --from_format=ambert --input=DEMO/pretrained --to_format=google_bert --output=OUT/google
 """
 
