@@ -25,7 +25,7 @@ PRETRAINED = "ambert_tiny_zh"
 LABELS = (100, 500, 2000)
 EXPORTED = 500
 # Few labels are seen more often, so that all classifiers are trained for at least this many steps.
-BATCH_SIZE, FEWEST_STEPS, FEWEST_EPOCHS = 16, 300, 3
+BATCH_SIZE, FEWEST_STEPS, FEWEST_EPOCHS = 16, 150, 2
 # Our own sentences, which do not occur in the training texts.
 SENTENCES = (
     "房间很干净，服务员也很热情，下次还会再来。",
@@ -56,9 +56,9 @@ class DemoSettings:
 
     output_dir: str = setting("output/demo", "Output directory. Its previous contents are deleted.")
     from_scratch: bool = setting(False, f"Pre-train a randomly initialized model instead of {PRETRAINED}.")
-    num_train_steps: int = setting(600, "Number of pre-training steps. With --from_scratch, use 4000 or more.")
+    num_train_steps: int = setting(400, "Number of pre-training steps. With --from_scratch, use 4000 or more.")
     num_train_reviews: int = setting(8000, "Number of labelled reviews to write. The demo uses at most 2,000 of them.")
-    num_test_reviews: int = setting(2000, "Number of held-out reviews for evaluation.")
+    num_test_reviews: int = setting(1000, "Number of held-out reviews for evaluation.")
     random_seed: int = setting(1, "Random seed.")
 
     def validate(self) -> None:
