@@ -181,8 +181,8 @@ def _pretrain(settings: DemoSettings, steps: _Steps, data: DemoData) -> None:
         f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
         "--config=tiny" if settings.from_scratch else f"--init_checkpoint={PRETRAINED}",
         f"--output_dir={path('pretrained')}", "--train_batch_size=16", "--group_by_length=16", "--learning_rate=1e-3",
-        f"--num_train_steps={settings.num_train_steps}", f"--log_steps={max(settings.num_train_steps // 6, 1)}",
-        f"--save_checkpoints_steps={max(settings.num_train_steps // 3, 1)}", seed,
+        f"--num_train_steps={settings.num_train_steps}", f"--log_steps={max(settings.num_train_steps // 4, 1)}",
+        f"--save_checkpoints_steps={max(settings.num_train_steps // 4, 1)}", seed,
     )  # fmt: skip
 
 
