@@ -26,7 +26,7 @@ flags.DEFINE_string("output_dir", None, "Output directory. Default: a temporary 
 flags.DEFINE_list("only", [], "Run only commands that contain one of these strings, such as analysis,export.")
 
 COMMANDS = """
-data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --tokenizer_dir=DEMO/pretrained/tokenizer --num_records=2 --notable
+data/inspect_records.py DEMO/held_out_records/held_out.tfrecord --num_records=2 --notable
 -m ambert_tf.training.plot DEMO/pretrained --output=OUT/curves.png
 -m ambert_tf.tasks.report DEMO/classifier DEMO/classifier_from_scratch
 -m ambert_tf.models.summary

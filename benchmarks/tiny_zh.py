@@ -7,6 +7,7 @@ out) and the corpora of --input_file, in BERT's format. 2 % of the documents are
 the same command again to resume. With --preset_dir, the AMBERT is written as a preset, with the weights in float16.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -82,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
              f"--output_dir={model_dir}", f"--num_train_steps={FLAGS.num_train_steps}", "--num_warmup_steps=500",
              "--train_batch_size=16", "--learning_rate=1.5e-3", "--learning_rate_schedule=wsd", "--group_by_length=32",
              "--log_steps=200", "--save_checkpoints_steps=1000", "--keep_checkpoints=1", "--random_seed=1"],
-            lambda model_dir=model_dir: read_json(model_dir, "eval_results.json"),
+            functools.partial(read_json, model_dir, "eval_results.json"),
         )  # fmt: skip
     if FLAGS.preset_dir:
         jobs.run(
