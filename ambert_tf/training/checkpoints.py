@@ -20,7 +20,7 @@ from ambert_tf.errors import InputError, one_line, write_problem
 from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory, remove
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.preset_files import MASKED_LM_NAME, preset_config, preset_task_name
-from ambert_tf.presets import TOKENIZER_ASSETS, WEIGHTS_FILE, preset_path
+from ambert_tf.presets import TOKENIZER_ASSETS, WEIGHTS_FILE, built_in_presets, preset_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.preset_weights import PresetReader
 
@@ -199,7 +199,11 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
     if preset := _preset(path):
         return preset
     if not is_directory(path):
-        raise InputError(f"--{flag}={path}: no such directory; a model directory, written by training, is expected")
+        names = ", ".join(built_in_presets())
+        raise InputError(
+            f"--{flag}={path}: no such directory; a model directory, written by training, or the name of a model in "
+            f"the package ({names}) is expected"
+        )
     for name in (CONFIG_FILE, TOKENIZER_DIRECTORY, CHECKPOINT_DIRECTORY):
         if not exists(os.path.join(path, name)):
             if exists(os.path.join(path, WEIGHTS_FILE)):
