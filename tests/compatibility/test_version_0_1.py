@@ -19,6 +19,7 @@ import pytest
 import tensorflow as tf
 
 import ambert_tf
+from ambert_tf.models.config import ModelConfig
 from ambert_tf.pretraining.pretraining import run_pretraining
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 
@@ -112,5 +113,6 @@ def test_pretraining_reads_records_that_are_masked_while_training(old, tmp_path)
         config=None,
     )
     # Without --config, the configuration is that of --init_checkpoint.
-    assert (tmp_path / "pretrained" / "config.json").read_bytes() == (old / "pretrained" / "config.json").read_bytes()
+    configs = [ModelConfig.from_file(str(each / "pretrained" / "config.json")) for each in (tmp_path, old)]
+    assert configs[0] == configs[1]
     assert (tmp_path / "pretrained" / "checkpoints" / "checkpoint").is_file()
