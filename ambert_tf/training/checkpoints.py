@@ -113,7 +113,7 @@ class Checkpoints:
         prefixes = list(reversed(self._manager.checkpoints))
         for prefix in prefixes:
             try:
-                _check_shapes(prefix, self._model.variables)
+                _check_shapes(prefix, _open_reader(prefix), self._model.variables)
                 self._checkpoint.restore(prefix).assert_existing_objects_matched()
             except READ_ERRORS as error:
                 logging.warning("%s: the checkpoint is damaged (%s); trying the previous one", prefix, one_line(error))
@@ -284,10 +284,10 @@ def restore_variables(variables: Iterable[keras.Variable], prefix: str, saved_pa
     """
     variables = list(variables)
     try:
-        _check_shapes(prefix, variables, saved_path)
         reader = _open_reader(prefix)
+        _check_shapes(prefix, reader, variables, saved_path)
         for variable in variables:
-            variable.assign(reader.get_tensor(_key(prefix, saved_path(variable.path))))
+            variable.assign(reader.get_tensor(_key(saved_path(variable.path))))
     except READ_ERRORS as error:
         raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
@@ -306,8 +306,7 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
 
     def read(path: str) -> np.ndarray | None:
         try:
-            key = _key(prefix, path)
-            return reader.get_tensor(key) if key in shapes else None
+            return reader.get_tensor(_key(path)) if _key(path) in shapes else None
         except READ_ERRORS as error:
             raise InputError(f"{prefix}: this checkpoint cannot be read: {one_line(error)}") from None
 
@@ -316,17 +315,19 @@ def variable_reader(prefix: str) -> Callable[[str], np.ndarray | None]:
 
 def _open_reader(prefix: str) -> Any:
     if os.path.basename(prefix) == WEIGHTS_FILE:
-        return PresetReader(prefix)
+        return PresetReader(prefix, _key)
     # On some remote file systems, tf.train.load_checkpoint mistakes a prefix for a directory.
     return tf.compat.v1.train.NewCheckpointReader(prefix)
 
 
-def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: Callable[[str], str] = str) -> None:
+def _check_shapes(
+    prefix: str, reader: Any, variables: Iterable[keras.Variable], saved_path: Callable[[str], str] = str
+) -> None:
     """Raises an InputError for the first variable that a checkpoint lacks or has with another shape."""
-    shapes = _open_reader(prefix).get_variable_to_shape_map()
+    shapes = reader.get_variable_to_shape_map()
     for variable in variables:
         path = saved_path(variable.path)
-        found = shapes.get(_key(prefix, path))
+        found = shapes.get(_key(path))
         if found is None:
             raise InputError(
                 f"{prefix}: the checkpoint has no variable {path}; it is from a model with another model_type or fewer "
@@ -340,8 +341,6 @@ def _check_shapes(prefix: str, variables: Iterable[keras.Variable], saved_path: 
             )
 
 
-def _key(prefix: str, path: str) -> str:
-    if os.path.basename(prefix) == WEIGHTS_FILE:
-        return path
+def _key(path: str) -> str:
     # TensorFlow escapes slashes in the names of dictionary entries.
     return _MODEL_PREFIX + path.replace(".", "..").replace("/", ".S") + _VALUE_SUFFIX

@@ -1,6 +1,7 @@
 """The weights of a KerasHub preset of this project, read like a checkpoint."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,25 @@ class PresetReader:
 
     Args:
       weights: path of the preset's weights file.
+      key: maps a variable's path to its name in a checkpoint.
 
     Raises:
       InputError: the weights cannot be read.
     """
 
-    def __init__(self, weights: str) -> None:
+    def __init__(self, weights: str, key: Callable[[str], str]) -> None:
         directory = os.path.dirname(weights)
         kind = AmbertMaskedLM if preset_task_name(directory) == MASKED_LM_NAME else AmbertBackbone
         try:
             model = kind.from_preset(directory, dtype="float32")
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{directory}: this preset cannot be read: {one_line(error)}") from None
-        self._values = {variable.path: np.asarray(variable) for variable in model.weights}
+        self._values = {key(variable.path): np.asarray(variable) for variable in model.weights}
 
     def get_variable_to_shape_map(self) -> dict[str, tuple[int, ...]]:
-        """Returns the shapes of all variables by path."""
-        return {path: value.shape for path, value in self._values.items()}
+        """Returns the shapes of all variables by name."""
+        return {name: value.shape for name, value in self._values.items()}
 
-    def get_tensor(self, path: str) -> np.ndarray[Any, Any]:
+    def get_tensor(self, name: str) -> np.ndarray[Any, Any]:
         """Returns the value of a variable."""
-        return self._values[path]
+        return self._values[name]
