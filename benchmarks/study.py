@@ -146,11 +146,7 @@ class Data:
                     ["data/build_phrase_dictionary.py", f"--input_file={self.corpus}", f"--output_file={phrases}"],
                 )
                 given.append(f"--phrases_file={phrases}")
-            self.jobs.run(
-                "tokenizer",
-                ["data/build_vocab.py", f"--input_file={self.corpus}", f"--language={FLAGS.language}",
-                 f"--output_dir={self.tokenizer}", *given],
-            )  # fmt: skip
+            self.jobs.make_tokenizer(self.corpus, FLAGS.language, self.tokenizer, *given)
         if FLAGS.models:
             # Training masks differ in each epoch, and held-out masks are the same for all models.
             self.make_records("train", self.corpus, self.tokenizer, "--masking=dynamic")
@@ -158,20 +154,12 @@ class Data:
         if FLAGS.models and FLAGS.embeddings:
             preset = FLAGS.config in PRESETS
             size = PRESETS[FLAGS.config]["hidden_size"] if preset else ModelConfig.from_file(FLAGS.config).hidden_size
-            self.jobs.run(
-                "embeddings",
-                ["data/build_embeddings.py", f"--input_file={self.corpus}", f"--tokenizer_dir={self.tokenizer}",
-                 f"--output_file={self.embeddings}", f"--embedding_size={size}"],
-            )  # fmt: skip
+            self.jobs.make_embeddings(self.corpus, self.tokenizer, self.embeddings, f"--embedding_size={size}")
 
     def make_records(self, name: str, corpora: str, tokenizer: str, masking: str) -> str:
         """Writes the records of corpora and returns their file."""
-        self.jobs.run(
-            f"{name} records",
-            ["data/create_pretraining_data.py", f"--input_file={corpora}", f"--tokenizer_dir={tokenizer}",
-             f"--output_file={self.records(name)}", f"--max_seq_length={FLAGS.max_seq_length}", masking],
-        )  # fmt: skip
-        return self.records(name)
+        options = (f"--max_seq_length={FLAGS.max_seq_length}", masking)
+        return self.jobs.make_records(name, corpora, tokenizer, self.records(name), *options)
 
     @property
     def embeddings(self) -> str:

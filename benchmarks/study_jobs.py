@@ -1,4 +1,4 @@
-"""The jobs of benchmarks/study.py: commands that run one at a time, and only once, even if the study is interrupted."""
+"""The jobs of benchmarks/study.py and tiny_zh.py: commands that run once, even if the benchmark is interrupted."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from ambert_tf.files import atomic_path
 
 
 class Jobs:
-    """Runs the study's commands one at a time and records them in progress.jsonl."""
+    """Runs commands one at a time and records them in progress.jsonl."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -59,6 +59,23 @@ class Jobs:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         self.finished[name] = record
         return record
+
+    def make_tokenizer(self, corpus: str, language: str, directory: str, *options: str) -> None:
+        """Builds a tokenizer from a corpus, with other flags of data/build_vocab.py."""
+        command = ["data/build_vocab.py", f"--input_file={corpus}", f"--language={language}"]
+        self.run("tokenizer", [*command, f"--output_dir={directory}", *options])
+
+    def make_records(self, name: str, corpora: str, tokenizer: str, path: str, *options: str) -> str:
+        """Writes records of corpora, with other flags of data/create_pretraining_data.py, and returns their file."""
+        command = ["data/create_pretraining_data.py", f"--input_file={corpora}", f"--tokenizer_dir={tokenizer}"]
+        self.run(f"{name} records", [*command, f"--output_file={path}", *options])
+        return path
+
+    def make_embeddings(self, corpus: str, tokenizer: str, path: str, *options: str) -> str:
+        """Computes initial token embeddings, with other flags of data/build_embeddings.py, and returns their file."""
+        command = ["data/build_embeddings.py", f"--input_file={corpus}", f"--tokenizer_dir={tokenizer}"]
+        self.run("embeddings", [*command, f"--output_file={path}", *options])
+        return path
 
 
 def read_json(*path: str) -> Any:

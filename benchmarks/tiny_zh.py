@@ -56,24 +56,18 @@ def main(argv: Sequence[str]) -> None:
     train, held_out = (os.path.join(directory, "corpora", f"{name}.txt") for name in ("train", "held_out"))
     if not os.path.exists(held_out):
         write_corpora(os.path.dirname(train))
-    jobs.run(
-        "tokenizer",
-        ["data/build_vocab.py", f"--input_file={train}", "--language=zh", f"--output_dir={tokenizer}", "--min_count=3",
-         f"--fine_vocab_size={FLAGS.fine_vocab_size}", f"--coarse_vocab_size={FLAGS.coarse_vocab_size}"],
+    jobs.make_tokenizer(
+        train, "zh", tokenizer, "--min_count=3", f"--fine_vocab_size={FLAGS.fine_vocab_size}",
+        f"--coarse_vocab_size={FLAGS.coarse_vocab_size}",
     )  # fmt: skip
-    records = {name: os.path.join(directory, f"{name}_records", f"{name}.tfrecord") for name in ("train", "held_out")}
-    for name, corpus, masking in (("train", train, "--masking=dynamic"), ("held_out", held_out, "--dupe_factor=1")):
-        jobs.run(
-            f"{name} records",
-            ["data/create_pretraining_data.py", f"--input_file={corpus}", f"--tokenizer_dir={tokenizer}",
-             f"--output_file={records[name]}", "--max_seq_length=128", masking],
-        )  # fmt: skip
-    embeddings = os.path.join(directory, "embeddings.npz")
-    jobs.run(
-        "embeddings",
-        ["data/build_embeddings.py", f"--input_file={train}", f"--tokenizer_dir={tokenizer}",
-         f"--output_file={embeddings}"],
-    )  # fmt: skip
+    records = {
+        name: jobs.make_records(
+            name, corpus, tokenizer, os.path.join(directory, f"{name}_records", f"{name}.tfrecord"),
+            "--max_seq_length=128", masking,
+        )
+        for name, corpus, masking in (("train", train, "--masking=dynamic"), ("held_out", held_out, "--dupe_factor=1"))
+    }  # fmt: skip
+    embeddings = jobs.make_embeddings(train, tokenizer, os.path.join(directory, "embeddings.npz"))
     for model_type in FLAGS.model_types:
         model_dir = os.path.join(directory, model_type)
         jobs.run(

@@ -21,6 +21,8 @@ from ambert_tf.flags import at_least, setting
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PRETRAINED = "ambert_tiny_zh"
+# Pre-training steps from PRETRAINED, and from a randomly initialized model.
+FURTHER_STEPS, FIRST_STEPS = 400, 1500
 # Numbers of labelled reviews. The classifier of the second one is exported.
 LABELS = (100, 500, 2000)
 EXPORTED = 500
@@ -36,8 +38,8 @@ SENTENCES = (
     "酒店离车站远，早餐难吃，隔音也不好。",
 )
 ARTIFACTS = {
-    "corpus", "reviews", "tokenizer", "train_records", "held_out_records", "pretrained", "baselines", "saved_model",
-    "metrics.json", "report.md", "accuracy.png", "loss_curves.png",
+    "corpus", "reviews", "tokenizer", "embeddings.npz", "train_records", "held_out_records", "pretrained", "baselines",
+    "saved_model", "metrics.json", "report.md", "accuracy.png", "loss_curves.png",
 }  # fmt: skip
 
 
@@ -56,14 +58,17 @@ class DemoSettings:
 
     output_dir: str = setting("output/demo", "Output directory. Its previous contents are deleted.")
     from_scratch: bool = setting(False, f"Pre-train a randomly initialized model instead of {PRETRAINED}.")
-    num_train_steps: int = setting(400, "Number of pre-training steps. With --from_scratch, use 4000 or more.")
+    num_train_steps: int | None = setting(
+        None, f"Number of pre-training steps. Default: {FURTHER_STEPS}, or {FIRST_STEPS} with --from_scratch."
+    )
     num_train_reviews: int = setting(8000, "Number of labelled reviews to write. The demo uses at most 2,000 of them.")
     num_test_reviews: int = setting(1000, "Number of held-out reviews for evaluation.")
     random_seed: int = setting(1, "Random seed.")
 
     def validate(self) -> None:
         """Raises an InputError if a value is out of range."""
-        at_least(self, 1, "num_train_steps")
+        if self.num_train_steps is not None:
+            at_least(self, 1, "num_train_steps")
         at_least(self, 10, "num_train_reviews", "num_test_reviews")
 
 
@@ -115,6 +120,9 @@ def run_demo(settings: DemoSettings) -> None:
       InputError: a step failed. Its error message is on stderr.
     """
     settings.validate()
+    if settings.num_train_steps is None:
+        num_steps = FIRST_STEPS if settings.from_scratch else FURTHER_STEPS
+        settings = dataclasses.replace(settings, num_train_steps=num_steps)
     started = time.monotonic()
     output = settings.output_dir
     if os.path.isdir(output):
@@ -174,15 +182,24 @@ def _pretrain(settings: DemoSettings, steps: _Steps, data: DemoData) -> None:
             f"--output_file={path(f'{name}_records/{name}.tfrecord')}", f"--tokenizer_dir={_tokenizer(settings)}",
             "--max_seq_length=128", masks, seed,
         )  # fmt: skip
+    if settings.from_scratch:
+        steps.run(
+            "Build the initial embeddings", "from co-occurrences in the corpus", "data/build_embeddings.py",
+            f"--input_file={data.train_corpus}", f"--tokenizer_dir={path('tokenizer')}",
+            f"--output_file={path('embeddings.npz')}", seed,
+        )  # fmt: skip
+        title, note = "Pre-train", "2 layers, hidden size 128"
+        start = ["--config=tiny", f"--init_embeddings={path('embeddings.npz')}"]
+    else:
+        title, note = "Pre-train further", f"{PRETRAINED}, on the reviews"
+        start = [f"--init_checkpoint={PRETRAINED}"]
+    log_steps = max((settings.num_train_steps or 0) // 4, 1)
     steps.run(
-        *(("Pre-train", "2 layers, hidden size 128") if settings.from_scratch else
-          ("Pre-train further", f"{PRETRAINED}, on the reviews")),
-        "run_pretraining.py", f"--input_file={path('train_records/train.tfrecord')}",
+        title, note, "run_pretraining.py", f"--input_file={path('train_records/train.tfrecord')}",
         f"--eval_input_file={path('held_out_records/held_out.tfrecord')}",
-        "--config=tiny" if settings.from_scratch else f"--init_checkpoint={PRETRAINED}",
-        f"--output_dir={path('pretrained')}", "--train_batch_size=16", "--group_by_length=16", "--learning_rate=1e-3",
-        f"--num_train_steps={settings.num_train_steps}", f"--log_steps={max(settings.num_train_steps // 4, 1)}",
-        f"--save_checkpoints_steps={max(settings.num_train_steps // 4, 1)}", seed,
+        *start, f"--output_dir={path('pretrained')}", "--train_batch_size=16", "--group_by_length=16",
+        "--learning_rate=1e-3", f"--num_train_steps={settings.num_train_steps}", f"--log_steps={log_steps}",
+        f"--save_checkpoints_steps={log_steps}", seed,
     )  # fmt: skip
 
 
