@@ -7,7 +7,7 @@ r"""Studies whether pre-training helps and whether AMBERT beats BERT: five model
     python benchmarks/study.py --output_dir=/tmp/study --smoke
 
 Builds a tokenizer and records from the corpora, and pre-trains each of --models for --num_train_steps. `bert_fine` is
-pre-trained a second time, for as many steps as give it the model FLOPs of AMBERT (equal compute). Then every model is
+pre-trained a second time, for as many steps as need the model FLOPs of AMBERT (equal compute). Then every model is
 fine-tuned on every task, label budget and seed. The models in --scratch are also trained from scratch, and tf-idf with
 logistic regression is added (benchmarks/study_baseline.py). The seed determines the labelled examples, the randomly
 initialized weights and the order of the data, and is the same for all models. There is no model selection on the
@@ -83,6 +83,7 @@ flags.DEFINE_integer("max_seq_length", 128, "Maximum fine sequence length in pre
 flags.DEFINE_integer("num_train_steps", 4000, "Pre-training steps.")
 flags.DEFINE_integer("train_batch_size", 32, "Global batch size of pre-training.")
 flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate of pre-training. BERT-base: 1e-4.")
+flags.DEFINE_bool("equal_compute", True, "Also pre-train bert_fine for as many steps as need AMBERT's FLOPs.")
 flags.DEFINE_bool("embeddings", True, "Initialize the token embeddings from the corpora (data/build_embeddings.py).")
 flags.DEFINE_multi_string("pretraining_flags", [], "Other flags of run_pretraining.py, such as --use_bf16.")
 flags.DEFINE_string("data_dir", None, "Directory with the tasks' files, in the layout of benchmarks/places.py.")
@@ -328,7 +329,7 @@ def run_study(jobs: Jobs) -> None:
     data.make()
     pretrained = [pretrain(jobs, data, model, FLAGS.num_train_steps) for model in FLAGS.models]
     by_name = {each.name: each for each in pretrained}
-    if {"bert_fine", "ambert"} <= set(by_name):
+    if FLAGS.equal_compute and {"bert_fine", "ambert"} <= set(by_name):
         ratio = by_name["ambert"].model_flops / by_name["bert_fine"].model_flops
         pretrained.append(pretrain(jobs, data, "bert_fine", round(FLAGS.num_train_steps * ratio), EQUAL_COMPUTE))
     models = {each.name: each.directory for each in pretrained}
