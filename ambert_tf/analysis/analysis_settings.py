@@ -4,6 +4,7 @@ import dataclasses
 
 from ambert_tf.errors import InputError
 from ambert_tf.flags import at_least, check_choices, check_outputs, require, setting
+from ambert_tf.models.config import POOLINGS
 from ambert_tf.tasks.declaration import SPLITS
 
 MEAN = "mean"
@@ -59,7 +60,7 @@ class AttentionSettings(TextSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistancesSettings(TextSettings):
-    """Measures the distances between the grains' [CLS] representations on a data set (the paper's Figure 2).
+    """Measures the distances between the grains' representations of texts on a data set (the paper's Figure 2).
 
         python -m ambert_tf.analysis.distances --model_dir=ambert,combo --input_file=dev.json --text_field=sentence \\
             --output=distances.png
@@ -71,11 +72,15 @@ class DistancesSettings(TextSettings):
     model_dir: tuple[str, ...] = setting((), "Model directories, separated by commas.")
     names: tuple[str, ...] = setting((), "Names of the models. Defaults to model type and directory.")
     max_seq_length: int = setting(128, "Maximum fine sequence length.")
+    pooling: str = setting(
+        "cls", "The representation of a text: [CLS] as in the paper, or the mean over the tokens.", choices=POOLINGS
+    )
     output: str = setting("distances.png", "Figure to write (.png, .svg, .pdf), with a .json file next to it.")
 
     def validate(self) -> None:
         super().validate()
         require(self, "model_dir", "output")
+        check_choices(self)
         check_outputs(self, "output")
 
 

@@ -1,6 +1,7 @@
-"""Measures the distances between the grains' [CLS] representations on a data set (the paper's Figure 2).
+"""Measures the distances between the grains' representations of texts on a data set (the paper's Figure 2).
 
-For each text, r_x0 and r_z0 are the encoder's [CLS] vectors of the fine and the coarse grain, before the pooler. The
+For each text, r_x0 and r_z0 are the encoder's [CLS] vectors of the fine and the coarse grain, before the pooler. With
+`--pooling=mean`, they are the means over the tokens, which models with `classifier_pooling: mean` classify. The
 distances are:
 
 - Cosine dissimilarity, 1 - r_x0·r_z0 / (‖r_x0‖ ‖r_z0‖), is 0 for vectors with the same direction, 1 for orthogonal
@@ -28,6 +29,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program
+from ambert_tf.models.eq2 import mean_over_tokens
 from ambert_tf.training.loaded_model import LoadedModel
 
 COSINE = "cosine_dissimilarity"
@@ -50,8 +52,16 @@ def normalized_euclidean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.sqrt(0.5 * (first - second).var(axis=1) / np.maximum(spread, 1e-12))
 
 
-def cls_vectors(encoder: LoadedModel, texts: Sequence[str], max_seq_length: int) -> dict[str, np.ndarray]:
-    """Returns the [CLS] vectors of texts by grain, float32 [texts, hidden].
+def text_vectors(
+    encoder: LoadedModel, texts: Sequence[str], max_seq_length: int, pooling: str = "cls"
+) -> dict[str, np.ndarray]:
+    """Returns the vectors of texts by grain, float32 [texts, hidden].
+
+    Args:
+      encoder: a model with two grains.
+      texts: the texts.
+      max_seq_length: maximum fine sequence length.
+      pooling: `cls` for the [CLS] vectors or `mean` for the means over the tokens.
 
     Raises:
       InputError: the model has only one grain.
@@ -71,15 +81,22 @@ def cls_vectors(encoder: LoadedModel, texts: Sequence[str], max_seq_length: int)
     for start in range(0, len(texts), BATCH_SIZE):
         rows = order[start : start + BATCH_SIZE]
         limit = limits(backbone, max_seq_length)
-        outputs = run(model_inputs(encoder.tokenizer, [texts[row] for row in rows], None, limit))
+        inputs = model_inputs(encoder.tokenizer, [texts[row] for row in rows], None, limit)
+        outputs = run(inputs)
         for grain, values in found.items():
-            values[rows] = outputs[f"{grain}_sequence_output"][:, 0].numpy()
+            sequence = outputs[f"{grain}_sequence_output"]
+            if pooling == "mean":
+                values[rows] = mean_over_tokens(sequence, inputs[f"{grain}_input_ids"]).numpy()
+            else:
+                values[rows] = sequence[:, 0].numpy()
     return found
 
 
-def grain_distances(encoder: LoadedModel, texts: Sequence[str], max_seq_length: int = 128) -> dict[str, np.ndarray]:
+def grain_distances(
+    encoder: LoadedModel, texts: Sequence[str], max_seq_length: int = 128, pooling: str = "cls"
+) -> dict[str, np.ndarray]:
     """Returns both distances of each text, float64 [texts], under `cosine_dissimilarity` and `normalized_euclidean`."""
-    vectors = cls_vectors(encoder, texts, max_seq_length)
+    vectors = text_vectors(encoder, texts, max_seq_length, pooling)
     fine, coarse = vectors["fine"], vectors["coarse"]
     return {COSINE: cosine_dissimilarity(fine, coarse), EUCLIDEAN: normalized_euclidean(fine, coarse)}
 
@@ -90,13 +107,14 @@ def summary(values: np.ndarray) -> dict[str, float]:
     return facts | {f"percentile_{at}": float(np.percentile(values, at)) for at in PERCENTILES}
 
 
-def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
+def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]], pooling: str = "cls") -> Any:
     """Returns a figure with one panel per distance and one box per model.
 
     Boxes cover the middle half of the texts, and whiskers the middle 90 %.
 
     Args:
       distances: the results of `grain_distances` by name of the model.
+      pooling: whether the vectors are those of [CLS] (`cls`) or means over the tokens (`mean`).
     """
     names = list(distances)
     figure = new_figure(4.0 + 2.0 * len(names), 4.0)
@@ -111,12 +129,18 @@ def draw_distances(distances: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
         panel.set_title(title, fontsize=11)
         panel.set_ylim(bottom=0.0)
         panel.grid(axis="y", alpha=0.3)
-    figure.suptitle(f"Distance between fine and coarse [CLS] vectors, {len(values[0])} texts", fontsize=11)
+    vectors = {"cls": "[CLS] vectors", "mean": "mean vectors"}[pooling]
+    figure.suptitle(f"Distance between fine and coarse {vectors}, {len(values[0])} texts", fontsize=11)
     return figure
 
 
 def write_distances(
-    model_dirs: Sequence[str], texts: Sequence[str], output: str, names: Sequence[str] = (), max_seq_length: int = 128
+    model_dirs: Sequence[str],
+    texts: Sequence[str],
+    output: str,
+    names: Sequence[str] = (),
+    max_seq_length: int = 128,
+    pooling: str = "cls",
 ) -> dict[str, Any]:
     """Writes the figure, and its numbers to a .json file next to it. Returns the numbers.
 
@@ -126,6 +150,7 @@ def write_distances(
       output: the figure.
       names: names of the models.
       max_seq_length: maximum fine sequence length.
+      pooling: `cls` or `mean`; see `text_vectors`.
 
     Raises:
       InputError: a directory is not a model directory, its model has only one grain, or two names are equal.
@@ -133,14 +158,15 @@ def write_distances(
     encoders = load_encoders(model_dirs, names)
     if len({encoder.name for encoder in encoders}) < len(encoders):
         raise InputError("--model_dir: two models have the same name; use --names to rename them")
-    distances = {encoder.name: grain_distances(encoder, texts, max_seq_length) for encoder in encoders}
+    distances = {encoder.name: grain_distances(encoder, texts, max_seq_length, pooling) for encoder in encoders}
     facts = {
         "texts": len(texts),
+        "pooling": pooling,
         "models": {
             name: {key: summary(values) for key, values in found.items()} for name, found in distances.items()
         },
     }
-    save_figure(draw_distances(distances), output)
+    save_figure(draw_distances(distances, pooling), output)
     with (
         atomic_path(os.path.splitext(output)[0] + ".json") as temporary,
         open(temporary, "w", encoding="utf-8") as file,
@@ -154,8 +180,9 @@ def run_distances(settings: DistancesSettings) -> None:
     """Writes the figure and the numbers, and prints the numbers."""
     settings.validate()
     facts = write_distances(
-        settings.model_dir, given_texts(settings), settings.output, settings.names, settings.max_seq_length
-    )
+        settings.model_dir, given_texts(settings), settings.output, settings.names, settings.max_seq_length,
+        settings.pooling,
+    )  # fmt: skip
     print(f"{'model':40} {'distance':22} {'mean':>7} {'s.d.':>7} {'5 %':>7} {'50 %':>7} {'95 %':>7}")
     for name, found in facts["models"].items():
         for key, numbers in found.items():

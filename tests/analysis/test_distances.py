@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from ambert_tf.analysis.distances import cosine_dissimilarity, normalized_euclidean, write_distances
+from ambert_tf.analysis.distances import cosine_dissimilarity, normalized_euclidean, text_vectors, write_distances
+from ambert_tf.analysis.encoders import limits, load_encoders, model_inputs
 from ambert_tf.errors import InputError
 from tests.serving.models import model_directory
 
@@ -32,6 +33,17 @@ def test_write_distances(tmp_path):
         assert 0 < found["cosine_dissimilarity"]["mean"] <= 2
         assert 0 < found["normalized_euclidean"]["percentile_95"] <= 1
     assert (tmp_path / "distances.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_means_over_the_tokens():
+    (encoder,) = load_encoders([model_directory()], ())
+    texts = ["南京市长江大桥", "中国人民的生活", "好"]
+    found = text_vectors(encoder, texts, 128, "mean")
+    inputs = model_inputs(encoder.tokenizer, ["好"], None, limits(encoder.backbone, 128))
+    for grain, vectors in found.items():
+        expected = encoder.backbone(inputs, training=False)[f"{grain}_sequence_output"][0].numpy().mean(axis=0)
+        assert vectors[2] == pytest.approx(expected, abs=1e-6)  # padding is no part of it
+        assert np.abs(vectors - text_vectors(encoder, texts, 128)[grain]).max() > 1e-3
 
 
 def test_model_with_one_grain_is_an_error(tmp_path):
