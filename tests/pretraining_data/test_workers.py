@@ -7,7 +7,9 @@ import time
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 
+# A shell without job control ignores Ctrl-C in what it runs in the background, such as a whole test run.
 PROGRAM = """
+import signal
 import time
 from ambert_tf.errors import run_main
 from ambert_tf.pretraining_data.workers import task_runner
@@ -18,6 +20,7 @@ def main(argv):
             pass
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run_main(main)
 """
 
