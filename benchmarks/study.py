@@ -113,7 +113,7 @@ class Data:
             self._write_corpora()
         if not FLAGS.input_file:
             self.task_dirs.setdefault("reviews", os.path.join(self.directory, "demo", "reviews"))
-        self.tokenizer = FLAGS.tokenizer_dir or os.path.join(self.directory, "tokenizer")
+        self.tokenizer = located(FLAGS.tokenizer_dir) or os.path.join(self.directory, "tokenizer")
 
     def _write_corpora(self) -> None:
         if FLAGS.input_file:
@@ -211,6 +211,11 @@ class Data:
         return write(os.path.join(self.directory, name), text), labels
 
 
+def located(directory: str | None) -> str:
+    """Returns the absolute path of a directory, for commands that run elsewhere, or the name of a preset as it is."""
+    return os.path.abspath(directory) if directory and os.path.isdir(directory) else directory or ""
+
+
 def file_name(name: str) -> str:
     """Returns the name of a model or job, usable as that of a file."""
     return name.replace(", ", "_").replace(" ", "_").replace(os.sep, "_")
@@ -248,10 +253,10 @@ def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
     """Continues the pre-training of a model on --further_input_file and returns the new model directory."""
     # Models from elsewhere have tokenizers of their own.
     own = FLAGS.models and name in (*FLAGS.models, EQUAL_COMPUTE)
+    corpora = ",".join(map(os.path.abspath, input_files(FLAGS.further_input_file, "further_input_file")))
     records = data.make_records(
-        "further" if own else f"further {name}", FLAGS.further_input_file, data.tokenizer if own else start,
-        "--masking=dynamic",
-    )  # fmt: skip
+        "further" if own else f"further {name}", corpora, data.tokenizer if own else start, "--masking=dynamic"
+    )
     directory = os.path.join(jobs.directory, "pretrained", file_name(f"{name}, further"))
     steps = FLAGS.num_further_steps
     jobs.run(
@@ -335,7 +340,7 @@ def run_study(jobs: Jobs) -> None:
     models = {each.name: each.directory for each in pretrained}
     for entry in FLAGS.pretrained:
         name, _, directory = entry.partition("=")
-        models[name] = os.path.abspath(directory) if directory else name
+        models[name] = located(directory or name)
     if FLAGS.further_input_file:
         models.update({f"{name}, further": pretrain_further(jobs, data, name, models[name]) for name in list(models)})
     starts = {name: [f"--init_checkpoint={directory}"] for name, directory in models.items()}
