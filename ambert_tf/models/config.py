@@ -19,20 +19,25 @@ CHOICES = {
     "attention_initializer": ATTENTION_INITIALIZERS,
 }
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "initializer_range": 0.09},
-    "mini": {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4, "initializer_range": 0.06},
-    "small": {"num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 8, "initializer_range": 0.045},
-    "base": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12},
-}
 # What pays in short pre-training (docs/results.md); `base` has the paper's values. In narrow layers, initial weights
 # with a deviation of 0.02 shrink the signal, and those with hidden_size ** -0.5 do not. Small models underfit, and
 # dropout slows them down. Without next-sentence prediction, [CLS] is not trained.
-for _name in ("tiny", "mini", "small"):
-    PRESETS[_name] |= {
-        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_pooling": "mean",
-        "attention_initializer": "local",
-    }  # fmt: skip
+_SMALL: dict[str, Any] = {
+    "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_pooling": "mean",
+    "attention_initializer": "local",
+}  # fmt: skip
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "initializer_range": 0.09, **_SMALL
+    },
+    "mini": {
+        "num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4, "initializer_range": 0.06, **_SMALL
+    },
+    "small": {
+        "num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 8, "initializer_range": 0.045, **_SMALL
+    },
+    "base": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12},
+}  # fmt: skip
 
 # The arguments of `AmbertBackbone`, named as in KerasHub's `BertBackbone`.
 KERAS_NAMES = {
