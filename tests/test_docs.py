@@ -18,8 +18,8 @@ DOCUMENTS = sorted(
     for name in glob.glob(os.path.join(ROOT, pattern))
 )
 COMMAND = re.compile(r"python (-m [\w.]+|[\w/]+\.py)([^\n`|]*)")
-# The value of --beam_options contains flags of the pipeline.
-BEAM_OPTIONS = re.compile(r"--beam_options=\S+")
+# The values of these contain flags of the pipeline or of other programs.
+PASSED_ON = re.compile(r"--(beam_options|pretraining_flags|fine_tuning_flags)=\S+")
 FLAG = re.compile(r"(?<![\w-])--(\w+)")
 LINK = re.compile(r"\]\(([\w./-]*)(?:#([\w-]+))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -37,7 +37,7 @@ def commands():
     """Returns the documented flags of each program, with the document that has each flag."""
     found = {}
     for document in DOCUMENTS:
-        text = BEAM_OPTIONS.sub("--beam_options", read(document).replace("\\\n", " "))
+        text = PASSED_ON.sub(r"--\1", read(document).replace("\\\n", " "))
         for program, arguments in COMMAND.findall(text):
             if program.startswith("-m ") and not program.startswith("-m " + OWN_PACKAGE):
                 continue
