@@ -29,7 +29,7 @@ def evaluation_scores(
     """Returns the metrics of a split, and the loss of eq. (2) with its parts."""
     results = form.scores(logits, data, heads)
     if len(heads) > 1:  # for uniformity with the other heads, also report the joint head's metrics with a prefix
-        results.update({f"joint_{name}": results[name] for name in form.task.metrics})
+        results.update({f"joint_{name}": results[name] for name in form.task.metrics if name in results})
     loss, parts = fine_tuning_loss(
         form.config.form,
         {name: tf.constant(values) for name, values in logits.by_head.items()},

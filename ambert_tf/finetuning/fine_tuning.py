@@ -98,8 +98,6 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         if "dev" in splits:
             dev = TokenizedExamples(splits["dev"], form.config, tokenizer)
         runs = train_runs(settings, strategy, config, tokenizer, form, train, dev)
-        if is_chief(strategy):
-            form.write_facts(settings.output_dir)
     if not is_chief(strategy):
         return {}
     make_directory(settings.output_dir)

@@ -73,8 +73,7 @@ def train_runs(
       InputError: the directory contains a model trained with other settings, or a loss is not finite.
     """
     if is_chief(strategy):
-        prepare_model_directory(settings.output_dir, config, tokenizer)
-        form.config.write(settings.output_dir)
+        _prepare_directory(settings.output_dir, config, tokenizer, form)
     plans = run_settings(settings)
     if len(plans) == 1:
         train_once(settings, strategy, config, tokenizer, form, train, dev)
@@ -83,11 +82,17 @@ def train_runs(
     for number, plan in enumerate(plans, 1):
         logging.info("run %d of %d: %s", number, len(plans), os.path.basename(plan.output_dir))
         if is_chief(strategy):
-            prepare_model_directory(plan.output_dir, config, tokenizer)
-            form.config.write(plan.output_dir)
+            _prepare_directory(plan.output_dir, config, tokenizer, form)
         facts = train_once(plan, strategy, config, tokenizer, form, train, dev)
         found.append({"directory": os.path.relpath(plan.output_dir, settings.output_dir), **facts})
     return _keep_best(settings.output_dir, found) if is_chief(strategy) else {}
+
+
+def _prepare_directory(directory: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer, form: Form) -> None:
+    """Writes everything of a model directory but its weights, so that a run that is interrupted can be evaluated."""
+    prepare_model_directory(directory, config, tokenizer)
+    form.config.write(directory)
+    form.write_facts(directory)
 
 
 def run_settings(settings: FineTuningSettings) -> list[FineTuningSettings]:

@@ -71,6 +71,19 @@ class TagSet(NamedTuple):
         return [[allows(before, after) for after in ends] for before in ends]
 
 
+class TagError(ValueError):
+    """A tag that its scheme does not have.
+
+    Attributes:
+      sequence, position: where the tag is.
+    """
+
+    def __init__(self, message: str, sequence: int, position: int) -> None:
+        super().__init__(message)
+        self.sequence = sequence
+        self.position = position
+
+
 class Fault(NamedTuple):
     """A tag that does not continue the tags before it, such as I after O."""
 
@@ -88,24 +101,26 @@ def find_scheme(sequences: Iterable[Sequence[str]]) -> str:
     """Returns the scheme in which tags are written.
 
     Raises:
-      ValueError: a prefix is unknown, or schemes are mixed.
+      TagError: a prefix is unknown, or schemes are mixed.
     """
     prefixes: set[str] = set()
     begins_inside = separates = needless = False
-    for tags in sequences:
+    for number, tags in enumerate(sequences):
         previous = (OUTSIDE, "")
-        for tag in tags:
+        for position, tag in enumerate(tags):
             prefix, label = split_tag(tag)
             if prefix not in "BIMESO" or len(prefix) != 1 or (prefix == OUTSIDE and label):
-                raise ValueError(f"the tag {tag!r} is unknown; tags such as B-PER, I-PER and O are expected")
+                message = f"the tag {tag!r} is unknown; tags such as B-PER, I-PER and O are expected"
+                raise TagError(message, number, position)
             prefixes.add(prefix)
+            if prefixes >= {"I", "M"}:
+                message = f"tags with I and tags with M are mixed, here {tag!r}; BIOES has I, BMES has M"
+                raise TagError(message, number, position)
             adjacent = previous[0] != OUTSIDE and previous[1] == label
             begins_inside |= prefix == "I" and not adjacent
             separates |= prefix == "B" and adjacent
             needless |= prefix == "B" and not adjacent
             previous = (prefix, label)
-    if prefixes >= {"I", "M"}:
-        raise ValueError("tags with I and tags with M are mixed; BIOES has I, BMES has M")
     if "M" in prefixes:
         return "BMES"
     if prefixes & {"E", "S"}:
@@ -121,7 +136,7 @@ def spans_of_tags(tags: Sequence[str], scheme: str) -> tuple[list[Span], list[Fa
     A tag that does not fit begins a new span, as in the evaluation script of CoNLL.
 
     Raises:
-      ValueError: a prefix does not belong to the scheme.
+      TagError: a prefix does not belong to the scheme. `sequence` is 0.
     """
     _, _, last, single = SCHEMES[scheme]
     closed = scheme in ("BIOES", "BMES")
@@ -140,7 +155,7 @@ def spans_of_tags(tags: Sequence[str], scheme: str) -> tuple[list[Span], list[Fa
     for index, tag in enumerate(tags):
         prefix, kind = split_tag(tag)
         if prefix not in (OUTSIDE, "B", *SCHEMES[scheme]):
-            raise ValueError(f"the tag {tag!r} does not belong to the scheme {scheme}")
+            raise TagError(f"the tag {tag!r} does not belong to the scheme {scheme}", 0, index)
         continues = begin >= 0 and kind == label
         if prefix == OUTSIDE:
             close(index, False)

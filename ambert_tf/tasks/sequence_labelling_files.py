@@ -1,8 +1,9 @@
 """Readers of sequence labelling files: CoNLL columns, JSON with spans, segmented text and words with tags.
 
 A record has `text` and, where the file has labels, `spans`: `Span`s of characters of the text, none of which overlap.
-JSON records also have `id` if the file has one. `misplaced_tags` and `overlapping_entities` count what a reader could
-not take as it is. In files to predict, texts need no labels.
+JSON records also have `id` if the file has one. Records of columns have `span_lines`, the lines in which the spans
+begin. `misplaced_tags` and `overlapping_entities` count what a reader could not take as it is. In files to predict,
+texts need no labels, and a text without labels is taken as it is, with its spaces and slashes.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.models.tagging_schemes import Span, find_scheme, spans_of_tags, without_overlaps
+from ambert_tf.models.tagging_schemes import Span, TagError, find_scheme, spans_of_tags, without_overlaps
 from ambert_tf.tasks.declaration import FILE_FLAGS
 from ambert_tf.tasks.json_lines import Record, read_json_lines, shown, text_lines
 
@@ -24,9 +25,15 @@ RecordReader = Callable[[str, str], Iterator[Record]]
 
 _TAG = re.compile(r"O|[BIMES](-.+)?")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-# People's Daily: the article number at the start of a line, and brackets around names of several words.
+_SPACE_BETWEEN_CJK = re.compile(rf"(?<={_CJK.pattern})\s+(?={_CJK.pattern})")
+# Files with fewer tokens of several characters have a character per token.
+_SHARE_OF_WORDS = 0.2
+# Files to predict with fewer spaces between Chinese characters, relative to these, are not segmented.
+_SHARE_OF_SPACES = 0.1
+# Of texts to predict, what may be a tag: not the end of a date or of a Chinese sentence.
+_PLAUSIBLE_TAG = re.compile(r"(?![0-9])[\x21-\x7e]+")
+# People's Daily: the article number at the start of a line.
 _ARTICLE = re.compile(r"\d{8}-\d{2}-\d{3}-\d{3}/m")
-_BRACKETS = re.compile(r"\[(?=\S)|(?<=/)([A-Za-z]+)\][A-Za-z]+")
 
 
 def conll_columns(
@@ -35,8 +42,10 @@ def conll_columns(
 ) -> RecordReader:  # fmt: skip
     """Returns a reader of CoNLL's columns, separated by tabs or spaces, with an empty line between sentences.
 
-    Lines that begin with `-DOCSTART-` and comments, which begin with `#` and do not end in a tag, are skipped. Tokens
-    are joined by spaces, except for Chinese and Japanese.
+    Lines that begin with `-DOCSTART-` and comments, which begin with `#` and do not end in a tag, are skipped. In a
+    file to predict, a line that consists of one word that begins with `#` is not a comment. Tokens are joined by
+    spaces, except for Chinese, Japanese and files with one character per token. Spaces of other kinds, such as a
+    no-break space, are parts of tokens.
 
     Args:
       tag_column: index of the column with tags; -1 is the last one.
@@ -54,12 +63,15 @@ def conll_columns(
         if not sentences:
             raise InputError(f"--{flag}: {path} has no sentences")
         try:
-            found = scheme or find_scheme(tags for _, _, tags in sentences if tags is not None)
-        except ValueError as error:
-            raise InputError(f"{path}: {error}") from None
-        spaced = 2 * sum(bool(_CJK.search(token)) for _, tokens, _ in sentences for token in tokens) < sum(
-            len(tokens) for _, tokens, _ in sentences
-        )
+            found = scheme or find_scheme(tags or () for _, _, tags in sentences)
+        except TagError as error:
+            line = sentences[error.sequence][0][error.position]
+            raise InputError(f"{path}, line {line}: {error}") from None
+        all_tokens = [token for _, tokens, _ in sentences for token in tokens]
+        spaced = (
+            2 * sum(bool(_CJK.search(token)) for token in all_tokens) < len(all_tokens)
+            and sum(len(token) > 1 for token in all_tokens) > _SHARE_OF_WORDS * len(all_tokens)
+        )  # fmt: skip
         count = 0
         for lines, tokens, tags in sentences:
             between = " " if spaced else ""
@@ -68,14 +80,16 @@ def conll_columns(
                 continue
             try:
                 spans, faults = spans_of_tags(tags, found)
-            except ValueError as error:
-                raise InputError(f"{path}, line {lines[0]}: {error}") from None
+            except TagError as error:
+                raise InputError(f"{path}, line {lines[error.position]}: {error}") from None
             if faults and strict:
                 index, message = faults[0]
                 raise InputError(f"{path}, line {lines[index]}: {message}, which does not form an entity in {found}")
             count += len(faults)
-            counts = {"misplaced_tags": len(faults)} if faults else {}
-            yield Record(path, lines[0], {**joined(tokens, spans, between), **counts})
+            more: dict[str, Any] = {"span_lines": [lines[span.start] for span in spans]}
+            if faults:
+                more["misplaced_tags"] = len(faults)
+            yield Record(path, lines[0], {**joined(tokens, spans, between), **more})
         if count:
             logging.warning("%s: %d tags do not continue the tags before them; they begin entities", path, count)
 
@@ -90,10 +104,10 @@ def _conll_sentences(
     tokens: list[str] = []
     tags: list[str] = []
     may_lack_tags = flag == FILE_FLAGS["test"]
-    needed = max(token_column, tag_column, 1) + 1
+    needed = max(token_column + 1, tag_column + 1, -tag_column, 2)
     for number, line in text_lines(path, flag):
-        columns = line.split("\t") if "\t" in line else line.split()
-        if len(columns) == 1 and line[:1].isspace() and columns[0]:
+        columns = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
+        if len(columns) == 1 and line.startswith(" ") and columns[0]:
             columns = [" ", columns[0]]  # The token is a space.
         columns = [column.strip() if index != token_column else column for index, column in enumerate(columns)]
         if not line.strip() or line.startswith("-DOCSTART-"):
@@ -101,7 +115,8 @@ def _conll_sentences(
                 yield lines, tokens, tags if len(tags) == len(tokens) else None
             lines, tokens, tags = [], [], []
             continue
-        if line.startswith("#") and not (len(columns) >= needed and _TAG.fullmatch(columns[tag_column])):
+        has_tag = len(columns) >= needed and _TAG.fullmatch(columns[tag_column])
+        if line.startswith("#") and not has_tag and not (may_lack_tags and len(columns) == 1):
             continue
         tagged = len(columns) >= needed
         if not tagged and not (may_lack_tags and len(columns) > token_column):
@@ -227,18 +242,33 @@ def cluener_line(identity: int | str, text: str, spans: Iterable[Span]) -> str:
 def segmented_text(path: str, flag: str) -> Iterator[Record]:
     """Reads word segmentation in the format of the SIGHAN bakeoffs: a sentence per line, spaces between words.
 
-    Each word is a span with the label `WORD`. A file to predict may also have no spaces.
+    Each word is a span with the label `WORD`. A file to predict may also be text that is not segmented. Its spaces, for
+    example those around English words, are kept.
     """
-    for number, line in text_lines(path, flag):
-        if words := line.split():
-            yield Record(path, number, joined(words, [Span(i, i + 1, WORD) for i in range(len(words))], ""))
+    lines = [(number, line) for number, line in text_lines(path, flag) if line.strip()]
+    if flag == FILE_FLAGS["test"] and not _is_segmented(line for _, line in lines):
+        yield from (Record(path, number, {"text": line}) for number, line in lines)
+        return
+    for number, line in lines:
+        words = line.split()
+        yield Record(path, number, joined(words, [Span(i, i + 1, WORD) for i in range(len(words))], ""))
+
+
+def _is_segmented(lines: Iterable[str]) -> bool:
+    """Returns whether spaces separate Chinese words, not only a few headings."""
+    characters = spaces = 0
+    for line in lines:
+        characters += len(_CJK.findall(line))
+        spaces += len(_SPACE_BETWEEN_CJK.findall(line))
+    return spaces > _SHARE_OF_SPACES * characters
 
 
 def tagged_words(separator: str = "/", between: str = "") -> RecordReader:
     """Returns a reader of part-of-speech tagging: a sentence per line, words such as `迈向/v`, spaces between them.
 
     Each word is a span with its tag as the label. Of the People's Daily, article numbers and the brackets around names
-    of several words, `[中国/ns 政府/n]nt`, are left out.
+    of several words, `[中国/ns 政府/n]nt` or `]/nt`, are left out. A file to predict is taken as text without tags if
+    not every word has one.
 
     Args:
       separator: what is between word and tag.
@@ -247,26 +277,43 @@ def tagged_words(separator: str = "/", between: str = "") -> RecordReader:
     The reader raises an InputError for a word without a tag.
     """
 
+    closing = re.compile(rf"(.+{re.escape(separator)}[A-Za-z]+)\](?:{re.escape(separator)})?[A-Za-z]+")
+
+    def items_of(line: str) -> list[str]:
+        """Returns the words of a line with their tags, without what encloses several of them."""
+        items = _ARTICLE.sub("", line).split()
+        opened: list[int] = []
+        for index, item in enumerate(items):
+            word = item.partition(separator)[0]
+            # The word may be a bracket itself.
+            opened += [index] * min(len(word) - len(word.lstrip("[")), len(word) - 1)
+            if found := closing.fullmatch(item):
+                items[index] = found[1]
+                if opened:  # not those of another line
+                    first = opened.pop()
+                    items[first] = items[first][1:]
+        return items
+
     def read(path: str, flag: str) -> Iterator[Record]:
-        for number, line in text_lines(path, flag):
-            items = _BRACKETS.sub(lambda found: found[1] or "", _ARTICLE.sub("", line)).split()
-            if not items:
-                continue
+        lines = [(number, line) for number, line in text_lines(path, flag) if line.strip()]
+        if flag == FILE_FLAGS["test"]:
+            tags = [item.rpartition(separator)[2] for _, line in lines for item in items_of(line) if separator in item]
+            every = sum(len(items_of(line)) for _, line in lines)
+            if len(tags) < every or not all(map(_PLAUSIBLE_TAG.fullmatch, tags)):
+                yield from (Record(path, number, {"text": line}) for number, line in lines)
+                return
+        for number, line in lines:
             words, spans = [], []
-            for index, item in enumerate(items):
-                word, found, tag = item.rpartition(separator)
-                if not found and flag == FILE_FLAGS["test"]:
-                    word = item
-                elif not (word and found and tag):
+            for index, item in enumerate(items_of(line)):
+                word, _, tag = item.rpartition(separator)
+                if not (word and tag):
                     raise InputError(
                         f"{path}, line {number}: {shown(item)} is not a word with a tag, such as 迈向{separator}v"
                     )
                 words.append(word)
-                spans += [Span(index, index + 1, tag)] * bool(found)
-            content = joined(words, spans, between)
-            if len(spans) < len(words):
-                del content["spans"]
-            yield Record(path, number, content)
+                spans.append(Span(index, index + 1, tag))
+            if words:
+                yield Record(path, number, joined(words, spans, between))
 
     return read
 

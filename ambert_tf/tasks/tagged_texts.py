@@ -1,6 +1,7 @@
 """Examples of sequence labelling: texts with labelled spans."""
 
 import collections
+import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -58,8 +59,10 @@ def read_tagged_texts(
                 )  # fmt: skip
                 raise record.error(f"has no labels; {what}")
             spans = []
-            for span in record.content["spans"]:
+            lines = record.content.get("span_lines", itertools.repeat(record.line))
+            for span, line in zip(record.content["spans"], lines, strict=False):
                 if span.label not in known:
+                    record.line = line
                     more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
                     names = ", ".join(labels[:SHOWN_LABELS])
                     raise record.error(f"unknown label {span.label!r}; the labels are {names}{more}")
@@ -85,4 +88,4 @@ def _visible(text: str, span: Span) -> list[Span]:
 
 def _is_invisible(character: str) -> bool:
     """Returns whether a character is white space, or one that BERT's normalization removes."""
-    return character.isspace() or character == "\ufffd" or unicodedata.category(character).startswith("C")
+    return character.isspace() or character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ambert_tf.errors import InputError
+from ambert_tf.finetuning.evaluation import evaluation_scores
 from ambert_tf.finetuning.fine_tuning import find_labelling_task, run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, TaggingSettings
 from ambert_tf.finetuning.form import Logits
@@ -143,6 +144,28 @@ def test_segmentation(tmp_path):
     form = TokenForm(TASKS["segmentation"], TaskConfig.read(str(tmp_path / "model")))
     form.read_facts(str(tmp_path / "model"))
     assert form.known_words == set(lines["train"].split())
+
+
+def test_a_segmentation_whose_training_words_are_not_known_has_no_oov_scores(tmp_path):
+    path = tmp_path / "dev.txt"
+    path.write_text("南京 的 长江大桥\n中国 人民\n", encoding="utf-8")
+    task = TASKS["segmentation"]
+    config = TaskConfig(
+        task_name="segmentation", form="sequence_labelling", labels=("word",), tagging_scheme="BMES", outside=False,
+        max_seq_length=16, max_coarse_seq_length=16,
+    )  # fmt: skip
+    form = TokenForm(task, config)
+    form.read_facts(str(tmp_path))  # as of a directory without train_words.txt
+    split = form.read(task.records(str(path), "eval_file"), "dev", (str(path),), needs_labels=True)
+    data = TokenizedExamples(split, config, chinese_tokenizer())
+    found = logits_of_tags(data, config)
+    heads = ("joint", "fine", "coarse")
+    logits = Logits(
+        dict.fromkeys(heads, found.by_head["joint"]), 1.0, transitions=dict.fromkeys(heads, found.transitions["joint"])
+    )
+    results = evaluation_scores(form, logits, data, {}, heads)
+    assert results["f1"] == results["joint_f1"] == results["fine_f1"] == 1.0
+    assert not [name for name in results if "oov" in name]
 
 
 def logits_of_tags(data, config):

@@ -54,7 +54,7 @@ class TestConll:
             f"{c}{separator}{t}\n" for c, t in zip("高勇任职", ["B-NAME", "E-NAME", "O", "O"], strict=True)
         )
         first, second = read(tmp_path, f"{content}\n{content}", conll_columns())
-        assert first.content == {"text": "高勇任职", "spans": [Span(0, 2, "NAME")]}
+        assert first.content == {"text": "高勇任职", "spans": [Span(0, 2, "NAME")], "span_lines": [1]}
         assert (first.line, second.line) == (1, 6)
 
     def test_english_words_are_joined_by_spaces(self, tmp_path):
@@ -78,13 +78,39 @@ class TestConll:
     def test_weibos_position_digits(self, tmp_path):
         content = "张0\tB-PER.NAM\n三1\tI-PER.NAM\n10\tO\n\ufffd\ufffd0\tO\n"
         (record,) = read(tmp_path, content, conll_columns(position_digits=True))
-        assert record.content == {"text": "张三1\ufffd\ufffd", "spans": [Span(0, 2, "PER.NAM")]}
+        assert record.content["text"] == "张三1\ufffd\ufffd"
+        assert record.content["spans"] == [Span(0, 2, "PER.NAM")]
         with pytest.raises(InputError, match=r"line 1: .张. has no digit for the position in its word"):
             read(tmp_path, "张\tO\n", conll_columns(position_digits=True))
 
     def test_a_token_may_be_a_space(self, tmp_path):
         (record,) = read(tmp_path, "好\tO\n \tO\n好 O\n  O\n京\tB-LOC\n", conll_columns())
-        assert record.content == {"text": "好 好 京", "spans": [Span(4, 5, "LOC")]}
+        assert record.content == {"text": "好 好 京", "spans": [Span(4, 5, "LOC")], "span_lines": [5]}
+
+    def test_other_spaces_are_parts_of_tokens(self, tmp_path):
+        (record,) = read(tmp_path, "New\xa0York B-LOC\nhas O\n10\xa0000 O\ncats O\n", conll_columns())
+        assert record.content["text"] == "New\xa0York has 10\xa0000 cats"
+        assert entities(record) == [("New\xa0York", "LOC")]
+        (record,) = read(tmp_path, "北 B-LOC\n\u3000 O\n京 B-LOC\n", conll_columns())
+        assert record.content["text"] == "北\u3000京"
+
+    def test_to_predict_a_line_with_only_a_word_is_that_word(self, tmp_path):
+        content = "# id 1\nI\nlove\n#Paris\nand\n#\nLondon\n"
+        (record,) = read(tmp_path, content, conll_columns(), "predict_file")
+        assert record.content == {"text": "I love #Paris and # London"}
+        # In a file with labels, it is a comment.
+        (record,) = read(tmp_path, "love O\n#Paris\n", conll_columns())
+        assert record.content["text"] == "love"
+
+    def test_a_file_with_a_character_per_token_has_no_spaces(self, tmp_path):
+        (record,) = read(tmp_path, "\n".join("iPhone手机"), conll_columns(), "predict_file")
+        assert record.content["text"] == "iPhone手机"
+
+    def test_a_tag_column_may_be_counted_from_the_end(self, tmp_path):
+        (record,) = read(tmp_path, "B-LOC NNP Paris\n", conll_columns(tag_column=-3, token_column=2))
+        assert entities(record) == [("Paris", "LOC")]
+        with pytest.raises(InputError, match="line 1: has 2 columns"):
+            read(tmp_path, "a O\n", conll_columns(tag_column=-3))
 
     def test_faults_are_errors_or_counted(self, tmp_path, caplog):
         content = "a\tB-PER\nb\tO\nc\tI-PER\n"
@@ -99,7 +125,7 @@ class TestConll:
         [
             ("a\tO\nb\n", "line 2: has 1 columns .*; a token and a tag are expected"),
             ("a\tO\nb\tPER\n", "line 2: .PER. is not a tag such as B-PER"),
-            ("a\tB-A\nb\tI-A\n\nc\tM-A\n", "tags with I and tags with M are mixed"),
+            ("a\tB-A\nb\tI-A\n\nc\tM-A\n", "line 4: tags with I and tags with M are mixed, here 'M-A'"),
             ("-DOCSTART- O\n", "has no sentences"),
             ("", "is an empty file"),
             ("\n\n", "has no records"),
@@ -110,8 +136,8 @@ class TestConll:
             read(tmp_path, content, conll_columns())
 
     def test_tags_of_another_scheme_than_the_given_one(self, tmp_path):
-        with pytest.raises(InputError, match="line 1: the tag 'S-A' does not belong to the scheme BIO"):
-            read(tmp_path, "a\tS-A\n", conll_columns(scheme="BIO"))
+        with pytest.raises(InputError, match="line 3: the tag 'S-A' does not belong to the scheme BIO"):
+            read(tmp_path, "a\tO\nb\tO\nc\tS-A\n", conll_columns(scheme="BIO"))
 
 
 class TestJson:
@@ -175,6 +201,13 @@ def test_segmented_text(tmp_path):
     assert entities(record) == [("共同", "word"), ("创造", "word"), ("美好", "word"), ("的", "word")]
 
 
+def test_a_text_to_predict_that_is_not_segmented_keeps_its_spaces(tmp_path):
+    (record,) = read(tmp_path, "我用 Windows Phone 手机\n", segmented_text, "predict_file")
+    assert record.content == {"text": "我用 Windows Phone 手机"}
+    (record,) = read(tmp_path, "共同  创造  美好  的\n", segmented_text, "predict_file")
+    assert record.content["text"] == "共同创造美好的"
+
+
 class TestTaggedWords:
     def test_peoples_daily(self, tmp_path):
         content = "19980101-01-001-002/m  [中国/ns  中央/n  电视台/n]nt  １９９７年/t  与/p  1/2/m\n\n"
@@ -182,6 +215,25 @@ class TestTaggedWords:
         assert entities(record) == [
             ("中国", "ns"), ("中央", "n"), ("电视台", "n"), ("１９９７年", "t"), ("与", "p"), ("1/2", "m"),
         ]  # fmt: skip
+
+    def test_brackets_around_several_words_and_brackets_that_are_words(self, tmp_path):
+        content = "[/w 笑/v ]/w a[1]/n [纽约/nsf 时报/n]/nz 》/w [[中国/ns 科学院/n]nt 院士/n]nz\n"
+        (record,) = read(tmp_path, content, tagged_words())
+        assert entities(record) == [
+            ("[", "w"), ("笑", "v"), ("]", "w"), ("a[1]", "n"), ("纽约", "nsf"), ("时报", "n"), ("》", "w"),
+            ("中国", "ns"), ("科学院", "n"), ("院士", "n"),
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "line", ["他/她走了，时速100km/h。", "网址 http://a.cn/b 在 2020/01/02 [笑]", "共同/d 创造"]
+    )
+    def test_a_text_to_predict_without_tags_is_taken_as_it_is(self, tmp_path, line):
+        (record,) = read(tmp_path, f"{line}\n", tagged_words(), "predict_file")
+        assert record.content == {"text": line}
+
+    def test_the_tags_of_a_text_to_predict_are_left_out(self, tmp_path):
+        (record,) = read(tmp_path, "[共同/d 创造/v]vn ，/w 1/m\n", tagged_words(), "predict_file")
+        assert record.content["text"] == "共同创造，1"
 
     def test_other_separators(self, tmp_path):
         (record,) = read(tmp_path, "They_PRP drank_VBD\n", tagged_words("_", " "))
