@@ -1,5 +1,6 @@
 """Helpers shared by the benchmarks: corpora, timing, commands, and a description of the machine."""
 
+import itertools
 import os
 import platform
 import statistics
@@ -114,11 +115,14 @@ def chinese_corpora(pattern: str | None) -> list[str]:
 
 
 def corpus_text(files: Sequence[str]) -> bytes:
-    """Returns the concatenated files, with an empty line after the last document of each."""
+    """Returns the documents of corpora in BERT's format, plain or `.gz`, with an empty line after each."""
+    from ambert_tf.corpus.documents import plan_units, read_unit, split_documents
+
     texts = []
-    for name in files:
-        with open(name, "rb") as file:
-            texts.append(file.read().rstrip(b"\n") + b"\n\n")
+    for unit in plan_units(files):
+        found = split_documents(read_unit(unit))
+        for first, after in itertools.pairwise(found.splits):
+            texts.append(b"\n".join(found.sentences[first:after]) + b"\n\n")
     return b"".join(texts)
 
 

@@ -100,7 +100,7 @@ def fine_tuned(task: str, data_dir: str, model_dir: str, seed: int, **options: A
             TaggingSettings(
                 task_name=task, data_dir=data_dir, init_checkpoint=model_dir, do_train=True, do_eval=True,
                 output_dir=directory, random_seed=seed, max_seq_length=FLAGS.max_seq_length,
-                max_examples=FLAGS.max_train, max_eval_examples=FLAGS.max_dev,
+                max_examples=FLAGS.max_train, max_eval_examples=FLAGS.max_dev or 10**9,
                 **{name: value for name, value in given.items() if value}, **options,
             )
         )  # fmt: skip

@@ -38,7 +38,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import flags
@@ -47,17 +47,21 @@ from places import PLACES, Place
 from study_jobs import Jobs, read_json
 from study_report import Pretraining, Score, write_report
 
+from ambert_tf.conversion.initial import is_bert
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
 from ambert_tf.models.config import PRESETS, ModelConfig
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.data_files import split_files
 from ambert_tf.tasks.registry import TASKS
+from ambert_tf.training.checkpoints import load_model_directory
 
 FLAGS = flags.FLAGS
 MODELS = ("bert_fine", "bert_coarse", "ambert", "ambert_combo", "ambert_hybrid")
 EQUAL_COMPUTE = "bert_fine, equal compute"
 HELD_OUT_EVERY = 50  # documents
+# The demo's task, and the number of its labelled reviews.
+DEMO_TASK, DEMO_REVIEWS = "reviews", 8000
 # Settings changed by --smoke.
 SMOKE = {
     "num_train_steps": 20, "train_batch_size": 8, "labels": ["40"], "seeds": 2, "min_fine_tuning_steps": 5,
@@ -100,6 +104,14 @@ flags.DEFINE_multi_string("reference", ["bert_fine", "bert_coarse"], "Models fro
 flags.DEFINE_bool("smoke", False, "Run all steps in a few minutes, with a small corpus, few steps and 40 labels.")
 
 
+class TrainingExamples(NamedTuple):
+    """The training files of a task, their header, and their examples, empty if they are not one per line."""
+
+    paths: Sequence[str]
+    header: bytes = b""
+    lines: Sequence[bytes] = ()
+
+
 class Data:
     """Corpora, tokenizer, records, and the labelled examples of each budget and seed."""
 
@@ -107,12 +119,22 @@ class Data:
         self.jobs = jobs
         self.directory = os.path.join(jobs.directory, "data")
         os.makedirs(self.directory, exist_ok=True)
-        self.task_dirs = dict(entry.split("=", 1) for entry in FLAGS.task_dirs)
+        self.task_dirs: dict[str, str] = {}
+        for entry in FLAGS.task_dirs:
+            task, equals, directory = entry.partition("=")
+            if not (task and equals and directory):
+                raise InputError(f"--task_dirs={entry}: must be NAME=DIRECTORY")
+            self.task_dirs[task] = directory
+        self.tasks = FLAGS.tasks or list(self.task_dirs) or ([] if FLAGS.input_file else [DEMO_TASK])
+        if not self.tasks:
+            raise InputError("--tasks or --task_dirs is needed with --input_file")
+        if DEMO_TASK in self.tasks and not FLAGS.input_file:
+            self.task_dirs.setdefault(DEMO_TASK, os.path.join(self.directory, "demo", "reviews"))
         self.corpus, self.held_out = (os.path.join(self.directory, f"{name}.txt") for name in ("train", "held_out"))
-        if not os.path.exists(self.held_out):
-            self._write_corpora()
-        if not FLAGS.input_file:
-            self.task_dirs.setdefault("reviews", os.path.join(self.directory, "demo", "reviews"))
+        sources = ("input_file", "held_out_file", "max_corpus_mb")
+        jobs.make(
+            "corpora", [f"--{name}={FLAGS[name].value}" for name in sources if FLAGS[name].value], self._write_corpora
+        )
         self.tokenizer = located(FLAGS.tokenizer_dir) or os.path.join(self.directory, "tokenizer")
 
     def _write_corpora(self) -> None:
@@ -124,14 +146,15 @@ class Data:
             sys.path.insert(0, os.path.join(ROOT, "demo"))
             from demo_data import write_demo_data
 
-            most = max(int(labels) for labels in FLAGS.labels) or 8000
-            demo = write_demo_data(os.path.join(self.directory, "demo"), max(2000, most), 2000, seed=1)
+            demo = write_demo_data(os.path.join(self.directory, "demo"), DEMO_REVIEWS, 2000, seed=1)
             texts = [corpus_text([demo.train_corpus]), corpus_text([demo.held_out_corpus])]
         texts = [text[: int(FLAGS.max_corpus_mb * 1e6) or None].decode(errors="ignore").encode() for text in texts]
         if len(texts) == 1:
             documents = [document + b"\n\n" for document in texts[0].split(b"\n\n") if document.strip()]
             held_out = documents[::HELD_OUT_EVERY]
             texts = [b"".join(d for i, d in enumerate(documents) if i % HELD_OUT_EVERY), b"".join(held_out)]
+        if not all(texts):
+            raise InputError(f"--input_file={FLAGS.input_file}: has only one document; name a --held_out_file too")
         for path, text in zip((self.corpus, self.held_out), texts, strict=True):
             write(path, text)
 
@@ -186,12 +209,8 @@ class Data:
         directory = os.path.abspath(os.path.join(FLAGS.data_dir, found.directory))
         return Place(task, found.language, directory, found.train, found.dev, found.max_seq_length, found.epochs)
 
-    def subset(self, place: Place, labels: int, seed: int) -> tuple[str, int]:
-        """Returns the training files of a label budget and seed, and the number of examples, or 0 if unknown.
-
-        If the files have one example per line, a sample is drawn, and the samples of a seed are nested. Other files are
-        returned unchanged, and --max_examples reads the first examples, which are the same for all seeds.
-        """
+    def examples(self, place: Place) -> TrainingExamples:
+        """Reads the training files of a task."""
         paths = split_files(TASKS[place.task], place.directory, "train", place.train)
         lines, header = [], b""
         for path in paths:
@@ -201,9 +220,29 @@ class Data:
                 if place.task != "cola":  # the only table without a header
                     header, content = content[0] + b"\n", content[1:]
             elif not content[0].startswith(b"{") or len(content) == 1:
-                return ",".join(paths), labels
+                return TrainingExamples(paths)
             lines += content
-        if not labels or labels >= len(lines):
+        return TrainingExamples(paths, header, lines)
+
+    def budgets(self, place: Place) -> list[int]:
+        """Returns the label budgets for which a task has enough examples, as far as their number is known."""
+        count = len(self.examples(place).lines)
+        budgets = [int(labels) for labels in FLAGS.labels]
+        found = [labels for labels in budgets if not count or labels <= count]
+        if len(found) < len(budgets):
+            print(f"{place.task} has {count:,} training examples; larger label budgets are left out (0 for all)")
+        return found
+
+    def subset(self, place: Place, labels: int, seed: int) -> tuple[str, int]:
+        """Returns the training files of a label budget and seed, and the number of examples, or 0 if unknown.
+
+        If the files have one example per line, a sample is drawn, and the samples of a seed are nested. Other files are
+        returned unchanged, and --max_examples reads the first examples, which are the same for all seeds.
+        """
+        paths, header, lines = self.examples(place)
+        if not lines:
+            return ",".join(paths), labels
+        if not labels or labels == len(lines):
             return ",".join(paths), len(lines)
         order = np.random.default_rng(seed).permutation(len(lines))[:labels]
         name = f"{place.task}-{labels}-{seed}{os.path.splitext(paths[0])[1]}"
@@ -251,12 +290,12 @@ def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = 
 
 def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
     """Continues the pre-training of a model on --further_input_file and returns the new model directory."""
-    # Models from elsewhere have tokenizers of their own.
-    own = FLAGS.models and name in (*FLAGS.models, EQUAL_COMPUTE)
+    # A model of this project has a tokenizer of its own. A BERT from elsewhere stays a BERT.
+    own = name in (*FLAGS.models, EQUAL_COMPUTE)
+    foreign = is_bert(start)
+    tokenizer = data.tokenizer if own or foreign else load_model_directory(start, "pretrained").tokenizer_directory
     corpora = ",".join(map(os.path.abspath, input_files(FLAGS.further_input_file, "further_input_file")))
-    records = data.make_records(
-        "further" if own else f"further {name}", corpora, data.tokenizer if own else start, "--masking=dynamic"
-    )
+    records = data.make_records("further" if own else f"further {name}", corpora, tokenizer, "--masking=dynamic")
     directory = os.path.join(jobs.directory, "pretrained", file_name(f"{name}, further"))
     steps = FLAGS.num_further_steps
     jobs.run(
@@ -265,7 +304,7 @@ def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
          f"--num_train_steps={steps}", f"--train_batch_size={FLAGS.train_batch_size}",
          f"--learning_rate={FLAGS.learning_rate}", "--group_by_length=16", f"--log_steps={max(1, steps // 10)}",
          f"--save_checkpoints_steps={max(1, min(500, steps // 2))}", "--keep_checkpoints=1",
-         *FLAGS.pretraining_flags],
+         *(["--model_type=bert_fine"] if foreign else []), *FLAGS.pretraining_flags],
     )  # fmt: skip
     return directory
 
@@ -330,7 +369,9 @@ def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
 def run_study(jobs: Jobs) -> None:
     """Runs all jobs, seed by seed, and rewrites the report after each task."""
     data = Data(jobs)
-    places = [data.place(task) for task in FLAGS.tasks or list(data.task_dirs)]
+    places = [data.place(task) for task in data.tasks]
+    budgets = {place.task: data.budgets(place) for place in places}
+    pairs = [(place, labels) for place in places for labels in budgets[place.task]]
     data.make()
     pretrained = [pretrain(jobs, data, model, FLAGS.num_train_steps) for model in FLAGS.models]
     by_name = {each.name: each for each in pretrained}
@@ -347,12 +388,11 @@ def run_study(jobs: Jobs) -> None:
     for model in FLAGS.scratch:
         new = [f"--config={FLAGS.config}", f"--model_type={model}", f"--tokenizer_dir={data.tokenizer}"]
         starts[f"{model}, from scratch"] = new
-    budgets = [int(labels) for labels in FLAGS.labels]
-    baselines = [score for place in places for labels in budgets for score in baseline(jobs, data, place, labels)]
+    baselines = [score for place, labels in pairs for score in baseline(jobs, data, place, labels)]
     scores: list[Score] = []
     for seed in range(1, FLAGS.seeds + 1):
         for place in places:
-            for labels in budgets:
+            for labels in budgets[place.task]:
                 for name, start in starts.items():
                     scores += fine_tune(jobs, data, place, labels, seed, name, start)
             write_report(jobs.directory, machine(), pretrained, [*scores, *baselines], FLAGS.reference)
@@ -365,9 +405,12 @@ def main(argv: Sequence[str]) -> None:
     for name, value in SMOKE.items() if FLAGS.smoke else ():
         if not FLAGS[name].present:
             FLAGS[name].value = value
-    unknown = [model for model in (*FLAGS.models, *FLAGS.scratch) if model not in MODELS]
-    if unknown:
-        raise InputError(f"--models={unknown[0]}: unknown model; the models are {', '.join(MODELS)}")
+    for name in ("models", "scratch"):
+        if unknown := [model for model in FLAGS[name].value if model not in MODELS]:
+            raise InputError(f"--{name}={unknown[0]}: unknown model; the models are {', '.join(MODELS)}")
+    for name in FLAGS.labels:
+        if not name.isdecimal():
+            raise InputError(f"--labels={name}: must be a number of examples, or 0 for all")
     # An interrupt also ends the command that the study waits for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     directory = os.path.abspath(FLAGS.output_dir)

@@ -41,12 +41,7 @@ class Jobs:
           SystemExit: the command failed.
         """
         shown = [part.replace(self.directory, "OUTPUT_DIR") for part in command]
-        if name in self.finished:
-            if self.finished[name]["command"] != shown:
-                raise InputError(
-                    f"--output_dir={self.directory}: the job {name!r} has finished with other flags, "
-                    f"{' '.join(self.finished[name]['command'])}; repeat them or choose another directory"
-                )
+        if self._has_finished(name, shown):
             return self.finished[name]
         print(f"{name} ...", end=" ", flush=True)
         usage = run_command([sys.executable, *command])
@@ -55,10 +50,27 @@ class Jobs:
             "job": name, "command": shown, "wall_seconds": round(usage.wall_seconds, 1),
             "processor_seconds": round(usage.processor_seconds, 1), "result": read() if read else None,
         }  # fmt: skip
+        self._record(record)
+        return record
+
+    def make(self, name: str, flags: Sequence[str], function: Callable[[], object]) -> None:
+        """Calls a function, as `run` runs a command. `flags` is what its result depends on."""
+        if not self._has_finished(name, list(flags)):
+            function()
+            self._record({"job": name, "command": list(flags)})
+
+    def _has_finished(self, name: str, shown: list[str]) -> bool:
+        if name in self.finished and self.finished[name]["command"] != shown:
+            raise InputError(
+                f"--output_dir={self.directory}: the job {name!r} has finished with other flags, "
+                f"{' '.join(self.finished[name]['command']) or 'none'}; repeat them or choose another directory"
+            )
+        return name in self.finished
+
+    def _record(self, record: dict[str, Any]) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self.finished[name] = record
-        return record
+        self.finished[record["job"]] = record
 
     def make_tokenizer(self, corpus: str, language: str, directory: str, *options: str) -> None:
         """Builds a tokenizer from a corpus, with other flags of data/build_vocab.py."""

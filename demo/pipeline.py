@@ -69,7 +69,8 @@ class DemoSettings:
         """Raises an InputError if a value is out of range."""
         if self.num_train_steps is not None:
             at_least(self, 1, "num_train_steps")
-        at_least(self, 10, "num_train_reviews", "num_test_reviews")
+        at_least(self, max(LABELS), "num_train_reviews")
+        at_least(self, 10, "num_test_reviews")
 
 
 class _Steps:

@@ -4,11 +4,18 @@ import zipfile
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import exists, local_copy
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
+
+# What reading another file, or a damaged one, raises.
+_NOT_SUCH_A_FILE = (
+    tf.errors.OpError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 class InitialEmbeddings(NamedTuple):
@@ -20,7 +27,7 @@ class InitialEmbeddings(NamedTuple):
     def assign(self, model: AmbertMaskedLM) -> None:
         """Initializes the token embeddings and the output biases of a model.
 
-        Embeddings get the length that random ones have on average. Those of tokens without co-occurrences stay random.
+        Embeddings get about the length that random ones have. Those of tokens without co-occurrences stay random.
         Output biases become the logarithms of the tokens' frequencies, relative to that of the most frequent one.
         """
         config = model.config
@@ -47,15 +54,15 @@ def read_initial_embeddings(path: str, tokenizer: MultiGrainedTokenizer, config:
     """
     where = f"--init_embeddings={path}"
     try:
-        with np.load(path) as file:
+        if not exists(path):
+            raise InputError(f"{where}: no such file; data/build_embeddings.py writes it")
+        with local_copy(path) as name, np.load(name) as file:
             parts = {name: file[name] for name in file.files}
         fingerprint = str(parts["tokenizer_fingerprint"])
         found = InitialEmbeddings(
             *({grain: parts[f"{grain}_{name}"] for grain in ("fine", "coarse")} for name in ("embeddings", "counts"))
         )
-    except FileNotFoundError:
-        raise InputError(f"{where}: no such file; data/build_embeddings.py writes it") from None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except _NOT_SUCH_A_FILE as error:
         raise InputError(f"{where}: is not a file from data/build_embeddings.py ({error})") from None
     if fingerprint != tokenizer.fingerprint:
         raise InputError(f"{where}: was computed with another tokenizer")

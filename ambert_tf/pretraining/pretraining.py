@@ -124,9 +124,17 @@ def initial_config(settings: PretrainingSettings, tokenizer: MultiGrainedTokeniz
     """Returns the configuration to train, from `config` or, if it is not given, `init_checkpoint`, or `base` otherwise.
 
     Raises:
-      InputError: the configuration does not exist or has other vocabulary sizes.
+      InputError: the configuration does not exist or has other vocabulary sizes, or `init_checkpoint` is a model with
+        another tokenizer, whose embeddings would be those of other tokens.
     """
     config, start = settings.config, settings.init_checkpoint
+    if start and not is_bert(start) and is_model_directory(start):
+        directory = load_model_directory(start).tokenizer_directory
+        if MultiGrainedTokenizer.load(directory).fingerprint != tokenizer.fingerprint:
+            raise InputError(
+                f"--init_checkpoint={start}: was trained with another tokenizer than that of the records in "
+                f"{tokenizer_dir}; create the records with --tokenizer_dir={directory}"
+            )
     if config is None and start and is_bert(start):
         return bert_model(start, settings.model_type, tokenizer_dir, do_lower_case=settings.do_lower_case)[0]
     if config is None and start and is_model_directory(start):

@@ -69,7 +69,7 @@ def create_with_beam(
     check_copy(settings.output_file, tokenizer)
     work = os.path.join(directory, f".{name}.unfinished-beam")
     with _directory(work):
-        _copy_files(settings.tokenizer_dir, os.path.join(work, _TOKENIZER))
+        tokenizer.save(os.path.join(work, _TOKENIZER))
         _run_pipeline(settings, input_files, beam_options, work)
         with tf.io.gfile.GFile(os.path.join(work, STATS_FILE)) as file:
             counts = json.load(file)

@@ -40,15 +40,16 @@ def test_a_study_runs_once_resumes_and_refuses_other_flags(tmp_path, monkeypatch
     chinese_tokenizer().save(str(tmp_path / "tokenizer"))
     command = (
         tmp_path / "study", "--smoke", f"--input_file={corpus}", f"--task_dirs=reviews={tmp_path / 'reviews'}",
-        "--labels=20", "--models=ambert", "--scratch=", "--seeds=1", "--num_train_steps=4",
+        "--labels=20,9000", "--models=ambert", "--scratch=", "--seeds=1", "--num_train_steps=4",
         f"--tokenizer_dir={tmp_path / 'tokenizer'}", "--noembeddings",  # which need a larger corpus
     )  # fmt: skip
     first = study(*command)
     assert first.returncode == 0, first.stderr
     progress = (tmp_path / "study" / "progress.jsonl").read_text(encoding="utf-8")
     finished = dict.fromkeys(json.loads(line)["job"] for line in progress.splitlines())
+    assert "reviews has 60 training examples; larger label budgets are left out" in first.stdout
     assert list(finished) == [
-        "train records", "held_out records", "pre-train ambert", "baseline on reviews, 20 labels, 1 seeds",
+        "corpora", "train records", "held_out records", "pre-train ambert", "baseline on reviews, 20 labels, 1 seeds",
         "fine-tune ambert on reviews, 20 labels, seed 1",
     ]  # fmt: skip
     scores = (tmp_path / "study" / "scores.tsv").read_text(encoding="utf-8").splitlines()
@@ -74,3 +75,5 @@ def test_a_study_runs_once_resumes_and_refuses_other_flags(tmp_path, monkeypatch
     directory = str(tmp_path / "study")
     with pytest.raises(InputError, match="the job 'train records' has finished with other flags"):
         Jobs(directory).run("train records", ["data/create_pretraining_data.py", "--max_seq_length=512"])
+    with pytest.raises(InputError, match="the job 'corpora' has finished with other flags"):
+        Jobs(directory).make("corpora", ["--input_file=other.txt"], lambda: pytest.fail("not to be called"))

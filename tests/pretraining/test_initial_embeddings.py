@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.pretraining.initial_embeddings import read_initial_embeddings
@@ -36,6 +37,13 @@ def test_a_model_gets_the_embeddings_of_its_grains(file, model_type):
         np.testing.assert_allclose(cosines, 1, rtol=1e-5)
         bias = np.asarray(model.masked_lm_heads[grain].output_biases[grain])
         np.testing.assert_allclose(bias, np.log((np.arange(len(bias)) + 1) / len(bias)), rtol=1e-5, atol=1e-6)
+
+
+def test_the_file_may_be_remote(file):
+    path, parts = file
+    tf.io.gfile.copy(path, "ram://embeddings.npz", overwrite=True)
+    found = read_initial_embeddings("ram://embeddings.npz", chinese_tokenizer(), config_of())
+    np.testing.assert_array_equal(found.embeddings["coarse"], parts["coarse_embeddings"])
 
 
 def test_files_that_do_not_match_are_named(file, tmp_path):

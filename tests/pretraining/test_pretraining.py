@@ -291,6 +291,16 @@ def test_records_of_another_tokenizer_are_refused(made, tmp_path):
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
 
 
+def test_an_initial_model_with_another_tokenizer_is_refused(trained):
+    """Even if its vocabularies have the same sizes: its embeddings are those of other tokens."""
+    tokenizer, other = english_tokenizer(), english_tokenizer(do_lower_case=False)
+    assert (tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size) == (other.fine_vocab_size, other.coarse_vocab_size)
+    chosen = PretrainingSettings(input_file="records/part-*", init_checkpoint=str(trained[0]))
+    assert initial_config(chosen, tokenizer, "tokenizer").vocab_size == tokenizer.fine_vocab_size
+    with pytest.raises(InputError, match=r"was trained with another tokenizer .*; create the records with --tokenizer"):
+        initial_config(chosen, other, "tokenizer")
+
+
 def test_a_loss_that_is_not_finite_is_reported_with_its_records(made, tmp_path):
     changes = {
         "config": str(made / "bert_fine.json"),

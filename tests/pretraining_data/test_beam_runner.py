@@ -74,7 +74,9 @@ def test_several_worker_processes_write_the_same_files(create, monkeypatch):
 def test_shards_without_records_are_written_and_skipped_by_readers(create, tmp_path):
     path = tmp_path / "corpus.txt"
     path.write_text("中国人民\n", encoding="utf-8")
-    shards, stats = create("beam", IN_PROCESS, input_file=str(path), num_shards=4, dupe_factor=1)
+    # The name of a preset is a tokenizer directory, too.
+    changes = {"tokenizer_dir": "ambert_tiny_zh", "num_shards": 4, "dupe_factor": 1}
+    shards, stats = create("beam", IN_PROCESS, input_file=str(path), **changes)
     assert stats["sequences"] == 1
     assert sorted(map(bool, shards.values())) == [False, False, False, True]
     pattern = str(tmp_path / "beam" / "x-*")
