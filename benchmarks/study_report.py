@@ -10,6 +10,9 @@ from ambert_tf.files import atomic_path
 from ambert_tf.tasks.published_results import PUBLISHED, PUBLISHED_MODELS
 
 REFERENCE = "bert_fine"
+DIFFERENCES = (
+    "## Differences", "", "Mean differences over seeds in points, paired by seed, with their 95 % intervals.", "",
+)  # fmt: skip
 # The paper's models under this project's names.
 PAPER_NAMES = {
     "bert_fine": "Our BERT (fine)", "bert_coarse": "Our BERT (coarse)", "ambert": "AMBERT",
@@ -214,8 +217,7 @@ def write_report(
         "`ambert, fine alone` is the paper's AMBERT-Single. Published scores are of base models pre-trained for a "
         "million steps.", "",
         *score_table(scores), "",
-        "## Differences", "", "Mean differences over seeds in points, paired by seed, with their 95 % intervals.", "",
-        *difference_table(scores, references), "",
+        *([*DIFFERENCES, *differences, ""] if len(differences := difference_table(scores, references)) > 2 else []),
         *(["## Order of the models", "", *order, ""] if (order := orderings(scores)) else []),
         "![scores](scores.png)", "",
     ]  # fmt: skip
