@@ -8,7 +8,8 @@ from typing import Any
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import make_directory
+from ambert_tf.files import exists, make_directory
+from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.evaluation import evaluate, predict
 from ambert_tf.finetuning.fine_tuning_settings import (
     ClassificationSettings,
@@ -38,7 +39,7 @@ from ambert_tf.models.task_config import (
 )
 from ambert_tf.tasks.data_files import find_files
 from ambert_tf.tasks.declaration import Label, Task
-from ambert_tf.tasks.labels import find_labels
+from ambert_tf.tasks.labels import LABELS_FILE, find_labels
 from ambert_tf.tasks.registry import TASKS, find_task
 from ambert_tf.tasks.sequence_labelling import OWN_COLUMNS, OWN_ENTITIES
 from ambert_tf.tasks.sequence_labelling_files import RecordReader, conll_columns, json_spans
@@ -223,7 +224,7 @@ def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str
 def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitReader) -> TaskConfig:
     labels: tuple[Label, ...] = ()
     if task.form in (CLASSIFICATION, SEQUENCE_LABELLING):
-        data_dir = "" if reader.from_tfds else settings.data_dir
+        data_dir = "" if reader.from_tfds else _labels_directory(settings.data_dir, reader.files["train"])
         labels = find_labels(task, data_dir, reader.records("train") if task.labels is None else None)
     described = bool(labels) and all(label.description for label in labels)
     fine, coarse = check_seq_lengths(settings.max_seq_length, settings.max_coarse_seq_length)
@@ -246,6 +247,12 @@ def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitRead
     )
 
 
+def _labels_directory(data_dir: str, train_files: Sequence[str]) -> str:
+    """Returns the directory in which to look for `labels.json`: that of the training file if it is there."""
+    beside = os.path.dirname(train_files[0]) or "."
+    return beside if exists(os.path.join(beside, LABELS_FILE)) else data_dir
+
+
 def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig:
     directory = _trained_directory(settings)
     config = TaskConfig.read(directory, "output_dir")
@@ -259,6 +266,12 @@ def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig
             "question has an answer; train one on this task"
         )
     return dataclasses.replace(config, **_given(settings, DECODING_FIELDS))
+
+
+def _is_of(start: str, directory: str) -> bool:
+    """Returns whether a model is that of a directory, or the one from which its training started."""
+    finished = read_finished(directory) or {}
+    return os.path.realpath(start) == os.path.realpath(directory) or finished.get("init_checkpoint") == start
 
 
 def _given(settings: FineTuningSettings, names: Sequence[str]) -> dict[str, Any]:
@@ -283,9 +296,15 @@ def _trained_directory(settings: FineTuningSettings) -> str:
     """Returns the directory of the model to evaluate or predict with.
 
     Raises:
-      InputError: the model does not exist.
+      InputError: the model does not exist, or its results would replace those of another model.
     """
+    start = settings.init_checkpoint
     if is_model_directory(settings.output_dir) and is_fine_tuned(settings.output_dir):
+        if not settings.do_train and start and is_fine_tuned(start) and not _is_of(start, settings.output_dir):
+            raise InputError(
+                f"--init_checkpoint={start}: --output_dir={settings.output_dir} has another fine-tuned model; name "
+                "another directory for the results"
+            )
         return settings.output_dir
     if settings.init_checkpoint and is_fine_tuned(settings.init_checkpoint):
         return settings.init_checkpoint

@@ -94,10 +94,9 @@ def settings_for_task(task: Task, settings: FineTuningSettings) -> FineTuningSet
 
 
 def _named_files(settings: FineTuningSettings) -> list[bool]:
-    """Returns, for each split to read, whether a flag names its file."""
-    flags = [
-        (settings.do_train, settings.train_file),
-        (settings.do_eval, settings.eval_file),
-        (settings.do_predict, settings.predict_file),
-    ]
-    return [bool(name) for wanted, name in flags if wanted or not any(do for do, _ in flags)]
+    """Returns, for each split that must be read, whether a flag names its file."""
+    files = (settings.train_file, settings.eval_file, settings.predict_file)
+    wanted = (settings.do_train, settings.do_eval, settings.do_predict)
+    if not any(wanted):
+        wanted = (True, True, False)  # A file to predict is optional then.
+    return [bool(name) for name, needed in zip(files, wanted, strict=True) if needed]

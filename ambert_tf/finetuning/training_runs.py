@@ -19,6 +19,7 @@ from ambert_tf.finetuning.best_checkpoint import (
     BestCheckpoint,
     check_same_training,
     read_finished,
+    write_finished,
 )
 from ambert_tf.finetuning.evaluation import evaluation_scores
 from ambert_tf.finetuning.fine_tuning_objective import FineTuningObjective
@@ -76,7 +77,7 @@ def train_runs(
         _prepare_directory(settings.output_dir, config, tokenizer, form)
     plans = run_settings(settings)
     if len(plans) == 1:
-        train_once(settings, strategy, config, tokenizer, form, train, dev)
+        train_once(plans[0], strategy, config, tokenizer, form, train, dev)
         return {}
     found = []
     for number, plan in enumerate(plans, 1):
@@ -106,7 +107,7 @@ def run_settings(settings: FineTuningSettings) -> list[FineTuningSettings]:
                 plans.append(dataclasses.replace(
                     settings, learning_rate=rate, train_batch_size=size, random_seed=seed, output_dir=directory
                 ))  # fmt: skip
-    return [settings] if len(plans) == 1 else plans
+    return [dataclasses.replace(plans[0], output_dir=settings.output_dir)] if len(plans) == 1 else plans
 
 
 def train_once(
@@ -192,8 +193,11 @@ def train_once(
     if best is not None and best.value is not None:
         facts.update(metric=metric, best_step=best.step, best=best.value)
         best.finish(settings.output_dir, facts)
-    elif last:
+        return facts
+    if last:
         facts.update(metric=metric, best_step=facts["last_step"], best=last[metric])
+    if is_chief(strategy):
+        write_finished(settings.output_dir, facts)
     return facts
 
 

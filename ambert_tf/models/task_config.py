@@ -20,6 +20,7 @@ REGRESSION = "regression"
 MULTIPLE_CHOICE = "multiple_choice"
 SPANS = "spans"
 SEQUENCE_LABELLING = "sequence_labelling"
+FORMS = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, SPANS, SEQUENCE_LABELLING)
 # Input kinds: how the strings of an example become sequences.
 PLAIN = "plain"
 MARKED_SPANS = "marked_spans"

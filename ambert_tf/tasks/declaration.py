@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ambert_tf.models.tagging_schemes import Span
 from ambert_tf.models.task_config import CLASSIFICATION, PLAIN
 from ambert_tf.tasks.json_lines import Record, read_json_lines
+from ambert_tf.tasks.tables import ID_COLUMNS
 
 SPLITS = ("train", "dev", "test")
 # The flag that names another file for a split.
@@ -191,7 +192,7 @@ class Task:
     companions: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
     label_key: str = "label"
-    id_keys: tuple[str, ...] = ("id", "index", "idx")
+    id_keys: tuple[str, ...] = ID_COLUMNS
     labels: tuple[Label, ...] | None = None
     no_gold_labels: frozenset[str] = frozenset()
     score_range: tuple[float, float] | None = None

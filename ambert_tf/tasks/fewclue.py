@@ -18,6 +18,7 @@ def _few(task: Task, name: str, format: str = "clue") -> Task:
             "train_few_all.json|train_0.json", "dev_few_all.json|dev_0.json|test_public.json",
             "test.json|test_public.json",
         ),
+        companions=(),
         directories=(f"fewclue/{name}", f"FewCLUE/{name}", f"fewclue_{name}"),
         leaderboard=Leaderboard(file=f"{name}f_predict.json", format=format),
         download_page=FEWCLUE_PAGE,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION
+from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION
 from ambert_tf.tasks.declaration import (
     FILE_FLAGS,
     Choices,
@@ -78,13 +78,17 @@ def read_examples(
         if isinstance(inputs, Question) or not isinstance(inputs, EXAMPLE_INPUTS[task.form]):
             kinds = " or ".join(kind.__name__ for kind in EXAMPLE_INPUTS[task.form])
             raise InputError(f"task {task.name}: `texts` returns {type(inputs).__name__}; {kinds} is expected")
+        if isinstance(inputs, Texts) and (inputs.text_pair is not None) != task.pair:
+            raise InputError(
+                f"task {task.name}: `texts` returns {'one text' if task.pair else 'two texts'}, but pair={task.pair}"
+            )
         label = None
         if needs_labels:
             if task.no_gold_labels and record.name(task.label_key) in task.no_gold_labels:
                 left_out += 1
                 continue
             label = _label(task, record, split, indices, inputs)
-        group = record.content.get("group") if task.form == MULTIPLE_CHOICE else None
+        group = record.content.get("group") if task.inputs == IDIOMS else None
         example = Example(example_id(task, record, number), inputs, label, group)
         examples += [example] * (task.copies(record) if options.augment and split == "train" else 1)
         number += 1

@@ -40,8 +40,8 @@ def c3_records(path: str, flag: str) -> Iterator[Record]:
         if not isinstance(document, list) or len(document) < 2 or not isinstance(document[1], list):
             raise InputError(f"{path}, {place}: is {shown(document)}; {expected} is expected")
         lines = Record(path, place, {"lines": document[0]}).strings("lines")
-        for question in document[1]:
-            found = Record(path, f"{place}, question {number + 1}", _object(question, path, place))
+        for within, question in enumerate(document[1], 1):
+            found = Record(path, f"{place}, question {within}", _object(question, path, place))
             choices = _choices(found, "choice")
             content: dict[str, Any] = {
                 "id": question.get("id", f"{os.path.splitext(os.path.basename(path))[0]}-{number}"),

@@ -5,8 +5,10 @@ import importlib.util
 import os
 
 from ambert_tf.errors import InputError, one_line
+from ambert_tf.models.task_config import FORMS, SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks import clue, custom_data, fewclue, glue, reading_comprehension, sequence_labelling
 from ambert_tf.tasks.declaration import Task
+from ambert_tf.tasks.metrics import METRICS
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -78,4 +80,22 @@ def load_task(path: str) -> Task:
     task = getattr(module, "TASK", None)
     if not isinstance(task, Task):
         raise InputError(f"--task_file={path}: does not define TASK = Task(...), from ambert_tf.tasks.declaration")
+    if wrong := _fault(task):
+        raise InputError(f"--task_file={path}: {wrong}")
     return task
+
+
+def _fault(task: Task) -> str | None:
+    """Returns what is wrong with a declaration, or None."""
+    if task.form not in FORMS:
+        return f"form={task.form!r}; the forms are {', '.join(FORMS)}"
+    if not task.metrics:
+        return "metrics is empty; the first metric selects the best checkpoint"
+    if task.form not in (SPANS, SEQUENCE_LABELLING):  # which have metrics of their own
+        for name in task.metrics:
+            if name not in METRICS:
+                return f"unknown metric {name!r}; the metrics are {', '.join(METRICS)}"
+    names = [label.name for label in task.labels or ()]
+    if task.positive_label is not None and names and task.positive_label not in names:
+        return f"positive_label={task.positive_label!r} is not one of the labels {', '.join(names)}"
+    return None

@@ -11,6 +11,8 @@ from ambert_tf.tasks.json_lines import Record, shown, text_lines
 
 RecordReader = Callable[[str, str], Iterator[Record]]
 
+# Columns that may have the id of an example; see `Task.id_keys`.
+ID_COLUMNS = ("id", "index", "idx")
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 # Excel declares the delimiter of a CSV file in a first line such as sep=;
 _EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -195,11 +197,11 @@ def _folded(name: str) -> str:
 def _column_names(
     path: str, line: int, header: Sequence[str], columns: Sequence[str], delimiter: str | None
 ) -> list[str]:
-    """Returns the column names in a header, with required columns in the case of `columns`."""
+    """Returns the column names in a header, with ids and required columns in the case of `ID_COLUMNS` and `columns`."""
     names = [name.strip() for name in header]
     # If a table has both `label` and `Label`, the exact match is used.
-    required = {_folded(name): name for name in columns if name not in names}
-    names = [required.get(_folded(name), name) for name in names]
+    known = {_folded(name): name for name in (*ID_COLUMNS, *columns) if name not in names}
+    names = [known.get(_folded(name), name) for name in names]
     if not set(columns) <= set(names):
         raise _missing_columns(path, line, columns, names, delimiter)
     for name in columns:

@@ -1,8 +1,10 @@
 """Every task form memorizes sixteen examples and writes the expected files."""
 
+import dataclasses
 import functools
 import json
 import os
+import shutil
 import tempfile
 
 import numpy as np
@@ -12,6 +14,8 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
+from ambert_tf.finetuning.training_runs import run_settings
+from ambert_tf.tasks.registry import TASKS
 from tests.classifiers import RECORDS, fine_tune, write_json_lines, write_start
 from tests.conversion.google_checkpoint import values, write_google_checkpoint
 
@@ -232,9 +236,13 @@ class TestGoogleCommandLine:
         )
 
     def test_squad_2(self, tmp_path):
-        run_fine_tuning(self.settings(tmp_path, version_2_with_negative=True))
+        settings = self.settings(tmp_path, version_2_with_negative=True)
+        run_fine_tuning(settings)
         assert read(tmp_path, "task.json")["task_name"] == "squad2"
         assert read(tmp_path, "null_odds.json").keys() == read(tmp_path, "predictions.json").keys()
+        # Also without an evaluation, a finished training is not taken for one with other settings.
+        with pytest.raises(InputError, match=r"contains a model trained with learning_rate=3e-05, not 5e-05"):
+            run_fine_tuning(dataclasses.replace(settings, learning_rate=5e-5))
 
     def test_questions_without_an_answer_need_the_flag(self, tmp_path):
         with pytest.raises(InputError, match=r"train-v2.0.json, question 0d: has no answer"):
@@ -272,6 +280,19 @@ class TestRuns:
         assert runs["deviation"] == pytest.approx(np.std(runs["values"], ddof=1))
         assert results["accuracy"] == max(runs["values"]) > 0.9
         assert {run["random_seed"] for run in runs["all"]} == {12345, 12346}
+
+    def test_a_grid_of_one_value_is_that_value(self):
+        given = ClassificationSettings(task_name="cola", grid_learning_rates="1e-5", grid_batch_sizes="16")
+        settings = given.for_task(TASKS["cola"], None, has_test=False)
+        (plan,) = run_settings(settings)
+        assert (plan.learning_rate, plan.train_batch_size, plan.output_dir) == (1e-5, 16, settings.output_dir)
+
+    def test_a_model_is_not_evaluated_into_the_directory_of_another(self, tmp_path):
+        fine_tune(tmp_path, model_type="bert_fine", num_train_epochs=1)
+        other = shutil.copytree(tmp_path / "model", tmp_path / "other")
+        flags = {"task_name": "sentence", "data_dir": str(tmp_path), "output_dir": str(tmp_path / "model")}
+        with pytest.raises(InputError, match=r"--init_checkpoint=.*other: --output_dir=.*model has another fine-tuned"):
+            run_fine_tuning(ClassificationSettings(**flags, do_eval=True, init_checkpoint=str(other)))
 
     def test_a_loss_that_is_not_finite_names_the_examples(self, tmp_path):
         records = [{"id": f"review {number}", **record} for number, record in enumerate(RECORDS)]

@@ -1,10 +1,12 @@
+import dataclasses
+
 import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.tasks.clue import CHID, OCNLI, TNEWS
 from ambert_tf.tasks.custom_data import CHOICE, SENTENCE, SENTENCE_PAIR
 from ambert_tf.tasks.data_files import file_records, split_files
-from ambert_tf.tasks.declaration import Example, ReadOptions, Texts
+from ambert_tf.tasks.declaration import Example, ReadOptions, Texts, columns
 from ambert_tf.tasks.glue import AX, MRPC, STSB
 from ambert_tf.tasks.labelled_examples import read_examples
 from tests.classifiers import write_json_lines
@@ -130,6 +132,17 @@ def test_the_index_of_a_choice_is_one_of_them(tmp_path):
     record = {"context": "c", "question": "q", "choices": ["a", "b"], "answer": 2}
     with pytest.raises(InputError, match=r"line 1: 'answer' is 2; it must be from 0 to 1"):
         read(tmp_path, [record], CHOICE)
+
+
+def test_only_the_idioms_of_a_group_exclude_each_other(tmp_path):
+    record = {"context": "c", "question": "q", "choices": ["a", "b"], "answer": 0, "group": "biology"}
+    assert read(tmp_path, [record], CHOICE).examples[0].group is None
+
+
+def test_two_texts_are_those_of_a_pair(tmp_path):
+    task = dataclasses.replace(TNEWS, texts=columns("sentence", "keywords"))
+    with pytest.raises(InputError, match="`texts` returns two texts, but pair=False"):
+        read(tmp_path, [{"sentence": "a", "keywords": "b", "label": "100"}], task)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ class TestC3:
             {"id": "d-dev-0", "context": "男：好\n女：不", "question": "谁？", "choices": ["他", "她"], "answer": 1},
             {"id": 9, "context": "男：好\n女：不", "question": "哪？", "choices": ["北", "南", "东"]},
         ]
+        # Questions are counted in each document.
+        wrong = [["x"], [{**QUESTION, "answer": "它"}], "2"]
+        path = write_json(tmp_path / "d-dev.json", [[["男：好"], [QUESTION, other], "1"], wrong])
+        with pytest.raises(InputError, match="document 2, question 1: the answer .它. is not among the choices"):
+            contents(c3_records(path, "eval_file"))
 
     @pytest.mark.parametrize(
         ("content", "message"),

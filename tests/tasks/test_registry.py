@@ -33,6 +33,9 @@ def test_common_aliases():
     assert find_task("CLUEWSC").name == "cluewsc2020"
 
 
+TASK = "from ambert_tf.tasks.declaration import *\nTASK = Task(name='n', description='d', texts=columns('t'), {})"
+
+
 class TestTaskFile:
     def test_a_custom_declaration(self, tmp_path):
         path = tmp_path / "stars.py"
@@ -48,6 +51,10 @@ class TestTaskFile:
             ("TASK = 5", "does not define TASK = Task"),
             ("import nothing_like_it", "ModuleNotFoundError"),
             ("TASK = (", "Syntax"),
+            (TASK.replace("{}", "form='clasification'"), "form='clasification'; the forms are classification, regression"),
+            (TASK.replace("{}", "metrics=('auc',)"), "unknown metric 'auc'; the metrics are accuracy, f1"),
+            (TASK.replace("{}", "metrics=()"), "metrics is empty"),
+            (TASK.replace("{}", "labels=named_labels('a', 'b'), positive_label='c'"), "'c' is not one of the labels a, b"),
         ],
     )
     def test_wrong_ones(self, tmp_path, content, message):

@@ -145,6 +145,9 @@ def test_required_columns_are_found_in_any_letter_case(tmp_path):
         return csv_table(path, flag, ("sentence", "label"))
 
     assert rows(read(tmp_path, "Sentence, LABEL\n服务很好,pos\n又贵又慢,neg\n", reader, "train.csv")) == GOOD
+    # Ids, too, which are not required.
+    content = "ID,Sentence,Label\nA17,好,1\n"
+    assert rows(read(tmp_path, content, reader, "train.csv")) == [{"id": "A17", "sentence": "好", "label": "1"}]
     # The exact name takes precedence over a different case.
     (row,) = rows(read(tmp_path, "Label,label,sentence\na,b,c\n", reader, "train.csv"))
     assert row == {"Label": "a", "label": "b", "sentence": "c"}
