@@ -9,7 +9,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from ambert_tf.conversion.bert import Bert, collect_weights
+from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab
 from ambert_tf.conversion.parameters import Parameter
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
@@ -143,7 +143,7 @@ def read_keras_hub_bert(path: str, do_lower_case: bool | None = None, flag: str 
     weights = collect_weights(config, find, lambda parameter: parameter.path, path)
     lower = tokenizer.lowercase if do_lower_case is None else do_lower_case
     vocab = list(tokenizer.get_vocabulary())
-    return Bert(config, weights, vocab, lower, path)
+    return fit_vocab(Bert(config, weights, None, lower, path), vocab, path)
 
 
 def keras_hub_variables(backbone: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
       grains: the grains that the model reads.
       classification_grains: the grains whose `[CLS]` gets a classification head. These are both grains for `ambert`
         and `ambert_combo`. AMBERT-Hybrid is fine-tuned like BERT (§3.4), on the fine `[CLS]`.
-      static_shapes: as passed to the constructor. It may be changed later.
+      static_shapes: as passed to the constructor.
 
     Example:
 

@@ -86,9 +86,11 @@ class AmbertTask:
             jit_compile = obstacle is None
         elif jit_compile and obstacle is not None:
             raise ValueError(f"`jit_compile=True` needs static shapes, but {obstacle}")
-        metrics_argument = "weighted_metrics" if isinstance(self, keras_hub.models.MaskedLM) else "metrics"
-        if isinstance(kwargs.setdefault(metrics_argument, "auto"), str):
-            kwargs[metrics_argument] = self.default_metrics()
+        own = "weighted_metrics" if isinstance(self, keras_hub.models.MaskedLM) else "metrics"
+        kwargs.setdefault(own, "auto")
+        for name in ("metrics", "weighted_metrics"):
+            if isinstance(kwargs.get(name), str) and kwargs[name] == "auto":
+                kwargs[name] = self.default_metrics() if name == own else None
         super().compile(  # type: ignore[misc]
             optimizer=BertAdamW() if isinstance(optimizer, str) and optimizer == "auto" else optimizer,
             loss=None if isinstance(loss, str) and loss == "auto" else loss,
@@ -132,11 +134,21 @@ class AmbertTask:
             arrays = self._arrays(x, y, sample_weight)
             if validation_split and validation_data is None:
                 kept = int(_length(arrays) * (1 - validation_split))
+                if not 0 < kept < _length(arrays):
+                    raise ValueError(
+                        "`validation_split` must leave examples for training and for validation. Received: "
+                        f"validation_split={validation_split} with {_length(arrays)} examples"
+                    )
                 held_out = _map_leaves(lambda value: value[kept:], arrays)
                 arrays = _map_leaves(lambda value: value[:kept], arrays)
                 validation_data = _batches(held_out, batch_size)
             x, y, sample_weight = _batches(arrays, batch_size, shuffle), None, None
         else:
+            if validation_split and validation_data is None:
+                raise ValueError(
+                    "`validation_split` is only supported for lists, arrays and tensors. Pass `validation_data` with a "
+                    f"`tf.data.Dataset`. Received: validation_split={validation_split}"
+                )
             kwargs["batch_size"] = batch_size  # KerasHub raises an error
         if validation_data is not None and not isinstance(validation_data, tf.data.Dataset):
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
@@ -203,7 +215,8 @@ class AmbertTask:
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(schedule, BertLearningRate):
             steps = steps or max(int(dataset.cardinality()), 0)
-            schedule.set_steps(int(optimizer.iterations), steps * (epochs - initial_epoch))
+            # Not `iterations`, which counts the steps of gradient accumulation as one. The schedule gets them all.
+            schedule.set_steps(int(optimizer._iterations), steps * (epochs - initial_epoch))
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Under a distribution strategy, Keras would average the replicas' batches here and turn token ids into floats.

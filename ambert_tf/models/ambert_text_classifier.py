@@ -1,5 +1,6 @@
 """`AmbertTextClassifier`: a backbone with the heads of eq. (2), for tasks with one prediction per sequence."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,10 +73,12 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
         score_range: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(num_classes, int) or num_classes < 1:
+        count = operator.index(num_classes) if hasattr(num_classes, "__index__") else 0  # it may be NumPy's
+        if count < 1:
             raise ValueError(
-                f"`num_classes` must be a positive integer, 1 for regression. Received: num_classes={num_classes}"
+                f"`num_classes` must be a positive integer, 1 for regression. Received: num_classes={num_classes!r}"
             )
+        num_classes = count
         if labels is not None and len(labels) != num_classes:
             raise ValueError(f"`labels` must name `num_classes={num_classes}` classes. Received: labels={labels}")
         # === Layers ===
@@ -130,6 +133,8 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
         labels = np.asarray(y)
         if self.num_classes == 1 or not labels.size:
             return
+        if labels.size != labels.shape[0]:
+            raise ValueError(f"Labels must be integers of shape (batch,), not one-hot. Received: shape {labels.shape}")
         if labels.dtype.kind not in "iub" or labels.min() < 0 or labels.max() >= self.num_classes:
             found = labels.dtype if labels.dtype.kind not in "iub" else f"{labels.min()} to {labels.max()}"
             raise ValueError(

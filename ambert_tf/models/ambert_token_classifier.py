@@ -140,7 +140,9 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
 
     def compile(self, optimizer: Any = "auto", loss: Any = "auto", **kwargs: Any) -> None:
         """Configures the task for training; see `AmbertTextClassifier.compile`. Metrics are of tags and weighted."""
-        kwargs.setdefault("weighted_metrics", [keras.metrics.SparseCategoricalAccuracy(name="tag_accuracy")])
+        given = kwargs.get("weighted_metrics", "auto")
+        if isinstance(given, str) and given == "auto":
+            kwargs["weighted_metrics"] = [keras.metrics.SparseCategoricalAccuracy(name="tag_accuracy")]
         super().compile(optimizer, loss, **kwargs)
 
     def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:

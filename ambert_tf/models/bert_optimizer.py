@@ -35,7 +35,8 @@ class BertLearningRate(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32) - self._first_step
         num_steps = tf.maximum(self._num_steps, 1.0)
-        num_warmup_steps = num_steps * self.warmup_proportion
+        # Whole steps, so that the only step of a short `fit` is not one of warm-up, whose first rate is 0.
+        num_warmup_steps = tf.floor(num_steps * self.warmup_proportion)
         decay = tf.maximum(0.0, 1.0 - step / num_steps)
         rate = tf.where(step < num_warmup_steps, tf.math.divide_no_nan(step, num_warmup_steps), decay)
         return self.peak * tf.where(self._num_steps > 0, rate, 1.0)

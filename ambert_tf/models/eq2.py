@@ -17,7 +17,7 @@ class Eq2Task:
 
     Attributes:
       agreement: `agreement_weight`, `agreement_of` and `agreement_squared`; see `losses.classification_loss`.
-      inference: the head used for prediction.
+      inference: the head used for prediction. It may be changed at any time.
       task_details: `TaskConfig` fields that have no argument of their own, such as the task name. An exported model's
         card shows them. Predictions do not depend on them.
     """
@@ -26,7 +26,7 @@ class Eq2Task:
     config: Any
     activation: Any
     heads: Any
-    inference: str = "joint"
+    _inference: str = "joint"
 
     def __init__(
         self,
@@ -47,11 +47,25 @@ class Eq2Task:
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
         """Returns the loss of eq. (2) for a batch. The arguments are those of `losses.classification_loss`."""
 
+    @property
+    def inference(self) -> str:
+        return self._inference
+
+    @inference.setter
+    def inference(self, inference: str) -> None:
+        self.set_inference(inference)
+
+    def _forget_graphs(self) -> None:
+        # Keras keeps the graphs of these functions, which contain the settings they were traced with.
+        self.train_function = self.test_function = self.predict_function = None
+
     def set_agreement(self, weight: float, of: str, squared: bool) -> None:
         """Sets the parameters of the agreement loss, the last term of eq. (2)."""
         if of not in ("probabilities", "logits"):
             raise ValueError(f'`agreement_of` must be "probabilities" or "logits". Received: agreement_of={of!r}')
         self.agreement: dict[str, Any] = {"agreement_weight": weight, "agreement_of": of, "agreement_squared": squared}
+        if getattr(self, "train_function", None) is not None:
+            self._forget_graphs()
 
     def set_inference(self, inference: str) -> None:
         """Sets the head used for prediction.
@@ -62,7 +76,9 @@ class Eq2Task:
         if inference not in INFERENCES:
             raise ValueError(f"`inference` must be one of {INFERENCES}. Received: inference={inference!r}")
         inference_config(self.config, inference)
-        self.inference = inference
+        if inference != self._inference:
+            self._inference = inference
+            self._forget_graphs()
 
     def computed_grains(self, training: bool) -> tuple[str, ...] | None:
         """Returns the grains to compute, or None for all."""

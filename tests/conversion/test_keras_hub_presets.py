@@ -12,6 +12,7 @@ import ambert_tf
 from ambert_tf.conversion.conversion_settings import ConversionSettings
 from ambert_tf.conversion.convert import convert_checkpoint
 from ambert_tf.conversion.initial import restore_initial
+from ambert_tf.conversion.keras_hub_presets import read_keras_hub_bert
 from ambert_tf.errors import InputError
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.training.checkpoints import Checkpoints, load_model_directory, prepare_model_directory
@@ -46,6 +47,17 @@ def bert(tmp_path_factory):
     model.save_to_preset(directory)
     keras_hub.models.BertTokenizer(vocab, lowercase=True).save_to_preset(directory)
     return directory, model
+
+
+def test_embeddings_beyond_the_vocabulary_get_unused_names(bert, tmp_path):
+    """As in checkpoints of other formats; a table may be padded to a round size."""
+    directory = str(tmp_path)
+    vocab = chinese_tokenizer().fine_vocab
+    keras_hub.models.BertBackbone(len(vocab) + 3, 1, 1, 8, 8, max_sequence_length=8).save_to_preset(directory)
+    keras_hub.models.BertTokenizer(vocab, lowercase=True).save_to_preset(directory)
+    found = read_keras_hub_bert(directory)
+    assert found.unused_rows == 3
+    assert len(found.vocab) == found.config.vocab_size == len(vocab) + 3
 
 
 def test_a_classifier_predicts_the_same(tmp_path):

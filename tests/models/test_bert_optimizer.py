@@ -9,6 +9,9 @@ def test_learning_rate_of_a_fit():
     assert float(schedule(7)) == 1.0
     schedule.set_steps(10, 100)
     assert [round(float(schedule(step)), 6) for step in (10, 15, 20, 60, 110)] == [0.0, 0.5, 0.9, 0.5, 0.0]
+    # Fewer than ten steps have no warm-up; a single step would change nothing.
+    schedule.set_steps(5, 1)
+    assert float(schedule(5)) == 1.0
 
 
 def test_updates_are_those_of_keras_adamw():

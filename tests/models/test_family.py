@@ -240,9 +240,23 @@ class TestTextClassifier:
         model.inference = "fine"
         assert set(model(inputs)) == {"fine"}
         np.testing.assert_allclose(model.prediction({}, model(inputs)), logits["fine"], atol=1e-5)
+        # Keras keeps the graph of `predict`, in which the head is fixed.
+        np.testing.assert_allclose(model.predict(TEXTS, verbose=0), logits["fine"], atol=1e-5)
         model.inference = "joint"
+        np.testing.assert_allclose(model.predict(TEXTS, verbose=0), logits["joint"], atol=1e-5)
         with pytest.raises(ValueError, match="`inference` must be one of"):
             classifier(tokenizer, inference="both")
+        with pytest.raises(ValueError, match="`inference` must be one of"):
+            model.inference = "both"
+
+    def test_splits_that_leave_nothing_are_refused(self, trained):
+        model, _, _ = trained
+        for split, count in ((1.5, 4), (0.9, 1), (0.1, 1)):
+            with pytest.raises(ValueError, match=f"Received: validation_split={split} with {count} examples"):
+                model.fit(TEXTS[:count], LABELS[:count], validation_split=split)
+        dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(2)
+        with pytest.raises(ValueError, match="`validation_split` is only supported for lists, arrays and tensors"):
+            model.fit(dataset, validation_split=0.5)
 
     def test_regression(self, tokenizer):
         model = classifier(tokenizer, num_classes=1, score_range=(0.0, 5.0))
@@ -329,6 +343,11 @@ class TestTextClassifier:
             model.compute_loss({}, None, {})
         with pytest.raises(ValueError, match="`num_classes` must be a positive integer"):
             classifier(tokenizer, num_classes=0)
+        model = classifier(tokenizer, num_classes=np.max(LABELS) + 1)
+        assert json.dumps(model.get_config()["num_classes"]) == "2"
+        model.compile(weighted_metrics="auto")
+        with pytest.raises(ValueError, match=r"of shape \(batch,\), not one-hot. Received: shape \(4, 2\)"):
+            model.fit(TEXTS, np.eye(2, dtype=int)[LABELS])
         with pytest.raises(ValueError, match="`sequence_length` must be at least 8"):
             ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 4)
         with pytest.raises(ValueError, match="vocab_size is 0"):

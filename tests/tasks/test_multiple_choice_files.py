@@ -31,7 +31,7 @@ class TestC3:
         # Questions are counted in each document.
         wrong = [["x"], [{**QUESTION, "answer": "它"}], "2"]
         path = write_json(tmp_path / "d-dev.json", [[["男：好"], [QUESTION, other], "1"], wrong])
-        with pytest.raises(InputError, match="document 2, question 1: the answer .它. is not among the choices"):
+        with pytest.raises(InputError, match=r"document 2, question 1: the answer .它. is not among the choices"):
             contents(c3_records(path, "eval_file"))
 
     @pytest.mark.parametrize(

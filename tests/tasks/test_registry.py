@@ -51,10 +51,10 @@ class TestTaskFile:
             ("TASK = 5", "does not define TASK = Task"),
             ("import nothing_like_it", "ModuleNotFoundError"),
             ("TASK = (", "Syntax"),
-            (TASK.replace("{}", "form='clasification'"), "form='clasification'; the forms are classification, regression"),
+            (TASK.replace("{}", "form='clasification'"), "form='clasification'; the forms are class"),
             (TASK.replace("{}", "metrics=('auc',)"), "unknown metric 'auc'; the metrics are accuracy, f1"),
             (TASK.replace("{}", "metrics=()"), "metrics is empty"),
-            (TASK.replace("{}", "labels=named_labels('a', 'b'), positive_label='c'"), "'c' is not one of the labels a, b"),
+            (TASK.replace("{}", "labels=named_labels('a', 'b'), positive_label='c'"), "'c' is not one of the labels"),
         ],
     )
     def test_wrong_ones(self, tmp_path, content, message):
