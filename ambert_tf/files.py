@@ -319,7 +319,7 @@ def file_version(name: str) -> tuple[int, int]:
 
 
 def input_files(pattern: str, flag: str, allow_empty: bool = False) -> list[str]:
-    """Returns the files that match a comma-separated list of names and glob patterns, sorted, without duplicates.
+    """Returns the files that match a comma-separated list of names and glob patterns, sorted, each file once.
 
     Args:
       pattern: the user's list, such as `corpus/*.txt,more.txt.gz`.
@@ -329,16 +329,22 @@ def input_files(pattern: str, flag: str, allow_empty: bool = False) -> list[str]
     Raises:
       InputError: part of the pattern matches no file, or a file is a directory, cannot be read or is empty.
     """
-    found: set[str] = set()
+    found: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in (pattern or "").split(","))):
         with _remote_errors(part, flag):
             matches = _matching_files(part) if glob.has_magic(part) and not exists(part) else [part]
         if not matches:
             raise InputError(f"--{flag}={part}: no file matches this pattern")
-        found.update(check_input_file(name, flag, allow_empty) for name in matches)
+        for name in matches:
+            found.setdefault(real_path(name), check_input_file(name, flag, allow_empty))
     if not found:
         raise InputError(f"--{flag}: names no file; a file or a pattern such as 'corpus/*.txt' is expected")
-    return sorted(found)
+    return sorted(found.values())
+
+
+def real_path(name: str) -> str:
+    """Returns one name for all spellings of a file's name."""
+    return name if is_remote(name) else os.path.realpath(name)
 
 
 def _matching_files(pattern: str) -> list[str]:

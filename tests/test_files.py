@@ -155,6 +155,8 @@ class TestInputFiles:
         a = write(tmp_path / "a.txt")
         c = write(tmp_path / "deep" / "er" / "c.txt.gz")
         assert input_files(f"{tmp_path}/*.txt, {b},{tmp_path}/**/*.gz", "input_file") == [a, b, c]
+        assert input_files(f"{a},{tmp_path}/deep/../*.txt", "input_file")[0] == a
+        assert len(input_files(f"{a},{tmp_path}/deep/../*.txt", "input_file")) == 2
 
     def test_pattern_passes_over_directories(self, tmp_path):
         a = write(tmp_path / "a.txt")

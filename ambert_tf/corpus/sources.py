@@ -5,13 +5,14 @@ A source that can only be read from its start is a *stream*.
 
 import dataclasses
 import gzip
+import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import file_size, file_version, input_files, open_input
+from ambert_tf.files import file_size, file_version, input_files, is_remote, open_input, real_path
 from ambert_tf.flags import setting
 
 _TFDS = "tfds:"
@@ -47,16 +48,27 @@ class CorpusSettings:
         ("strict", "replace"),
     )
 
-    def source_names(self) -> list[str]:
+    def source_names(self, outputs: Iterable[str] = ()) -> list[str]:
         """Returns the names of the sources.
 
+        Args:
+          outputs: the files that `output_file` stands for.
+
         Raises:
-          InputError: neither or both of `input_file` and `input_tfds` are given, or a name is invalid.
+          InputError: neither or both of `input_file` and `input_tfds` are given, a name is invalid, a file cannot be
+            read twice, or an output would replace it.
         """
         if (self.input_file is None) == (self.input_tfds is None):
             raise InputError("exactly one of --input_file and --input_tfds is needed")
         if self.input_tfds is None:
-            return input_files(self.input_file or "", "input_file")
+            names = input_files(self.input_file or "", "input_file")
+            written = set(map(real_path, outputs))
+            for name in names:
+                if not is_remote(name) and not os.path.isfile(name):
+                    raise InputError(f"--input_file={name}: is a pipe or a device; it is read twice, so name a file")
+                if real_path(name) in written:
+                    raise InputError(f"--output_file: would replace {name}, which --input_file={self.input_file} names")
+            return names
         # Imported here, because the import takes a second.
         from ambert_tf.corpus import tfds_corpus
 

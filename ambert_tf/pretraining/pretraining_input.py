@@ -51,6 +51,8 @@ class PretrainingInput:
         first_prob = settings.masked_lm_prob or recorded.get("masked_lm_prob") or DEFAULT_MASKED_LM_PROB
         last_prob = settings.final_masked_lm_prob or first_prob
         max_predictions = settings.max_predictions_per_seq or recorded.get("max_predictions_per_seq")
+        # The flag limits both grains.
+        own_limit = None if settings.max_predictions_per_seq else recorded.get("max_coarse_predictions_per_seq")
         if masked:
             for name in ("masked_lm_prob", "final_masked_lm_prob"):
                 if getattr(settings, name) is not None:
@@ -68,6 +70,7 @@ class PretrainingInput:
             max_coarse_seq_length=coarse_length,
             masked_lm_prob=max(first_prob, last_prob),
             max_predictions_per_seq=max_predictions,
+            max_coarse_predictions_per_seq=own_limit,
         )
         # For records with masks, only `max_…_predictions` is used, for static shapes.
         self.options: dict[str, Any] = {"masking": dataclasses.replace(rule, masked_lm_prob=last_prob)}

@@ -29,11 +29,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
 from ambert_tf.corpus.documents import Unit, divide, plan_without_reading
-from ambert_tf.corpus.sources import flag_of, source_size
+from ambert_tf.corpus.sources import source_size
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_writable, make_directory
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
-from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards, write_json
+from ambert_tf.pretraining_data.output import log_examples, refuse_other_records, write_json
 from ambert_tf.pretraining_data.record_maker import RecordMaker, UnitRecords
 from ambert_tf.pretraining_data.spill import ALL_NUMBERS
 from ambert_tf.pretraining_data.stats import STATS_FILE, make_stats
@@ -65,7 +65,7 @@ def create_with_beam(
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
     directory, name = os.path.split(settings.output_file)
     check_writable(directory, "output_file")
-    refuse_other_shards(settings)
+    refuse_other_records(settings)
     check_copy(settings.output_file, tokenizer)
     work = os.path.join(directory, f".{name}.unfinished-beam")
     with _directory(work):
@@ -74,7 +74,7 @@ def create_with_beam(
         with tf.io.gfile.GFile(os.path.join(work, STATS_FILE)) as file:
             counts = json.load(file)
         if not counts.get("sequences"):
-            raise InputError(f"{flag_of(input_files[0])}: contains no usable document")
+            raise InputError(f"{settings.corpus_flag}: contains no usable document")
         write_copy(settings.output_file, tokenizer)
         for shard, path in enumerate(settings.shard_names()):
             tf.io.gfile.rename(_shard_path(work, shard), path, overwrite=True)

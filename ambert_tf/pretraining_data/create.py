@@ -33,7 +33,7 @@ def create_pretraining_data(settings: CreationSettings) -> dict[str, Any]:
       OSError: the output cannot be written. Partial output is removed, unless `resume` is set.
     """
     settings.validate()
-    input_files = settings.source_names()
+    input_files = settings.source_names(settings.shard_names())
     if settings.runner == "local":
         return create_on_this_machine(settings, input_files)
     logging.disable(logging.WARNING)  # Beam warns about BigQuery's missing client, which is not used

@@ -22,11 +22,11 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ambert_tf.corpus.documents import Unit, plan_units
-from ambert_tf.corpus.sources import flag_of, source_size
+from ambert_tf.corpus.sources import source_size
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, check_writable, is_remote, make_directory
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
-from ambert_tf.pretraining_data.output import log_examples, refuse_other_shards, write_json
+from ambert_tf.pretraining_data.output import log_examples, refuse_other_records, write_json
 from ambert_tf.pretraining_data.record_maker import RecordMaker
 from ambert_tf.pretraining_data.spill import (
     ALL_NUMBERS,
@@ -83,7 +83,7 @@ class _Run:
         output = self._settings.output_file
         check_writable(self._directory, "output_file")
         make_directory(self._directory)
-        refuse_other_shards(self._settings)
+        refuse_other_records(self._settings)
         check_copy(output, self._tokenizer)
         identity_file = os.path.join(self._work, "identity.json")
         if not self._settings.resume:
@@ -121,7 +121,7 @@ class _Run:
         with task_runner(workers, _start, (self._settings, tokenizer)) as run:
             spills, counts = self._make_spills(run, total)
             if not counts.get("sequences"):
-                raise InputError(f"{flag_of(self._input_files[0])}: contains no usable document")
+                raise InputError(f"{self._settings.corpus_flag}: contains no usable document")
             spills = self._merge_groups(run, spills, counts)
             self._make_shards(run, spills, counts["sequences"])
         names = self._settings.shard_names()

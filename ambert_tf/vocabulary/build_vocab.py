@@ -1,12 +1,13 @@
 """Builds a tokenizer directory from a corpus: fine vocabulary, most frequent words or phrases, and segmenter."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_writable, is_directory, list_directory
+from ambert_tf.files import check_writable, is_directory, list_directory, real_path
 from ambert_tf.tokenization import segmenter, vocab_file
 from ambert_tf.tokenization.normalizer import Normalizer, normalize_phrases
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
@@ -127,6 +128,12 @@ def _check_output(settings: VocabularySettings) -> None:
     check_writable(settings.output_dir, "output_dir")
     names = list_directory(settings.output_dir) if is_directory(settings.output_dir) else []
     others = set(names) - TOKENIZER_FILES
+    phrases = settings.phrases_file
+    if phrases and real_path(os.path.dirname(phrases) or ".") == real_path(settings.output_dir):
+        # The tokenizer's phrases.tsv has only those in the vocabulary.
+        raise InputError(
+            f"--output_dir={settings.output_dir}: would replace --phrases_file={phrases}; name another directory"
+        )
     if others:
         raise InputError(
             f"--output_dir={settings.output_dir}: contains {min(others)}, which is not part of a tokenizer; name a new "

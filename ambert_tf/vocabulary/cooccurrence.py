@@ -40,7 +40,8 @@ def run_build_embeddings(settings: CooccurrenceSettings) -> None:
     """
     settings.validate()
     tokenizer = MultiGrainedTokenizer.load(settings.tokenizer_dir)
-    cells, counts = count_cooccurrences(settings.source_names(), tokenizer, settings.window_size, settings.errors)
+    sources = settings.source_names([settings.output_file])
+    cells, counts = count_cooccurrences(sources, tokenizer, settings.window_size, settings.errors)
     matrix = positive_pmi(cells)
     known = np.flatnonzero(np.diff(matrix.indptr))
     if len(known) <= settings.embedding_size:

@@ -24,7 +24,8 @@ def learn_fine_vocabulary(word_counts: dict[str, int], size: int) -> list[str]:
         raise InputError(f"--fine_vocab_size={size}: must be above {len(special)}, the number of special tokens")
     # Chinese characters and punctuation never continue a word, but the learner would add a "##" form of each.
     alone = [word for word in word_counts if len(word) == 1 and characters.kind_of(word) != characters.LETTER]
-    words = {word: count for word, count in word_counts.items() if word not in set(alone)}
+    without = set(alone)
+    words = {word: count for word, count in word_counts.items() if word not in without}
     alone = alone[: int((size - len(special)) * (_MAX_SHARE_ALONE if words else 1))]
     learnt = _learn_pieces(words, size - len(alone), special) if words else []
     pieces = [piece for piece in learnt if piece not in special and piece != vocab_file.WORDPIECE_PREFIX]

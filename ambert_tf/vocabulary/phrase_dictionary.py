@@ -151,6 +151,7 @@ def build_phrases(settings: PhraseSettings) -> PhraseReport:
       InputError: a flag or an input file is invalid, a program is missing or fails, or no phrases are left.
     """
     settings.validate()
+    settings.source_names([settings.output_file])  # before the output is opened
     report = PhraseReport()
     conditions = conditions_of(settings)
     rows: list[PhraseRow] = []

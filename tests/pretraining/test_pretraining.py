@@ -223,6 +223,10 @@ def test_dynamic_masking_is_that_of_the_records_unless_a_flag_overrides_it(made,
     assert set(predictions(final_masked_lm_prob=0.1)[0]) == {2, 3, 4}
     assert set(predictions(3, final_masked_lm_prob=0.1)[0]) == {1, 2}
     assert set(predictions(5, final_masked_lm_prob=0.1)[0]) == {1}
+    # The coarse grain may have a limit of its own. The flag limits both grains.
+    recorded["max_coarse_predictions_per_seq"] = 1
+    assert set(predictions()[0]) == {1}
+    assert set(predictions(max_predictions_per_seq=2)[0]) == {2}
     with pytest.raises(InputError, match=r"--final_masked_lm_prob: the records of .* have static masks; create them"):
         changed = settings(made, tmp_path, final_masked_lm_prob=0.1)
         PretrainingInput(changed, tokenizer, {}, {}, masked=True)

@@ -314,9 +314,32 @@ class TestErrors:
         before = contents(tmp_path / "out")
         with pytest.raises(InputError, match="records-00000-of-00002 is a shard of another run"):
             create(num_shards=3)
+        with pytest.raises(InputError, match="records-00000-of-00002 is a shard of another run"):
+            create(num_shards=1)
+        # Training would read both with the settings in one stats.json.
+        with pytest.raises(InputError, match=r"stats.json describes other records \(records-00000-of-00002\)"):
+            create(name="others")
         assert contents(tmp_path / "out") == before
         create(num_shards=2)
         assert contents(tmp_path / "out") == before
+
+    def test_a_file_is_not_mixed_with_shards_of_the_same_name(self, create):
+        create()
+        with pytest.raises(InputError, match="records is a shard of another run"):
+            create(num_shards=2)
+
+    def test_the_corpus_is_not_replaced(self, create_in, tmp_path):
+        corpus = tmp_path / "corpus.txt"
+        corpus.write_bytes(make_corpus(3))
+        before = corpus.read_bytes()
+        with pytest.raises(InputError, match=r"--output_file: would replace .*corpus.txt, which --input_file="):
+            create_in(tmp_path, "corpus.txt", input_file=f"{tmp_path}/../{tmp_path.name}/*.txt")
+        assert corpus.read_bytes() == before
+
+    def test_a_pipe_is_named(self, create, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InputError, match=r"--input_file=.*pipe: is a pipe or a device; it is read twice"):
+            create(input_file=str(tmp_path / "pipe"))
 
 
 def start(script, *arguments, **settings):

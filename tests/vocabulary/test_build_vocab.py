@@ -143,6 +143,15 @@ def test_bad_phrases_are_named_with_their_line(corpus, tmp_path, line, message):
         build_tokenizer(settings(corpus, tmp_path, language="en", phrases_file=str(phrases)))
 
 
+def test_the_phrases_file_is_not_replaced(corpus, tmp_path):
+    (tmp_path / "tok").mkdir()
+    phrases = tmp_path / "tok" / "phrases.tsv"
+    phrases.write_text("ice cream\t3\t-0.5\nnew york\t3\t-0.5\n")
+    with pytest.raises(InputError, match=r"--output_dir=.*tok: would replace --phrases_file=.*phrases.tsv"):
+        build_tokenizer(settings(corpus, tmp_path, language="en", phrases_file=str(phrases)))
+    assert len(phrases.read_text().splitlines()) == 2
+
+
 def test_a_corpus_that_is_not_utf8(tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes("我们\n".encode() + b"\xc4\xe3\n")
