@@ -9,6 +9,14 @@ from ambert_tf.tasks.declaration import SPLITS
 
 MEAN = "mean"
 MAX_PORT = 65535
+FIGURE_FORMATS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp", ".eps")
+PAGE_FORMATS = (".html", ".htm")
+
+
+def check_format(output: str, formats: tuple[str, ...]) -> None:
+    """Raises an InputError if the name of an output file does not end in one of its formats."""
+    if not output.lower().endswith(formats):
+        raise InputError(f"--output={output}: must end in {', '.join(formats)}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +63,7 @@ class AttentionSettings(TextSettings):
         super().validate()
         require(self, "model_dir", "output")
         check_outputs(self, "output")
+        check_format(self.output, FIGURE_FORMATS + PAGE_FORMATS)
         at_least(self, 1, "layer")
 
 
@@ -82,6 +91,7 @@ class DistancesSettings(TextSettings):
         require(self, "model_dir", "output")
         check_choices(self)
         check_outputs(self, "output")
+        check_format(self.output, FIGURE_FORMATS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

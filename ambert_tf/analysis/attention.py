@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ambert_tf.analysis.analysis_settings import AttentionSettings
+from ambert_tf.analysis.analysis_settings import PAGE_FORMATS, AttentionSettings
 from ambert_tf.analysis.attention_figure import MAX_PANELS, draw_attention
 from ambert_tf.analysis.attention_maps import attention_maps, parse_head
 from ambert_tf.analysis.attention_page import attention_page
@@ -46,7 +46,7 @@ def write_attention(
         for one in of_text:
             one.matrix(layer, head)  # raise an error early if there is no such layer or head
         maps.append(of_text)
-    if output.endswith((".html", ".htm")):
+    if output.lower().endswith(PAGE_FORMATS):
         with atomic_path(output) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(attention_page(texts, maps, layer, head))
         return

@@ -20,6 +20,8 @@ def inference_config(config: ModelConfig, inference: str) -> ModelConfig:
     Raises:
       InputError: the model cannot run on the given grain alone.
     """
+    if inference not in INFERENCES:
+        raise InputError(f"--inference={inference}: must be one of {', '.join(INFERENCES)}")
     if inference == "joint":
         return config
     single = {"bert_fine": "fine", "bert_coarse": "coarse"}

@@ -81,7 +81,7 @@ def model_card(
         "## Usage\n\n" + _client(facts, served_name),
     ]
     if report is not None:
-        parts.insert(5, "## Check\n\n" + _check(report))
+        parts.insert(5, "## Check\n\n" + _check(report, task.form))
     return "\n\n".join(parts) + "\n"
 
 
@@ -140,13 +140,14 @@ def _signatures(facts: Facts, task: TaskConfig) -> str:
     return "| name | inputs | outputs |\n|---|---|---|\n" + "\n".join(rows) + notes + "."
 
 
-def _check(report: Report) -> str:
+def _check(report: Report, form: str | None) -> str:
     text = (
         f"Loaded in a separate process and compared with the checkpoint on {report.examples} examples: the predictions "
         f"are equal, and the scores differ by at most {report.difference:.1e}."
     )
     if report.accuracy is not None:
-        text += f" Accuracy on the given examples: {report.accuracy:.4f}."
+        what = "Pearson correlation" if form == REGRESSION else "Accuracy"
+        text += f" {what} on the examples with a known answer: {report.accuracy:.4f}."
     times = ", ".join(f"{1000 * value:.1f} ms for a batch of {size}" for size, value in report.latency_seconds.items())
     text += f" Loading takes {report.load_seconds:.1f} s. Median latency: {times}."
     return text + f" Peak memory: {report.memory_mb:.0f} MB."

@@ -147,8 +147,12 @@ def check_saved_model(
     return Report(count, largest, accuracy, measured["load_seconds"], seconds, measured["memory_mb"])
 
 
-def _accuracy(key: str, predicted: Sequence[Any], right: Sequence[Any]) -> float:
-    """Returns the accuracy of the predictions, or Pearson's correlation for scores."""
-    if key == "score":
-        return float(np.corrcoef(np.array(predicted, float), np.array(right, float))[0, 1])
-    return float(np.mean(np.array(predicted) == np.array(right)))
+def _accuracy(key: str, predicted: Sequence[Any], right: Sequence[Any]) -> float | None:
+    """Returns the accuracy of the predictions whose right values are known, or Pearson's correlation for scores."""
+    pairs = [pair for pair in zip(predicted, right, strict=True) if pair[1] is not None]
+    ours, gold = (list(values) for values in zip(*pairs, strict=True))
+    if key != "score":
+        return float(np.mean(np.array(ours) == np.array(gold)))
+    if len(pairs) < 2 or np.ptp(ours) == 0 or np.ptp(gold) == 0:
+        return None  # undefined
+    return float(np.corrcoef(np.array(ours, float), np.array(gold, float))[0, 1])

@@ -1,7 +1,11 @@
 """The requests used to verify an export: built-in texts, or a file given by the user."""
 
 import codecs
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, parse_json, read_bytes
@@ -30,7 +34,7 @@ class Requests(NamedTuple):
 
     Attributes:
       columns: values by input of the signature.
-      right: the gold labels, choices, answers or scores, if the file has them.
+      right: the gold labels, choices, answers or scores, None for an unknown one; or None if the file has none.
     """
 
     columns: dict[str, list[Any]]
@@ -72,17 +76,17 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
     check_input_file(path, "check_file")
     names = list(input_specs(task))
     lines = read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
-    content = [line.rstrip(b"\r") for line in lines if line.strip()]
+    content = [(number, line.rstrip(b"\r")) for number, line in enumerate(lines, 1) if line.strip()]
     if not content:
         raise InputError(f"--check_file={path}: has only blank lines")
-    if not content[0].lstrip().startswith(b"{"):
+    if not content[0][1].lstrip().startswith(b"{"):
         if names != ["text"]:
             raise InputError(f'--check_file={path}: JSON lines with {", ".join(names)} are expected')
-        return Requests({"text": [line.decode("utf-8", "replace") for line in content]})
+        return Requests({"text": [line.decode("utf-8", "replace") for _, line in content]})
     columns: dict[str, list[Any]] = {name: [] for name in names}
     right: list[Any] = []
     key = RIGHT_ANSWERS.get(task.form)  # None for sequence labelling, whose accuracy is not measured
-    for number, line in enumerate(content, 1):
+    for number, line in content:
         try:
             record = parse_json(line)
         except ValueError:
@@ -93,11 +97,31 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
             if problem := wrong_value(name, record[name]):
                 raise InputError(f"{path}, line {number}: {name} {problem}")
             columns[name].append(record[name])
-        if key in record:
-            right.append(str(record[key]) if key in ("label", "answer") else record[key])
+        answer = record.get(key) if key else None
+        if answer is not None and key == "label":
+            answer = str(answer)
+        if answer is not None and (problem := _wrong_answer(task, answer, record)):
+            raise InputError(f"{path}, line {number}: {key} {problem}")
+        right.append(answer)
     if "choices" in columns:  # pad with empty strings, because a batch is rectangular
         columns["choices"] = pad_choices(columns["choices"])
-    return Requests(columns, right if len(right) == len(content) else None)
+    return Requests(columns, right if any(answer is not None for answer in right) else None)
+
+
+def _wrong_answer(task: TaskConfig, answer: Any, record: Mapping[str, Any]) -> str | None:
+    """Describes what is wrong with a gold label or answer, or returns None if it is valid."""
+    is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
+    if task.form == CLASSIFICATION and answer not in task.labels:
+        return f"is {answer!r:.100}; the labels are {', '.join(task.labels[:20])}"
+    if task.form == REGRESSION and not (is_number and math.isfinite(answer)):
+        return f"is {answer!r:.100}; a number is expected"
+    if task.form == MULTIPLE_CHOICE:
+        count = len(record["choices"])
+        if not (is_number and isinstance(answer, int) and 0 <= answer < count):
+            return f"is {answer!r:.100}; an int from 0 to {count - 1} is expected"
+    if task.form == SPANS and not isinstance(answer, str):
+        return f"is {answer!r:.100}; a string is expected"
+    return None
 
 
 def wrong_value(name: str, value: Any) -> str | None:
@@ -105,8 +129,22 @@ def wrong_value(name: str, value: Any) -> str | None:
     if name == "choices":
         if not isinstance(value, list | tuple):
             return f"is {value!r:.100}; a list of strings is expected"
-        wrong = [choice for choice in value if not isinstance(choice, str | bytes)]
+        wrong = [choice for choice in value if not (isinstance(choice, str | bytes) and _is_unicode(choice))]
         return f"has {wrong[0]!r:.100}; strings are expected" if wrong else None
     if name.endswith("_index"):
-        return None if isinstance(value, int) else f"is {value!r:.100}; an int is expected"
-    return None if isinstance(value, str | bytes) else f"is {value!r:.100}; a string is expected"
+        return None if _is_index(value) else f"is {value!r:.100}; an int is expected"
+    return None if isinstance(value, str | bytes) and _is_unicode(value) else f"is {value!r:.100}; a string is expected"
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and abs(int(value)) < 2**31
+
+
+def _is_unicode(value: str | bytes) -> bool:
+    """Returns whether UTF-8 can express a string; a lone surrogate it cannot."""
+    try:
+        if isinstance(value, str):
+            value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_file
 from ambert_tf.models.ambert_masked_lm import PRETRAINING_HEADS, AmbertMaskedLM
+from ambert_tf.models.inference import INFERENCES
 from ambert_tf.models.task_config import MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS
 from ambert_tf.models.task_inputs import pad_choices
 from ambert_tf.serving.check_inputs import wrong_value
@@ -104,9 +105,9 @@ class TextModel:
     def tokenize(self, texts: Sequence[str]) -> list[Tokenization]:
         """Returns both tokenizations of each text, without [CLS] and [SEP]."""
         found = []
-        for start, columns in _batches({"text": texts}):
+        for _, columns in _batches({"text": as_list("text", texts)}):
             outputs = self._call("tokenize", columns)
-            for row, text in enumerate(texts[start : start + len(columns["text"])]):
+            for row, text in enumerate(columns["text"]):
                 found.append(_tokenization(text, {name: values[row] for name, values in outputs.items()}))
         return found
 
@@ -128,7 +129,8 @@ class TextModel:
 
         They include [CLS] and [SEP]. AMBERT-Hybrid has `joint` weights, over the concatenation of both sequences.
         """
-        found: dict[str, list[np.ndarray]] = {}
+        names = ("joint",) if self.facts.config.one_sequence else self.grains
+        found: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for _, columns in _batches(self._texts("attention", texts, pairs)):
             outputs = self._call("attention", columns)
             real = {grain: outputs[f"{grain}_input_ids"] != 0 for grain in self.grains}
@@ -145,15 +147,15 @@ class TextModel:
 
         Args:
           texts: texts with [MASK]s.
-          top_k: number of tokens per [MASK].
+          top_k: number of tokens per [MASK], at least 1.
 
         Raises:
           InputError: the model is not a directory or preset of a pre-trained model, or an input is invalid.
         """
         if self._mask_filler is None:
             raise InputError("fill_mask needs a pre-trained model, not one that was fine-tuned or exported")
-        _check({"text": texts})
-        return self._mask_filler()(texts, top_k)
+        listed = as_list("text", texts)
+        return self._mask_filler()([_string(text) for text in listed], positive("top_k", top_k))
 
     def predict(self, *inputs: Sequence[Any], batch_size: int = BATCH_SIZE) -> list[dict[str, Any]]:
         """Returns the predictions for lists of inputs.
@@ -174,8 +176,9 @@ class TextModel:
         names = self.input_names
         if len(inputs) != len(names):
             raise InputError(f"predict takes {', '.join(names)}; {len(inputs)} lists were given")
-        columns = dict(zip(names, inputs, strict=True))
-        if any(len(values) != len(inputs[0]) for values in columns.values()):
+        positive("batch_size", batch_size)
+        columns = {name: as_list(name, values) for name, values in zip(names, inputs, strict=True)}
+        if len({len(values) for values in columns.values()}) > 1:
             raise InputError(f"predict takes lists of the same length; {', '.join(names)} have lengths "
                              f"{', '.join(str(len(values)) for values in columns.values())}")  # fmt: skip
         found = []
@@ -197,20 +200,28 @@ class TextModel:
 
         Args:
           dataset: strings; tuples in the order of `input_names`; or dictionaries with these names, whose other entries
-            are kept.
+            are kept. They must not have the name of an output, such as `label`.
           batch_size: batch size.
           progress: whether to show a progress bar.
 
         Returns:
           One dictionary per example, with the outputs of `serving_default` and the other entries of the input.
+
+        Raises:
+          InputError: the dataset does not have these inputs, or has an entry with the name of an output.
         """
         names = self.input_names
         function = self._functions[SERVING_DEFAULT]
+        positive("batch_size", batch_size)
+        _check_elements(dataset, names)
 
+        @tf.autograph.experimental.do_not_convert
         def predict(*element: Any) -> dict[str, tf.Tensor]:
             entries = element[0] if isinstance(element[0], Mapping) else dict(zip(names, element, strict=True))
             outputs = function(**{name: entries[name] for name in names})
             others = {name: value for name, value in entries.items() if name not in names}
+            if clash := sorted(set(others) & set(outputs)):
+                raise InputError(f"the dataset has {', '.join(clash)}, which the predictions would replace; rename it")
             return {**others, **outputs}
 
         # Pad lists of choices with empty strings, which are ignored.
@@ -235,11 +246,12 @@ class TextModel:
         return self.facts.signatures[name]
 
     def _texts(self, name: str, texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, Sequence[str]]:
-        names = self._signature(name)
+        names, texts = self._signature(name), as_list("text", texts)
         if pairs is None:
             return {"text": texts, "text_pair": [""] * len(texts)} if len(names) > 1 else {"text": texts}
         if len(names) == 1:
             raise InputError("this model takes single texts, not pairs")
+        pairs = as_list("text_pair", pairs)
         if len(pairs) != len(texts):
             raise InputError(f"there are {len(texts)} texts but {len(pairs)} pairs")
         return {"text": texts, "text_pair": pairs}
@@ -278,7 +290,7 @@ def _entities(text: str | bytes, values: Mapping[str, Any]) -> list[dict[str, An
     ]
 
 
-def load(path: str, inference: str = "joint") -> TextModel:
+def load(path: str | os.PathLike[str], inference: str = "joint") -> TextModel:
     """Loads a model directory, a preset of a pre-trained model, or an export of `export_saved_model.py`.
 
     Args:
@@ -289,6 +301,9 @@ def load(path: str, inference: str = "joint") -> TextModel:
     Raises:
       InputError: the directory is neither a model directory nor an export, or the model does not support `inference`.
     """
+    path = os.fspath(path)
+    if inference not in INFERENCES:
+        raise InputError(f"inference is {inference!r}; one of {', '.join(INFERENCES)} is expected")
     if is_file(os.path.join(path, "saved_model.pb")):
         facts = Facts.read(path)
         if inference not in ("joint", facts.inference):
@@ -333,27 +348,59 @@ def _strings(column: Sequence[Any]) -> tf.Tensor:
     return tf.constant(column, tf.string, shape=[len(column)]) if column else tf.zeros([0], tf.string)
 
 
-def _check(columns: Mapping[str, Sequence[Any]]) -> None:
-    for name, values in columns.items():
-        if isinstance(values, str | bytes):
-            raise InputError(f"{name} is a single string; a list is expected")
-        for index, value in enumerate(values):
-            if problem := wrong_value(name, value):
-                raise InputError(f"{name}[{index}] {problem}")
+def as_list(name: str, values: Any) -> list[Any]:
+    """Returns the values of an input, such as a list, an array, a pandas series or a generator, as a list.
+
+    Raises:
+      InputError: it is a single string or not a collection, or one of its values is invalid.
+    """
+    if isinstance(values, str | bytes):
+        raise InputError(f"{name} is a single string; a list is expected")
+    values = values.numpy() if isinstance(values, tf.Tensor) else values
+    if isinstance(values, Mapping) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {values!r:.100}; a list is expected")
+    listed = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
+    for index, value in enumerate(listed):
+        if problem := wrong_value(name, value):
+            raise InputError(f"{name}[{index}] {problem}")
+    return listed
+
+
+def positive(name: str, value: Any) -> int:
+    """Returns an argument that must be an integer of at least 1, or raises an InputError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{name} is {value!r:.100}; an integer of at least 1 is expected")
+    return int(value)
+
+
+def _check_elements(dataset: Any, names: Sequence[str]) -> None:
+    if not isinstance(dataset, tf.data.Dataset):
+        raise InputError(f"the dataset is {dataset!r:.100}; a tf.data.Dataset is expected")
+    spec = dataset.element_spec
+    if isinstance(spec, Mapping):
+        if missing := [name for name in names if name not in spec]:
+            raise InputError(f"the dataset has no {', '.join(missing)}, only {', '.join(map(str, spec))}")
+        return
+    count = len(spec) if isinstance(spec, tuple) else 1
+    if count != len(names):
+        raise InputError(f"the elements of the dataset are {count} values; {', '.join(names)} are expected")
+
+
+def _string(text: str | bytes) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def _batches(
     columns: Mapping[str, Sequence[Any]], batch_size: int = BATCH_SIZE
 ) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
-    _check(columns)
     count = len(next(iter(columns.values())))
     for start in range(0, count, batch_size):
         yield start, {name: values[start : start + batch_size] for name, values in columns.items()}
 
 
-def _tokenization(text: str, values: Mapping[str, Any]) -> Tokenization:
-    content = text.encode()
-    found: dict[str, Any] = {"text": text}
+def _tokenization(text: str | bytes, values: Mapping[str, Any]) -> Tokenization:
+    content = text.encode() if isinstance(text, str) else text
+    found: dict[str, Any] = {"text": _string(text)}
     for grain in ("fine", "coarse"):
         length = values[f"{grain}_lengths"]
         offsets = np.stack([values[f"{grain}_starts"][:length], values[f"{grain}_ends"][:length]], axis=1)

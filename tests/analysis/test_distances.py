@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from ambert_tf.analysis.analysis_settings import AttentionSettings, DistancesSettings
 from ambert_tf.analysis.distances import cosine_dissimilarity, normalized_euclidean, text_vectors, write_distances
 from ambert_tf.analysis.encoders import limits, load_encoders, model_inputs
 from ambert_tf.errors import InputError
@@ -49,3 +50,10 @@ def test_means_over_the_tokens():
 def test_model_with_one_grain_is_an_error(tmp_path):
     with pytest.raises(InputError, match="has only one grain"):
         write_distances([model_directory(model_type="bert_fine")], ["好"], str(tmp_path / "x.png"))
+
+
+def test_the_format_is_checked_before_the_models_are_loaded(tmp_path):
+    for kind, output in ((DistancesSettings, "d.html"), (DistancesSettings, "d"), (AttentionSettings, "a.json")):
+        with pytest.raises(InputError, match=f"--output={output}: must end in .png, .svg"):
+            kind(model_dir=("none",), text=("好",), output=output).validate()
+    AttentionSettings(model_dir=("none",), text=("好",), output=str(tmp_path / "A.HTML")).validate()

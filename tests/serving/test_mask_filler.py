@@ -80,8 +80,13 @@ def test_bad_input_is_named(tmp_path):
         filler(["[MASK]", "中国"])
     with pytest.raises(InputError, match=r"text\[0\] contains 䶵, which stands for \[MASK\]"):
         filler(["[MASK]䶵"])
+    loaded = ambert_tf.load(tmp_path)
     with pytest.raises(InputError, match="text is a single string"):
-        ambert_tf.load(str(tmp_path)).fill_mask("中[MASK]")
+        loaded.fill_mask("中[MASK]")
+    for top_k in (0, -1, 2.5, None):
+        with pytest.raises(InputError, match=f"top_k is {top_k}; an integer of at least 1 is expected"):
+            loaded.fill_mask(["中[MASK]"], top_k=top_k)
+    assert loaded.fill_mask(["中[MASK]".encode()]) == loaded.fill_mask(["中[MASK]"])
 
 
 def test_only_pretrained_models_fill_masks(tmp_path):

@@ -47,6 +47,7 @@ def test_attention_of_layers_and_heads(model):
     found = model.attention(["中国", "好"])
     assert [weights.shape for weights in found["fine"]] == [(1, 2, 4, 4), (1, 2, 3, 3)]
     np.testing.assert_allclose(found["coarse"][0].sum(axis=-1), 1, atol=1e-5)
+    assert model.attention([]) == model.encode([]) == {"fine": [], "coarse": []}
 
 
 def test_predict(model):
@@ -58,6 +59,22 @@ def test_predict(model):
         model.predict(TEXTS)
     with pytest.raises(InputError, match="text is a single string; a list is expected"):
         model.predict("中国", "人民")
+    for size in (-1, 0, 1.5):
+        with pytest.raises(InputError, match=f"batch_size is {size}; an integer of at least 1 is expected"):
+            model.predict(TEXTS, TEXTS, batch_size=size)
+
+
+def test_texts_may_be_any_collection_of_strings(model):
+    labels = [prediction["label"] for prediction in model.predict(TEXTS, TEXTS)]
+    as_bytes = [text.encode() for text in TEXTS]
+    for texts in (np.array(TEXTS), tf.constant(TEXTS), as_bytes, dict.fromkeys(TEXTS).keys(), iter(TEXTS)):
+        assert [found["label"] for found in model.predict(texts, TEXTS)] == labels
+    assert model.tokenize(np.array(TEXTS))[1].coarse == model.tokenize(as_bytes)[1].coarse == ["南京市", "长江大桥"]
+    assert model.tokenize(as_bytes)[1].text == TEXTS[1]
+    wrong = {"text is None; a list": None, "text is {'a': 1}; a list": {"a": 1}, r"text\[0\] is '\\ud800'": ["\ud800"]}
+    for message, texts in wrong.items():
+        with pytest.raises(InputError, match=message):
+            model.encode(texts)
 
 
 def test_dataset_in_dataset_out(model, capsys):
@@ -67,6 +84,14 @@ def test_dataset_in_dataset_out(model, capsys):
     labels = [prediction["label"].encode() for prediction in model.predict(TEXTS, TEXTS)]
     assert [row["label"].numpy() for row in found] == labels
     assert "3/3" in capsys.readouterr().err
+    with pytest.raises(InputError, match="the dataset has label, which the predictions would replace; rename it"):
+        model.predict_dataset(tf.data.Dataset.from_tensor_slices({"text": TEXTS, "text_pair": TEXTS, "label": TEXTS}))
+    with pytest.raises(InputError, match="the dataset has no text_pair, only text, gold"):
+        model.predict_dataset(tf.data.Dataset.from_tensor_slices({"text": TEXTS, "gold": TEXTS}))
+    with pytest.raises(InputError, match="the elements of the dataset are 1 values; text, text_pair are expected"):
+        model.predict_dataset(tf.data.Dataset.from_tensor_slices(TEXTS))
+    with pytest.raises(InputError, match=r"the dataset is \['a'\]; a tf.data.Dataset is expected"):
+        model.predict_dataset(["a"])
 
 
 @pytest.mark.parametrize(
@@ -145,7 +170,9 @@ def test_the_ten_lines_of_the_example(monkeypatch, capsys):
 
 def test_invalid_directories_are_errors(tmp_path):
     with pytest.raises(InputError, match="not a model directory"):
-        ambert_tf.load(str(tmp_path))
+        ambert_tf.load(tmp_path)
+    with pytest.raises(InputError, match="inference is 'both'; one of joint, fine, coarse is expected"):
+        ambert_tf.load(tmp_path, inference="both")
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(InputError, match=r"has no assets.extra/ambert.json"):
         ambert_tf.load(str(tmp_path))
