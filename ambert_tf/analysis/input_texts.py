@@ -62,10 +62,12 @@ def _texts_of(name: str, lines: Iterable[str], field: str) -> Iterator[str]:
         # In GLUE's tables, quotation marks have no special meaning.
         quoting: Any = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
         csv.field_size_limit(2**31 - 1)  # a cell may be a whole document
-        for row in csv.DictReader(lines, delimiter=delimiter, quoting=quoting):
-            if row.get(field) is None:
-                found = ", ".join(map(str, row))
-                raise InputError(f"--text_field={field}: {name} has no such column; it has {found}")
+        reader = csv.DictReader(lines, delimiter=delimiter, quoting=quoting)
+        if field not in (columns := reader.fieldnames or ()):
+            raise InputError(f"--text_field={field}: {name} has no such column; it has {', '.join(columns)}")
+        for row in reader:
+            if row[field] is None:
+                raise InputError(f"{name}, line {reader.line_num}: has no column {field}; the row is too short")
             yield row[field]
     else:
         for number, line in enumerate(lines, start=1):

@@ -2,6 +2,7 @@
 
 import functools
 import html
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from ambert_tf.analysis.analysis_settings import PageSettings
 from ambert_tf.analysis.attention_maps import MEAN, AttentionMap, parse_head
 from ambert_tf.analysis.attention_page import HEAT_STYLE, heat_table
 from ambert_tf.errors import InputError
+from ambert_tf.files import is_file
 from ambert_tf.flags import run_program
 from ambert_tf.serving.served_model import SERVING_DEFAULT
 from ambert_tf.serving.text_model import TextModel, Tokenization
@@ -239,7 +241,7 @@ def launch(blocks: Any, host: str, port: int, wait: bool = True) -> str:
             footer_links=["api"], inbrowser=False, share=False,
         )  # fmt: skip
     except OSError as error:
-        raise InputError(f"--port={port}: {error}") from None
+        raise InputError(f"--host={host} --port={port}: {error}") from None
     return address
 
 
@@ -247,6 +249,8 @@ def run_page(settings: PageSettings) -> None:
     """Serves the page."""
     settings.validate()
     path = settings.saved_model or settings.model_dir
+    if settings.saved_model and not is_file(os.path.join(path, "saved_model.pb")):
+        raise InputError(f"--saved_model={path}: has no saved_model.pb; export_saved_model.py writes it")
     blocks = build_page(ambert_tf.load(path), settings.title or path)
     print(f"http://{settings.host}:{settings.port}", flush=True)
     launch(blocks, settings.host, settings.port)

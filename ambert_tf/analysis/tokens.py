@@ -64,7 +64,7 @@ def token_statistics(tokenizer: MultiGrainedTokenizer, texts: Sequence[str]) -> 
         unknown_coarse += int((coarse == tokenizer.unk_id).sum())
     number, fine_tokens = sum(map(len, shares)), int(sum(lengths.sum() for lengths in fine_lengths))
     if not number:
-        raise InputError("--input_file: the texts have no tokens")
+        raise InputError("--text or --input_file: the texts have no tokens")
     kind = WORDS[tokenizer.language]
     histogram = np.bincount(np.concatenate(sizes))
     return {

@@ -68,6 +68,8 @@ class ConversionSettings:
         for name in ("model_type", "tokenizer_dir"):
             if getattr(self, name) is not None and self.to_format not in (AMBERT, KERAS_HUB):
                 raise InputError(f"--{name}: is for --to_format={AMBERT} and {KERAS_HUB} only")
+        if self.tokenizer_dir is not None and self.from_format == AMBERT and self.model_type is None:
+            raise InputError("--tokenizer_dir: needs --model_type; without it, the model keeps its own tokenizer")
         if self.half_precision and self.to_format != KERAS_HUB:
             raise InputError(f"--half_precision: is for --to_format={KERAS_HUB} only")
         for name in ("bert_config_file", "vocab_file"):

@@ -59,6 +59,9 @@ def convert_checkpoint(settings: ConversionSettings) -> None:
 
 
 def _from_our_preset(settings: ConversionSettings) -> None:
+    for name in ("tokenizer_dir", "do_lower_case"):
+        if getattr(settings, name) is not None:
+            raise InputError(f"--{name}: the preset in --input={settings.input} has a tokenizer of its own")
     if settings.to_format != AMBERT or settings.model_type is not None:
         raise InputError(
             f"--input={settings.input}: is a preset of {BACKBONE_NAME}; first convert it to a model directory, with "

@@ -126,7 +126,7 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
         """Answers questions, as described in the class docstring. Without a preprocessor, it returns the logits."""
         if self.preprocessor is None:
             return super().predict(x, batch_size, **kwargs)
-        dataset = x if isinstance(x, tf.data.Dataset) else self._prediction_batches(x, batch_size)
+        dataset = self._prediction_dataset(x, batch_size, **kwargs)
         answers = [self._answer(self.preprocessor.raw_inputs(_features(batch))) for batch in dataset]
         return {name: np.concatenate([batch[name].numpy() for batch in answers]) for name in answers[0]}
 

@@ -182,6 +182,14 @@ class AmbertTask:
     def _prediction_batches(self, x: Any, batch_size: int | None) -> tf.data.Dataset:
         return _batches(self._arrays(x), batch_size)
 
+    def _prediction_dataset(
+        self, x: Any, batch_size: int | None, steps: int | None = None, verbose: Any = "auto"
+    ) -> tf.data.Dataset:
+        """Returns the batches for a `predict` that returns answers, which has no progress bar and no callbacks."""
+        del verbose
+        dataset = x if isinstance(x, tf.data.Dataset) else self._prediction_batches(x, batch_size)
+        return dataset if steps is None else dataset.take(steps)
+
     def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
         """Returns the data as a tuple of tensors, or of structures of them.
 

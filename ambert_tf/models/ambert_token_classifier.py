@@ -176,7 +176,7 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
         """Labels texts; see the class. Without a preprocessor it returns logits, as `keras.Model.predict` does."""
         if self.preprocessor is None:
             return super().predict(x, batch_size, **kwargs)
-        dataset = x if isinstance(x, tf.data.Dataset) else self._prediction_batches(x, batch_size)
+        dataset = self._prediction_dataset(x, batch_size, **kwargs)
         found: list[list[dict[str, Any]]] = []
         for batch in dataset:
             features = keras.utils.unpack_x_y_sample_weight(batch)[0]

@@ -25,6 +25,7 @@ def test_read_texts_from_lines_json_fields_and_table_columns(tmp_path):
         ("a.json", b"[1]\n", "a.json, line 1: not a JSON object"),
         ("a.json", b'{"a": "b"}\n\n{"b": 1}\n', "a.json, line 1: no string under 'sentence'; the keys are a"),
         ("a.csv", b"x,y\n1,2\n", "--text_field=sentence: .*a.csv has no such column; it has x, y"),
+        ("a.tsv", b"label\tsentence\n1\tok\n0\n", "a.tsv, line 3: has no column sentence; the row is too short"),
         ("a.json.gz", b"no gzip", "damaged gzip file"),
         # mtime=0, because the test id contains these bytes and xdist needs the same ids in all workers.
         ("a.json.gz", gzip.compress(b'{"a": "b"}\n', mtime=0)[:10] + b"\xff" * 20, "damaged gzip file"),

@@ -428,6 +428,10 @@ def test_sequence_labelling(tokenizer, tmp_path):
     assert [one["text"] for one in found[0]] == ["南京市", "长江大桥"]
     model.save_to_preset(str(tmp_path))
     assert ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path)).predict(texts) == found
+    dataset = tf.data.Dataset.from_tensor_slices(texts).batch(1).repeat()
+    assert model.predict(dataset, steps=2) == found[:2]
+    with pytest.raises(TypeError, match="callbacks"):
+        model.predict(texts, callbacks=[])
     # A new task on a backbone.
     model.backbone.save_to_preset(str(tmp_path / "backbone"))
     tokenizer.save_to_preset(str(tmp_path / "backbone"))
