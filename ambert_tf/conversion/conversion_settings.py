@@ -35,12 +35,12 @@ class ConversionSettings:
     output: str = setting("", "Directory to write.")
     model_type: str | None = setting(
         None,
-        "To ambert: model type to create. ambert, ambert_combo, ambert_hybrid and bert_coarse need --tokenizer_dir. "
-        "Defaults to bert_fine.",
+        "To ambert or keras_hub: model type to create. ambert, ambert_combo, ambert_hybrid and bert_coarse need "
+        "--tokenizer_dir. Defaults to bert_fine, or to the type of an AMBERT model.",
         MODEL_TYPES,
     )
     tokenizer_dir: str | None = setting(
-        None, "To ambert: tokenizer directory, with the checkpoint's vocabulary as fine vocabulary."
+        None, "To ambert or keras_hub: tokenizer directory, with the checkpoint's vocabulary as fine vocabulary."
     )
     grain: str = setting(
         "fine", "From ambert: the grain to convert, fine (AMBERT-Single) or coarse.", ("fine", "coarse")

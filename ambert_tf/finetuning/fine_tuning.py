@@ -226,6 +226,11 @@ def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitRead
     if task.form in (CLASSIFICATION, SEQUENCE_LABELLING):
         data_dir = "" if reader.from_tfds else _labels_directory(settings.data_dir, reader.files["train"])
         labels = find_labels(task, data_dir, reader.records("train") if task.labels is None else None)
+    if task.positive_label is not None and labels and task.positive_label not in {label.name for label in labels}:
+        raise InputError(
+            f"task {task.name}: its positive label is {task.positive_label!r}, but the labels are "
+            f"{', '.join(label.name for label in labels)}"
+        )
     described = bool(labels) and all(label.description for label in labels)
     fine, coarse = check_seq_lengths(settings.max_seq_length, settings.max_coarse_seq_length)
     augmentation = task.augmentation if settings.data_augmentation else None

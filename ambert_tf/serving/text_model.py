@@ -295,7 +295,7 @@ def load(path: str | os.PathLike[str], inference: str = "joint") -> TextModel:
 
     Args:
       path: the directory, or the name of a preset in this package. A model without a task supports everything except
-        `predict`.
+        `predict` and `predict_dataset`.
       inference: for a model directory, `joint`, or `fine` or `coarse` to run only one grain.
 
     Raises:

@@ -78,6 +78,7 @@ CHOICE = Task(
     texts=question_and_choices,
     pair=True,
     label_key="answer",
+    files=files("train.json|train.jsonl", "dev.json|dev.jsonl", "test.json|test.jsonl"),
 )
 
 REVIEWS = dataclasses.replace(SENTENCE, name="reviews", description="your own data: reviews, in `sentence` files")
