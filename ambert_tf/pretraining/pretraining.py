@@ -97,8 +97,14 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             check_heads({name: float(values[0]) for name, values in metrics.items()}, config, settings)
 
     def evaluate(step: int) -> dict[str, float]:
-        with naming_damaged_files(eval_files):
-            sums = evaluation(settings.max_eval_steps)
+        try:
+            with naming_damaged_files(eval_files):
+                sums = evaluation(settings.max_eval_steps)
+        except tf.errors.InvalidArgumentError as error:
+            raise InputError(
+                f"--eval_input_file={settings.eval_input_file}: a record does not match the model: "
+                f"{one_line(error)[:300]}"
+            ) from None
         results.update(evaluation_results(sums, config.grains))
         write_results(settings.output_dir, {"step": step, **results})
         return results

@@ -50,9 +50,13 @@ class PretrainingInput:
         recorded: Mapping[str, Any] = arguments if isinstance(arguments, dict) else {}
         first_prob = settings.masked_lm_prob or recorded.get("masked_lm_prob") or DEFAULT_MASKED_LM_PROB
         last_prob = settings.final_masked_lm_prob or first_prob
-        max_predictions = settings.max_predictions_per_seq or recorded.get("max_predictions_per_seq")
+        # BERT's command line has the flag for records with static masks, too, which it cannot change.
+        given = None if masked else settings.max_predictions_per_seq
+        if masked and settings.max_predictions_per_seq is not None:
+            logging.info("--max_predictions_per_seq has no effect: the records have static masks")
+        max_predictions = given or recorded.get("max_predictions_per_seq")
         # The flag limits both grains.
-        own_limit = None if settings.max_predictions_per_seq else recorded.get("max_coarse_predictions_per_seq")
+        own_limit = None if given else recorded.get("max_coarse_predictions_per_seq")
         if masked:
             for name in ("masked_lm_prob", "final_masked_lm_prob"):
                 if getattr(settings, name) is not None:
@@ -125,7 +129,8 @@ class PretrainingInput:
             seed=self.settings.random_seed,
             shuffle_buffer=0,
             num_epochs=1,
-            **{**self.options, "drop_remainder": False},
+            # Held-out records may have other masks and lengths. Evaluation is not compiled by XLA.
+            masking=self.options["masking"],
         )
 
 

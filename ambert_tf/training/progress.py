@@ -65,7 +65,8 @@ class Progress:
         self._stream = stream or sys.stderr
         self._clock = clock
         drop_lines_after(self._path, start_step)
-        self._events = EventFile(os.path.join(output_dir, TENSORBOARD_DIRECTORY), start_step + 1 if start_step else 0)
+        # Also from the first step, because a run may have been killed before its first checkpoint.
+        self._events = EventFile(os.path.join(output_dir, TENSORBOARD_DIRECTORY), start_step + 1)
         self._steps: list[dict[str, float]] = []
         self._timed: list[dict[str, float]] = []
         self._seconds = 0.0

@@ -152,8 +152,13 @@ class Trainer(Generic[ObjectiveT]):
           InputError: a loss is not finite, the data is exhausted, memory or disk space runs out, or a worker is lost.
         """
         settings = self.settings
-        # If the run was interrupted between a checkpoint and its evaluation, evaluate now.
-        owes_evaluation = evaluate is not None and self.step > 0 and not has_evaluation(settings.output_dir, self.step)
+        every = settings.save_checkpoints_steps or save_checkpoints_steps
+        # If the run was interrupted between a checkpoint and its evaluation, evaluate now. A signal saves a checkpoint
+        # at any step, which an uninterrupted run does not evaluate.
+        regular = self.finished or not every or self.step % every == 0
+        owes_evaluation = (
+            evaluate is not None and self.step > 0 and regular and not has_evaluation(settings.output_dir, self.step)
+        )
         if self.finished:
             logging.warning("%s: training has already reached step %d", self.origin, self.step)
             if not owes_evaluation:
@@ -173,7 +178,6 @@ class Trainer(Generic[ObjectiveT]):
             if should_stop is not None and should_stop():
                 raise _Stopped
 
-        every = settings.save_checkpoints_steps or save_checkpoints_steps
         try:
             if owes_evaluation:
                 report(self.step)

@@ -57,6 +57,13 @@ def test_a_run_killed_before_its_evaluation_catches_up(tmp_path, step):
     assert [line["eval_score"] for line in lines(tmp_path) if "eval_score" in line] == [10, 20]
 
 
+def test_a_run_stopped_between_two_checkpoints_owes_no_evaluation(tmp_path):
+    """An uninterrupted run would not evaluate there, so the best checkpoint must not depend on it."""
+    trainer(tmp_path, steps=1).train(dataset)
+    trainer(tmp_path, steps=4, save_checkpoints_steps=2).train(dataset, evaluate=lambda at: {"score": at})
+    assert [line["step"] for line in lines(tmp_path) if "eval_score" in line] == [2, 4]
+
+
 def test_a_run_that_stopped_early_does_not_resume(tmp_path):
     for _ in range(2):
         stopped = trainer(tmp_path, steps=3, save_checkpoints_steps=1)
