@@ -8,7 +8,6 @@ from ambert_tf.errors import InputError, one_line
 from ambert_tf.models.task_config import FORMS, SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks import clue, custom_data, fewclue, glue, reading_comprehension, sequence_labelling
 from ambert_tf.tasks.declaration import Task
-from ambert_tf.tasks.metrics import METRICS
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -92,6 +91,8 @@ def _fault(task: Task) -> str | None:
     if not task.metrics:
         return "metrics is empty; the first metric selects the best checkpoint"
     if task.form not in (SPANS, SEQUENCE_LABELLING):  # which have metrics of their own
+        from ambert_tf.tasks.metrics import METRICS  # which imports NumPy, and the registry is part of --help
+
         for name in task.metrics:
             if name not in METRICS:
                 return f"unknown metric {name!r}; the metrics are {', '.join(METRICS)}"

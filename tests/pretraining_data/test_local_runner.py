@@ -211,12 +211,11 @@ class TestFiles:
         # The order of all records does not depend on the number of files.
         assert [record for part in parts for record in part] == static[2]
 
-    def test_are_the_same_for_the_same_seed_only(self, create, static, tmp_path):
-        create("same")
-        create("other", random_seed=2)
-        files = contents(tmp_path / "out")
-        assert files["same"] == static[0].read_bytes()
-        assert files["other"] != files["same"]
+    def test_are_the_same_for_the_same_seed_only(self, create_in, static, tmp_path):
+        create_in(tmp_path / "same")
+        create_in(tmp_path / "other", random_seed=2)
+        files = [(tmp_path / name / "records").read_bytes() for name in ("same", "other")]
+        assert files[0] == static[0].read_bytes() != files[1]
 
     def test_come_with_stats(self, static, corpus):
         path, stats, _ = static
@@ -352,17 +351,18 @@ def start(script, *arguments, **settings):
     )
 
 
-def test_a_killed_run_resumes_with_other_workers_and_writes_the_same_files(create, tmp_path, tokenizer_dir):
+def test_a_killed_run_resumes_with_other_workers_and_writes_the_same_files(create_in, tmp_path, tokenizer_dir):
     # Each compressed file is a separate unit.
     paths = [tmp_path / f"corpus-{part:02d}.gz" for part in range(24)]
     for seed, path in enumerate(paths):
         path.write_bytes(gzip.compress(make_corpus(200, seed)))
     settings = {"input_file": ",".join(map(str, paths)), "num_shards": 2, "short_seq_prob": 0.3}
-    create("undisturbed", **settings)
+    create_in(tmp_path / "undisturbed", **settings)
 
-    work = tmp_path / "out" / ".killed.unfinished"
+    killed = tmp_path / "killed"
+    work = killed / ".records.unfinished"
     flags = {
-        "input_file": settings["input_file"], "output_file": tmp_path / "out" / "killed",
+        "input_file": settings["input_file"], "output_file": killed / "records",
         "tokenizer_dir": tokenizer_dir, "num_shards": 2, "short_seq_prob": 0.3, "max_seq_length": 32,
         "dupe_factor": 1, "num_workers": 1,
     }  # fmt: skip
@@ -375,11 +375,9 @@ def test_a_killed_run_resumes_with_other_workers_and_writes_the_same_files(creat
     assert 1 <= len(finished) < 24
 
     with pytest.raises(InputError, match="--resume: the interrupted run had random_seed=12345, but this one has 1"):
-        create("killed", **settings, resume=True, random_seed=1)
-    create("killed", **settings, resume=True, num_workers=2)
-    for shard in range(2):
-        names = [tmp_path / "out" / f"{name}-0000{shard}-of-00002" for name in ("undisturbed", "killed")]
-        assert names[0].read_bytes() == names[1].read_bytes()
+        create_in(killed, **settings, resume=True, random_seed=1)
+    create_in(killed, **settings, resume=True, num_workers=2)
+    assert contents(killed) == contents(tmp_path / "undisturbed")
     assert not work.exists()
 
 
