@@ -33,7 +33,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("english_corpora", None, "English text files for phrases, vocabulary and further pre-training.")
 flags.DEFINE_integer("pretraining_steps", 500, "Steps of further pre-training.")
 flags.DEFINE_integer("pretraining_batch_size", 32, "Global batch size of further pre-training.")
-flags.DEFINE_float("pretraining_rate", 2e-4, "Peak learning rate of further pre-training.")
+flags.DEFINE_float("pretraining_rate", 5e-5, "Peak learning rate of further pre-training.")
 flags.DEFINE_bool("use_bf16", False, "Pre-train in bfloat16.")
 
 GRAINS = ("joint", "fine", "coarse")
