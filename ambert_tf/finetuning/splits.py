@@ -89,7 +89,8 @@ def settings_for_task(task: Task, settings: FineTuningSettings) -> FineTuningSet
                 f"--data_dir is needed: the directory with {expected_files(task)}; {place} has no such directory "
                 f"({', '.join((*task.directories, task.name))})"
             )
-    has_test = bool(settings.predict_file or find_files(task, data_dir, "test"))
+    # Without a data directory, find_files would look in the current one.
+    has_test = bool(settings.predict_file or (data_dir and find_files(task, data_dir, "test")))
     return settings.for_task(task, data_dir, has_test)
 
 

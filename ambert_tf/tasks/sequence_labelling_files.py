@@ -295,16 +295,15 @@ def tagged_words(separator: str = "/", between: str = "") -> RecordReader:
         return items
 
     def read(path: str, flag: str) -> Iterator[Record]:
-        lines = [(number, line) for number, line in text_lines(path, flag) if line.strip()]
+        lines = [(number, line, items_of(line)) for number, line in text_lines(path, flag) if line.strip()]
         if flag == FILE_FLAGS["test"]:
-            tags = [item.rpartition(separator)[2] for _, line in lines for item in items_of(line) if separator in item]
-            every = sum(len(items_of(line)) for _, line in lines)
-            if len(tags) < every or not all(map(_PLAUSIBLE_TAG.fullmatch, tags)):
-                yield from (Record(path, number, {"text": line}) for number, line in lines)
+            pairs = [item.rpartition(separator) for _, _, items in lines for item in items]
+            if not all(word and _PLAUSIBLE_TAG.fullmatch(tag) for word, _, tag in pairs):
+                yield from (Record(path, number, {"text": line}) for number, line, _ in lines)
                 return
-        for number, line in lines:
+        for number, _, items in lines:
             words, spans = [], []
-            for index, item in enumerate(items_of(line)):
+            for index, item in enumerate(items):
                 word, _, tag = item.rpartition(separator)
                 if not (word and tag):
                     raise InputError(

@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 
 from ambert_tf.errors import InputError
+from ambert_tf.finetuning.fine_tuning import _labels_directory
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
+from ambert_tf.finetuning.splits import settings_for_task
 from ambert_tf.tasks.registry import TASKS
 
 
@@ -31,3 +33,23 @@ def test_a_default_that_is_not_a_flag():
     task = dataclasses.replace(TASKS["sentence"], defaults={"lr": 1e-5})
     with pytest.raises(InputError, match="task sentence: its defaults name lr, which is not a flag"):
         ClassificationSettings().for_task(task, None, has_test=False)
+
+
+def test_named_training_and_evaluation_files_need_no_data_dir(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "sentence").mkdir(parents=True)  # another data set of this kind
+    (tmp_path / "data" / "sentence" / "labels.json").write_text('["x", "y"]')
+    (tmp_path / "test.json").write_text("{}")  # not named, so not to be predicted
+    given = ClassificationSettings(task_name="sentence", train_file="my/train.csv", eval_file="my/dev.csv")
+    settings = settings_for_task(TASKS["sentence"], given)
+    assert (settings.data_dir, settings.do_train, settings.do_eval, settings.do_predict) == ("", True, True, False)
+
+
+def test_labels_are_looked_for_beside_the_training_file_first(tmp_path):
+    beside, data_dir = tmp_path / "my", tmp_path / "data"
+    for directory in (beside, data_dir):
+        directory.mkdir()
+    (data_dir / "labels.json").write_text("[]")
+    assert _labels_directory(str(data_dir), (str(beside / "train.csv"),)) == str(data_dir)
+    (beside / "labels.json").write_text("[]")
+    assert _labels_directory(str(data_dir), (str(beside / "train.csv"),)) == str(beside)

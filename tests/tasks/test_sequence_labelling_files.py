@@ -225,7 +225,7 @@ class TestTaggedWords:
         ]  # fmt: skip
 
     @pytest.mark.parametrize(
-        "line", ["他/她走了，时速100km/h。", "网址 http://a.cn/b 在 2020/01/02 [笑]", "共同/d 创造"]
+        "line", ["他/她走了，时速100km/h。", "网址 http://a.cn/b 在 2020/01/02 [笑]", "共同/d 创造", "/s"]
     )
     def test_a_text_to_predict_without_tags_is_taken_as_it_is(self, tmp_path, line):
         (record,) = read(tmp_path, f"{line}\n", tagged_words(), "predict_file")
