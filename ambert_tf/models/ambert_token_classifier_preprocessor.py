@@ -18,10 +18,10 @@ from ambert_tf.models.token_labels import tag_targets
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
 class AmbertTokenClassifierPreprocessor(SequenceInputs, keras_hub.models.Preprocessor):
-    """Makes windows over texts, and tags of labelled spans.
+    """Splits texts into windows, and converts labelled spans to tags.
 
     `x` is a text per example, string [batch]. `y` is int [batch, spans, 3]: of each span, in order, the first byte in
-    the UTF-8 text, the byte after the last, and the index of its label, filled up with `token_labels.NO_SPAN`. A long
+    the UTF-8 text, the byte after the last, and the index of its label, padded with `token_labels.NO_SPAN`. A long
     text gives several windows, so a batch has more rows than texts; `sample_weight` is repeated. The result is a
     dictionary with the inputs of `AmbertTokenClassifier`, and the tags of the tokens plus 1, int32 [rows, fine_length].
 

@@ -19,9 +19,9 @@ CHOICES = {
     "attention_initializer": ATTENTION_INITIALIZERS,
 }
 
-# What pays in short pre-training (docs/results.md); `base` has the paper's values. In narrow layers, initial weights
-# with a deviation of 0.02 shrink the signal, and those with hidden_size ** -0.5 do not. Small models underfit, and
-# dropout slows them down. Without next-sentence prediction, [CLS] is not trained.
+# Settings that help in short pre-training (docs/results.md); `base` has the paper's values. In narrow layers, initial
+# weights with a deviation of 0.02 shrink the signal, and those with hidden_size ** -0.5 do not. Small models underfit,
+# and dropout slows them down. Without next-sentence prediction, [CLS] is not trained.
 _SMALL: dict[str, Any] = {
     "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_pooling": "mean",
     "attention_initializer": "local",

@@ -43,7 +43,7 @@ def tag_targets(tag_set: TagSet, windows: Mapping[str, Any], spans: tf.Tensor) -
       tag_set: the tags.
       windows: see `task_inputs`.
       spans: int32 [texts, spans, 3]; first byte, byte after the last, and index of the label, in order and without
-        overlaps, filled up with `NO_SPAN`.
+        overlaps, padded with `NO_SPAN`.
 
     Returns:
       int32 [windows, (fine_length)]; the index of the tag plus 1, or 0 for a position without one.

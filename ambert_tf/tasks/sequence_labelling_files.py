@@ -2,8 +2,8 @@
 
 A record has `text` and, where the file has labels, `spans`: `Span`s of characters of the text, none of which overlap.
 JSON records also have `id` if the file has one. Records of columns have `span_lines`, the lines in which the spans
-begin. `misplaced_tags` and `overlapping_entities` count what a reader could not take as it is. In files to predict,
-texts need no labels, and a text without labels is taken as it is, with its spaces and slashes.
+begin. `misplaced_tags` and `overlapping_entities` count the tags and entities that a reader had to correct or drop. In
+files to predict, texts need no labels, and a text without labels is taken as it is, with its spaces and slashes.
 """
 
 import json
@@ -50,7 +50,7 @@ def conll_columns(
     Args:
       tag_column: index of the column with tags; -1 is the last one.
       token_column: index of the column with tokens.
-      scheme: see `tagging_schemes`. By default, it is found out from all tags of the file.
+      scheme: see `tagging_schemes`. By default, it is detected from all tags of the file.
       position_digits: whether digits follow each character, which give its position in its word (Weibo NER).
       strict: whether a tag that does not continue the tags before it, such as I after O, is an error. Otherwise it
         begins a new entity, as in CoNLL's evaluation, and a warning says how many there are.

@@ -2,8 +2,8 @@
 
 Word2vec implicitly factorizes the pointwise mutual information (PMI) of words and their contexts. Here, the positive
 PMI is factorized explicitly, by a truncated singular value decomposition, for the tokens of both grains at once. Fine
-and coarse tokens have coarse contexts in common, which puts them into the same space, as a Transformer that both grains
-share needs it.
+and coarse tokens have coarse contexts in common, which puts them into the same space, as the shared Transformer
+requires.
 
 The file (.npz) contains `fine_embeddings` and `coarse_embeddings`, float32 [vocab, embedding_size]; `fine_counts` and
 `coarse_counts`, int64 [vocab]; and `tokenizer_fingerprint`. Rows of tokens without co-occurrences are zero.

@@ -16,7 +16,7 @@ class CooccurrenceSettings(CorpusSettings):
         python run_pretraining.py --init_embeddings=embeddings.npz --config=tiny ...
 
     Counts which tokens occur near each other and factorizes their pointwise mutual information. This takes a minute for
-    15 MB of text, and pre-training then needs much fewer steps: most of what a small model learns in its first
+    15 MB of text, and pre-training then needs far fewer steps: most of what a small model learns in its first
     thousands of steps is in these statistics (docs/results.md).
     """
 
