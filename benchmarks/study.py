@@ -38,13 +38,14 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from absl import flags
 from common import ROOT, corpus_text, machine, write
 from places import PLACES, Place
-from study_jobs import Jobs, read_json
+from study_data import LabelledData
+from study_jobs import SAMPLES, Jobs, read_json
 from study_report import Pretraining, Score, write_report
 
 from ambert_tf.conversion.initial import is_bert
@@ -52,7 +53,6 @@ from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
 from ambert_tf.models.config import PRESETS, ModelConfig
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS
-from ambert_tf.tasks.data_files import split_files
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.training.checkpoints import load_model_directory
 
@@ -104,16 +104,8 @@ flags.DEFINE_multi_string("reference", ["bert_fine", "bert_coarse"], "Models fro
 flags.DEFINE_bool("smoke", False, "Run all steps in a few minutes, with a small corpus, few steps and 40 labels.")
 
 
-class TrainingExamples(NamedTuple):
-    """The training files of a task, their header, and their examples, empty if they are not one per line."""
-
-    paths: Sequence[str]
-    header: bytes = b""
-    lines: Sequence[bytes] = ()
-
-
 class Data:
-    """Corpora, tokenizer, records, and the labelled examples of each budget and seed."""
+    """Corpora, tokenizer, records, and the places of the labelled data."""
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
@@ -209,46 +201,6 @@ class Data:
         directory = os.path.abspath(os.path.join(FLAGS.data_dir, found.directory))
         return Place(task, found.language, directory, found.train, found.dev, found.max_seq_length, found.epochs)
 
-    def examples(self, place: Place) -> TrainingExamples:
-        """Reads the training files of a task."""
-        paths = split_files(TASKS[place.task], place.directory, "train", place.train)
-        lines, header = [], b""
-        for path in paths:
-            with open(path, "rb") as file:
-                content = [line for line in file.read().split(b"\n") if line.strip()]
-            if path.endswith((".tsv", ".csv")):
-                if place.task != "cola":  # the only table without a header
-                    header, content = content[0] + b"\n", content[1:]
-            elif not content[0].startswith(b"{") or len(content) == 1:
-                return TrainingExamples(paths)
-            lines += content
-        return TrainingExamples(paths, header, lines)
-
-    def budgets(self, place: Place) -> list[int]:
-        """Returns the label budgets for which a task has enough examples, as far as their number is known."""
-        count = len(self.examples(place).lines)
-        budgets = [int(labels) for labels in FLAGS.labels]
-        found = [labels for labels in budgets if not count or labels <= count]
-        if len(found) < len(budgets):
-            print(f"{place.task} has {count:,} training examples; larger label budgets are left out (0 for all)")
-        return found
-
-    def subset(self, place: Place, labels: int, seed: int) -> tuple[str, int]:
-        """Returns the training files of a label budget and seed, and the number of examples, or 0 if unknown.
-
-        If the files have one example per line, a sample is drawn, and the samples of a seed are nested. Other files are
-        returned unchanged, and --max_examples reads the first examples, which are the same for all seeds.
-        """
-        paths, header, lines = self.examples(place)
-        if not lines:
-            return ",".join(paths), labels
-        if not labels or labels == len(lines):
-            return ",".join(paths), len(lines)
-        order = np.random.default_rng(seed).permutation(len(lines))[:labels]
-        name = f"{place.task}-{labels}-{seed}{os.path.splitext(paths[0])[1]}"
-        text = header + b"".join(lines[index] + b"\n" for index in order)
-        return write(os.path.join(self.directory, name), text), labels
-
 
 def located(directory: str | None) -> str:
     """Returns the absolute path of a directory, for commands that run elsewhere, or the name of a preset as it is."""
@@ -309,13 +261,12 @@ def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
     return directory
 
 
-def fine_tune(
-    jobs: Jobs, data: Data, place: Place, labels: int, seed: int, name: str, start: Sequence[str]
-) -> list[Score]:
+def fine_tune(jobs: Jobs, data: LabelledData, labels: int, seed: int, name: str, start: Sequence[str]) -> list[Score]:
     """Fine-tunes a model and returns its score. For AMBERT, also returns that of AMBERT-Single."""
-    files, examples = data.subset(place, labels, seed)
+    place = data.place
+    files, examples = data.subset(labels, seed)
     batch_size = FLAGS.fine_tuning_batch_size
-    epochs = max(place.epochs, FLAGS.min_fine_tuning_steps * batch_size / examples if examples else 0)
+    epochs = max(place.epochs, FLAGS.min_fine_tuning_steps * batch_size / examples)
     form = TASKS[place.task].form
     program = {SPANS: "run_squad.py", SEQUENCE_LABELLING: "run_ner.py"}.get(form, "run_classifier.py")
     job = f"fine-tune {name} on {place.task}, {labels or 'all'} labels, seed {seed}"
@@ -343,14 +294,15 @@ def fine_tune(
     return scores
 
 
-def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
+def baseline(jobs: Jobs, data: LabelledData, labels: int) -> list[Score]:
     """Scores the baseline without a pre-trained model on a label budget."""
+    place = data.place
     form = TASKS[place.task].form
     if form not in (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, SEQUENCE_LABELLING):
         return []
     name = "CRF over n-grams" if form == SEQUENCE_LABELLING else "tf-idf + logistic regression"
-    files = [data.subset(place, labels, seed)[0] for seed in range(1, FLAGS.seeds + 1)]
-    output = os.path.join(data.directory, f"baseline-{place.task}-{labels}.json")
+    files = [data.subset(labels, seed)[0] for seed in range(1, FLAGS.seeds + 1)]
+    output = os.path.join(jobs.directory, "data", f"baseline-{place.task}-{labels}.json")
     evaluation = [f"--eval_file={place.dev}"] if place.dev else []
     record = jobs.run(
         f"baseline on {place.task}, {labels or 'all'} labels, {FLAGS.seeds} seeds",
@@ -369,9 +321,10 @@ def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
 def run_study(jobs: Jobs) -> None:
     """Runs all jobs, seed by seed, and rewrites the report after each task."""
     data = Data(jobs)
-    places = [data.place(task) for task in data.tasks]
-    budgets = {place.task: data.budgets(place) for place in places}
-    pairs = [(place, labels) for place in places for labels in budgets[place.task]]
+    samples = os.path.join(data.directory, SAMPLES)
+    labelled = [LabelledData(data.place(task), samples) for task in data.tasks]
+    wanted = [int(labels) for labels in FLAGS.labels]
+    budgets = [(each, each.budgets(wanted)) for each in labelled]
     data.make()
     pretrained = [pretrain(jobs, data, model, FLAGS.num_train_steps) for model in FLAGS.models]
     by_name = {each.name: each for each in pretrained}
@@ -388,13 +341,15 @@ def run_study(jobs: Jobs) -> None:
     for model in FLAGS.scratch:
         new = [f"--config={FLAGS.config}", f"--model_type={model}", f"--tokenizer_dir={data.tokenizer}"]
         starts[f"{model}, from scratch"] = new
-    baselines = [score for place, labels in pairs for score in baseline(jobs, data, place, labels)]
+    baselines = [
+        score for each, counts in budgets for labels in counts for score in baseline(jobs, each, labels)
+    ]
     scores: list[Score] = []
     for seed in range(1, FLAGS.seeds + 1):
-        for place in places:
-            for labels in budgets[place.task]:
+        for each, counts in budgets:
+            for labels in counts:
                 for name, start in starts.items():
-                    scores += fine_tune(jobs, data, place, labels, seed, name, start)
+                    scores += fine_tune(jobs, each, labels, seed, name, start)
             write_report(jobs.directory, machine(), pretrained, [*scores, *baselines], FLAGS.reference)
     print(f"wrote {os.path.join(FLAGS.output_dir, 'report.md')}")
 
