@@ -233,6 +233,7 @@ def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = 
          f"--save_checkpoints_steps={max(1, min(1000, steps // 4))}", "--keep_checkpoints=1",
          *([f"--init_embeddings={data.embeddings}"] if FLAGS.embeddings else []), *FLAGS.pretraining_flags],
         read,
+        resumes=directory,
     )  # fmt: skip
     result = record["result"]
     return Pretraining(
@@ -257,6 +258,7 @@ def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
          f"--learning_rate={FLAGS.learning_rate}", "--group_by_length=16", f"--log_steps={max(1, steps // 10)}",
          f"--save_checkpoints_steps={max(1, min(500, steps // 2))}", "--keep_checkpoints=1",
          *(["--model_type=bert_fine"] if foreign else []), *FLAGS.pretraining_flags],
+        resumes=directory,
     )  # fmt: skip
     return directory
 

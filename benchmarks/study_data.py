@@ -22,7 +22,7 @@ class TrainingExamples(NamedTuple):
     """The training files of a task, the number of their records, and header and lines if each record is one line."""
 
     paths: Sequence[str]
-    count: int
+    number: int
     header: str = ""
     lines: Sequence[str] = ()
 
@@ -91,10 +91,10 @@ class LabelledData:
 
     def budgets(self, wanted: Sequence[int]) -> list[int]:
         """Returns the label budgets for which the task has enough examples."""
-        found = [labels for labels in wanted if labels <= self.examples.count]
+        found = [labels for labels in wanted if labels <= self.examples.number]
         if len(found) < len(wanted):
             print(
-                f"{self.place.task} has {self.examples.count:,} training examples; larger label budgets are left out "
+                f"{self.place.task} has {self.examples.number:,} training examples; larger label budgets are left out "
                 "(0 for all)"
             )
         return found

@@ -60,7 +60,7 @@ def test_samples_of_json_lines_are_nested_lines_of_the_training_file(labelled):
 def test_pretty_printed_json_is_not_split_into_lines(labelled):
     data = labelled("squad1", {"train.json": squad("t", 12), "dev.json": squad("d", 3)}, train="train.json",
                     dev="dev.json")  # fmt: skip
-    assert data.examples.count == 12
+    assert data.examples.number == 12
     assert data.budgets([5, 12, 100, 0]) == [5, 12, 0]
     assert data.subset(5, 1) == (f"{data.place.directory}/train.json", 5)
     assert data.subset(0, 1) == (f"{data.place.directory}/train.json", 12)
@@ -95,7 +95,7 @@ def test_short_rows_which_are_skipped_are_not_sampled(labelled):
     rows = [f"{n}\t1\t2\tone {n}\ttwo\t{n % 2}" for n in range(10)]
     table = "\n".join([header, *rows[:5], "5\t1\t2\tbroken", *rows[5:]])
     data = labelled("qqp", {"train.tsv": table, "dev.tsv": table})
-    assert data.examples.count == 10
+    assert data.examples.number == 10
     with open(data.subset(9, 1)[0], encoding="utf-8") as file:
         assert set(file.read().splitlines()[1:]) < set(rows)
 
