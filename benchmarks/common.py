@@ -70,6 +70,7 @@ def run_command(command: Sequence[str], checkout: str = ROOT) -> Usage:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:  # including interrupts, so that the command does not outlive its benchmark
             process.terminate()
+            process.wait()
             raise
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -115,12 +116,20 @@ def chinese_corpora(pattern: str | None) -> list[str]:
 
 
 def corpus_text(files: Sequence[str]) -> bytes:
-    """Returns the documents of corpora in BERT's format, plain or `.gz`, with an empty line after each."""
+    """Returns the documents of corpora in BERT's format, plain or `.gz`, with an empty line after each.
+
+    Raises:
+      InputError: a file is not UTF-8.
+    """
     from ambert_tf.corpus.documents import plan_units, read_unit, split_documents
+    from ambert_tf.errors import InputError
 
     texts = []
     for unit in plan_units(files):
-        found = split_documents(read_unit(unit))
+        try:
+            found = split_documents(read_unit(unit))
+        except InputError as error:  # Benchmarks do not have the flag of data creation that it mentions.
+            raise InputError(str(error).removesuffix(", or use --errors=replace")) from None
         for first, after in itertools.pairwise(found.splits):
             texts.append(b"\n".join(found.sentences[first:after]) + b"\n\n")
     return b"".join(texts)

@@ -4,6 +4,7 @@ Units are characters in Chinese and words in English. The features of a unit are
 the trigram, and in English also the word's lower case, affixes and shape.
 """
 
+import importlib.util
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -71,6 +72,12 @@ def features(units: Sequence[str], index: int, english: bool) -> dict[str, str |
     return found
 
 
+def check_crf_package() -> None:
+    """Raises an InputError if sklearn-crfsuite is not installed."""
+    if importlib.util.find_spec("sklearn_crfsuite") is None:
+        raise InputError("the CRF baseline needs the package sklearn-crfsuite")
+
+
 def crf_f1(train: Sequence[Record], dev: Sequence[Record], english: bool, segmentation: bool = False) -> float:
     """Trains the CRF and returns its F1 on the development records, from 0 to 1.
 
@@ -83,10 +90,9 @@ def crf_f1(train: Sequence[Record], dev: Sequence[Record], english: bool, segmen
     Raises:
       InputError: sklearn-crfsuite is not installed.
     """
-    try:
-        import sklearn_crfsuite
-    except ImportError:
-        raise InputError("the CRF baseline needs the package sklearn-crfsuite") from None
+    check_crf_package()
+    import sklearn_crfsuite
+
     scheme = "BIOES" if segmentation else "BIO"
 
     def rows(tagged: TaggedUnits) -> list[dict[str, str | bool]]:

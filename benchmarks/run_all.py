@@ -95,9 +95,9 @@ def main(argv: Sequence[str]) -> None:
     """Runs the benchmarks listed in --only."""
     del argv
     directory = os.path.dirname(os.path.abspath(__file__))
+    if unknown := [name for name in FLAGS.only if name not in _ALL]:
+        raise InputError(f"--only={unknown[0]}: unknown benchmark; the benchmarks are {', '.join(_ALL)}")
     for name in FLAGS.only:
-        if name not in _ALL:
-            raise InputError(f"--only={name}: unknown benchmark; the benchmarks are {', '.join(_ALL)}")
         commands = _commands(name)
         if not commands:
             print(f"== {name}: skipped, it needs {_NEEDS[name]}", flush=True)

@@ -37,28 +37,37 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from absl import flags
 from common import ROOT, corpus_text, machine, write
+from crf_baseline import check_crf_package
 from places import PLACES, Place
-from study_jobs import Jobs, read_json
+from study_data import LabelledData
+from study_jobs import SAMPLES, Jobs, read_json
+from study_models import (
+    BASELINES,
+    EQUAL_COMPUTE,
+    MODELS,
+    PretrainedModel,
+    check_references,
+    hidden_size,
+    located,
+    pretrained_models,
+    reported_names,
+)
 from study_report import Pretraining, Score, write_report
 
 from ambert_tf.conversion.initial import is_bert
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
-from ambert_tf.models.config import PRESETS, ModelConfig
-from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS
-from ambert_tf.tasks.data_files import split_files
+from ambert_tf.models.task_config import SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.registry import TASKS
 from ambert_tf.training.checkpoints import load_model_directory
 
 FLAGS = flags.FLAGS
-MODELS = ("bert_fine", "bert_coarse", "ambert", "ambert_combo", "ambert_hybrid")
-EQUAL_COMPUTE = "bert_fine, equal compute"
 HELD_OUT_EVERY = 50  # documents
 # The demo's task, and the number of its labelled reviews.
 DEMO_TASK, DEMO_REVIEWS = "reviews", 8000
@@ -104,16 +113,8 @@ flags.DEFINE_multi_string("reference", ["bert_fine", "bert_coarse"], "Models to 
 flags.DEFINE_bool("smoke", False, "Run all steps in a few minutes, with a small corpus, few steps and 40 labels.")
 
 
-class TrainingExamples(NamedTuple):
-    """The training files of a task, their header, and their examples, empty if they are not one per line."""
-
-    paths: Sequence[str]
-    header: bytes = b""
-    lines: Sequence[bytes] = ()
-
-
 class Data:
-    """Corpora, tokenizer, records, and the labelled examples of each budget and seed."""
+    """Corpora, tokenizer, records, and the places of the labelled data."""
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
@@ -176,9 +177,8 @@ class Data:
             self.make_records("train", self.corpus, self.tokenizer, "--masking=dynamic")
             self.make_records("held_out", self.held_out, self.tokenizer, "--dupe_factor=1")
         if FLAGS.models and FLAGS.embeddings:
-            preset = FLAGS.config in PRESETS
-            size = PRESETS[FLAGS.config]["hidden_size"] if preset else ModelConfig.from_file(FLAGS.config).hidden_size
-            self.jobs.make_embeddings(self.corpus, self.tokenizer, self.embeddings, f"--embedding_size={size}")
+            size = f"--embedding_size={hidden_size(FLAGS.config)}"
+            self.jobs.make_embeddings(self.corpus, self.tokenizer, self.embeddings, size)
 
     def make_records(self, name: str, corpora: str, tokenizer: str, masking: str) -> str:
         """Writes the records of corpora and returns their file."""
@@ -209,51 +209,6 @@ class Data:
         directory = os.path.abspath(os.path.join(FLAGS.data_dir, found.directory))
         return Place(task, found.language, directory, found.train, found.dev, found.max_seq_length, found.epochs)
 
-    def examples(self, place: Place) -> TrainingExamples:
-        """Reads the training files of a task."""
-        paths = split_files(TASKS[place.task], place.directory, "train", place.train)
-        lines, header = [], b""
-        for path in paths:
-            with open(path, "rb") as file:
-                content = [line for line in file.read().split(b"\n") if line.strip()]
-            if path.endswith((".tsv", ".csv")):
-                if place.task != "cola":  # the only table without a header
-                    header, content = content[0] + b"\n", content[1:]
-            elif not content[0].startswith(b"{") or len(content) == 1:
-                return TrainingExamples(paths)
-            lines += content
-        return TrainingExamples(paths, header, lines)
-
-    def budgets(self, place: Place) -> list[int]:
-        """Returns the label budgets for which a task has enough examples, as far as their number is known."""
-        count = len(self.examples(place).lines)
-        budgets = [int(labels) for labels in FLAGS.labels]
-        found = [labels for labels in budgets if not count or labels <= count]
-        if len(found) < len(budgets):
-            print(f"{place.task} has {count:,} training examples; larger label budgets are left out (0 for all)")
-        return found
-
-    def subset(self, place: Place, labels: int, seed: int) -> tuple[str, int]:
-        """Returns the training files of a label budget and seed, and the number of examples, or 0 if unknown.
-
-        If the files have one example per line, a sample is drawn, and the samples of a seed are nested. Other files are
-        returned unchanged, and --max_examples reads the first examples, which are the same for all seeds.
-        """
-        paths, header, lines = self.examples(place)
-        if not lines:
-            return ",".join(paths), labels
-        if not labels or labels == len(lines):
-            return ",".join(paths), len(lines)
-        order = np.random.default_rng(seed).permutation(len(lines))[:labels]
-        name = f"{place.task}-{labels}-{seed}{os.path.splitext(paths[0])[1]}"
-        text = header + b"".join(lines[index] + b"\n" for index in order)
-        return write(os.path.join(self.directory, name), text), labels
-
-
-def located(directory: str | None) -> str:
-    """Returns the absolute path of a directory, for commands that run elsewhere, or the name of a preset as it is."""
-    return os.path.abspath(directory) if directory and os.path.isdir(directory) else directory or ""
-
 
 def file_name(name: str) -> str:
     """Returns the name of a model or job, usable as that of a file."""
@@ -281,6 +236,7 @@ def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = 
          f"--save_checkpoints_steps={max(1, min(1000, steps // 4))}", "--keep_checkpoints=1",
          *([f"--init_embeddings={data.embeddings}"] if FLAGS.embeddings else []), *FLAGS.pretraining_flags],
         read,
+        resumes=directory,
     )  # fmt: skip
     result = record["result"]
     return Pretraining(
@@ -305,17 +261,17 @@ def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
          f"--learning_rate={FLAGS.learning_rate}", "--group_by_length=16", f"--log_steps={max(1, steps // 10)}",
          f"--save_checkpoints_steps={max(1, min(500, steps // 2))}", "--keep_checkpoints=1",
          *(["--model_type=bert_fine"] if foreign else []), *FLAGS.pretraining_flags],
+        resumes=directory,
     )  # fmt: skip
     return directory
 
 
-def fine_tune(
-    jobs: Jobs, data: Data, place: Place, labels: int, seed: int, name: str, start: Sequence[str]
-) -> list[Score]:
+def fine_tune(jobs: Jobs, data: LabelledData, labels: int, seed: int, name: str, start: Sequence[str]) -> list[Score]:
     """Fine-tunes a model and returns its score. For AMBERT, also returns that of AMBERT-Single."""
-    files, examples = data.subset(place, labels, seed)
+    place = data.place
+    files, examples = data.subset(labels, seed)
     batch_size = FLAGS.fine_tuning_batch_size
-    epochs = max(place.epochs, FLAGS.min_fine_tuning_steps * batch_size / examples if examples else 0)
+    epochs = max(place.epochs, FLAGS.min_fine_tuning_steps * batch_size / examples)
     form = TASKS[place.task].form
     program = {SPANS: "run_squad.py", SEQUENCE_LABELLING: "run_ner.py"}.get(form, "run_classifier.py")
     job = f"fine-tune {name} on {place.task}, {labels or 'all'} labels, seed {seed}"
@@ -343,14 +299,14 @@ def fine_tune(
     return scores
 
 
-def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
+def baseline(jobs: Jobs, data: LabelledData, labels: int) -> list[Score]:
     """Scores the baseline without a pre-trained model on a label budget."""
-    form = TASKS[place.task].form
-    if form not in (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, SEQUENCE_LABELLING):
+    place = data.place
+    name = BASELINES.get(TASKS[place.task].form)
+    if name is None:
         return []
-    name = "CRF over n-grams" if form == SEQUENCE_LABELLING else "tf-idf + logistic regression"
-    files = [data.subset(place, labels, seed)[0] for seed in range(1, FLAGS.seeds + 1)]
-    output = os.path.join(data.directory, f"baseline-{place.task}-{labels}.json")
+    files = [data.subset(labels, seed)[0] for seed in range(1, FLAGS.seeds + 1)]
+    output = os.path.join(jobs.directory, "data", f"baseline-{place.task}-{labels}.json")
     evaluation = [f"--eval_file={place.dev}"] if place.dev else []
     record = jobs.run(
         f"baseline on {place.task}, {labels or 'all'} labels, {FLAGS.seeds} seeds",
@@ -366,35 +322,74 @@ def baseline(jobs: Jobs, data: Data, place: Place, labels: int) -> list[Score]:
     ]
 
 
+def started_models() -> tuple[dict[str, PretrainedModel], dict[str, str]]:
+    """Returns the models of --pretrained, and the model types of all models that are fine-tuned, by name.
+
+    Raises:
+      InputError: a flag that describes a model is invalid.
+    """
+    own = {model: model for model in FLAGS.models}
+    if FLAGS.equal_compute and {"bert_fine", "ambert"} <= set(own):
+        own[EQUAL_COMPUTE] = "bert_fine"
+    if FLAGS.models or FLAGS.scratch:
+        hidden_size(FLAGS.config)
+    others = pretrained_models(FLAGS.pretrained, own)
+    types = {**own, **{name: model.model_type for name, model in others.items()}}
+    if FLAGS.further_input_file:
+        input_files(FLAGS.further_input_file, "further_input_file")
+        types |= {f"{name}, further": model_type for name, model_type in types.items()}
+    return others, {**types, **{f"{model}, from scratch": model for model in FLAGS.scratch}}
+
+
+def check_report(labelled: Sequence[LabelledData], budgets: Sequence[Sequence[int]], types: Mapping[str, str]) -> None:
+    """Checks that there will be scores, baselines and differences to report.
+
+    Raises:
+      InputError: no task has enough examples, there are no models, a package is missing, or a model of --reference is
+        unknown.
+    """
+    if not any(budgets):
+        raise InputError(f"--labels={','.join(FLAGS.labels)}: no task has that many training examples")
+    forms = [TASKS[each.place.task].form for each in labelled]
+    names = reported_names(types, forms)
+    if not names:
+        raise InputError("--models, --pretrained and --scratch are empty; there is nothing to fine-tune")
+    if SEQUENCE_LABELLING in forms:
+        check_crf_package()
+    if FLAGS["reference"].present:
+        check_references(FLAGS.reference, names)
+
+
 def run_study(jobs: Jobs) -> None:
     """Runs all jobs, seed by seed, and rewrites the report after each task."""
+    others, types = started_models()
     data = Data(jobs)
-    places = [data.place(task) for task in data.tasks]
-    budgets = {place.task: data.budgets(place) for place in places}
-    pairs = [(place, labels) for place in places for labels in budgets[place.task]]
+    samples = os.path.join(data.directory, SAMPLES)
+    labelled = [LabelledData(data.place(task), samples) for task in data.tasks]
+    budgets = [each.budgets([int(labels) for labels in FLAGS.labels]) for each in labelled]
+    check_report(labelled, budgets, types)
     data.make()
     pretrained = [pretrain(jobs, data, model, FLAGS.num_train_steps) for model in FLAGS.models]
     by_name = {each.name: each for each in pretrained}
-    if FLAGS.equal_compute and {"bert_fine", "ambert"} <= set(by_name):
+    if EQUAL_COMPUTE in types:
         ratio = by_name["ambert"].model_flops / by_name["bert_fine"].model_flops
         pretrained.append(pretrain(jobs, data, "bert_fine", round(FLAGS.num_train_steps * ratio), EQUAL_COMPUTE))
     models = {each.name: each.directory for each in pretrained}
-    for entry in FLAGS.pretrained:
-        name, _, directory = entry.partition("=")
-        models[name] = located(directory or name)
+    models.update({name: model.directory for name, model in others.items()})
     if FLAGS.further_input_file:
         models.update({f"{name}, further": pretrain_further(jobs, data, name, models[name]) for name in list(models)})
     starts = {name: [f"--init_checkpoint={directory}"] for name, directory in models.items()}
     for model in FLAGS.scratch:
         new = [f"--config={FLAGS.config}", f"--model_type={model}", f"--tokenizer_dir={data.tokenizer}"]
         starts[f"{model}, from scratch"] = new
-    baselines = [score for place, labels in pairs for score in baseline(jobs, data, place, labels)]
+    pairs = [(each, counts) for each, counts in zip(labelled, budgets, strict=True) if counts]
+    baselines = [score for each, counts in pairs for labels in counts for score in baseline(jobs, each, labels)]
     scores: list[Score] = []
     for seed in range(1, FLAGS.seeds + 1):
-        for place in places:
-            for labels in budgets[place.task]:
+        for each, counts in pairs:
+            for labels in counts:
                 for name, start in starts.items():
-                    scores += fine_tune(jobs, data, place, labels, seed, name, start)
+                    scores += fine_tune(jobs, each, labels, seed, name, start)
             write_report(jobs.directory, machine(), pretrained, [*scores, *baselines], FLAGS.reference)
     print(f"wrote {os.path.join(FLAGS.output_dir, 'report.md')}")
 
@@ -411,6 +406,8 @@ def main(argv: Sequence[str]) -> None:
     for name in FLAGS.labels:
         if not name.isdecimal():
             raise InputError(f"--labels={name}: must be a number of examples, or 0 for all")
+    if FLAGS.seeds < 1:
+        raise InputError(f"--seeds={FLAGS.seeds}: must be at least 1")
     # An interrupt also ends the command that the study waits for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     directory = os.path.abspath(FLAGS.output_dir)

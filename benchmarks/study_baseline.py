@@ -29,7 +29,7 @@ from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import Choices, Example, MarkedSpans, ReadOptions, Task, Texts
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.labelled_examples import read_examples
-from ambert_tf.tasks.labels import find_labels
+from ambert_tf.tasks.labels import find_labels, labels_directory
 from ambert_tf.tasks.registry import TASKS
 
 FLAGS = flags.FLAGS
@@ -44,20 +44,29 @@ flags.DEFINE_float("inverse_regularization", 10.0, "scikit-learn's C of the logi
 flags.DEFINE_string("output_file", None, "JSON file to write.", required=True)
 
 
+def records_of(task: Task, split: str, names: str | None, maximum: int) -> list[Record]:
+    """Returns the records of a split, as many as the fine-tuning programs read."""
+    paths = split_files(task, FLAGS.data_dir, split, names)
+    return list(itertools.islice(file_records(task, paths, split), maximum or None))
+
+
 def examples_of(task: Task, split: str, names: str | None, labels: Sequence[str], maximum: int) -> list[Example]:
     """Returns the examples of a split."""
-    paths = split_files(task, FLAGS.data_dir, split, names)
-    options = ReadOptions(augment=False)
-    return read_examples(task, file_records(task, paths, split), split, labels, options).examples[: maximum or None]
+    records = records_of(task, split, names, maximum)
+    return read_examples(task, records, split, labels, ReadOptions(augment=False)).examples
 
 
 def label_names(task: Task) -> list[str]:
-    """Returns the names of the labels in the order of their indices, or an empty list if the task has no labels."""
+    """Returns the names of the labels in the order of their indices, or an empty list if the task has no labels.
+
+    If they are not listed anywhere, the labels are those of the training files of all runs.
+    """
     if task.form in (REGRESSION, MULTIPLE_CHOICE):
         return []
-    files = FLAGS.train_files[0] if FLAGS.train_files else None
-    records = file_records(task, split_files(task, FLAGS.data_dir, "train", files), "train")
-    return [label.name for label in find_labels(task, FLAGS.data_dir, records)]
+    names = ",".join(FLAGS.train_files) or None
+    paths = tuple(dict.fromkeys(split_files(task, FLAGS.data_dir, "train", names)))
+    labels = find_labels(task, labels_directory(FLAGS.data_dir, paths), file_records(task, paths, "train"))
+    return [label.name for label in labels]
 
 
 def make_vectorizer() -> TfidfVectorizer:
@@ -130,14 +139,9 @@ def tf_idf_scorer(task: Task) -> Callable[[str | None], float]:
 
 def crf_scorer(task: Task) -> Callable[[str | None], float]:
     """Returns a function from training files to the F1 of the CRF."""
-
-    def records(split: str, names: str | None, maximum: int) -> list[Record]:
-        paths = split_files(task, FLAGS.data_dir, split, names)
-        return list(itertools.islice(file_records(task, paths, split), maximum or None))
-
-    dev = records("dev", FLAGS.eval_file, FLAGS.max_eval_examples)
+    dev = records_of(task, "dev", FLAGS.eval_file, FLAGS.max_eval_examples)
     english, segmentation = FLAGS.language == "en", "oov_recall" in task.metrics
-    return lambda names: crf_f1(records("train", names, FLAGS.max_examples), dev, english, segmentation)
+    return lambda names: crf_f1(records_of(task, "train", names, FLAGS.max_examples), dev, english, segmentation)
 
 
 SCORERS = {

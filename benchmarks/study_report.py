@@ -19,6 +19,16 @@ PAPER_NAMES = {
     "ambert_combo": "AMBERT-Combo", "ambert_hybrid": "AMBERT-Hybrid",
 }  # fmt: skip
 
+_COLUMNS = {model: PUBLISHED_MODELS.index(name) for model, name in PAPER_NAMES.items()}
+# The paper's names of our metrics.
+PAPER_METRICS = {
+    "accuracy": "accuracy", "f1": "F1", "mixed_f1": "F1", "exact_match": "EM", "mixed_exact_match": "EM",
+    "matthews_correlation": "Matthews", "pearson": "Pearson", "spearman": "Spearman",
+}  # fmt: skip
+# The look of a line: a colour, then a marker for every ten models. Models without pre-training are dashed or dotted.
+COLOURS, MARKERS = 10, "os^Dvx"
+LINES, LINES_WITHOUT_PRETRAINING = ("-", "-."), ("--", ":")
+
 
 class Pretraining(NamedTuple):
     """A pre-trained model. If pre-training was interrupted, `processor_seconds` is that of the last run."""
@@ -80,11 +90,27 @@ def paired_difference(scores: Mapping[int, float], reference: Mapping[int, float
     return interval([scores[seed] - reference[seed] for seed in seeds]) if seeds else None
 
 
-def published_score(task: str, model: str) -> str:
-    """Returns the paper's score of a model on a task, or "" if none was published."""
+class Published(NamedTuple):
+    """A score from the paper: the set, the paper's name of the metric, and the figure in points."""
+
+    set_name: str
+    metric: str
+    figure: str
+
+
+def published_score(task: str, model: str, metric: str) -> Published | None:
+    """Returns the paper's score of a model on a task by one of our metrics, or None if none was published.
+
+    The paper has two figures for some tasks, such as F1/accuracy. Of MNLI's two sets, the first one is returned.
+    """
     if task not in PUBLISHED or model not in PAPER_NAMES:
-        return ""
-    return PUBLISHED[task][1][PUBLISHED_MODELS.index(PAPER_NAMES[model])]
+        return None
+    described, figures = PUBLISHED[task]
+    set_name, _, names = described.partition(" ")
+    by_name = dict(zip(names.partition(",")[0].split("/"), figures[_COLUMNS[model]].split("/"), strict=False))
+    name = PAPER_METRICS.get(metric, "")
+    figure = by_name.get(name, "-")
+    return None if figure == "-" else Published(set_name, name, figure)
 
 
 def pretraining_table(pretrained: Sequence[Pretraining]) -> list[str]:
@@ -112,14 +138,16 @@ def score_table(scores: Sequence[Score]) -> list[str]:
     """Returns the lines of the table of scores, with one row per task and model, and one column per label budget."""
     budgets = sorted({score.labels for score in scores}, key=lambda labels: labels or float("inf"))
     heads = [f"{labels:,} labels" if labels else "all labels" for labels in budgets]
-    lines = [f"| task | model | {' | '.join(heads)} | published |", "|---" * (len(heads) + 3) + "|"]
-    for task in dict.fromkeys(score.task for score in scores):
+    lines = [f"| task | metric | model | {' | '.join(heads)} | published |", "|---" * (len(heads) + 4) + "|"]
+    for task, metric in dict.fromkeys((score.task, score.metric) for score in scores):
         for model in dict.fromkeys(score.model for score in scores if score.task == task):
             cells = []
             for labels in budgets:
                 values = by_seed(scores, task, labels, model)
                 cells.append(str(interval(list(values.values()))) if values else "")
-            lines.append(f"| {task} | {model} | {' | '.join(cells)} | {published_score(task, model)} |")
+            found = published_score(task, model, metric)
+            published = f"{found.figure} ({found.set_name})" if found else ""
+            lines.append(f"| {task} | {metric} | {model} | {' | '.join(cells)} | {published} |")
     return lines
 
 
@@ -156,12 +184,22 @@ def orderings(scores: Sequence[Score]) -> list[str]:
             continue
         ours = " > ".join(sorted(means, key=lambda model: -means[model]))
         lines.append(f"- {task}, {f'{labels:,}' if labels else 'all'} labels: {ours}")
-    for task in dict.fromkeys(task for task, _ in keys):
-        if task in PUBLISHED:
-            published = {model: float(published_score(task, model).split("/")[0]) for model in PAPER_NAMES}
-            order = " > ".join(sorted(published, key=lambda model: -published[model]))
-            lines.append(f"- {task}, the paper ({PUBLISHED[task][0]}, base models): {order}")
+    for task, metric in dict.fromkeys((score.task, score.metric) for score in scores):
+        published = {model: found for model in PAPER_NAMES if (found := published_score(task, model, metric))}
+        if published:
+            order = " > ".join(sorted(published, key=lambda model: -float(published[model].figure)))
+            first = next(iter(published.values()))
+            lines.append(f"- {task}, the paper ({first.set_name} {first.metric}, base models): {order}")
     return lines
+
+
+def line_look(index: int, model: str) -> dict[str, str]:
+    """Returns the colour, line style and marker of a model in the figure, different for each index below 60."""
+    lines = LINES_WITHOUT_PRETRAINING if any(name in model for name in ("scratch", "tf-idf", "CRF")) else LINES
+    tens = index // COLOURS
+    return {
+        "color": f"C{index % COLOURS}", "linestyle": lines[tens % len(lines)], "marker": MARKERS[tens % len(MARKERS)]
+    }  # fmt: skip
 
 
 def draw(scores: Sequence[Score], path: str) -> None:
@@ -179,12 +217,11 @@ def draw(scores: Sequence[Score], path: str) -> None:
         for index, model in enumerate(models):
             samples = [list(by_seed(scores, task, labels, model).values()) for labels in budgets]
             points = [(x, interval(values)) for x, values in enumerate(samples) if values]
-            dashed = "--" if "scratch" in model or "tf-idf" in model else "-"
             axes.errorbar(
                 [x + 0.02 * (index - len(models) / 2) for x, _ in points],
                 [each.mean for _, each in points],
                 yerr=[np.nan_to_num(each.half_width) for _, each in points],
-                label=model, color=f"C{index}", linestyle=dashed, marker="o", markersize=3, capsize=2,
+                label=model, **line_look(index, model), markersize=3, capsize=2,
             )  # fmt: skip
         axes.set_xticks(range(len(budgets)), [f"{labels:,}" if labels else "all" for labels in budgets])
         metric = next(score.metric for score in scores if score.task == task)

@@ -122,15 +122,33 @@ def run(place: Place, tokenizer_dir: str, directory: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def chosen(every: Sequence[Place]) -> list[Place]:
+    """Returns the places of the tasks of --only, or all.
+
+    Args:
+      every: the places whose files are in --data_dir.
+
+    Raises:
+      InputError: there are none, or a task of --only is unknown or has no files.
+    """
+    known = [place.task for place in PLACES]
+    for name in FLAGS.only:
+        if name not in known:
+            raise InputError(f"--only={name}: unknown task; the tasks are {', '.join(known)}")
+        if name not in [place.task for place in every]:
+            raise InputError(f"--only={name}: --data_dir={FLAGS.data_dir} has no files of it; see benchmarks/places.py")
+    if not every:
+        raise InputError(f"--data_dir={FLAGS.data_dir}: has none of the files listed in benchmarks/places.py")
+    return [place for place in every if not FLAGS.only or place.task in FLAGS.only]
+
+
 def main(argv: Sequence[str]) -> None:
     """Prints the table."""
     del argv
     if not FLAGS.data_dir:
         raise InputError("--data_dir is needed: the tasks' files, in the layout of benchmarks/places.py")
     every = [place for place in PLACES if has_files(FLAGS.data_dir, place)]
-    places = [place for place in every if not FLAGS.only or place.task in FLAGS.only]
-    if not places:
-        raise InputError(f"--data_dir={FLAGS.data_dir}: has none of the files listed in benchmarks/places.py")
+    places = chosen(every)
     logging.set_verbosity(logging.WARNING)
     print(machine(), flush=True)
     print("| task | form | dev | metric | mean ± deviation | runs | others | most frequent | best run, joint | "

@@ -33,17 +33,23 @@ flags.DEFINE_list("model_types", ["ambert"], "Models to pre-train.")
 flags.DEFINE_string("preset_dir", None, "Preset of the AMBERT to write. Default: none.")
 
 
-def write_corpora(directory: str) -> tuple[str, str]:
-    """Writes the corpora and returns the paths of the training and the held-out one."""
+def make_corpora(jobs: Jobs) -> tuple[str, str]:
+    """Writes the corpora unless it is done, and returns the paths of the training and the held-out one."""
+    directory = os.path.join(jobs.directory, "corpora")
+    given = [f"--input_file={FLAGS.input_file}"] if FLAGS.input_file else []
+    jobs.make("corpora", given, functools.partial(write_corpora, directory))
+    return os.path.join(directory, "train.txt"), os.path.join(directory, "held_out.txt")
+
+
+def write_corpora(directory: str) -> None:
+    """Writes train.txt and held_out.txt."""
     data = write_demo_data(directory, num_train=8000, num_test=3000, seed=1, every_article=1)
     texts = {False: corpus_text([data.train_corpus]), True: corpus_text([data.held_out_corpus])}
     for document in corpus_text(input_files(FLAGS.input_file, "input_file")).split(b"\n\n") if FLAGS.input_file else ():
         if document.strip():
             texts[held_out_document(document.decode().strip().split("\n"))] += document.strip() + b"\n\n"
-    paths = {held_out: os.path.join(directory, f"{'held_out' if held_out else 'train'}.txt") for held_out in texts}
     for held_out, text in texts.items():
-        write(paths[held_out], text)
-    return paths[False], paths[True]
+        write(os.path.join(directory, f"{'held_out' if held_out else 'train'}.txt"), text)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -53,9 +59,7 @@ def main(argv: Sequence[str]) -> None:
     os.makedirs(directory, exist_ok=True)
     jobs = Jobs(directory)
     tokenizer = os.path.join(directory, "tokenizer")
-    train, held_out = (os.path.join(directory, "corpora", f"{name}.txt") for name in ("train", "held_out"))
-    if not os.path.exists(held_out):
-        write_corpora(os.path.dirname(train))
+    train, held_out = make_corpora(jobs)
     jobs.make_tokenizer(
         train, "zh", tokenizer, "--min_count=3", f"--fine_vocab_size={FLAGS.fine_vocab_size}",
         f"--coarse_vocab_size={FLAGS.coarse_vocab_size}",
@@ -78,6 +82,7 @@ def main(argv: Sequence[str]) -> None:
              "--train_batch_size=16", "--learning_rate=1.5e-3", "--learning_rate_schedule=wsd", "--group_by_length=32",
              "--log_steps=200", "--save_checkpoints_steps=1000", "--keep_checkpoints=1", "--random_seed=1"],
             functools.partial(read_json, model_dir, "eval_results.json"),
+            resumes=model_dir,
         )  # fmt: skip
     if FLAGS.preset_dir:
         jobs.run(

@@ -46,6 +46,11 @@ def run(script: str, *arguments: str) -> None:
     print(f"  {script} {shown}: {seconds:.0f} s", flush=True)
 
 
+def model_name() -> str:
+    """Returns the name of the model from which the others are initialized: that of --model_dir."""
+    return os.path.basename(os.path.abspath(FLAGS.model_dir)) if FLAGS.model_dir else "MiniLM"
+
+
 def read_json(directory: str, name: str) -> dict[str, Any]:
     """Returns the contents of a JSON file."""
     with open(os.path.join(directory, name), encoding="utf-8") as file:
@@ -65,8 +70,8 @@ def make_models(directory: str, weights: str) -> dict[str, str]:
     stats = read_json(records, "stats.json")
     share = stats["share_of_coarse_tokens_of_several_fine"]
     print(f"  {stats['sequences']:,} sequences; {share:.1%} of the coarse tokens have more than one fine token")
-    models = {"MiniLM": weights}
-    for model_type, name in (("bert_fine", "MiniLM, further pre-trained"), ("ambert", "AMBERT")):
+    models = {model_name(): weights}
+    for model_type, name in (("bert_fine", f"{model_name()}, further pre-trained"), ("ambert", "AMBERT")):
         start, models[name] = (os.path.join(directory, f"{model_type}{end}") for end in ("_start", ""))
         run("convert_checkpoint.py", "--from_format=huggingface", f"--input={weights}", "--to_format=ambert",
             f"--model_type={model_type}", f"--tokenizer_dir={tokenizer}", f"--output={start}")  # fmt: skip
@@ -100,14 +105,14 @@ def fine_tune(task: str, model: str, seed: int, directory: str) -> dict[str, Any
 def compare(task: str, models: dict[str, str], directory: str) -> None:
     """Prints one line per model and head, with the task's first metric in points by seed."""
     metric = TASKS[task].metrics[0]
-    plain = 0.0
+    plain: float | None = None
     for name, model in models.items():
         begun = time.perf_counter()
         results = [fine_tune(task, model, minilm.FIRST_SEED + number, directory) for number in range(FLAGS.seeds)]
         seconds = (time.perf_counter() - begun) / FLAGS.seeds
         for head in GRAINS if name == "AMBERT" else ("",):
             values = [100 * result[f"{head}_{metric}" if head else metric] for result in results]
-            plain = plain or float(np.mean(values))
+            plain = float(np.mean(values)) if plain is None else plain
             print(f"| {task} | {metric} | {name} {head} | {' '.join(f'{value:.1f}' for value in values)} | "
                   f"{np.mean(values):.2f} | {np.mean(values) - plain:+.2f} | {seconds:.0f} |", flush=True)  # fmt: skip
 
@@ -123,7 +128,7 @@ def main(argv: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         weights = minilm.with_dropout(minilm.model_directory(), FLAGS.dropout, directory)
         models = make_models(directory, weights)
-        print("| task | metric | model | seeds | mean | minus MiniLM | seconds per run |", flush=True)
+        print(f"| task | metric | model | seeds | mean | minus {model_name()} | seconds per run |", flush=True)
         print("|---|---|---|---|---|---|---|", flush=True)
         for task in FLAGS.tasks:
             compare(task, models, directory)

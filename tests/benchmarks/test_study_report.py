@@ -1,13 +1,16 @@
 import pytest
 
+from ambert_tf.tasks.registry import TASKS
 from benchmarks.study_report import (
     Pretraining,
     Score,
     difference_table,
     interval,
+    line_look,
     orderings,
     paired_difference,
     pretraining_table,
+    published_score,
     score_table,
     write_report,
 )
@@ -48,10 +51,10 @@ def test_differences_are_paired_over_the_seeds_that_both_models_have():
 def test_the_table_has_means_paired_differences_and_the_papers_scores():
     scores = scores_of("tnews", 100, bert_fine=BERT, ambert={1: 53.0, 2: 54.0}) + scores_of("tnews", 0, bert_fine=BERT)
     assert score_table(scores) == [
-        "| task | model | 100 labels | all labels | published |",
-        "|---|---|---|---|---|",
-        "| tnews | bert_fine | 51.0 ± 12.7 | 51.0 ± 12.7 | 67.48 |",
-        "| tnews | ambert | 53.5 ± 6.4 |  | 68.58 |",
+        "| task | metric | model | 100 labels | all labels | published |",
+        "|---|---|---|---|---|---|",
+        "| tnews | accuracy | bert_fine | 51.0 ± 12.7 | 51.0 ± 12.7 | 67.48 (test) |",
+        "| tnews | accuracy | ambert | 53.5 ± 6.4 |  | 68.58 (test) |",
     ]
 
 
@@ -75,6 +78,45 @@ def test_orderings_of_ours_and_of_the_paper():
         "- tnews, the paper (test accuracy, base models): "
         "ambert_combo > ambert_hybrid > ambert > bert_coarse > bert_fine",
     ]
+
+
+@pytest.mark.parametrize(
+    ("task", "figures", "described"),
+    [
+        ("mrpc", ("84.8", "86.1"), "test accuracy"),  # of "F1/accuracy"
+        ("qqp", ("89.0", "89.4"), "test accuracy"),
+        ("squad1", ("90.6", "90.8"), "dev F1"),  # of "EM/F1"
+        ("cmrc2018", ("85.64", "87.29"), "dev F1"),  # of "F1/EM"
+        ("mnli", ("85.0", "86.3"), "test accuracy"),  # of the matched and the mismatched set
+        ("stsb", ("84.3", "84.7"), "test Pearson"),
+        ("cola", ("53.7", "54.3"), "test Matthews"),
+    ],
+)
+def test_the_papers_figure_is_of_the_metric_that_we_report(task, figures, described):
+    found = [published_score(task, model, TASKS[task].metrics[0]) for model in ("bert_fine", "ambert")]
+    assert tuple(each.figure for each in found) == figures
+    assert {f"{each.set_name} {each.metric}" for each in found} == {described}
+
+
+def test_nothing_was_published_for_other_tasks_models_and_metrics():
+    assert published_score("reviews", "ambert", "accuracy") is None
+    assert published_score("tnews", "my model", "accuracy") is None
+    assert published_score("tnews", "ambert", "f1") is None
+
+
+def test_the_papers_order_on_qqp_is_that_of_accuracy():
+    # By F1, the order is ambert 72.5, ambert_combo 71.8, bert_fine 71.6, ambert_hybrid 71.0, bert_coarse 70.1.
+    assert orderings(scores_of("qqp", 0, ambert=AMBERT)) == [
+        "- qqp, the paper (test accuracy, base models): ambert > ambert_hybrid > bert_fine > bert_coarse > ambert_combo"
+    ]
+
+
+def test_no_two_models_look_the_same_and_those_without_pretraining_are_not_solid():
+    names = [f"model {index}" for index in range(30)]
+    assert len({tuple(line_look(index, name).values()) for index, name in enumerate(names)}) == 30
+    for name in ("ambert, from scratch", "tf-idf + logistic regression", "CRF over n-grams"):
+        assert line_look(3, name)["linestyle"] == "--"
+    assert line_look(3, "ambert")["linestyle"] == "-"
 
 
 def test_compute_is_relative_to_bert_fine():

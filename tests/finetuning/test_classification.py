@@ -111,6 +111,16 @@ def test_training_starts_from_the_encoder_of_another_model(tmp_path):
         np.testing.assert_allclose(variable.value, other.value, atol=1e-6)
 
 
+def test_labels_are_those_of_the_whole_training_file(tmp_path):
+    """The first four examples have the label of sports only, and the development example has another one."""
+    write_json_lines(tmp_path / "train.json", RECORDS)
+    write_json_lines(tmp_path / "dev.json", RECORDS[-1:])
+    flags = {"data_dir": str(tmp_path), "do_train": True, "do_eval": True, "max_examples": 4, "max_seq_length": 16}
+    run(tmp_path, **flags, num_train_epochs=1, train_batch_size=4, learning_rate=1e-9)
+    content = json.loads((tmp_path / "results" / "task.json").read_text(encoding="utf-8"))
+    assert content["labels"] == ["life", "shop", "sports", "travel"]
+
+
 def test_the_pooling_is_that_of_the_flag_and_part_of_the_model(tmp_path):
     write_json_lines(tmp_path / "train.json", RECORDS)
     write_json_lines(tmp_path / "dev.json", RECORDS)
