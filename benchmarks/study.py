@@ -60,12 +60,10 @@ from study_models import (
 )
 from study_report import Pretraining, Score, write_report
 
-from ambert_tf.conversion.initial import is_bert
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
 from ambert_tf.models.task_config import SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.registry import TASKS
-from ambert_tf.training.checkpoints import load_model_directory
 
 FLAGS = flags.FLAGS
 HELD_OUT_EVERY = 50  # documents
@@ -246,6 +244,9 @@ def pretrain(jobs: Jobs, data: Data, model: str, steps: int, name: str | None = 
 
 def pretrain_further(jobs: Jobs, data: Data, name: str, start: str) -> str:
     """Continues the pre-training of a model on --further_input_file and returns the new model directory."""
+    from ambert_tf.conversion.initial import is_bert  # imports TensorFlow
+    from ambert_tf.training.checkpoints import load_model_directory
+
     # A model of this project has a tokenizer of its own. A BERT from elsewhere stays a BERT.
     own = name in (*FLAGS.models, EQUAL_COMPUTE)
     foreign = is_bert(start)

@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ambert_tf.conversion.initial import is_bert
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import PRESETS, ModelConfig
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING
-from ambert_tf.training.checkpoints import load_model_directory
 
 MODELS = ("bert_fine", "bert_coarse", "ambert", "ambert_combo", "ambert_hybrid")
 EQUAL_COMPUTE = "bert_fine, equal compute"
@@ -51,6 +49,9 @@ def pretrained_models(entries: Sequence[str], own: Iterable[str]) -> dict[str, P
     Raises:
       InputError: a name is used twice, or a directory is not that of a pre-trained model.
     """
+    from ambert_tf.conversion.initial import is_bert  # imports TensorFlow
+    from ambert_tf.training.checkpoints import load_model_directory
+
     models: dict[str, PretrainedModel] = {}
     for entry in entries:
         name, _, directory = entry.partition("=")

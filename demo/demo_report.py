@@ -7,7 +7,6 @@ from typing import Any
 
 from ambert_tf.figures import new_figure, save_figure
 from ambert_tf.files import atomic_path
-from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 TITLES = {"pretrained": "after pre-training", "from_scratch": "from scratch", "tfidf": "tf-idf + logistic regression"}
 
@@ -106,6 +105,8 @@ def _percent(share: float) -> str:
 
 
 def _rows(tokenizer_dir: str, sentences: Sequence[str], answers: Sequence[dict[str, Any]]) -> list[str]:
+    from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer  # imports TensorFlow, unlike the demo's --help
+
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
     tokens = tokenizer(list(sentences))
     rows = []

@@ -17,6 +17,8 @@ from ambert_tf.pretraining_data.random_keys import seed_key, tf_fold
 from ambert_tf.pretraining_data.records import RecordKind, compression_type, count_records, record_kind
 
 _READ_BUFFER_BYTES = 4 << 20
+# Converting functions without Python control flow by AutoGraph only takes time.
+_without_autograph = tf.autograph.experimental.do_not_convert
 
 # A record's number is its index plus a multiple of this, which encodes the file or the epoch. Zipping with a constant
 # dataset instead would be slow.
@@ -109,10 +111,12 @@ def pretraining_dataset(
     run_key = seed_key(seed)
 
     # These are operations on whole datasets, because a function per record would be slower than all later stages.
+    @_without_autograph
     def read_file(identity: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(names[identity], compressions[identity], _READ_BUFFER_BYTES)
         return records.enumerate(identity * _NUMBERS)
 
+    @_without_autograph
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_key = tf_fold(tf.constant(run_key), epoch)
         order = tf.constant(identities, tf.int64)
@@ -126,6 +130,7 @@ def pretraining_dataset(
             records = records.shuffle(shuffle_buffer, shuffle_seed, reshuffle_each_iteration=False)
         return records.enumerate(epoch * _NUMBERS)
 
+    @_without_autograph
     def model_inputs(batch: tf.Tensor, rows: tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
         places, (numbers, serialized) = rows
         rule = masking
@@ -134,6 +139,7 @@ def pretraining_dataset(
         mask_keys = tf_fold(tf_fold(tf.constant(run_key), places // _NUMBERS), tf.constant(_MASKS))
         return _model_inputs(serialized, tf_fold(mask_keys, numbers), facts, rule, lengths)
 
+    @_without_autograph
     def sort_by_length(
         places: tf.Tensor, records: tuple[tf.Tensor, tf.Tensor]
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
@@ -162,7 +168,7 @@ def pretraining_dataset(
         "coarse_masked_lm": coarse_predictions,
     }
     if numbers_only:
-        return dataset.map(lambda _, records: records[0])
+        return dataset.map(_without_autograph(lambda _, records: records[0]))
     dataset = dataset.enumerate(start_step).map(model_inputs, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE)
 

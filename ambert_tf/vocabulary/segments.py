@@ -43,7 +43,7 @@ class SegmentCutter(tf.Module):
     def _segments(self, sentences: Sequence[bytes]) -> bytes:
         return _lines(*(tensor.numpy() for tensor in self._words(tf.constant(sentences, tf.string))))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def _words(self, sentences: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns the characters; the first character, length and kind of each word; and the sentences' row splits."""
         text = self._normalizer(sentences)

@@ -7,6 +7,7 @@ import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
+from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,10 +38,15 @@ def test_a_study_runs_once_resumes_and_refuses_other_flags(tmp_path, monkeypatch
     corpus.write_text(
         "中国人民的生活好。\n南京市长江大桥好。\n\n商店里的球拍卖完了。\n乒乓球拍卖完了。\n\n" * 60, encoding="utf-8"
     )
-    chinese_tokenizer().save(str(tmp_path / "tokenizer"))
+    tokenizer = chinese_tokenizer()
+    tokenizer.save(str(tmp_path / "tokenizer"))
+    sizes = {"vocab_size": tokenizer.fine_vocab_size, "coarse_vocab_size": tokenizer.coarse_vocab_size}
+    config = small_config("ambert", num_hidden_layers=1, max_position_embeddings=128, **sizes)
+    config.to_file(str(tmp_path / "config.json"))
     command = (
         tmp_path / "study", "--smoke", f"--input_file={corpus}", f"--task_dirs=reviews={tmp_path / 'reviews'}",
-        "--labels=20,9000", "--models=ambert", "--scratch=", "--seeds=1", "--num_train_steps=4",
+        "--labels=20,9000", "--models=ambert", "--scratch=", "--seeds=1", "--num_train_steps=1",
+        f"--config={tmp_path / 'config.json'}",
         f"--tokenizer_dir={tmp_path / 'tokenizer'}", "--noembeddings",  # which need a larger corpus
     )  # fmt: skip
     first = study(*command)

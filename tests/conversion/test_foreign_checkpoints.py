@@ -7,8 +7,6 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-import torch
-import transformers
 from safetensors.numpy import load_file, save_file
 
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
@@ -24,6 +22,14 @@ from tests.small_models import masked_lm
 UNCASED = [*VOCAB[:5], "nba", "总", "决", "赛", "iphone", "##s"]
 GERMAN = [*VOCAB[:5], "die", "schön", "schon", "##e", "stadt", "##s"]
 NORMALIZER = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "lowercase": True}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _peers():
+    """Imports PyTorch, which takes seconds, in the one process of the suite that runs this file."""
+    global torch, transformers
+    import torch
+    import transformers
 
 
 @pytest.fixture(scope="module")
@@ -250,8 +256,8 @@ class TestTensors:
 
 
 class TestPickles:
-    def pickle(self, model, names, file, dtype=torch.float32):
-        tensors = {name: torch.tensor(model.tensors[name]).to(dtype) for name in names}
+    def pickle(self, model, names, file, dtype=None):
+        tensors = {name: torch.tensor(model.tensors[name]).to(dtype or torch.float32) for name in names}
         torch.save(tensors, f"{model.path}/{file}")
         return dict.fromkeys(names, file)
 

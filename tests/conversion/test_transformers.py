@@ -6,8 +6,6 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
-import torch
-import transformers
 from safetensors.numpy import load_file
 
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
@@ -24,6 +22,15 @@ from ambert_tf.training.settings import TrainingSettings
 from ambert_tf.training.step import TrainFunction
 from tests.small_models import masked_lm, pretraining_inputs, random_inputs, small_config
 from tests.tokenizers import chinese_tokenizer, english_tokenizer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _peers():
+    """Imports PyTorch, which takes seconds, in the one process of the suite that runs this file."""
+    global torch, transformers
+    import torch
+    import transformers
+
 
 TEXTS = ["The New Yorks' ice-cream, CAFÉ!", "南京市长江大桥 new", "qqq \t of"]
 

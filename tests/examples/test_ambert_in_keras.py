@@ -29,6 +29,10 @@ def run_command(line):
 def test_the_notebook_runs(capsys):
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    # A smaller model and one epoch run the same cells in a third of the time.
+    for number in ("num_layers=2", "epochs=3"):
+        assert number in code
+        code = code.replace(number, f"{number[:-1]}1")
     exec(re.sub(r"(?m)^!(.*)$", r'run_command(f"\1")', code), {"run_command": run_command})
     printed = capsys.readouterr().out
     assert "['房', '间', '很', '干', '净', '，', '服', '务', '很', '好']" in printed

@@ -132,7 +132,10 @@ class TestPresets:
             "model = keras_hub.models.TextClassifier.from_preset(sys.argv[1])\n"
             f"np.save(sys.argv[2], model.predict({TEXTS!r}, verbose=0))\n"
         )
-        subprocess.run([sys.executable, "-c", code, directory, str(tmp_path / "found.npy")], check=True)
+        environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        command = [sys.executable, "-c", code, directory, str(tmp_path / "found.npy")]
+        run = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=True)
+        assert run.stderr == "" or tf.config.list_physical_devices("GPU")  # TensorFlow starts silently without a GPU
         np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), expected)
 
     def test_keras_files(self, preset, tokenizer, tmp_path):

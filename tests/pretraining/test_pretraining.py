@@ -358,7 +358,7 @@ def test_a_masked_lm_head_that_does_not_match_causes_a_warning(made, trained, tm
         if "token_embeddings" in variable.path:
             variable.assign(random.normal(size=variable.shape))
     Checkpoints(str(noise), model, {}).save(50)
-    changes = {"init_checkpoint": str(noise), "num_train_steps": 1}
+    changes = {"init_checkpoint": str(noise), "num_train_steps": 1, "config": str(made / "bert_fine.json")}
     run_pretraining(settings(made, tmp_path / "with", **changes))
     uniform = f"{np.log(english_tokenizer().fine_vocab_size):.1f}"
     assert re.search(rf"fine masked LM loss is [\d.]+, but that of a uniform prediction is {uniform}: ", caplog.text)

@@ -36,7 +36,8 @@ def rule(**settings):
 def masker(**settings):
     """Returns a function that masks with the given settings."""
     masking = rule(**settings)
-    return tf.function(lambda inputs, keys: mask_sequences(inputs, keys, masking), reduce_retracing=True)
+    function = lambda inputs, keys: mask_sequences(inputs, keys, masking)  # noqa: E731
+    return tf.function(function, reduce_retracing=True, autograph=False)
 
 
 def ragged_inputs(sequences):

@@ -15,7 +15,6 @@ from ambert_tf.errors import InputError
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
 from ambert_tf.finetuning.training_runs import copy_directory
-from ambert_tf.serving.check import ask_saved_model
 from tests.classifiers import RECORDS, fine_tuned, write_json_lines
 from tests.serving.models import export, model_directory
 
@@ -32,6 +31,9 @@ TEXTS = [
 ]
 
 
+pytestmark = pytest.mark.usefixtures("optimized_graphs")
+
+
 @pytest.fixture(scope="module")
 def model_dir():
     return os.path.join(fine_tuned()[0], "model")
@@ -41,7 +43,8 @@ def model_dir():
 def models(model_dir, tmp_path_factory):
     """A directory of TensorFlow Serving with a checked version 3, and the report of the check."""
     directory = tmp_path_factory.mktemp("export")
-    lines = "".join(json.dumps({"text": r["sentence"], "label": r["label"]}) + "\n" for r in RECORDS)
+    examples = [{"text": r["sentence"], "label": r["label"]} for r in RECORDS] + [{"text": text} for text in TEXTS]
+    lines = "".join(json.dumps(example) + "\n" for example in examples)
     # With the byte-order mark of some editors.
     (directory / "dev.jsonl").write_text(f"\ufeff{lines}", encoding="utf-8")
     (directory / "models" / "2").mkdir(parents=True)
@@ -76,12 +79,6 @@ def predicted(model_dir, tmp_path_factory):
     return predictions(model_dir, tmp_path_factory.mktemp("predictions"), "joint")
 
 
-def test_another_process_without_this_package_predicts_the_same(exported, predicted):
-    found = ask_saved_model(exported, {"text": TEXTS})
-    np.testing.assert_allclose(found["probabilities"], predicted["probabilities"], atol=1e-5)
-    assert found["label"] == predicted["label"]
-
-
 def test_a_keras_classifier_predicts_the_same_and_continues_in_fit(model_dir, predicted, tmp_path):
     preset = str(tmp_path / "preset")
     convert_checkpoint(
@@ -110,11 +107,14 @@ def test_the_fine_export_predicts_the_same_and_has_no_coarse_tables(model_dir, e
     assert coarse_table not in {tuple(variable.shape) for variable in fine.model_variables}
 
 
-def test_any_batch_size_works(exported):
+def test_predicts_the_same_in_batches_of_any_size(exported, predicted):
+    """The check of `models` asks another process, without this package, and compares its answers to the same texts."""
     signature = tf.saved_model.load(exported).signatures["serving_default"]
     together = signature(text=tf.constant(TEXTS))
     assert together["probabilities"].shape == (len(TEXTS), 4)
     assert together["probabilities"].dtype == tf.float32
+    np.testing.assert_allclose(together["probabilities"], predicted["probabilities"], atol=1e-5)
+    assert [label.decode() for label in together["label"].numpy()] == predicted["label"]
     for index in (0, 5):
         alone = signature(text=tf.constant(TEXTS[index : index + 1]))
         np.testing.assert_allclose(alone["probabilities"][0], together["probabilities"][index], atol=1e-6)
@@ -134,13 +134,6 @@ def test_invalid_utf8_gives_probabilities(exported):
     signature = tf.saved_model.load(exported).signatures["serving_default"]
     result = signature(text=tf.constant([b"\xff\xfe\x80", b"\xe4\xb8", b"\x00"]))
     np.testing.assert_allclose(tf.reduce_sum(result["probabilities"], axis=1), 1, atol=1e-5)
-
-
-def test_pairs_take_two_texts(tmp_path):
-    export(model_directory("pair"), str(tmp_path / "export"))
-    signature = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
-    result = signature(text=tf.constant(["中国", "的"]), text_pair=tf.constant(["好", ""]))
-    assert result["probabilities"].shape == (2, 2)
 
 
 def test_wrong_directories(model_dir, exported, tmp_path):
@@ -177,7 +170,7 @@ def test_the_directory_of_tensorflow_serving(model_dir, models):
 
 def test_the_check_reads_a_file(model_dir, models, tmp_path):
     report = models[1]
-    assert (report.examples, report.accuracy) == (16, 1.0)
+    assert (report.examples, report.accuracy) == (16 + len(TEXTS), 1.0)
     assert report.difference <= 1e-5
     (tmp_path / "blank.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(InputError, match=r"blank\.txt: has only blank lines"):
@@ -214,13 +207,11 @@ def test_a_directory_that_cannot_be_written(model_dir, tmp_path):
 
 
 def test_remote_directories():
-    local, remote = model_directory("sentence"), "ram://export-test/model"
-    copy_directory(local, remote)
+    remote = "ram://export-test/model"
+    copy_directory(model_directory("sentence"), remote)
     export(remote, "ram://export-test/exports", version=1)
     texts = ["中国人民的生活", ""]
-    expected = ambert_tf.load(local).predict(texts)
-    for path in (remote, "ram://export-test/exports/1"):
-        found = ambert_tf.load(path).predict(texts)
-        assert [row["label"] for row in found] == [row["label"] for row in expected]
+    found = ambert_tf.load("ram://export-test/exports/1").predict(texts)
+    assert [row["label"] for row in found] == [row["label"] for row in ambert_tf.load(remote).predict(texts)]
     with tf.io.gfile.GFile("ram://export-test/exports/1/README.md") as file:
         assert file.readline() == "# sentence: ambert, joint\n"

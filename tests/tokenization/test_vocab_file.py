@@ -2,7 +2,6 @@
 
 import pytest
 import tensorflow as tf
-import transformers
 
 from ambert_tf.errors import InputError
 from ambert_tf.tokenization.phrases import phrases_content
@@ -43,6 +42,8 @@ def test_ids_are_line_numbers_and_the_last_duplicate_wins(tmp_path, lines, expec
     vocab = read_vocabulary(path, "vocab_file")
     assert vocab == lines
     assert ids(vocab) == expected
+    import transformers  # slow, and only needed in the process that runs this file
+
     theirs = transformers.BertTokenizer.from_pretrained(str(tmp_path))
     assert theirs(TEXT, add_special_tokens=False)["input_ids"] == expected
 

@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from ambert_tf.training.step import STOP_REQUESTS, TrainFunction, dropout_seed
 from tests.training.runs import BATCH, CLIP_NORM, Run, dataset
+
+pytestmark = pytest.mark.usefixtures("optimized_graphs")
 
 
 def test_the_gradients_of_these_runs_are_clipped():
