@@ -19,6 +19,8 @@ from ambert_tf.vocabulary.vocabulary_settings import VocabularySettings
 # §4.1 of the paper: 21,128 characters and 72,635 words in Chinese, 30,522 words and 77,645 phrases in English.
 FINE_VOCAB_SIZES = {"zh": 21128, "en": 30522}
 NUM_COARSE_ENTRIES = {"zh": 72635, "en": 77645}
+# Longer strings of letters and digits are hashes and addresses. As a coarse token, one could fill a whole sequence.
+MAX_CHARACTERS_PER_ENTRY = 32
 
 
 @dataclass
@@ -151,7 +153,11 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
     words = {piece for piece in segmenter.pieces_of(model, "jieba's dictionary") if len(piece) > 1}
     words.discard(segmenter.UNKNOWN_PIECE)
     # Words of letters or digits that WordPiece would split, such as full-width numbers.
-    words |= {word for word, count in word_counts.items() if len(word) > 1 and count >= settings.min_count}
+    words |= {
+        word
+        for word, count in word_counts.items()
+        if 1 < len(word) <= MAX_CHARACTERS_PER_ENTRY and count >= settings.min_count
+    }
     # The segmenter only handles Chinese words. The tokenizer itself finds words with other characters.
     normalizer = Normalizer(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
     others = [word for word, count in user_counts.items() if count != 0 and not segmenter.is_chinese(word)]

@@ -1,13 +1,16 @@
 import gzip
 
 import pytest
+import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.tokenization.model_inputs import build_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.vocabulary.build_vocab import build_tokenizer
 from ambert_tf.vocabulary.corpus_counts import count_words
 from ambert_tf.vocabulary.fine_vocabulary import learn_fine_vocabulary
 from ambert_tf.vocabulary.vocabulary_settings import VocabularySettings
+from tests.tokenizers import SPECIAL
 
 SENTENCES = ["我们在北京大学学习。", "北京大学在北京。", "我们的iphone8很好，ＷＴＯ也好。", "我们学习，我们生活。"]
 
@@ -84,6 +87,22 @@ def test_a_word_outside_the_vocabulary_becomes_shorter_entries(tmp_path):
     assert "台湾大学" not in tokenizer.coarse_vocab
     tokens = [tokenizer.coarse_vocab[index] for index in tokenizer(["台湾大学很好"]).coarse_ids[0].numpy()]
     assert tokens[:2] == ["台湾", "大学"]
+
+
+def test_long_strings_of_letters_and_digits_are_not_coarse_tokens(tmp_path):
+    (tmp_path / "corpus.txt").write_text(f"{'ab1' * 50}在北京{'cd2' * 10}\n北京" * 2 + "\n")
+    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path, fine_vocab_file=fine_vocabulary(tmp_path)))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["北京", "cd2" * 10]
+    inputs = build_model_inputs(tokenizer, tf.constant(["ab1" * 50 + "在北京"]), max_seq_length=64)
+    assert inputs["fine_input_ids"].row_lengths().numpy() == inputs["coarse_input_ids"].row_lengths().numpy() == [64]
+
+
+def fine_vocabulary(directory):
+    path = directory / "fine.txt"
+    tokens = [*SPECIAL, *"在北京abcd", *(f"##{character}" for character in "abcd12")]
+    path.write_text("".join(f"{token}\n" for token in tokens))
+    return str(path)
 
 
 def test_a_user_dictionary_adds_words(corpus, tmp_path):
