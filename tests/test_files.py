@@ -73,6 +73,21 @@ class TestAtomicPath:
         assert listing(tmp_path) == ["model"]
         assert listing(tmp_path / "model") == ["new.txt"]
 
+    def test_a_link_remains_and_its_target_is_replaced(self, tmp_path):
+        write(tmp_path / "disk" / "model" / "old.txt")
+        write(tmp_path / "disk" / "data", "old")
+        (tmp_path / "model").symlink_to("disk/model")
+        (tmp_path / "data.npz").symlink_to("disk/data")
+        with atomic_path(str(tmp_path / "model")) as temporary:
+            os.mkdir(temporary)
+        with atomic_path(str(tmp_path / "data.npz")) as temporary:
+            assert temporary.endswith(".npz")
+            write(tmp_path / temporary, "new")
+        assert (tmp_path / "model").is_symlink() and (tmp_path / "data.npz").is_symlink()
+        assert listing(tmp_path / "disk") == ["data", "model"]
+        assert listing(tmp_path / "disk" / "model") == []
+        assert (tmp_path / "disk" / "data").read_text() == "new"
+
     def test_relative_path(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with atomic_path("data.txt") as temporary, open(temporary, "w") as file:
