@@ -199,6 +199,28 @@ def check_writable(path: str, flag: str | None = None) -> None:
         raise InputError(f"{prefix}{existing} is not writable; choose another directory")
 
 
+def check_replaceable(path: str, flag: str) -> None:
+    """Checks that `atomic_path` can create or replace a directory, before starting hours of work.
+
+    Args:
+      path: the directory, which need not exist. Remote directories are not checked.
+      flag: the flag that named it, for error messages.
+
+    Raises:
+      InputError: the path is a file or a mount point, or the directory or its parent is not writable.
+    """
+    if is_remote(path):
+        return
+    if os.path.ismount(path):
+        raise InputError(f"--{flag}={path}: is a mount point, which cannot be replaced; name a directory in it")
+    check_writable(path, flag)
+    try:
+        # The new directory is created next to the old one and renamed.
+        check_writable(os.path.dirname(os.path.realpath(path)))
+    except InputError as error:
+        raise InputError(f"--{flag}={path}: {error}") from None
+
+
 def is_remote(name: str) -> bool:
     """Returns whether a name is a URL such as gs://bucket/corpus.txt, to be accessed with TensorFlow's file systems.
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_writable, is_directory, list_directory, real_path
+from ambert_tf.files import check_replaceable, is_directory, list_directory, real_path
 from ambert_tf.tokenization import segmenter, vocab_file
 from ambert_tf.tokenization.normalizer import Normalizer, normalize_phrases
 from ambert_tf.tokenization.phrases import phrases_content, read_phrases
@@ -127,7 +127,7 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
 
 def _check_output(settings: VocabularySettings) -> None:
     """Raises an InputError if the directory cannot be written, or contains more than a tokenizer to replace."""
-    check_writable(settings.output_dir, "output_dir")
+    check_replaceable(settings.output_dir, "output_dir")
     names = list_directory(settings.output_dir) if is_directory(settings.output_dir) else []
     others = set(names) - TOKENIZER_FILES
     phrases = settings.phrases_file
