@@ -47,6 +47,15 @@ def test_a_learned_vocabulary_contains_every_character_and_no_useless_forms():
         learn_fine_vocabulary({"我": 9}, 5)
 
 
+def test_characters_fill_the_room_that_pieces_leave():
+    characters = {chr(0x4E00 + index): 1000 - index for index in range(100)}
+    vocabulary = learn_fine_vocabulary({**characters, "ab": 3}, 65)
+    pieces = {"a", "b", "##a", "##b", "ab"} & set(vocabulary)
+    # 51 characters (85 %) would leave 9 of the 60 tokens to pieces, but there are at most 5.
+    assert vocabulary[5:] == [*list(characters)[: 60 - len(pieces)], *vocabulary[65 - len(pieces) :]]
+    assert "a" in pieces and len(vocabulary) == 65
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The tokenizer of `SENTENCES` and the report of building it."""
