@@ -1,5 +1,6 @@
 """Finds English phrases from left to right, with the longest match first (§4.1 of the paper)."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -189,14 +190,14 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
 
     Raises:
       InputError: the file does not exist; or a line is not UTF-8, does not have three fields, has an empty word or a
-        single word, or its count or probability is not a number.
+        single word, its count is not a number of at least 0, or its probability is not a finite number.
     """
     check_input_file(path, flag)
     with open_input(path) as file:
         for number, line in enumerate(file, 1):
             where = f"--{flag}: {path}, line {number}"
             try:
-                fields = line.decode("utf-8").rstrip("\r\n").split("\t")
+                fields = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n").split("\t")
             except UnicodeDecodeError:
                 raise InputError(f"{where}: not UTF-8") from None
             if len(fields) != 3:
@@ -207,9 +208,15 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
             if len(words) < 2 or not all(words) or any(word.strip() != word for word in words):
                 raise InputError(f"{where}: {fields[0]!r} is not two or more words joined by single spaces")
             try:
-                yield PhraseRow(fields[0], int(fields[1]), float(fields[2]))
+                row = PhraseRow(fields[0], int(fields[1]), float(fields[2]))
             except ValueError:
                 raise InputError(f"{where}: count or probability is not a number") from None
+            if row.count < 0 or not math.isfinite(row.log10_conditional_probability):
+                raise InputError(
+                    f"{where}: a count of at least 0 and a finite log10 probability are expected, not {fields[1]} and "
+                    f"{fields[2]}"
+                )
+            yield row
 
 
 def phrases_content(rows: Iterable[PhraseRow]) -> bytes:
