@@ -150,16 +150,23 @@ def find_words(text: Characters) -> Words:
     )
 
 
+def are_apart(text: Characters, words: Words) -> tf.Tensor:
+    """Returns whether white space separates each word from the previous one, bool [words]."""
+    spaces = tf.gather(tf.cumsum(tf.cast(text.kinds == WHITESPACE, INT)), words.character)
+    return spaces > flat.previous(spaces)
+
+
 def normalize_phrases(phrases: Sequence[str], normalizer: Normalizer) -> list[str]:
-    """Normalizes phrases. Words that are separated in the phrase are separated by one space."""
-    words = find_words(normalizer(tf.constant(phrases, tf.string)))
-    codes, byte_starts, byte_ends, starts, lengths, _, splits = (values.numpy() for values in words)
-    ends = byte_ends[starts + lengths - 1]
+    """Normalizes phrases. Words that white space separates in the phrase are separated by one space."""
+    characters = normalizer(tf.constant(phrases, tf.string))
+    words = find_words(characters)
+    apart = are_apart(characters, words).numpy()
+    codes, _, _, starts, lengths, _, splits = (values.numpy() for values in words)
     normalized = []
     for first, last in itertools.pairwise(splits):
         text = ""
         for word in range(first, last):
-            text += " " if word > first and byte_starts[starts[word]] > ends[word - 1] else ""
+            text += " " if word > first and apart[word] else ""
             text += "".join(map(chr, codes[starts[word] : starts[word] + lengths[word]]))
         normalized.append(text)
     return normalized

@@ -11,7 +11,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, open_input
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import LETTER, WHITESPACE, kind_of
-from ambert_tf.tokenization.normalizer import INT, Characters, Words
+from ambert_tf.tokenization.normalizer import INT, Characters, Words, are_apart
 from ambert_tf.tokenization.wordpiece import Pieces
 
 
@@ -24,7 +24,7 @@ class PhraseMatcher(tf.Module):
     Args:
       entries: coarse id of each phrase. A phrase's words are joined by one space or, with `exact_spacing`, spelled as
         in running text.
-      exact_spacing: whether words must be separated in the text exactly where they are separated in the phrase.
+      exact_spacing: whether white space must separate words in the text exactly where it does in the phrase.
     """
 
     def __init__(self, entries: dict[str, int], exact_spacing: bool = False):
@@ -74,7 +74,7 @@ class PhraseMatcher(tf.Module):
         indices = self._word_indices(words, pieces)
         symbols = indices
         if self._exact_spacing:
-            symbols = tf.where((indices >= 0) & _are_apart(words), indices + self._num_words, indices)
+            symbols = tf.where((indices >= 0) & are_apart(text, words), indices + self._num_words, indices)
         lengths, ids = self._longest_from_each(indices, symbols, words.splits)
         chosen = _walk(lengths, self.max_words)
         chosen_lengths = tf.gather(lengths, chosen)
@@ -118,12 +118,6 @@ class PhraseMatcher(tf.Module):
             ids = tf.where(found >= 0, found, ids)
             lengths = tf.where(found >= 0, step + 1, lengths)
         return lengths, ids
-
-
-def _are_apart(words: Words) -> tf.Tensor:
-    """Returns whether each word is separated from the previous one, bool [words]."""
-    ends = tf.gather(words.byte_ends, words.starts + words.lengths - 1)
-    return tf.gather(words.byte_starts, words.starts) > flat.previous(ends)
 
 
 def split_words(phrase: str) -> list[str]:
