@@ -1,7 +1,7 @@
 """Finds English phrases from left to right, with the longest match first (§4.1 of the paper)."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, open_input
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import LETTER, WHITESPACE, kind_of
-from ambert_tf.tokenization.normalizer import INT, Characters, Words, are_apart
+from ambert_tf.tokenization.normalizer import INT, Characters, Normalizer, Words, are_apart, normalize_phrases
 from ambert_tf.tokenization.wordpiece import Pieces
 
 
@@ -213,6 +213,31 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
             yield row
 
 
+def normalize_rows(rows: Iterable[PhraseRow], normalizer: Normalizer) -> list[PhraseRow]:
+    """Normalizes phrases as the tokenizer normalizes text, in the order of their first spelling.
+
+    Spellings that become equal are one phrase, with the sum of their counts and the probability of the most frequent
+    one. A phrase that becomes a single word is dropped.
+    """
+    rows = list(rows)
+    spellings: dict[str, list[PhraseRow]] = {}
+    for row, phrase in zip(rows, normalize_phrases([row.phrase for row in rows], normalizer), strict=True):
+        if " " in phrase:
+            spellings.setdefault(phrase, []).append(row)
+    merged = []
+    for phrase, same in spellings.items():
+        most_frequent = max(same, key=lambda row: row.count)
+        count = sum(row.count for row in same)
+        merged.append(PhraseRow(phrase, count, most_frequent.log10_conditional_probability))
+    return merged
+
+
 def phrases_content(rows: Iterable[PhraseRow]) -> bytes:
     """Returns the contents of `phrases.tsv`."""
     return "".join(f"{row.phrase}\t{row.count}\t{row.log10_conditional_probability:.4f}\n" for row in rows).encode()
+
+
+def keep_phrases(content: bytes, phrases: Container[str]) -> bytes:
+    """Removes all other phrases from the contents of `phrases.tsv`."""
+    lines = content.decode().splitlines(keepends=True)
+    return "".join(line for line in lines if line.split("\t")[0] in phrases).encode()

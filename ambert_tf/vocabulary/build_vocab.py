@@ -10,7 +10,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import check_replaceable, is_directory, list_directory, real_path
 from ambert_tf.tokenization import segmenter, vocab_file
 from ambert_tf.tokenization.normalizer import Normalizer, normalize_phrases
-from ambert_tf.tokenization.phrases import phrases_content, read_phrases
+from ambert_tf.tokenization.phrases import keep_phrases, normalize_rows, phrases_content, read_phrases
 from ambert_tf.tokenization.tokenizer import TOKENIZER_FILES, MultiGrainedTokenizer
 from ambert_tf.vocabulary.corpus_counts import TokenCounts, count_tokens, count_words
 from ambert_tf.vocabulary.fine_vocabulary import learn_fine_vocabulary
@@ -116,7 +116,7 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
     entries = [candidates[index] for index in chosen]
     kept = set(entries)
     if settings.language == "en":
-        language_file = phrases_content(row for row in read_phrases(settings.phrases_file or "") if row.phrase in kept)
+        language_file = keep_phrases(language_file, kept)
     else:
         language_file = segmenter.keep_words(language_file, kept)
     tokenizer = tokenizer_with(entries, language_file)
@@ -145,9 +145,10 @@ def _check_output(settings: VocabularySettings) -> None:
 
 def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[str, int]) -> tuple[list[str], bytes]:
     """Returns the candidate words or phrases, sorted, and the contents of the segmenter or phrase file."""
+    normalizer = Normalizer(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
     if settings.language == "en":
-        rows = list(read_phrases(settings.phrases_file or ""))
-        return sorted({row.phrase for row in rows}), phrases_content(rows)
+        rows = normalize_rows(read_phrases(settings.phrases_file or ""), normalizer)
+        return sorted(row.phrase for row in rows), phrases_content(rows)
     user_counts = segmenter.read_jieba_frequencies(settings.user_dict) if settings.user_dict else {}
     model = segmenter.build_segmenter(segmenter.read_jieba_frequencies(), user_counts)
     words = {piece for piece in segmenter.pieces_of(model, "jieba's dictionary") if len(piece) > 1}
@@ -159,7 +160,6 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
         if 1 < len(word) <= MAX_CHARACTERS_PER_ENTRY and count >= settings.min_count
     }
     # The segmenter only handles Chinese words. The tokenizer itself finds words with other characters.
-    normalizer = Normalizer(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
     others = [word for word, count in user_counts.items() if count != 0 and not segmenter.is_chinese(word)]
     words |= {word for word in normalize_phrases(others, normalizer) if len(word) > 1}
     return sorted(words - fine), model

@@ -139,6 +139,17 @@ def test_an_english_tokenizer_from_phrases(tmp_path):
     assert report.multiple == pytest.approx(6 / report.coarse_tokens)
 
 
+def test_english_phrases_are_normalized(tmp_path):
+    (tmp_path / "corpus.txt").write_text("I like New York and the café noir.\n" * 2)
+    phrases = tmp_path / "phrases.tsv"
+    phrases.write_text("New York\t5\t-0.5\nCafé noir\t3\t-0.2\nnew york\t6\t-0.1\nx \u0301\t9\t-0.1\n")
+    chosen = settings(str(tmp_path / "corpus.txt"), tmp_path, language="en", phrases_file=str(phrases))
+    build_tokenizer(chosen)
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["cafe noir", "new york"]
+    assert (tmp_path / "tok" / "phrases.tsv").read_text() == "new york\t11\t-0.1000\ncafe noir\t3\t-0.2000\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
