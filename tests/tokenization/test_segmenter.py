@@ -41,11 +41,11 @@ def segments(segmenter, text):
 
 
 def test_segmentation_does_not_depend_on_the_length_of_the_text_before():
-    segmenter = Segmenter(build_segmenter(read_jieba_frequencies(), {"了的": None, "是一个": None}), {})
-    sentence = "来了的是一个人，他说ok"
-    expected = ["来", "了的", "是一个", "人", "，", "他", "说", "o", "k"]
+    segmenter = Segmenter(build_segmenter(read_jieba_frequencies(), {"是一个": None, "他的": None}), {})
+    sentence = "这是一个人，他的ok"
+    expected = ["这", "是一个", "人", "，", "他的", "o", "k"]
     assert segments(segmenter, sentence) == expected
-    for repetitions in (10, 200, 2000):
+    for repetitions in (10, 2000, 4000):
         prefix = "我们在北京大学学习，" * repetitions
         found = segments(segmenter, prefix + sentence)
         assert found[:5] == ["我们", "在", "北京大学", "学习", "，"]
