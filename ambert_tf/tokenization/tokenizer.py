@@ -105,7 +105,7 @@ class MultiGrainedTokenizer(tf.Module):
                 f"--tokenizer_dir={directory}: {COARSE_VOCAB_FILE} does not start with the lines of {FINE_VOCAB_FILE}; "
                 "build both with data/build_vocab.py"
             )
-        vocab_file.check_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
+        vocab_file.check_fine_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
         self.language = language
         self.do_lower_case = do_lower_case
         self.normalization = normalization
