@@ -165,7 +165,7 @@ def dictionary_characters(pieces: Iterable[str]) -> set[str]:
 
 
 def _row_splits(known: tf.Tensor, text_splits: tf.Tensor) -> tf.Tensor:
-    """Returns the row splits, int32 [rows + 1], after splitting long texts at the start of each run of known characters.
+    """Returns the row splits, int32 [rows + 1], after splitting long texts before each run of known characters.
 
     Args:
       known: int32 [characters], codepoints. A character outside the dictionary is `OTHER`.
