@@ -27,12 +27,16 @@ MAX_CHARACTERS_PER_ENTRY = 32
 class VocabularyReport:
     """Statistics of the corpus under its new tokenizer.
 
+    Those of coarse tokens are estimates. They are based on a segmentation with all candidates, in which each one outside
+    the vocabulary is split on its own. The tokenizer may choose other words next to it.
+
     Attributes:
       fine_vocab_size, coarse_vocab_size: vocabulary sizes. The coarse size includes the fine one.
-      fine_tokens, coarse_tokens: number of tokens in the corpus.
+      fine_tokens: number of fine tokens in the corpus.
+      coarse_tokens: estimated number of coarse tokens in the corpus.
       unknown: fraction of the fine tokens that are [UNK].
-      multiple: fraction of the coarse tokens with more than one fine token (the paper's Table 9).
-      coverage: of the text in words or phrases found by the dictionary, the fraction that is in words or phrases of the
+      multiple: estimated fraction of the coarse tokens with more than one fine token (the paper's Table 9).
+      coverage: estimate; of the text in words or phrases found by the dictionary, the fraction that is in words or phrases of the
         vocabulary, counted in fine tokens.
       lines_replaced: number of lines that were not UTF-8.
     """
@@ -53,8 +57,9 @@ class VocabularyReport:
             f"fine vocabulary    {self.fine_vocab_size:>11,}",
             f"coarse vocabulary  {self.coarse_vocab_size:>11,}   of which {entries:,} are words or phrases",
             f"fine tokens        {self.fine_tokens:>11,}   of which {self.unknown:.3%} are unknown",
-            f"coarse tokens      {self.coarse_tokens:>11,}   of which {self.multiple:.1%} contain several fine tokens",
-            f"coverage           {self.coverage:>11.1%}   of the text in the dictionary's words or phrases",
+            f"coarse tokens      {self.coarse_tokens:>11,}   of which {self.multiple:.1%} contain several fine tokens "
+            "(estimate)",
+            f"coverage           {self.coverage:>11.1%}   of the text in the dictionary's words or phrases (estimate)",
         ]
         if self.lines_replaced:
             lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
@@ -150,7 +155,8 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
         rows = normalize_rows(read_phrases(settings.phrases_file or ""), normalizer)
         return sorted(row.phrase for row in rows), phrases_content(rows)
     user_counts = segmenter.read_jieba_frequencies(settings.user_dict) if settings.user_dict else {}
-    model = segmenter.build_segmenter(segmenter.read_jieba_frequencies(), user_counts)
+    jieba_counts = segmenter.read_jieba_frequencies()
+    model = segmenter.build_segmenter(jieba_counts, user_counts)
     words = {piece for piece in segmenter.pieces_of(model, "jieba's dictionary") if len(piece) > 1}
     words.discard(segmenter.UNKNOWN_PIECE)
     # Words of letters or digits that WordPiece would split, such as full-width numbers.
@@ -160,7 +166,8 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
         if 1 < len(word) <= MAX_CHARACTERS_PER_ENTRY and count >= settings.min_count
     }
     # The segmenter only handles Chinese words. The tokenizer itself finds words with other characters.
-    others = [word for word, count in user_counts.items() if count != 0 and not segmenter.is_chinese(word)]
+    counts = jieba_counts | user_counts
+    others = [word for word, count in counts.items() if count != 0 and not segmenter.is_chinese(word)]
     words |= {word for word in normalize_phrases(others, normalizer) if len(word) > 1}
     return sorted(words - fine), model
 
@@ -172,7 +179,7 @@ def _most_used(uses: np.ndarray, limit: int, min_count: int) -> list[int]:
 
 
 def _report(tokenizer: MultiGrainedTokenizer, candidates: list[str], counts: TokenCounts) -> VocabularyReport:
-    """Returns the report of a tokenizer, given the counts of a tokenizer whose entries are all candidates."""
+    """Estimates the report of a tokenizer from the counts of a tokenizer whose entries are all candidates."""
     uses = counts.coarse[tokenizer.fine_vocab_size :]
     coarse_total = int(counts.coarse[: tokenizer.fine_vocab_size].sum())
     multiple = covered = found = 0

@@ -127,6 +127,15 @@ def test_a_user_dictionary_adds_words(corpus, tmp_path):
     assert tokens == ["edu trust认证", "的", "iphone", ",", "c", "+", "+"]
 
 
+def test_words_of_jieba_with_letters_or_symbols_are_coarse_tokens(tmp_path):
+    (tmp_path / "corpus.txt").write_text("他用C++和C语言写A股的程序,穿T恤\n" * 2)
+    (tmp_path / "user.txt").write_text("A股 0\n")
+    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path, user_dict=str(tmp_path / "user.txt")))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    tokens = [tokenizer.coarse_vocab[index] for index in tokenizer(["C++和C语言A股T恤"]).coarse_ids[0].numpy()]
+    assert tokens == ["c++", "和", "c语言", "a", "股", "t恤"]
+
+
 def test_an_english_tokenizer_from_phrases(tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("I like New York.\nThe new york times, new york.\nIce cream\n" * 2)
