@@ -75,7 +75,21 @@ class PhraseMatcher(tf.Module):
         symbols = indices
         if self._exact_spacing:
             symbols = tf.where((indices >= 0) & are_apart(text, words), indices + self._num_words, indices)
-        lengths, ids = self._longest_from_each(indices, symbols, words.splits)
+        following = self._following(symbols, words.splits)
+        begins = flat.where((indices >= 0) & (indices < self._num_firsts))
+        begins, nodes = self._step(begins, tf.gather(indices, begins), following, 1)
+        # Most texts contain no entry of a Segmenter.
+        return tf.cond(
+            tf.size(begins) > 0,
+            lambda: self._choose(begins, nodes, following, size),
+            lambda: (tf.fill([size], flat.NOT_FOUND), tf.zeros([size], tf.bool)),
+        )
+
+    def _choose(
+        self, begins: tf.Tensor, nodes: tf.Tensor, following: tf.Tensor, size: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the results of `__call__`, given the words whose first two words start a phrase."""
+        lengths, ids = self._longest_from_each(begins, nodes, following, size)
         chosen = _walk(lengths, self.max_words)
         chosen_lengths = tf.gather(lengths, chosen)
         steps = range(1, self.max_words)
@@ -94,26 +108,33 @@ class PhraseMatcher(tf.Module):
             indices, pieces.long_words[:, tf.newaxis], self._words.lookup(pieces.long_strings)
         )
 
-    def _longest_from_each(
-        self, indices: tf.Tensor, symbols: tf.Tensor, splits: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the length in words and the coarse id of the longest phrase that starts at each word, or 1 and -1."""
-        size = tf.size(indices)
-        lengths, ids = tf.ones_like(indices), tf.fill([size], flat.NOT_FOUND)
+    def _following(self, symbols: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
+        """Returns the symbols of words that continue a text, int32 [words + max_words], and `NOT_FOUND` elsewhere."""
+        size = tf.size(symbols)
         # A phrase does not extend beyond the last word, or into another text.
         first_of_text = flat.marks(tf.boolean_mask(splits[:-1], splits[:-1] < size), size) > 0
         following = tf.where(first_of_text, flat.NOT_FOUND, symbols)
-        following = tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
-        # The traversals still in progress: their starting positions, and their current nodes.
-        begins = flat.where((indices >= 0) & (indices < self._num_firsts))
-        nodes = tf.gather(indices, begins)
+        return tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
+
+    def _step(
+        self, begins: tf.Tensor, nodes: tf.Tensor, following: tf.Tensor, step: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the starting positions and the nodes of the traversals that continue with the word at `step`."""
+        words = tf.gather(following, begins + step)
+        known = flat.where(words >= 0)
+        begins, nodes, words = (tf.gather(values, known) for values in (begins, nodes, words))
+        nodes = self._edges.lookup(tf.cast(nodes, tf.int64) * 2 * self._num_words + tf.cast(words, tf.int64))
+        known = flat.where(nodes >= 0)
+        return tf.gather(begins, known), tf.gather(nodes, known)
+
+    def _longest_from_each(
+        self, begins: tf.Tensor, nodes: tf.Tensor, following: tf.Tensor, size: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the length in words and the coarse id of the longest phrase that starts at each word, or 1 and -1."""
+        lengths, ids = tf.ones([size], INT), tf.fill([size], flat.NOT_FOUND)
         for step in range(1, self.max_words):
-            words = tf.gather(following, begins + step)
-            known = flat.where(words >= 0)
-            begins, nodes, words = (tf.gather(values, known) for values in (begins, nodes, words))
-            nodes = self._edges.lookup(tf.cast(nodes, tf.int64) * 2 * self._num_words + tf.cast(words, tf.int64))
-            known = flat.where(nodes >= 0)
-            begins, nodes = tf.gather(begins, known), tf.gather(nodes, known)
+            if step > 1:
+                begins, nodes = self._step(begins, nodes, following, step)
             found = flat.put(begins, tf.gather(self._accepts, nodes), size, flat.NOT_FOUND)
             ids = tf.where(found >= 0, found, ids)
             lengths = tf.where(found >= 0, step + 1, lengths)
