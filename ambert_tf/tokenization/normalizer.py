@@ -26,8 +26,8 @@ class Characters(NamedTuple):
     Attributes:
       codes: int32 [characters], codepoints after normalization.
       kinds: int32 [characters]; see `characters.py`.
-      starts, ends: int32 [characters], the character's byte range in the original text, including subsequent accents
-        that were stripped.
+      starts, ends: int32 [characters], the character's byte range in the original text, including accents that were
+        stripped directly after it. The character may be a control character, such as a zero-width joiner.
       splits: int32 [batch + 1], row splits of the texts.
     """
 
@@ -111,7 +111,7 @@ class Normalizer(tf.Module):
 
 
 def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
-    """Returns the end of each character, in bytes, including the marks that follow it."""
+    """Returns the end of each character, in bytes, including the marks directly after it."""
     # A character ends where the next one starts. The last one ends at the end of the text.
     ends = tf.concat([starts[1:], [0]], 0)
     has_characters = splits[1:] > splits[:-1]

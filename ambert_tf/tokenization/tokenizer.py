@@ -36,7 +36,7 @@ class Tokens(NamedTuple):
     Attributes:
       fine_ids: [batch, (fine)].
       fine_starts, fine_ends: [batch, (fine)], byte ranges in the original text. An accent that normalization strips
-        belongs to the preceding token.
+        belongs to the preceding token, unless there is a control character, such as a zero-width joiner, between them.
       coarse_ids, coarse_starts, coarse_ends: [batch, (coarse)], likewise.
       fine_to_coarse: [batch, (fine)], the index of the coarse token that contains the fine token.
     """

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambert_tf.errors import InputError
+from ambert_tf.tokenization.characters import KIND_BITS, character_table
 from ambert_tf.tokenization.segmenter import build_segmenter
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from tests.tokenizers import SPECIAL, chinese_tokenizer, english_tokenizer, new_chinese_tokenizer, new_english_tokenizer
@@ -170,6 +171,18 @@ def test_offsets_slice_the_original_text():
     text = "The  CAFÉ, cafe\u0301s!"
     assert slices(tokenizer, text, "fine") == ["The", "CAFÉ", ",", "cafe\u0301", "s", "!"]
     assert slices(chinese_tokenizer(), "  南京市，Phone8", "coarse") == ["南京市", "，", "Phone8"]
+
+
+def test_an_accent_after_a_control_character_belongs_to_no_token():
+    tokenizer = english_tokenizer()
+    assert fine(tokenizer, "e\u200d\u0301") == ["e"]
+    assert slices(tokenizer, "e\u200d\u0301", "fine") == ["e"]
+    assert slices(tokenizer, "e\u0301\u200d", "fine") == ["e\u0301"]
+
+
+def test_nfkc_does_not_compose_characters():
+    table = character_table(False, True, False)
+    assert [chr(table.packed[ord(character)] >> KIND_BITS) for character in "ｶﾞ"] == ["カ", "\u3099"]
 
 
 @pytest.mark.parametrize("text", [b"", b"   ", b"\x00\x01\xff\xfe", "\u200d\u0301".encode()])
