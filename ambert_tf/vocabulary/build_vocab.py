@@ -27,8 +27,8 @@ MAX_CHARACTERS_PER_ENTRY = 32
 class VocabularyReport:
     """Statistics of the corpus under its new tokenizer.
 
-    Those of coarse tokens are estimates. They are based on a segmentation with all candidates, in which each one outside
-    the vocabulary is split on its own. The tokenizer may choose other words next to it.
+    Those of coarse tokens are estimates: they are based on a segmentation with all candidates, in which each candidate
+    outside the vocabulary is split on its own. The tokenizer may choose other words around it.
 
     Attributes:
       fine_vocab_size, coarse_vocab_size: vocabulary sizes. The coarse size includes the fine one.
@@ -36,8 +36,8 @@ class VocabularyReport:
       coarse_tokens: estimated number of coarse tokens in the corpus.
       unknown: fraction of the fine tokens that are [UNK].
       multiple: estimated fraction of the coarse tokens with more than one fine token (the paper's Table 9).
-      coverage: estimate; of the text in words or phrases found by the dictionary, the fraction that is in words or phrases of the
-        vocabulary, counted in fine tokens.
+      coverage: estimate. Of the text in words or phrases found by the dictionary, the fraction that is in words or
+        phrases of the vocabulary, counted in fine tokens.
       lines_replaced: number of lines that were not UTF-8.
     """
 
