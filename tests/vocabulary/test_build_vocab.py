@@ -74,6 +74,9 @@ def test_a_chinese_tokenizer_from_a_corpus(built):
     assert report.coarse_vocab_size == tokenizer.coarse_vocab_size == report.fine_vocab_size + len(entries)
     assert report.unknown == 0
     assert report.coverage == 1
+    # A candidate outside the vocabulary is counted as it is split on its own.
+    estimates = [line.split("  ")[0] for line in report.lines() if line.endswith("(estimate)")]
+    assert estimates == ["coarse tokens", "coverage"]
     tokens = [t for s in SENTENCES for t in tokenizer([s]).fine_ids[0].numpy()]
     assert report.fine_tokens == 3 * len(tokens)
     assert report.coarse_tokens == 3 * sum(len(tokenizer([s]).coarse_ids[0]) for s in SENTENCES)
