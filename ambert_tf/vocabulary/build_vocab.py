@@ -166,10 +166,21 @@ def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[
         if 1 < len(word) <= MAX_CHARACTERS_PER_ENTRY and count >= settings.min_count
     }
     # The segmenter only handles Chinese words. The tokenizer itself finds words with other characters.
-    counts = jieba_counts | user_counts
-    others = [word for word, count in counts.items() if count != 0 and not segmenter.is_chinese(word)]
-    words |= {word for word in normalize_phrases(others, normalizer) if len(word) > 1}
+    words |= _words_with_letters(jieba_counts, user_counts, normalizer)
     return sorted(words - fine), model
+
+
+def _words_with_letters(
+    jieba_counts: dict[str, int | None], user_counts: dict[str, int | None], normalizer: Normalizer
+) -> set[str]:
+    """Returns the normalized words of both dictionaries that are not Chinese only. A user's count of 0 removes one."""
+    counts: dict[str, int | None] = {}
+    for dictionary in (jieba_counts, user_counts):
+        others = [word for word in dictionary if not segmenter.is_chinese(word)]
+        # jieba has both "c++" and "C++".
+        normalized = normalize_phrases(others, normalizer)
+        counts.update(zip(normalized, (dictionary[word] for word in others), strict=True))
+    return {word for word, count in counts.items() if count != 0 and len(word) > 1}
 
 
 def _most_used(uses: np.ndarray, limit: int, min_count: int) -> list[int]:

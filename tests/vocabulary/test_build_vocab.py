@@ -132,7 +132,7 @@ def test_a_user_dictionary_adds_words(corpus, tmp_path):
 
 def test_words_of_jieba_with_letters_or_symbols_are_coarse_tokens(tmp_path):
     (tmp_path / "corpus.txt").write_text("他用C++和C语言写A股的程序,穿T恤\n" * 2)
-    (tmp_path / "user.txt").write_text("A股 0\n")
+    (tmp_path / "user.txt").write_text("a股 0\n")
     build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path, user_dict=str(tmp_path / "user.txt")))
     tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
     tokens = [tokenizer.coarse_vocab[index] for index in tokenizer(["C++和C语言A股T恤"]).coarse_ids[0].numpy()]
