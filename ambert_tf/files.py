@@ -22,8 +22,8 @@ def atomic_path(path: str) -> Iterator[str]:
     """Yields a temporary local name. It is renamed to `path` on success and removed on failure.
 
     The temporary name keeps the extension of `path`, because some libraries depend on it. The caller creates a file or
-    a directory there. An existing file or directory at `path` is replaced. If `path` is remote, the result is uploaded
-    on success.
+    a directory there. An existing file or directory at `path` is replaced. If `path` is a symbolic link, its target is
+    replaced and the link remains. If `path` is remote, the result is uploaded on success.
 
     Raises:
       InputError: `path` cannot be written, because its directory cannot be created or is read-only, the disk is full,
@@ -32,11 +32,13 @@ def atomic_path(path: str) -> Iterator[str]:
     """
     remote = is_remote(path)
     path = path.rstrip("/") if remote else os.path.abspath(path)
-    directory, name = os.path.split(path)
+    name = os.path.basename(path)
     if remote:
         staging = tempfile.mkdtemp(prefix="ambert-")
         temporary = os.path.join(staging, name)
     else:
+        target = os.path.realpath(path)
+        directory = os.path.dirname(target)
         make_directory(directory)
         check_writable(directory)
         stem, extension = os.path.splitext(name)
@@ -46,11 +48,11 @@ def atomic_path(path: str) -> Iterator[str]:
         if remote:
             _upload(temporary, path)
         elif os.path.isdir(temporary):
-            _replace_directory(temporary, path)
-        elif os.path.isdir(path):
+            _replace_directory(temporary, target)
+        elif os.path.isdir(target):
             raise InputError(f"{path}: is a directory where a file is to be written")
         else:
-            os.replace(temporary, path)
+            os.replace(temporary, target)
     except Exception as error:
         # Report the name given by the user rather than the temporary one.
         if isinstance(error, InputError):
@@ -195,6 +197,28 @@ def check_writable(path: str, flag: str | None = None) -> None:
         raise InputError(f"{prefix}{existing} is a file where a directory is needed")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{prefix}{existing} is not writable; choose another directory")
+
+
+def check_replaceable(path: str, flag: str) -> None:
+    """Checks that `atomic_path` can create or replace a directory, before starting hours of work.
+
+    Args:
+      path: the directory, which need not exist. Remote directories are not checked.
+      flag: the flag that named it, for error messages.
+
+    Raises:
+      InputError: the path is a file or a mount point, or the directory or its parent is not writable.
+    """
+    if is_remote(path):
+        return
+    if os.path.ismount(path):
+        raise InputError(f"--{flag}={path}: is a mount point, which cannot be replaced; name a directory in it")
+    check_writable(path, flag)
+    try:
+        # The new directory is created next to the old one and renamed.
+        check_writable(os.path.dirname(os.path.realpath(path)))
+    except InputError as error:
+        raise InputError(f"--{flag}={path}: {error}") from None
 
 
 def is_remote(name: str) -> bool:

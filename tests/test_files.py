@@ -11,6 +11,7 @@ from ambert_tf.errors import InputError, describe_os_error
 from ambert_tf.files import (
     atomic_path,
     check_input_file,
+    check_replaceable,
     check_writable,
     exists,
     file_size,
@@ -72,6 +73,21 @@ class TestAtomicPath:
             assert listing(tmp_path / "model") == ["old.txt"]
         assert listing(tmp_path) == ["model"]
         assert listing(tmp_path / "model") == ["new.txt"]
+
+    def test_a_link_remains_and_its_target_is_replaced(self, tmp_path):
+        write(tmp_path / "disk" / "model" / "old.txt")
+        write(tmp_path / "disk" / "data", "old")
+        (tmp_path / "model").symlink_to("disk/model")
+        (tmp_path / "data.npz").symlink_to("disk/data")
+        with atomic_path(str(tmp_path / "model")) as temporary:
+            os.mkdir(temporary)
+        with atomic_path(str(tmp_path / "data.npz")) as temporary:
+            assert temporary.endswith(".npz")
+            write(tmp_path / temporary, "new")
+        assert (tmp_path / "model").is_symlink() and (tmp_path / "data.npz").is_symlink()
+        assert listing(tmp_path / "disk") == ["data", "model"]
+        assert listing(tmp_path / "disk" / "model") == []
+        assert (tmp_path / "disk" / "data").read_text() == "new"
 
     def test_relative_path(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -218,6 +234,33 @@ class TestCheckWritable:
         # Root may write to any directory of a disk, but nobody makes one in /proc.
         with pytest.raises(InputError, match=r"^--output_dir=/proc/1/made: /proc/1 is not writable; choose another"):
             check_writable("/proc/1/made", "output_dir")
+
+
+class TestCheckReplaceable:
+    def test_directory_that_exists_or_not(self, tmp_path):
+        check_replaceable(str(tmp_path), "output_dir")
+        check_replaceable(str(tmp_path / "a" / "b"), "output_dir")
+        check_replaceable("ram://a/b", "output_dir")
+        assert listing(tmp_path) == []
+
+    @pytest.mark.parametrize("ending", ["", "/"])
+    def test_parent_that_is_not_writable(self, tmp_path, monkeypatch, ending):
+        (tmp_path / "parent" / "out").mkdir(parents=True)
+        writable = os.access  # Root may write to any directory.
+        monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path / "parent") and writable(path, mode))
+        name = f"{tmp_path}/parent/out{ending}"
+        check_writable(name, "output_dir")
+        with pytest.raises(InputError, match=rf"^--output_dir={name}: {tmp_path}/parent is not writable; choose anoth"):
+            check_replaceable(name, "output_dir")
+
+    def test_parent_that_is_a_file(self, tmp_path):
+        name = write(tmp_path / "out")
+        with pytest.raises(InputError, match=rf"^--output_dir={name}/a: {name} is a file where a directory is needed$"):
+            check_replaceable(f"{name}/a", "output_dir")
+
+    def test_mount_point(self):
+        with pytest.raises(InputError, match=r"^--output_dir=/proc: is a mount point, which cannot be replaced; name"):
+            check_replaceable("/proc", "output_dir")
 
 
 class TestRemoteFiles:

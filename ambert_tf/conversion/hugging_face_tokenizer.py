@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_file, read_json_object
-from ambert_tf.tokenization.vocab_file import WORDPIECE_PREFIX, check_vocabulary, read_vocabulary
+from ambert_tf.tokenization.vocab_file import WORDPIECE_PREFIX, check_fine_vocabulary, read_vocabulary
 
 VOCAB_NAME = "vocab.txt"
 _SETTINGS_NAME = "tokenizer_config.json"
@@ -119,5 +119,5 @@ def _fast_vocab(fast: dict[str, Any], path: str, flag: str) -> list[str] | None:
     if set(tokens) != set(range(len(model["vocab"]))):
         raise InputError(f"{path}: its ids are not 0 to {len(model['vocab']) - 1}, each once")
     vocab = [tokens[index] for index in range(len(tokens))]
-    check_vocabulary(vocab, path, flag)
+    check_fine_vocabulary(vocab, path, flag)
     return vocab

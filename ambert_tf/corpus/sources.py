@@ -40,8 +40,8 @@ class CorpusSettings:
         "document, and each line of its text is a sentence.",
     )
     tfds_data_dir: str | None = setting(None, "Data directory of TensorFlow Datasets. Defaults to its own default.")
-    tfds_split: str = setting("train", "Split of the data set, such as train or train[:10%].")
-    tfds_text_key: str = setting("text", "Feature of the data set that contains the text.")
+    tfds_split: str | None = setting(None, "Split of the data set, such as train or train[:10%]. Defaults to train.")
+    tfds_text_key: str | None = setting(None, "Feature of the data set that contains the text. Defaults to text.")
     errors: str = setting(
         "strict",
         "Lines that are not UTF-8: raise an error (strict), or insert U+FFFD and count them (replace).",
@@ -55,12 +55,15 @@ class CorpusSettings:
           outputs: the files that `output_file` stands for.
 
         Raises:
-          InputError: neither or both of `input_file` and `input_tfds` are given, a name is invalid, a file cannot be
-            read twice, or an output would replace it.
+          InputError: neither or both of `input_file` and `input_tfds` are given, a flag is for the other one, a name is
+            invalid, a file cannot be read twice, or an output would replace it.
         """
         if (self.input_file is None) == (self.input_tfds is None):
             raise InputError("exactly one of --input_file and --input_tfds is needed")
         if self.input_tfds is None:
+            for flag in ("tfds_data_dir", "tfds_split", "tfds_text_key"):
+                if getattr(self, flag) is not None:
+                    raise InputError(f"--{flag}: is for --input_tfds; omit it with --input_file")
             names = input_files(self.input_file or "", "input_file")
             written = set(map(real_path, outputs))
             for name in names:
@@ -72,7 +75,9 @@ class CorpusSettings:
         # Imported here, because the import takes a second.
         from ambert_tf.corpus import tfds_corpus
 
-        return tfds_corpus.part_names(self.input_tfds, self.tfds_data_dir, self.tfds_split, self.tfds_text_key)
+        return tfds_corpus.part_names(
+            self.input_tfds, self.tfds_data_dir, self.tfds_split or "train", self.tfds_text_key or "text"
+        )
 
     @property
     def corpus_flag(self) -> str:

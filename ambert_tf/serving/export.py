@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_writable, exists, is_file, list_directory
+from ambert_tf.files import atomic_path, check_replaceable, exists, is_file, list_directory
 from ambert_tf.serving.card import model_card, read_scores
 from ambert_tf.serving.check import Report, check_saved_model
 from ambert_tf.serving.check_inputs import built_in, read_requests
@@ -38,7 +38,7 @@ def run_export(settings: ExportSettings) -> Report | None:
         other = "directory" if version is None else "--version"
         raise InputError(f"--export_dir={target}: exists; choose another {other}, or replace it with --overwrite")
     _check_replaceable(target, settings.model_dir)
-    check_writable(target, "export_dir")
+    check_replaceable(target, "export_dir")
     loaded = load_model(settings.model_dir, settings.inference, task=True)
     task = loaded.task
     assert task is not None

@@ -3,8 +3,9 @@
 The rules are those of BasicTokenizer in google-research/bert: control characters are removed, white space
 separates words, each CJK character and each punctuation character is a separate word, and uncased models
 lower-case characters, decompose them (NFD) and strip non-spacing marks. Each rule acts on single characters, so a
-table can express it exactly. There is one exception: Python's `lower` converts a final Greek capital sigma to "ς", but
-the table converts it to "σ".
+table can express it exactly. There are two exceptions. Python's `lower` converts a final Greek capital sigma to "ς",
+but the table converts it to "σ". NFKC, which BERT does not use, also composes adjacent characters, such as half-width
+"ｶﾞ" to "ガ", but the table converts them to "カ" and U+3099. This matters only if accents are kept.
 """
 
 import bisect

@@ -26,8 +26,8 @@ class Characters(NamedTuple):
     Attributes:
       codes: int32 [characters], codepoints after normalization.
       kinds: int32 [characters]; see `characters.py`.
-      starts, ends: int32 [characters], the character's byte range in the original text, including subsequent accents
-        that were stripped.
+      starts, ends: int32 [characters], the character's byte range in the original text, including accents that were
+        stripped directly after it. The character may be a control character, such as a zero-width joiner.
       splits: int32 [batch + 1], row splits of the texts.
     """
 
@@ -111,7 +111,7 @@ class Normalizer(tf.Module):
 
 
 def _ends(starts: tf.Tensor, splits: tf.Tensor, text_lengths: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
-    """Returns the end of each character, in bytes, including the marks that follow it."""
+    """Returns the end of each character, in bytes, including the marks directly after it."""
     # A character ends where the next one starts. The last one ends at the end of the text.
     ends = tf.concat([starts[1:], [0]], 0)
     has_characters = splits[1:] > splits[:-1]
@@ -150,16 +150,23 @@ def find_words(text: Characters) -> Words:
     )
 
 
+def are_apart(text: Characters, words: Words) -> tf.Tensor:
+    """Returns whether white space separates each word from the previous one, bool [words]."""
+    spaces = tf.gather(tf.cumsum(tf.cast(text.kinds == WHITESPACE, INT)), words.character)
+    return spaces > flat.previous(spaces)
+
+
 def normalize_phrases(phrases: Sequence[str], normalizer: Normalizer) -> list[str]:
-    """Normalizes phrases. Words that are separated in the phrase are separated by one space."""
-    words = find_words(normalizer(tf.constant(phrases, tf.string)))
-    codes, byte_starts, byte_ends, starts, lengths, _, splits = (values.numpy() for values in words)
-    ends = byte_ends[starts + lengths - 1]
+    """Normalizes phrases. Words that white space separates in the phrase are separated by one space."""
+    characters = normalizer(tf.constant(phrases, tf.string))
+    words = find_words(characters)
+    apart = are_apart(characters, words).numpy()
+    codes, _, _, starts, lengths, _, splits = (values.numpy() for values in words)
     normalized = []
     for first, last in itertools.pairwise(splits):
         text = ""
         for word in range(first, last):
-            text += " " if word > first and byte_starts[starts[word]] > ends[word - 1] else ""
+            text += " " if word > first and apart[word] else ""
             text += "".join(map(chr, codes[starts[word] : starts[word] + lengths[word]]))
         normalized.append(text)
     return normalized

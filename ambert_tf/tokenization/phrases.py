@@ -1,6 +1,7 @@
 """Finds English phrases from left to right, with the longest match first (§4.1 of the paper)."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, open_input
 from ambert_tf.tokenization import flat
 from ambert_tf.tokenization.characters import LETTER, WHITESPACE, kind_of
-from ambert_tf.tokenization.normalizer import INT, Characters, Words
+from ambert_tf.tokenization.normalizer import INT, Characters, Normalizer, Words, are_apart, normalize_phrases
 from ambert_tf.tokenization.wordpiece import Pieces
 
 
@@ -23,7 +24,7 @@ class PhraseMatcher(tf.Module):
     Args:
       entries: coarse id of each phrase. A phrase's words are joined by one space or, with `exact_spacing`, spelled as
         in running text.
-      exact_spacing: whether words must be separated in the text exactly where they are separated in the phrase.
+      exact_spacing: whether white space must separate words in the text exactly where it does in the phrase.
     """
 
     def __init__(self, entries: dict[str, int], exact_spacing: bool = False):
@@ -73,8 +74,22 @@ class PhraseMatcher(tf.Module):
         indices = self._word_indices(words, pieces)
         symbols = indices
         if self._exact_spacing:
-            symbols = tf.where((indices >= 0) & _are_apart(words), indices + self._num_words, indices)
-        lengths, ids = self._longest_from_each(indices, symbols, words.splits)
+            symbols = tf.where((indices >= 0) & are_apart(text, words), indices + self._num_words, indices)
+        following = self._following(symbols, words.splits)
+        begins = flat.where((indices >= 0) & (indices < self._num_firsts))
+        begins, nodes = self._step(begins, tf.gather(indices, begins), following, 1)
+        # Most texts contain no entry of a Segmenter.
+        return tf.cond(
+            tf.size(begins) > 0,
+            lambda: self._choose(begins, nodes, following, size),
+            lambda: (tf.fill([size], flat.NOT_FOUND), tf.zeros([size], tf.bool)),
+        )
+
+    def _choose(
+        self, begins: tf.Tensor, nodes: tf.Tensor, following: tf.Tensor, size: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the results of `__call__`, given the words whose first two words start a phrase."""
+        lengths, ids = self._longest_from_each(begins, nodes, following, size)
         chosen = _walk(lengths, self.max_words)
         chosen_lengths = tf.gather(lengths, chosen)
         steps = range(1, self.max_words)
@@ -93,36 +108,37 @@ class PhraseMatcher(tf.Module):
             indices, pieces.long_words[:, tf.newaxis], self._words.lookup(pieces.long_strings)
         )
 
-    def _longest_from_each(
-        self, indices: tf.Tensor, symbols: tf.Tensor, splits: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the length in words and the coarse id of the longest phrase that starts at each word, or 1 and -1."""
-        size = tf.size(indices)
-        lengths, ids = tf.ones_like(indices), tf.fill([size], flat.NOT_FOUND)
+    def _following(self, symbols: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
+        """Returns the symbols of words that continue a text, int32 [words + max_words], and `NOT_FOUND` elsewhere."""
+        size = tf.size(symbols)
         # A phrase does not extend beyond the last word, or into another text.
         first_of_text = flat.marks(tf.boolean_mask(splits[:-1], splits[:-1] < size), size) > 0
         following = tf.where(first_of_text, flat.NOT_FOUND, symbols)
-        following = tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
-        # The traversals still in progress: their starting positions, and their current nodes.
-        begins = flat.where((indices >= 0) & (indices < self._num_firsts))
-        nodes = tf.gather(indices, begins)
+        return tf.pad(following, [[0, self.max_words]], constant_values=flat.NOT_FOUND)
+
+    def _step(
+        self, begins: tf.Tensor, nodes: tf.Tensor, following: tf.Tensor, step: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the starting positions and the nodes of the traversals that continue with the word at `step`."""
+        words = tf.gather(following, begins + step)
+        known = flat.where(words >= 0)
+        begins, nodes, words = (tf.gather(values, known) for values in (begins, nodes, words))
+        nodes = self._edges.lookup(tf.cast(nodes, tf.int64) * 2 * self._num_words + tf.cast(words, tf.int64))
+        known = flat.where(nodes >= 0)
+        return tf.gather(begins, known), tf.gather(nodes, known)
+
+    def _longest_from_each(
+        self, begins: tf.Tensor, nodes: tf.Tensor, following: tf.Tensor, size: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the length in words and the coarse id of the longest phrase that starts at each word, or 1 and -1."""
+        lengths, ids = tf.ones([size], INT), tf.fill([size], flat.NOT_FOUND)
         for step in range(1, self.max_words):
-            words = tf.gather(following, begins + step)
-            known = flat.where(words >= 0)
-            begins, nodes, words = (tf.gather(values, known) for values in (begins, nodes, words))
-            nodes = self._edges.lookup(tf.cast(nodes, tf.int64) * 2 * self._num_words + tf.cast(words, tf.int64))
-            known = flat.where(nodes >= 0)
-            begins, nodes = tf.gather(begins, known), tf.gather(nodes, known)
+            if step > 1:
+                begins, nodes = self._step(begins, nodes, following, step)
             found = flat.put(begins, tf.gather(self._accepts, nodes), size, flat.NOT_FOUND)
             ids = tf.where(found >= 0, found, ids)
             lengths = tf.where(found >= 0, step + 1, lengths)
         return lengths, ids
-
-
-def _are_apart(words: Words) -> tf.Tensor:
-    """Returns whether each word is separated from the previous one, bool [words]."""
-    ends = tf.gather(words.byte_ends, words.starts + words.lengths - 1)
-    return tf.gather(words.byte_starts, words.starts) > flat.previous(ends)
 
 
 def split_words(phrase: str) -> list[str]:
@@ -189,14 +205,14 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
 
     Raises:
       InputError: the file does not exist; or a line is not UTF-8, does not have three fields, has an empty word or a
-        single word, or its count or probability is not a number.
+        single word, its count is not a number of at least 0, or its probability is not a finite number.
     """
     check_input_file(path, flag)
     with open_input(path) as file:
         for number, line in enumerate(file, 1):
             where = f"--{flag}: {path}, line {number}"
             try:
-                fields = line.decode("utf-8").rstrip("\r\n").split("\t")
+                fields = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n").split("\t")
             except UnicodeDecodeError:
                 raise InputError(f"{where}: not UTF-8") from None
             if len(fields) != 3:
@@ -207,11 +223,42 @@ def read_phrases(path: str, flag: str = "phrases_file") -> Iterator[PhraseRow]:
             if len(words) < 2 or not all(words) or any(word.strip() != word for word in words):
                 raise InputError(f"{where}: {fields[0]!r} is not two or more words joined by single spaces")
             try:
-                yield PhraseRow(fields[0], int(fields[1]), float(fields[2]))
+                row = PhraseRow(fields[0], int(fields[1]), float(fields[2]))
             except ValueError:
                 raise InputError(f"{where}: count or probability is not a number") from None
+            if row.count < 0 or not math.isfinite(row.log10_conditional_probability):
+                raise InputError(
+                    f"{where}: a count of at least 0 and a finite log10 probability are expected, not {fields[1]} and "
+                    f"{fields[2]}"
+                )
+            yield row
+
+
+def normalize_rows(rows: Iterable[PhraseRow], normalizer: Normalizer) -> list[PhraseRow]:
+    """Normalizes phrases as the tokenizer normalizes text, in the order of their first spelling.
+
+    Spellings that become equal are one phrase, with the sum of their counts and the probability of the most frequent
+    one. A phrase that becomes a single word is dropped.
+    """
+    rows = list(rows)
+    spellings: dict[str, list[PhraseRow]] = {}
+    for row, phrase in zip(rows, normalize_phrases([row.phrase for row in rows], normalizer), strict=True):
+        if " " in phrase:
+            spellings.setdefault(phrase, []).append(row)
+    merged = []
+    for phrase, same in spellings.items():
+        most_frequent = max(same, key=lambda row: row.count)
+        count = sum(row.count for row in same)
+        merged.append(PhraseRow(phrase, count, most_frequent.log10_conditional_probability))
+    return merged
 
 
 def phrases_content(rows: Iterable[PhraseRow]) -> bytes:
     """Returns the contents of `phrases.tsv`."""
     return "".join(f"{row.phrase}\t{row.count}\t{row.log10_conditional_probability:.4f}\n" for row in rows).encode()
+
+
+def keep_phrases(content: bytes, phrases: Container[str]) -> bytes:
+    """Removes all other phrases from the contents of `phrases.tsv`."""
+    lines = content.decode().splitlines(keepends=True)
+    return "".join(line for line in lines if line.split("\t")[0] in phrases).encode()

@@ -27,6 +27,10 @@ OTHER = ","
 UNKNOWN_PIECE = "<unk>"
 # Represented exactly by a float64.
 _MAX_COUNT_DIGITS = 15
+# SentencePiece adds up float32 scores over a row. In a long row, rounding errors would change the segmentation.
+_MAX_ROW_CHARACTERS = 128
+# Minimum ratio of a word's probability to that of its segmentation, so that rounding errors do not split the word.
+_MARGIN = 1.001
 # A line of a dictionary, as parsed by jieba.
 _DICTIONARY_LINE = re.compile("(?P<word>.+?)(?: (?P<count>[0-9]+))?(?: [a-z]+)?")
 
@@ -73,8 +77,8 @@ def build_segmenter(
 
     Args:
       frequencies: the words of jieba's dictionary with their counts.
-      user_frequencies: words to add or override. As in jieba, a word without a count gets the smallest count that keeps
-        it from being split, and a count of 0 removes a word.
+      user_frequencies: words to add or override. As in jieba, a word without a count gets a count that just keeps it
+        from being split, and a count of 0 removes a word.
 
     Returns:
       A serialized SentencePiece `ModelProto` of type unigram. Its pieces are the words that consist only of
@@ -126,14 +130,14 @@ def is_chinese(word: str) -> bool:
 
 
 def _count_to_stay_whole(word: str, counts: dict[str, int], total: int) -> int:
-    """Returns the smallest count that makes a word more probable than its best segmentation."""
+    """Returns a count that makes a word slightly more probable than its best segmentation."""
     best: list[float] = [0.0] + [-math.inf] * len(word)
     for end in range(1, len(word) + 1):
         for start in range(end):
             part = word[start:end]
             if part != word and (counts.get(part) or end - start == 1):
                 best[end] = max(best[end], best[start] + math.log((counts.get(part) or 1) / total))
-    return int(math.exp(best[-1]) * total) + 1
+    return int(_MARGIN * math.exp(best[-1]) * total) + 1
 
 
 def pieces_of(model: bytes, path: str) -> list[str]:
@@ -158,6 +162,24 @@ def pieces_of(model: bytes, path: str) -> list[str]:
 def dictionary_characters(pieces: Iterable[str]) -> set[str]:
     """Returns the characters of the segmenter's words."""
     return {c for piece in pieces if piece not in (OTHER, UNKNOWN_PIECE) for c in piece}
+
+
+def _row_splits(known: tf.Tensor, text_splits: tf.Tensor) -> tf.Tensor:
+    """Returns the row splits, int32 [rows + 1], after splitting long texts before each run of known characters.
+
+    Args:
+      known: int32 [characters], codepoints. A character outside the dictionary is `OTHER`.
+      text_splits: int32 [batch + 1], the row splits of the texts.
+    """
+    is_long = flat.row_lengths(text_splits) > _MAX_ROW_CHARACTERS
+
+    def split() -> tf.Tensor:
+        is_known = known != ord(OTHER)
+        of_long_text = tf.gather(is_long, flat.row_of(text_splits, tf.size(known)))
+        # The start of a text appears twice, which creates an empty row.
+        return tf.sort(tf.concat([text_splits, flat.where(is_known & ~flat.previous(is_known) & of_long_text)], 0))
+
+    return tf.cond(tf.reduce_any(is_long), split, lambda: text_splits)
 
 
 class Segmenter(tf.Module):
@@ -211,7 +233,7 @@ class Segmenter(tf.Module):
         if hidden is not None:
             visible &= flat.marks(hidden, tf.size(known)) == 0
         known = tf.where(visible, known, ord(OTHER))
-        rows = tf.RaggedTensor.from_row_splits(known, text.splits, validate=False)
+        rows = tf.RaggedTensor.from_row_splits(known, _row_splits(known, text.splits), validate=False)
         ids = self._sentencepiece.tokenize(tf.strings.unicode_encode(rows, "UTF-8")).flat_values
         return ids, tf.cumsum(tf.gather(self._lengths, ids), exclusive=True)
 

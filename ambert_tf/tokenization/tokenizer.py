@@ -36,7 +36,7 @@ class Tokens(NamedTuple):
     Attributes:
       fine_ids: [batch, (fine)].
       fine_starts, fine_ends: [batch, (fine)], byte ranges in the original text. An accent that normalization strips
-        belongs to the preceding token.
+        belongs to the preceding token, unless there is a control character, such as a zero-width joiner, between them.
       coarse_ids, coarse_starts, coarse_ends: [batch, (coarse)], likewise.
       fine_to_coarse: [batch, (fine)], the index of the coarse token that contains the fine token.
     """
@@ -105,7 +105,7 @@ class MultiGrainedTokenizer(tf.Module):
                 f"--tokenizer_dir={directory}: {COARSE_VOCAB_FILE} does not start with the lines of {FINE_VOCAB_FILE}; "
                 "build both with data/build_vocab.py"
             )
-        vocab_file.check_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
+        vocab_file.check_fine_vocabulary(fine_vocab, os.path.join(directory, FINE_VOCAB_FILE), "tokenizer_dir")
         self.language = language
         self.do_lower_case = do_lower_case
         self.normalization = normalization

@@ -8,6 +8,8 @@ from ambert_tf.files import atomic_path, check_input_file, read_bytes
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 WORDPIECE_PREFIX = "##"
+# Limit of TensorFlow Text's WordPiece, without "##".
+_MAX_TOKEN_BYTES = 256
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -22,12 +24,13 @@ def read_vocabulary(path: str, flag: str) -> list[str]:
       flag: the flag that named the file, for error messages.
 
     Raises:
-      InputError: the file does not exist or is not UTF-8, a special token is missing, or `[PAD]` is not the first line.
+      InputError: the file does not exist or is not UTF-8, a special token is missing, `[PAD]` is not the first line, or
+        a line is too long.
     """
     tokens = _read_lines(path, flag)
     while tokens and not tokens[-1].strip():
         tokens.pop()
-    check_vocabulary(tokens, path, flag)
+    check_fine_vocabulary(tokens, path, flag)
     return tokens
 
 
@@ -73,6 +76,21 @@ def check_vocabulary(tokens: Sequence[str], path: str, flag: str) -> None:
         raise InputError(
             f"--{flag}: {path}, line 1: is {tokens[0]!r}; the first token must be {PAD}, because id 0 marks padding"
         )
+
+
+def check_fine_vocabulary(tokens: Sequence[str], path: str, flag: str) -> None:
+    """Checks the requirements on a vocabulary for WordPiece.
+
+    Raises:
+      InputError: see `check_vocabulary`, or a token has more than 256 bytes.
+    """
+    check_vocabulary(tokens, path, flag)
+    for number, token in enumerate(tokens, 1):
+        size = len(token.removeprefix(WORDPIECE_PREFIX).encode())
+        if size > _MAX_TOKEN_BYTES:
+            raise InputError(
+                f"--{flag}: {path}, line {number}: the token has {size} bytes; the maximum is {_MAX_TOKEN_BYTES}"
+            )
 
 
 def token_ids(tokens: Iterable[str]) -> dict[str, int]:

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_writable, is_directory, list_directory, real_path
+from ambert_tf.files import check_replaceable, is_directory, list_directory, real_path
 from ambert_tf.tokenization import segmenter, vocab_file
 from ambert_tf.tokenization.normalizer import Normalizer, normalize_phrases
-from ambert_tf.tokenization.phrases import phrases_content, read_phrases
+from ambert_tf.tokenization.phrases import keep_phrases, normalize_rows, phrases_content, read_phrases
 from ambert_tf.tokenization.tokenizer import TOKENIZER_FILES, MultiGrainedTokenizer
 from ambert_tf.vocabulary.corpus_counts import TokenCounts, count_tokens, count_words
 from ambert_tf.vocabulary.fine_vocabulary import learn_fine_vocabulary
@@ -19,19 +19,25 @@ from ambert_tf.vocabulary.vocabulary_settings import VocabularySettings
 # §4.1 of the paper: 21,128 characters and 72,635 words in Chinese, 30,522 words and 77,645 phrases in English.
 FINE_VOCAB_SIZES = {"zh": 21128, "en": 30522}
 NUM_COARSE_ENTRIES = {"zh": 72635, "en": 77645}
+# Longer strings of letters and digits are hashes and addresses. As a coarse token, one could fill a whole sequence.
+MAX_CHARACTERS_PER_ENTRY = 32
 
 
 @dataclass
 class VocabularyReport:
     """Statistics of the corpus under its new tokenizer.
 
+    Those of coarse tokens are estimates: they are based on a segmentation with all candidates, in which each candidate
+    outside the vocabulary is split on its own. The tokenizer may choose other words around it.
+
     Attributes:
       fine_vocab_size, coarse_vocab_size: vocabulary sizes. The coarse size includes the fine one.
-      fine_tokens, coarse_tokens: number of tokens in the corpus.
+      fine_tokens: number of fine tokens in the corpus.
+      coarse_tokens: estimated number of coarse tokens in the corpus.
       unknown: fraction of the fine tokens that are [UNK].
-      multiple: fraction of the coarse tokens with more than one fine token (the paper's Table 9).
-      coverage: of the text in words or phrases found by the dictionary, the fraction that is in words or phrases of the
-        vocabulary, counted in fine tokens.
+      multiple: estimated fraction of the coarse tokens with more than one fine token (the paper's Table 9).
+      coverage: estimate. Of the text in words or phrases found by the dictionary, the fraction that is in words or
+        phrases of the vocabulary, counted in fine tokens.
       lines_replaced: number of lines that were not UTF-8.
     """
 
@@ -51,8 +57,9 @@ class VocabularyReport:
             f"fine vocabulary    {self.fine_vocab_size:>11,}",
             f"coarse vocabulary  {self.coarse_vocab_size:>11,}   of which {entries:,} are words or phrases",
             f"fine tokens        {self.fine_tokens:>11,}   of which {self.unknown:.3%} are unknown",
-            f"coarse tokens      {self.coarse_tokens:>11,}   of which {self.multiple:.1%} contain several fine tokens",
-            f"coverage           {self.coverage:>11.1%}   of the text in the dictionary's words or phrases",
+            f"coarse tokens      {self.coarse_tokens:>11,}   of which {self.multiple:.1%} contain several fine tokens "
+            "(estimate)",
+            f"coverage           {self.coverage:>11.1%}   of the text in the dictionary's words or phrases (estimate)",
         ]
         if self.lines_replaced:
             lines.append(f"{self.lines_replaced:,} lines were not UTF-8")
@@ -114,7 +121,7 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
     entries = [candidates[index] for index in chosen]
     kept = set(entries)
     if settings.language == "en":
-        language_file = phrases_content(row for row in read_phrases(settings.phrases_file or "") if row.phrase in kept)
+        language_file = keep_phrases(language_file, kept)
     else:
         language_file = segmenter.keep_words(language_file, kept)
     tokenizer = tokenizer_with(entries, language_file)
@@ -125,7 +132,7 @@ def build_tokenizer(settings: VocabularySettings) -> VocabularyReport:
 
 def _check_output(settings: VocabularySettings) -> None:
     """Raises an InputError if the directory cannot be written, or contains more than a tokenizer to replace."""
-    check_writable(settings.output_dir, "output_dir")
+    check_replaceable(settings.output_dir, "output_dir")
     names = list_directory(settings.output_dir) if is_directory(settings.output_dir) else []
     others = set(names) - TOKENIZER_FILES
     phrases = settings.phrases_file
@@ -143,20 +150,37 @@ def _check_output(settings: VocabularySettings) -> None:
 
 def _candidates(settings: VocabularySettings, fine: set[str], word_counts: dict[str, int]) -> tuple[list[str], bytes]:
     """Returns the candidate words or phrases, sorted, and the contents of the segmenter or phrase file."""
+    normalizer = Normalizer(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
     if settings.language == "en":
-        rows = list(read_phrases(settings.phrases_file or ""))
-        return sorted({row.phrase for row in rows}), phrases_content(rows)
+        rows = normalize_rows(read_phrases(settings.phrases_file or ""), normalizer)
+        return sorted(row.phrase for row in rows), phrases_content(rows)
     user_counts = segmenter.read_jieba_frequencies(settings.user_dict) if settings.user_dict else {}
-    model = segmenter.build_segmenter(segmenter.read_jieba_frequencies(), user_counts)
+    jieba_counts = segmenter.read_jieba_frequencies()
+    model = segmenter.build_segmenter(jieba_counts, user_counts)
     words = {piece for piece in segmenter.pieces_of(model, "jieba's dictionary") if len(piece) > 1}
     words.discard(segmenter.UNKNOWN_PIECE)
     # Words of letters or digits that WordPiece would split, such as full-width numbers.
-    words |= {word for word, count in word_counts.items() if len(word) > 1 and count >= settings.min_count}
+    words |= {
+        word
+        for word, count in word_counts.items()
+        if 1 < len(word) <= MAX_CHARACTERS_PER_ENTRY and count >= settings.min_count
+    }
     # The segmenter only handles Chinese words. The tokenizer itself finds words with other characters.
-    normalizer = Normalizer(settings.do_lower_case, settings.normalization == "nfkc", settings.strip_accents)
-    others = [word for word, count in user_counts.items() if count != 0 and not segmenter.is_chinese(word)]
-    words |= {word for word in normalize_phrases(others, normalizer) if len(word) > 1}
+    words |= _words_with_letters(jieba_counts, user_counts, normalizer)
     return sorted(words - fine), model
+
+
+def _words_with_letters(
+    jieba_counts: dict[str, int | None], user_counts: dict[str, int | None], normalizer: Normalizer
+) -> set[str]:
+    """Returns the normalized words of both dictionaries that are not Chinese only. A user's count of 0 removes one."""
+    counts: dict[str, int | None] = {}
+    for dictionary in (jieba_counts, user_counts):
+        others = [word for word in dictionary if not segmenter.is_chinese(word)]
+        # jieba has both "c++" and "C++".
+        normalized = normalize_phrases(others, normalizer)
+        counts.update(zip(normalized, (dictionary[word] for word in others), strict=True))
+    return {word for word, count in counts.items() if count != 0 and len(word) > 1}
 
 
 def _most_used(uses: np.ndarray, limit: int, min_count: int) -> list[int]:
@@ -166,7 +190,7 @@ def _most_used(uses: np.ndarray, limit: int, min_count: int) -> list[int]:
 
 
 def _report(tokenizer: MultiGrainedTokenizer, candidates: list[str], counts: TokenCounts) -> VocabularyReport:
-    """Returns the report of a tokenizer, given the counts of a tokenizer whose entries are all candidates."""
+    """Estimates the report of a tokenizer from the counts of a tokenizer whose entries are all candidates."""
     uses = counts.coarse[tokenizer.fine_vocab_size :]
     coarse_total = int(counts.coarse[: tokenizer.fine_vocab_size].sum())
     multiple = covered = found = 0

@@ -4,7 +4,8 @@ import dataclasses
 
 from ambert_tf.corpus.sources import CorpusSettings
 from ambert_tf.errors import InputError
-from ambert_tf.flags import at_least, require, setting
+from ambert_tf.files import is_directory
+from ambert_tf.flags import at_least, check_outputs, require, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,12 @@ class CooccurrenceSettings(CorpusSettings):
     random_seed: int = setting(1, "Random seed of the factorization.")
 
     def validate(self) -> None:
-        """Raises an InputError if a value is missing or out of range."""
+        """Raises an InputError if a value is missing or out of range, or the output cannot be written."""
         require(self, "tokenizer_dir", "output_file")
         at_least(self, 1, "embedding_size", "window_size")
         at_least(self, 0, "random_seed")
         if not self.output_file.endswith(".npz"):
             raise InputError(f"--output_file={self.output_file}: must end with .npz")
+        if is_directory(self.output_file):
+            raise InputError(f"--output_file={self.output_file}: is a directory; name a file in it")
+        check_outputs(self, "output_file")

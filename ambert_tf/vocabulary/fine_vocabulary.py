@@ -5,7 +5,8 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 from ambert_tf.errors import InputError
 from ambert_tf.tokenization import characters, vocab_file
 
-# Maximum fraction of a learned vocabulary for characters that are separate words. The rarest become [UNK].
+# Maximum fraction of a learned vocabulary for characters that are separate words, unless pieces of words leave more
+# room. The rarest become [UNK].
 _MAX_SHARE_ALONE = 0.85
 
 
@@ -26,10 +27,12 @@ def learn_fine_vocabulary(word_counts: dict[str, int], size: int) -> list[str]:
     alone = [word for word in word_counts if len(word) == 1 and characters.kind_of(word) != characters.LETTER]
     without = set(alone)
     words = {word: count for word, count in word_counts.items() if word not in without}
-    alone = alone[: int((size - len(special)) * (_MAX_SHARE_ALONE if words else 1))]
-    learnt = _learn_pieces(words, size - len(alone), special) if words else []
+    room = size - len(special)
+    room_for_pieces = room - min(len(alone), int(room * _MAX_SHARE_ALONE))
+    learnt = _learn_pieces(words, room_for_pieces + len(special), special) if words else []
     pieces = [piece for piece in learnt if piece not in special and piece != vocab_file.WORDPIECE_PREFIX]
-    return special + alone + pieces[: size - len(special) - len(alone)]
+    pieces = pieces[:room_for_pieces]
+    return special + alone[: room - len(pieces)] + pieces
 
 
 def _learn_pieces(words: dict[str, int], size: int, special: list[str]) -> list[str]:

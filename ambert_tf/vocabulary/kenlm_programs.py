@@ -86,8 +86,10 @@ class KenlmPrograms:
         Args:
           text: the file, with one sentence per line.
           order: order of the model.
-          least_count: less frequent n-grams of two or more words are pruned. This keeps the file small and hardly
-            changes the other probabilities. A frequent n-gram's context is never pruned.
+          least_count: less frequent n-grams of two or more words are pruned, which keeps the file small. A frequent
+            n-gram's context is never pruned. The other probabilities change: on 11 MB of English, with a least count of
+            5, by 3 % (bigrams) to 5 % (trigrams) on average, and by up to 64 % for n-grams of function words such as
+            "had been of". Of the phrases selected by normalized PMI, 0.3 % change; by conditional probability, 2 %.
           arpa: the file to write.
 
         Raises:

@@ -119,16 +119,16 @@ def conditions_of(settings: PhraseSettings) -> dict[str, Condition]:
         )
     }
     if settings.phrase_score == NPMI:
+        min_npmi = settings.effective_min_npmi
         conditions["cohesive"] = Condition(
-            f"--min_npmi={settings.min_npmi:g}",
-            f"normalized PMI >= {settings.min_npmi:g}",
-            lambda found: found.npmi >= settings.min_npmi,
+            f"--min_npmi={min_npmi:g}", f"normalized PMI >= {min_npmi:g}", lambda found: found.npmi >= min_npmi
         )
     else:
+        min_probability = settings.effective_min_conditional_prob
         conditions["probable"] = Condition(
-            f"--min_conditional_prob={settings.min_conditional_prob:g}",
-            f"P(last word | words before) >= {settings.min_conditional_prob:g}",
-            lambda found: 10**found.log10_conditional >= settings.min_conditional_prob,
+            f"--min_conditional_prob={min_probability:g}",
+            f"P(last word | words before) >= {min_probability:g}",
+            lambda found: 10**found.log10_conditional >= min_probability,
         )
     min_lift = settings.effective_min_lift
     conditions["dependent"] = Condition(

@@ -13,6 +13,8 @@ NORMALIZATIONS = ("bert", "nfkc")
 MAX_ORDER = 6
 NPMI, CONDITIONAL = "npmi", "conditional"
 _MIN_LIFT = {NPMI: 50.0, CONDITIONAL: 10.0}
+_MIN_NPMI = 0.4
+_MIN_CONDITIONAL_PROB = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,12 +101,14 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
         "P(last word | words before).",
         (NPMI, CONDITIONAL),
     )
-    min_npmi: float = setting(
-        0.4,
+    min_npmi: float | None = setting(
+        None,
         "For --phrase_score=npmi: minimum score, from 0 (independent words) to 1 (words that only occur together). "
-        "Raise it for fewer and more cohesive phrases.",
+        "Raise it for fewer and more cohesive phrases. Defaults to 0.4.",
     )
-    min_conditional_prob: float = setting(0.01, "For --phrase_score=conditional: minimum P(last word | words before).")
+    min_conditional_prob: float | None = setting(
+        None, "For --phrase_score=conditional: minimum P(last word | words before). Defaults to 0.01."
+    )
     min_lift: float | None = setting(
         None,
         "Minimum ratio of P(last word | words before) to P(last word). It filters out 'it is', because 'is' is "
@@ -125,17 +129,30 @@ class PhraseSettings(NormalizationSettings, CorpusSettings):
         """The minimum lift, whose default depends on the score."""
         return _MIN_LIFT[self.phrase_score] if self.min_lift is None else self.min_lift
 
+    @property
+    def effective_min_npmi(self) -> float:
+        """The minimum normalized PMI, for `phrase_score` npmi."""
+        return _MIN_NPMI if self.min_npmi is None else self.min_npmi
+
+    @property
+    def effective_min_conditional_prob(self) -> float:
+        """The minimum conditional probability, for `phrase_score` conditional."""
+        return _MIN_CONDITIONAL_PROB if self.min_conditional_prob is None else self.min_conditional_prob
+
     def validate(self) -> None:
-        """Raises an InputError if a value is out of range."""
+        """Raises an InputError if a value is out of range, or is for another score."""
         require(self, "output_file")
         check_choices(self)
         if not 2 <= self.max_order <= MAX_ORDER:
             raise InputError(f"--max_order={self.max_order}: must be from 2 to {MAX_ORDER}")
         at_least(self, 1, "min_count", "max_phrases")
         at_least(self, 0, "min_lift")
-        if not -1 <= self.min_npmi < 1:
+        for score, flag in ((NPMI, "min_npmi"), (CONDITIONAL, "min_conditional_prob")):
+            if getattr(self, flag) is not None and self.phrase_score != score:
+                raise InputError(f"--{flag}: is for --phrase_score={score}; omit it with {self.phrase_score}")
+        if not -1 <= self.effective_min_npmi < 1:
             raise InputError(f"--min_npmi={self.min_npmi}: must be at least -1 and below 1, such as 0.4")
-        if not 0 <= self.min_conditional_prob < 1:
+        if not 0 <= self.effective_min_conditional_prob < 1:
             raise InputError(
                 f"--min_conditional_prob={self.min_conditional_prob}: must be at least 0 and below 1, such as 0.01"
             )

@@ -138,6 +138,7 @@ def test_parts_of_a_split_are_splits(numbers_dir):
         ({"tfds_split": "dev"}, "--tfds_split=dev: .*; numbers has "),
         ({"tfds_split": "train[:x]"}, r"--tfds_split=train\[:x\]: "),
         ({"input_file": "a.txt"}, "exactly one of --input_file and --input_tfds is needed"),
+        ({"input_tfds": None, "input_file": "a"}, "--tfds_data_dir: is for --input_tfds; omit it with --input_file"),
         ({"input_tfds": None}, "exactly one of --input_file and --input_tfds is needed"),
     ],
 )

@@ -52,6 +52,12 @@ def test_rows_survive_writing_and_reading(tmp_path):
     assert list(read_phrases(str(path))) == rows
 
 
+def test_a_byte_order_mark_is_dropped(tmp_path):
+    path = tmp_path / "phrases.tsv"
+    path.write_bytes(b"\xef\xbb\xbfice cream\t3\t-1\nnew york\t0\t0\n")
+    assert [row.phrase for row in read_phrases(str(path))] == ["ice cream", "new york"]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -60,6 +66,8 @@ def test_rows_survive_writing_and_reading(tmp_path):
         (b"york\t3\t-1", "'york' is not two or more words"),
         (b"new  york\t3\t-1", "'new  york' is not two or more words"),
         (b"new york\tmany\t-1", "count or probability is not a number"),
+        (b"new york\t-3\t-1", "a count of at least 0 and a finite log10 probability are expected, not -3 and -1"),
+        (b"new york\t3\tnan", "a count of at least 0 and a finite log10 probability are expected, not 3 and nan"),
         (b"caf\xe9 noir\t3\t-1", "not UTF-8"),
     ],
 )

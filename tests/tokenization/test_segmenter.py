@@ -1,7 +1,11 @@
+import itertools
+
 import pytest
+import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.tokenization.segmenter import build_segmenter, pieces_of, read_jieba_frequencies
+from ambert_tf.tokenization.normalizer import Normalizer
+from ambert_tf.tokenization.segmenter import Segmenter, build_segmenter, pieces_of, read_jieba_frequencies
 
 
 def words(model):
@@ -24,3 +28,25 @@ def test_a_word_without_a_count_stays_whole_and_a_count_of_0_removes_one():
     counts = {"台": 50, "中": 80, "南京": 20, "南京市": 9}
     model = build_segmenter(counts, {"台中": None, "南京市": 0, "T恤": 3})
     assert words(model) == {"台中", "南京"}
+
+
+def segments(segmenter, text):
+    """Returns the segments of a text, without other texts and together with a short one."""
+    alone, batch = (
+        segmenter.segment(Normalizer(True, False)(tf.constant(texts)))[1].numpy().tolist()
+        for texts in ([text], [text, "了的"])
+    )
+    assert batch[: len(alone)] == alone
+    return [text[start:end] for start, end in itertools.pairwise([*alone, len(text)])]
+
+
+def test_segmentation_does_not_depend_on_the_length_of_the_text_before():
+    segmenter = Segmenter(build_segmenter(read_jieba_frequencies(), {"是一个": None, "他的": None}), {})
+    sentence = "这是一个人，他的ok"
+    expected = ["这", "是一个", "人", "，", "他的", "o", "k"]
+    assert segments(segmenter, sentence) == expected
+    for repetitions in (10, 2000, 4000):
+        prefix = "我们在北京大学学习，" * repetitions
+        found = segments(segmenter, prefix + sentence)
+        assert found[:5] == ["我们", "在", "北京大学", "学习", "，"]
+        assert found[-len(expected) :] == expected

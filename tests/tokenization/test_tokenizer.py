@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambert_tf.errors import InputError
+from ambert_tf.tokenization.characters import KIND_BITS, character_table
 from ambert_tf.tokenization.segmenter import build_segmenter
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from tests.tokenizers import SPECIAL, chinese_tokenizer, english_tokenizer, new_chinese_tokenizer, new_english_tokenizer
@@ -87,6 +88,9 @@ def tokenizer_with_user_words():
         ("EduTrust认证 edu trust 认证", ["[UNK]", "认", "证", "edu", "trust", "认", "证"]),
         ("C++的C++17,C+ +", ["c++", "的", "c++17", ",", "c", "+", "+"]),
         ("iPhone的", ["iphone", "的"]),
+        ("C\u200b++,c\u00ad+\ufeff+,c\u200b ++", ["c++", ",", "c++", ",", "c", "+", "+"]),
+        ("糖类抗原\ufeff19-9", ["糖类抗原19-9"]),
+        ("Edu\u200b Trust\ufeff认证", ["edu trust认证"]),
         ("C+", ["c", "+"]),
         ("", []),
     ],
@@ -167,6 +171,18 @@ def test_offsets_slice_the_original_text():
     text = "The  CAFÉ, cafe\u0301s!"
     assert slices(tokenizer, text, "fine") == ["The", "CAFÉ", ",", "cafe\u0301", "s", "!"]
     assert slices(chinese_tokenizer(), "  南京市，Phone8", "coarse") == ["南京市", "，", "Phone8"]
+
+
+def test_an_accent_after_a_control_character_belongs_to_no_token():
+    tokenizer = english_tokenizer()
+    assert fine(tokenizer, "e\u200d\u0301") == ["e"]
+    assert slices(tokenizer, "e\u200d\u0301", "fine") == ["e"]
+    assert slices(tokenizer, "e\u0301\u200d", "fine") == ["e\u0301"]
+
+
+def test_nfkc_does_not_compose_characters():
+    table = character_table(False, True, False)
+    assert [chr(table.packed[ord(character)] >> KIND_BITS) for character in "ｶﾞ"] == ["カ", "\u3099"]
 
 
 @pytest.mark.parametrize("text", [b"", b"   ", b"\x00\x01\xff\xfe", "\u200d\u0301".encode()])

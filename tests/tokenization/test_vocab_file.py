@@ -10,6 +10,8 @@ from ambert_tf.tokenization.vocab_file import distinct, read_vocabulary
 from tests.tokenizers import SPECIAL
 
 TOKENS = [*SPECIAL, "我", "你", "好", "our", "##s", "a"]
+# 256 bytes, without "##".
+LONGEST_LINES = "".join(f"{token}\n" for token in [*SPECIAL, "a" * 256, "##" + "b" * 256]).encode()
 TEXT = "我你好 ours a q"
 
 
@@ -58,6 +60,11 @@ def test_marks_and_blank_lines_that_editors_add_are_dropped(tmp_path, before, en
     assert read_vocabulary(path, "vocab_file") == TOKENS
 
 
+def test_the_longest_tokens(tmp_path):
+    vocab = read_vocabulary(file_with(tmp_path, LONGEST_LINES), "vocab_file")
+    assert ids(vocab, "a" * 200) == [1]
+
+
 def test_duplicates_get_unused_names_for_libraries_that_refuse_them():
     assert distinct(["[PAD]", "a", "a", "", "[unused1]", "b"]) == [
         "[PAD]", "[unusedunused1]", "a", "[unused3]", "[unused1]", "b"
@@ -71,6 +78,7 @@ def test_duplicates_get_unused_names_for_libraries_that_refuse_them():
         (b"[PAD]\n[UNK]\n\xed\xa0\xbd\n", r"line 3: not UTF-8"),  # a lone surrogate
         (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n", r"has no line \[MASK\]"),
         (b"[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n", r"line 1: is '\[UNK\]'; the first token must be \[PAD\]"),
+        (LONGEST_LINES + b"\xe6\x88\x91" * 86 + b"\n", r"line 8: the token has 258 bytes; the maximum is 256"),
         (b"\n\n", r"has no line \[PAD\]"),
         (b"", "is an empty file"),
     ],

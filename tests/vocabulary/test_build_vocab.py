@@ -1,13 +1,16 @@
 import gzip
 
 import pytest
+import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.tokenization.model_inputs import build_model_inputs
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.vocabulary.build_vocab import build_tokenizer
 from ambert_tf.vocabulary.corpus_counts import count_words
 from ambert_tf.vocabulary.fine_vocabulary import learn_fine_vocabulary
 from ambert_tf.vocabulary.vocabulary_settings import VocabularySettings
+from tests.tokenizers import SPECIAL
 
 SENTENCES = ["我们在北京大学学习。", "北京大学在北京。", "我们的iphone8很好，ＷＴＯ也好。", "我们学习，我们生活。"]
 
@@ -44,6 +47,15 @@ def test_a_learned_vocabulary_contains_every_character_and_no_useless_forms():
         learn_fine_vocabulary({"我": 9}, 5)
 
 
+def test_characters_fill_the_room_that_pieces_leave():
+    characters = {chr(0x4E00 + index): 1000 - index for index in range(100)}
+    vocabulary = learn_fine_vocabulary({**characters, "ab": 3}, 65)
+    pieces = {"a", "b", "##a", "##b", "ab"} & set(vocabulary)
+    # 51 characters (85 %) would leave 9 of the 60 tokens to pieces, but there are at most 5.
+    assert vocabulary[5:] == [*list(characters)[: 60 - len(pieces)], *vocabulary[65 - len(pieces) :]]
+    assert "a" in pieces and len(vocabulary) == 65
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The tokenizer of `SENTENCES` and the report of building it."""
@@ -62,6 +74,9 @@ def test_a_chinese_tokenizer_from_a_corpus(built):
     assert report.coarse_vocab_size == tokenizer.coarse_vocab_size == report.fine_vocab_size + len(entries)
     assert report.unknown == 0
     assert report.coverage == 1
+    # A candidate outside the vocabulary is counted as it is split on its own.
+    estimates = [line.split("  ")[0] for line in report.lines() if line.endswith("(estimate)")]
+    assert estimates == ["coarse tokens", "coverage"]
     tokens = [t for s in SENTENCES for t in tokenizer([s]).fine_ids[0].numpy()]
     assert report.fine_tokens == 3 * len(tokens)
     assert report.coarse_tokens == 3 * sum(len(tokenizer([s]).coarse_ids[0]) for s in SENTENCES)
@@ -86,6 +101,22 @@ def test_a_word_outside_the_vocabulary_becomes_shorter_entries(tmp_path):
     assert tokens[:2] == ["台湾", "大学"]
 
 
+def test_long_strings_of_letters_and_digits_are_not_coarse_tokens(tmp_path):
+    (tmp_path / "corpus.txt").write_text(f"{'ab1' * 50}在北京{'cd2' * 10}\n北京" * 2 + "\n")
+    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path, fine_vocab_file=fine_vocabulary(tmp_path)))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["北京", "cd2" * 10]
+    inputs = build_model_inputs(tokenizer, tf.constant(["ab1" * 50 + "在北京"]), max_seq_length=64)
+    assert inputs["fine_input_ids"].row_lengths().numpy() == inputs["coarse_input_ids"].row_lengths().numpy() == [64]
+
+
+def fine_vocabulary(directory):
+    path = directory / "fine.txt"
+    tokens = [*SPECIAL, *"在北京abcd", *(f"##{character}" for character in "abcd12")]
+    path.write_text("".join(f"{token}\n" for token in tokens))
+    return str(path)
+
+
 def test_a_user_dictionary_adds_words(corpus, tmp_path):
     dictionary = tmp_path / "user.txt"
     dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\niPhone 3\nC++ 0\n")
@@ -99,6 +130,15 @@ def test_a_user_dictionary_adds_words(corpus, tmp_path):
     assert tokens == ["edu trust认证", "的", "iphone", ",", "c", "+", "+"]
 
 
+def test_words_of_jieba_with_letters_or_symbols_are_coarse_tokens(tmp_path):
+    (tmp_path / "corpus.txt").write_text("他用C++和C语言写A股的程序,穿T恤\n" * 2)
+    (tmp_path / "user.txt").write_text("a股 0\n")
+    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path, user_dict=str(tmp_path / "user.txt")))
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    tokens = [tokenizer.coarse_vocab[index] for index in tokenizer(["C++和C语言A股T恤"]).coarse_ids[0].numpy()]
+    assert tokens == ["c++", "和", "c语言", "a", "股", "t恤"]
+
+
 def test_an_english_tokenizer_from_phrases(tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("I like New York.\nThe new york times, new york.\nIce cream\n" * 2)
@@ -109,6 +149,17 @@ def test_an_english_tokenizer_from_phrases(tmp_path):
     assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["new york", "new york times"]
     assert (tmp_path / "tok" / "phrases.tsv").read_text() == "new york\t6\t-0.1000\nnew york times\t2\t-0.3000\n"
     assert report.multiple == pytest.approx(6 / report.coarse_tokens)
+
+
+def test_english_phrases_are_normalized(tmp_path):
+    (tmp_path / "corpus.txt").write_text("I like New York and the café noir.\n" * 2)
+    phrases = tmp_path / "phrases.tsv"
+    phrases.write_text("New York\t5\t-0.5\nCafé noir\t3\t-0.2\nnew york\t6\t-0.1\nx \u0301\t9\t-0.1\n")
+    chosen = settings(str(tmp_path / "corpus.txt"), tmp_path, language="en", phrases_file=str(phrases))
+    build_tokenizer(chosen)
+    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
+    assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["cafe noir", "new york"]
+    assert (tmp_path / "tok" / "phrases.tsv").read_text() == "new york\t11\t-0.1000\ncafe noir\t3\t-0.2000\n"
 
 
 @pytest.mark.parametrize(

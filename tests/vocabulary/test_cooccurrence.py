@@ -87,6 +87,16 @@ def test_the_same_seed_gives_the_same_bytes(corpus, tmp_path):
     assert contents[0] == contents[1]
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_the_corpus_is_read(corpus, tmp_path):
+    (tmp_path / "out.npz").mkdir()
+    for output, message in (
+        (tmp_path / "out.npz", "is a directory; name a file in it"),
+        (tmp_path / "corpus.txt" / "out.npz", "corpus.txt is a file where a directory is needed"),
+    ):
+        with pytest.raises(InputError, match=f"--output_file=.*: .*{message}"):
+            CooccurrenceSettings(**{**corpus, "output_file": str(output)}).validate()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

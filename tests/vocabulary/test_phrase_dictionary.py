@@ -110,7 +110,8 @@ def test_phrases_are_cohesive(tmp_path):
     NPMI = ln(0.3125 / 0.1875) / -ln 0.3125 = 0.439; for "a c" ln(0.09375 / 0.0625) / -ln 0.09375 = 0.171."""
     corpus = tmp_path / "pairs.txt"
     corpus.write_text("a b\n" * 6 + "a c\n" * 2, encoding="utf-8")
-    chosen = {"input_file": str(corpus), "max_order": 2, "min_count": 1, "phrase_score": "npmi"}
+    chosen = {"input_file": str(corpus), "max_order": 2, "min_count": 1}
+    chosen |= {"phrase_score": "npmi", "min_conditional_prob": None}
     assert found(tmp_path, **chosen, min_npmi=0.17) == {"a b": 6, "a c": 2}
     assert found(tmp_path, **chosen, min_npmi=0.172) == {"a b": 6}
     assert found(tmp_path, **chosen, min_npmi=0.439) == {"a b": 6}
@@ -176,6 +177,8 @@ BAD = [
     ({"max_order": 1}, "--max_order=1: must be from 2 to 6"),
     ({"min_count": 0}, "--min_count=0: must be at least 1"),
     ({"min_conditional_prob": 1.0}, "--min_conditional_prob=1.0: must be at least 0 and below 1"),
+    ({"min_npmi": 0.4}, "--min_npmi: is for --phrase_score=npmi; omit it with conditional"),
+    ({"phrase_score": "npmi"}, "--min_conditional_prob: is for --phrase_score=conditional; omit it with npmi"),
     ({"min_lift": -1.0}, "--min_lift=-1.0: must be at least 0"),
     ({"max_phrases": 0}, "--max_phrases=0: must be at least 1"),
     ({"min_count": 1000}, "--min_count=1000: none of the .* distinct n-grams"),
