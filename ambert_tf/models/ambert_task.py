@@ -224,7 +224,8 @@ class AmbertTask:
         if isinstance(schedule, BertLearningRate):
             steps = steps or max(int(dataset.cardinality()), 0)
             # Not `iterations`, which counts the steps of gradient accumulation as one. The schedule gets them all.
-            schedule.set_steps(int(optimizer._iterations), steps * (epochs - initial_epoch))
+            # `convert_to_tensor` because `int` does not accept a replicated variable.
+            schedule.set_steps(int(tf.convert_to_tensor(optimizer._iterations.value)), steps * (epochs - initial_epoch))
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Under a distribution strategy, Keras would average the replicas' batches here and turn token ids into floats.

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 import ambert_tf
-from ambert_tf.models.bert_optimizer import BertAdamW
+from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
 from tests.tokenizers import chinese_tokenizer
 
 TEXTS = ["南京市长江大桥", "中国人民的生活", "商店里的乒乓球拍卖完了", "好"]
@@ -290,7 +290,7 @@ class TestTextClassifier:
                     backbone(tokenizer, "bert_fine", static_shapes=True, dropout=0.0, attention_dropout=0.0), 2,
                     ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, static_shapes=True), compile=False,
                 )  # fmt: skip
-                model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
+                model.compile(BertAdamW(BertLearningRate(1e-2)), jit_compile=jit_compile)
             dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(4)
             losses.append(model.fit(dataset, epochs=3, verbose=0).history["loss"])
         np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
