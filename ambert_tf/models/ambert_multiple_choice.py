@@ -25,7 +25,8 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
     Args:
       backbone: an `AmbertBackbone`.
       preprocessor: an `AmbertMultipleChoicePreprocessor` or `None`. If `None`, inputs must be preprocessed.
-      activation: string or callable, applied to the output of `predict`. `"softmax"` returns probabilities.
+      activation: string or callable, applied to the output of `predict`, and to the predictions that metrics and a loss
+        passed to `compile` get. `"softmax"` returns probabilities.
       agreement_weight: float. λ of eq. (2).
       agreement_of: string. Whether the agreement loss compares `"probabilities"` or `"logits"`.
       agreement_squared: bool. Whether to square the distance in the agreement loss.

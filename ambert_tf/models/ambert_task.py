@@ -27,6 +27,7 @@ class AmbertTask:
     """
 
     _compile_loss: Any
+    _compile_metrics: Any
     backbone_cls = AmbertBackbone
 
     backbone: AmbertBackbone
@@ -58,8 +59,12 @@ class AmbertTask:
         """Returns the metrics under `compile(metrics="auto")`."""
 
     def metric_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """Returns the targets, predictions and weights for the metrics and for a loss passed to `compile`."""
+        """Returns the targets, predictions and weights for the metrics."""
         return y, y_pred, sample_weight
+
+    def loss_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Returns the targets, predictions and weights for a loss passed to `compile`."""
+        return self.metric_inputs(x, y, y_pred, sample_weight)
 
     def prediction(self, x: Any, y_pred: Any) -> Any:
         """Returns the output of `predict`, given the output of a call."""
@@ -91,6 +96,8 @@ class AmbertTask:
         for name in ("metrics", "weighted_metrics"):
             if isinstance(kwargs.get(name), str) and kwargs[name] == "auto":
                 kwargs[name] = self.default_metrics() if name == own else None
+        # Keras keeps the loss and the metrics of the previous `compile` where the new ones are None.
+        self._compile_loss = self._compile_metrics = None
         super().compile(  # type: ignore[misc]
             optimizer=BertAdamW() if isinstance(optimizer, str) and optimizer == "auto" else optimizer,
             loss=None if isinstance(loss, str) and loss == "auto" else loss,
@@ -104,7 +111,7 @@ class AmbertTask:
         if y is None:
             raise ValueError(f"{type(self).__name__} needs labels `y` to train and evaluate. Received: y=None")
         if self._compile_loss is not None:
-            y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
+            y, y_pred, sample_weight = self.loss_inputs(x, y, y_pred, sample_weight)
             return super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
         # Keras sums the gradients over the replicas.
         return self.training_loss(x, y, y_pred, sample_weight) / tf.distribute.get_strategy().num_replicas_in_sync
