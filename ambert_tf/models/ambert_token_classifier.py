@@ -8,6 +8,7 @@ import keras
 import keras_hub
 import numpy as np
 import tensorflow as tf
+from keras_hub.src.utils.preset_utils import check_file_exists, get_preset_loader, load_json
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_task import AmbertTask
@@ -16,10 +17,14 @@ from ambert_tf.models.classification_heads import position_inputs
 from ambert_tf.models.eq2 import Eq2Task
 from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.losses import token_loss
+from ambert_tf.models.preset_files import check_preset
 from ambert_tf.models.tagging_schemes import TagSet
 from ambert_tf.models.task_inputs import MODEL_INPUTS
 from ambert_tf.models.token_heads import TokenHeads
 from ambert_tf.models.token_labels import NO_SPAN, find_entities
+from ambert_tf.presets import TASK_FILE
+
+TASK_NAME = "ambert_tf>AmbertTokenClassifier"
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
@@ -206,11 +211,18 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
 
     @classmethod
     def from_preset(cls, preset: str, load_weights: bool = True, **kwargs: Any) -> Any:
-        """Loads a task from a preset; see `keras_hub.models.Task.from_preset`. `labels` are for a new task."""
-        if "labels" in kwargs and "preprocessor" not in kwargs:
-            tags = {name: kwargs[name] for name in ("labels", "scheme", "outside") if name in kwargs}
+        """Loads a task from a preset; see `keras_hub.models.Task.from_preset`.
+
+        If the preset has a head for other `labels`, or another `scheme`, `outside` or `crf`, the task gets a new head.
+        """
+        check_preset(preset)
+        tags = {name: kwargs[name] for name in ("labels", "scheme", "outside") if name in kwargs}
+        if tags and "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **tags)
-        return super().from_preset(preset, load_weights, **kwargs)
+        if not _changes_head(_saved_config(preset), kwargs):
+            return super().from_preset(preset, load_weights, **kwargs)
+        kwargs.setdefault("task_details", None)
+        return get_preset_loader(preset).load_task(cls, load_weights, load_task_weights=False, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         config = {
@@ -220,3 +232,18 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
             "crf": self.crf,
         }
         return {**super().get_config(), **config}
+
+
+def _saved_config(preset: str) -> dict[str, Any]:
+    """Returns the configuration of a preset's token classifier, or an empty one if it has none."""
+    if not check_file_exists(preset, TASK_FILE):
+        return {}
+    task = load_json(preset, TASK_FILE)
+    return task["config"] if task.get("registered_name") == TASK_NAME else {}
+
+
+def _changes_head(saved: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
+    changes = {name: arguments[name] for name in ("labels", "scheme", "outside", "crf") if name in arguments}
+    if "labels" in changes:
+        changes["labels"] = list(changes["labels"])
+    return bool(saved) and any(value != saved[name] for name, value in changes.items())
