@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor
+from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor, check_answers
 from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.classification_heads import SpanHeads, position_inputs
 from ambert_tf.models.eq2 import Eq2Task
@@ -121,6 +121,10 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
 
     def default_metrics(self) -> Any:
         return {name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("end", "start")}
+
+    def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        check_answers(y)
+        return super()._arrays(x, y, sample_weight)
 
     def predict(self, x: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Answers questions, as described in the class docstring. Without a preprocessor, it returns the logits."""

@@ -121,8 +121,13 @@ class TestPresets:
         np.testing.assert_array_equal(model.predict(TEXTS, verbose=0), expected)
 
     def test_another_number_of_classes_gets_a_new_head(self, preset):
-        model = keras_hub.models.TextClassifier.from_preset(preset[0], num_classes=5, labels=None)
-        assert model.predict(TEXTS, verbose=0).shape == (4, 5)
+        for kind in (keras_hub.models.TextClassifier, ambert_tf.AmbertTextClassifier):
+            model = kind.from_preset(preset[0], num_classes=5)
+            assert (model.labels, model(model.preprocessor(TEXTS))["joint"].shape) == (None, (4, 5))
+        # Names of the old classes do not fit a new head, even if there are as many.
+        assert ambert_tf.AmbertTextClassifier.from_preset(preset[0], num_classes=2).labels is None
+        with pytest.raises(ValueError, match="`labels` must name `num_classes=5` classes"):
+            ambert_tf.AmbertTextClassifier.from_preset(preset[0], num_classes=5, labels=["bad", "good"])
 
     def test_in_a_clean_process(self, preset, tmp_path):
         directory, expected = preset
@@ -405,6 +410,15 @@ def test_span_extraction(tokenizer, tmp_path):
     ends = [len("南京市长江".encode()), len("商店里的乒乓球".encode())]
     # One long epoch, because each epoch takes a second to create an iterator over the preprocessed texts.
     model.fit((questions * 40, contexts * 40), (starts * 40, ends * 40), batch_size=2, verbose=0)
+    expected = preprocessor((questions, contexts), (starts, ends))[1]
+    expected = {name: value.numpy().tolist() for name, value in expected.items()}
+    for y in ({"start": starts, "end": ends}, np.transpose([starts, ends])):
+        found = preprocessor((questions, contexts), y)[1]
+        assert {name: value.numpy().tolist() for name, value in found.items()} == expected
+    for y, received in (([starts, ends], "a list"), (np.array([starts * 2, ends * 2]), r"a ndarray of shape \(2, 4\)")):
+        for function in (preprocessor, model.evaluate):
+            with pytest.raises(ValueError, match=f"`y` must be a tuple .*Received: {received}"):
+                function((questions, contexts), y)
     found = model.predict((questions, contexts))
     assert [answer.decode() for answer in found["answer"]] == ["长江", "乒乓球"]
     assert found["start"].tolist() == starts
@@ -428,6 +442,17 @@ def test_sequence_labelling(tokenizer, tmp_path):
     assert [one["text"] for one in found[0]] == ["南京市", "长江大桥"]
     model.save_to_preset(str(tmp_path))
     assert ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path)).predict(texts) == found
+    # Other tags get a new head, even if there are as many.
+    old = model.heads.heads.heads["joint"].kernel
+    for changes in ({"labels": ("LOC", "PER")}, {"crf": True}, {"scheme": "BIO"}):
+        other = ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path), **changes)
+        assert {name: other.get_config()[name] for name in changes} == changes
+        kernel = other.heads.heads.heads["joint"].kernel
+        assert kernel.shape != old.shape or not np.allclose(kernel, old, atol=1e-3)
+        table = other.backbone.token_table("fine")
+        np.testing.assert_array_equal(table, model.backbone.token_table("fine"))
+    same = ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path), labels=["LOC", "THING"], crf=False)
+    np.testing.assert_array_equal(same.heads.heads.heads["joint"].kernel, old)
     dataset = tf.data.Dataset.from_tensor_slices(texts).batch(1).repeat()
     assert model.predict(dataset, steps=2) == found[:2]
     with pytest.raises(TypeError, match="callbacks"):
