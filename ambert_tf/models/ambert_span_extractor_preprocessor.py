@@ -47,7 +47,7 @@ class AmbertSpanExtractorPreprocessor(SequenceInputs, keras_hub.models.Preproces
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.doc_stride = doc_stride
+        self.set_doc_stride(doc_stride)
         self.max_query_length = max_query_length
         self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, static_shapes=static_shapes)
 
