@@ -59,6 +59,7 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
     """
 
     preprocessor_cls = AmbertSpanExtractorPreprocessor
+    predicts_answers = True
 
     def __init__(
         self,
@@ -132,6 +133,8 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
             return super().predict(x, batch_size, **kwargs)
         dataset = self._prediction_dataset(x, batch_size, **kwargs)
         answers = [self._answer(self.preprocessor.raw_inputs(_features(batch))) for batch in dataset]
+        if not answers:
+            answers = [self._answer(dict.fromkeys(("question", "context"), tf.constant([], tf.string)))]
         return {name: np.concatenate([batch[name].numpy() for batch in answers]) for name in answers[0]}
 
     def _answer(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

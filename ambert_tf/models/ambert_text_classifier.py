@@ -134,7 +134,7 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
             return [keras.metrics.MeanSquaredError()]
         return [keras.metrics.SparseCategoricalAccuracy()]
 
-    def check_labels(self, y: Any) -> None:
+    def check_labels(self, x: Any, y: Any) -> None:
         labels = np.asarray(y)
         if self.num_classes == 1 or not labels.size:
             return

@@ -65,6 +65,7 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
     """
 
     preprocessor_cls = AmbertTokenClassifierPreprocessor
+    predicts_answers = True
 
     def __init__(
         self,
@@ -150,6 +151,13 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
             kwargs["weighted_metrics"] = [keras.metrics.SparseCategoricalAccuracy(name="tag_accuracy")]
         super().compile(optimizer, loss, **kwargs)
 
+    def check_class_weight(self, class_weight: Any) -> None:
+        if class_weight is not None:
+            raise ValueError(
+                "A token classifier has no `class_weight`: a text has many labels. Pass a `sample_weight` per text. "
+                f"Received: class_weight={class_weight}"
+            )
+
     def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
         if isinstance(y, (list, tuple)):
             y = self.span_array(y)
@@ -162,7 +170,7 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
           spans: of each text tuples of the first byte, the byte after the last, and the label.
 
         Raises:
-          ValueError: a label is unknown, or spans of a text overlap.
+          ValueError: a label is unknown, a span is empty, or spans of a text overlap.
         """
         index = {label: number for number, label in enumerate(self.tag_set.labels)}
         array = np.full((len(spans), max(1, *(len(row) for row in spans), 1), 3), NO_SPAN, np.int32)
@@ -174,6 +182,11 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
             for column, (start, end, label) in enumerate(ordered):
                 if label not in index:
                     raise ValueError(f"Labels must be among {self.tag_set.labels}. Received: {label!r}")
+                if not 0 <= start < end:
+                    raise ValueError(
+                        "A span must be (first byte, byte after the last, label), and not empty. "
+                        f"Received: {(start, end, label)}"
+                    )
                 array[row, column] = start, end, index[label]
         return array
 

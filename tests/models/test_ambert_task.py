@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_multiple_choice import AmbertMultipleChoice
 from ambert_tf.models.ambert_text_classifier import AmbertTextClassifier
 from tests.small_models import random_inputs, small_config
 
@@ -59,3 +61,42 @@ def test_metrics_clip_scores_as_predict_does_and_losses_do_not():
     found = evaluate(model, y)
     assert found["mean_squared_error"] == 1.0  # of 2, the lower end
     np.testing.assert_allclose(found["loss"], np.square(scores - 3).mean(), rtol=1e-5)
+
+
+def test_a_custom_loss_takes_labels_of_its_own():
+    model = classifier()
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True), metrics=[], run_eagerly=True)
+    one_hot = evaluate(model, np.eye(2)[LABELS])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=[], run_eagerly=True)
+    assert one_hot == pytest.approx(evaluate(model))
+    model.compile(run_eagerly=True)
+    with pytest.raises(ValueError, match="not one-hot"):
+        evaluate(model, np.eye(2)[LABELS])
+
+
+def test_train_on_batch_after_fit_has_a_constant_learning_rate():
+    model = classifier()
+    model.compile(run_eagerly=True)
+    model.fit(random_inputs(), LABELS, verbose=0)
+    assert float(model.optimizer.learning_rate) == 0.0  # the schedule of `fit` has ended
+    before = model.heads.heads["joint"].bias.numpy()
+    assert model.train_on_batch(random_inputs(), LABELS, return_dict=True)["loss"] > 0
+    np.testing.assert_allclose(abs(model.heads.heads["joint"].bias.numpy() - before).max(), 5e-5, rtol=0.2)
+
+
+def test_a_choice_that_is_missing_is_not_a_label():
+    backbone = AmbertBackbone.from_model_config(small_config())
+    model = AmbertMultipleChoice(backbone, compile=False)
+    # Two examples with three choices each; the last choice of the second one is missing.
+    there = tf.constant([1, 1, 1, 1, 1, 0])[:, tf.newaxis]
+    flat = random_inputs(fine=((7, 5, 2, 3, 3, 3), 7), coarse=((4, 3, 2, 3, 3, 3), 5))
+    x = {name: tf.reshape(values * there, [2, 3, -1]) for name, values in flat.items()}
+    model.compile(run_eagerly=True)
+    assert evaluate_choices(model, x, [0, 1]) < 20
+    for label in (2, 3, -1):
+        with pytest.raises(ValueError, match=rf"the label {label} for example 1, which has the choices \[0, 1\]"):
+            evaluate_choices(model, x, [0, label])
+
+
+def evaluate_choices(model, x, y):
+    return model.evaluate(x, np.array(y), verbose=0, return_dict=True)["loss"]

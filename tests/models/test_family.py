@@ -355,6 +355,7 @@ class TestTextClassifier:
             model.fit(TEXTS, np.eye(2, dtype=int)[LABELS])
         with pytest.raises(ValueError, match="`sequence_length` must be at least 8"):
             ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 4)
+        assert type(ambert_tf.AmbertBackbone(np.int64(20), 20, num_layers=1, hidden_dim=12, intermediate_dim=8).vocabulary_size) is int
         with pytest.raises(ValueError, match="vocab_size is 0"):
             ambert_tf.AmbertBackbone(0, 9)
 
@@ -382,6 +383,8 @@ class TestMaskedLM:
         # The expected loss of two random heads is the sum of the logarithms of the vocabulary sizes.
         sizes = [tokenizer.vocabulary_size(grain) for grain in ("fine", "coarse")]
         np.testing.assert_allclose(history["loss"][0], np.log(sizes).sum(), rtol=0.05)
+        model.compile(run_eagerly=True)
+        np.testing.assert_allclose(model.train_on_batch(TEXTS)[0], np.log(sizes).sum(), rtol=0.05)
         predicted = model.predict(TEXTS, verbose=0)
         assert [predicted[grain].shape[::2] for grain in ("fine", "coarse")] == [(4, size) for size in sizes]
 
@@ -422,6 +425,12 @@ def test_span_extraction(tokenizer, tmp_path):
     found = model.predict((questions, contexts))
     assert [answer.decode() for answer in found["answer"]] == ["长江", "乒乓球"]
     assert found["start"].tolist() == starts
+    assert [len(column) for column in model.predict(([], [])).values()] == [0, 0, 0, 0]
+    # Single batches take the same data.
+    np.testing.assert_array_equal(model.predict_on_batch((questions, contexts))["answer"], found["answer"])
+    loss = model.evaluate((questions, contexts), (starts, ends), verbose=0, return_dict=True)
+    on_batch = model.test_on_batch((questions, contexts), (starts, ends), return_dict=True)
+    assert on_batch == pytest.approx(loss, rel=1e-4)
     model.save_to_preset(str(tmp_path))
     again = ambert_tf.AmbertSpanExtractor.from_preset(str(tmp_path)).predict((questions, contexts))
     np.testing.assert_array_equal(found["score"], again["score"])
@@ -464,6 +473,15 @@ def test_sequence_labelling(tokenizer, tmp_path):
     assert (other.tag_set.tags[:2], other.preprocessor.task.tag_set) == (("O", "B-PER"), other.tag_set)
     with pytest.raises(ValueError, match=r"Labels must be among \('LOC', 'THING'\). Received: 'PER'"):
         model.fit(texts[:1], [[(0, 3, "PER")]])
+    with pytest.raises(ValueError, match=r"A span must be .* not empty. Received: \(9, 3, 'LOC'\)"):
+        model.fit(texts[:1], [[(9, 3, "LOC")]])
+    with pytest.raises(ValueError, match="A token classifier has no `class_weight`"):
+        model.fit(texts[:1], places[:1], class_weight={0: 1.0})
+    # Single batches take the same data.
+    assert model.predict_on_batch(texts) == found
+    model.compile(run_eagerly=True)
+    losses = [model.train_on_batch(texts, places)[0], model.test_on_batch(texts, places)[0]]
+    assert 0 < losses[1] < losses[0] + 1
     with pytest.raises(ValueError, match="The spans of a text must not overlap"):
         model.fit(texts[:1], [[(0, 9, "LOC"), (6, 12, "LOC")]])
     with pytest.raises(ValueError, match="`preprocessor` must have the same"):
