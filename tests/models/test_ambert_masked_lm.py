@@ -65,3 +65,8 @@ def test_sample_weights_weight_masked_tokens():
     alone = model.training_loss(of_two, {g: y[g][:2] for g in y}, {g: logits[g][:5] for g in y}, None)
     only_two = np.array([1, 1, 0, 0, 0, 0])
     np.testing.assert_allclose(model.training_loss(inputs, y, logits, only_two), alone, rtol=1e-6)
+
+
+def test_bfloat16_predicts():
+    logits = masked_lm(small_config(), dtype="bfloat16")(pretraining_inputs())
+    assert logits["coarse"].dtype == "float32" and np.isfinite(logits["coarse"]).all()

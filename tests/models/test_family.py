@@ -355,7 +355,8 @@ class TestTextClassifier:
             model.fit(TEXTS, np.eye(2, dtype=int)[LABELS])
         with pytest.raises(ValueError, match="`sequence_length` must be at least 8"):
             ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 4)
-        assert type(ambert_tf.AmbertBackbone(np.int64(20), 20, num_layers=1, hidden_dim=12, intermediate_dim=8).vocabulary_size) is int
+        sizes = ambert_tf.AmbertBackbone(np.int64(20), 20, num_layers=np.int32(1), hidden_dim=12, intermediate_dim=8)
+        assert json.loads(json.dumps(sizes.get_config()))["vocabulary_size"] == 20
         with pytest.raises(ValueError, match="vocab_size is 0"):
             ambert_tf.AmbertBackbone(0, 9)
 
