@@ -229,6 +229,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
                 seed=tf.random.experimental.stateless_fold_in(seed, index) if fold else seed,
                 static_shapes=self.static_shapes,
                 return_weights=return_weights,
+                training=seed is not None,
             )
             if return_weights:
                 weights |= result[1]
