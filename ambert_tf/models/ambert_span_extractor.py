@@ -133,8 +133,9 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
             return super().predict(x, batch_size, **kwargs)
         dataset = self._prediction_dataset(x, batch_size, **kwargs)
         answers = [self._answer(self.preprocessor.raw_inputs(_features(batch))) for batch in dataset]
-        if not answers:
-            answers = [self._answer(dict.fromkeys(("question", "context"), tf.constant([], tf.string)))]
+        if not answers:  # the columns of one example, without it
+            example = self._answer({"question": tf.constant([""]), "context": tf.constant([""])})
+            return {name: values[:0].numpy() for name, values in example.items()}
         return {name: np.concatenate([batch[name].numpy() for batch in answers]) for name in answers[0]}
 
     def _answer(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

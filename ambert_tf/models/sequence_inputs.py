@@ -46,7 +46,7 @@ class SequenceInputs:
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if self._graph is not None and not name.startswith("_"):
+        if self._graph is not None and not name.startswith("_") and name != "built":  # which Keras sets
             self._graph = None  # it contains the settings it was traced with
 
     @property
