@@ -269,14 +269,3 @@ def test_models_made_from_its_outputs_have_dropout_and_are_saved(model_type, tmp
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     np.testing.assert_array_equal(clone(inputs), expected)
-
-
-def test_the_same_seed_drops_the_same_elements():
-    backbone = AmbertBackbone.from_model_config(small_config(hidden_dropout_prob=0.5))
-    outputs = [
-        backbone(random_inputs(), training=training, seed=tf.constant(seed))["fine_pooled_output"].numpy()
-        for training, seed in ((True, [1, 2]), (True, [1, 2]), (True, [3, 4]), (False, [1, 2]))
-    ]
-    np.testing.assert_array_equal(outputs[0], outputs[1])
-    assert not np.allclose(outputs[0], outputs[2], atol=1e-3)
-    np.testing.assert_array_equal(outputs[3], backbone(random_inputs())["fine_pooled_output"])
