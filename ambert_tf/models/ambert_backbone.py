@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import keras_hub
+import numpy as np
 import tensorflow as tf
 from keras_hub.src.utils.preset_utils import register_presets
 
@@ -119,7 +120,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
         **kwargs: Any,
     ) -> None:
         arguments = locals()
-        config = ModelConfig(**{name: arguments[argument] for name, argument in KERAS_NAMES.items()})
+        config = ModelConfig(**{name: _plain(arguments[argument]) for name, argument in KERAS_NAMES.items()})
         config.validate("AmbertBackbone")
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
@@ -157,10 +158,10 @@ class AmbertBackbone(keras_hub.models.Backbone):
         # === Config ===
         self.seed = seed
         self.classification_grains = ("fine",) if config.one_sequence else config.grains
-        self.vocabulary_size = vocabulary_size
-        self.hidden_dim = hidden_dim
-        self.num_layers = num_layers
-        self.max_sequence_length = max_sequence_length
+        self.vocabulary_size = config.vocab_size
+        self.hidden_dim = config.hidden_size
+        self.num_layers = config.num_hidden_layers
+        self.max_sequence_length = config.max_position_embeddings
 
     @classmethod
     def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> "AmbertBackbone":
@@ -228,6 +229,7 @@ class AmbertBackbone(keras_hub.models.Backbone):
                 seed=tf.random.experimental.stateless_fold_in(seed, index) if fold else seed,
                 static_shapes=self.static_shapes,
                 return_weights=return_weights,
+                training=seed is not None,
             )
             if return_weights:
                 weights |= result[1]
@@ -268,6 +270,11 @@ class AmbertBackbone(keras_hub.models.Backbone):
             "seed": self.seed,
             "static_shapes": self.static_shapes,
         }
+
+
+def _plain(value: Any) -> Any:
+    """Returns a NumPy number as Python's, which JSON and the checks of `ModelConfig` accept."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 register_presets(

@@ -12,7 +12,7 @@ from ambert_tf.models.ambert_masked_lm_preprocessor import AmbertMaskedLMPreproc
 from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.layers import Dense, dropout_seed
 from ambert_tf.models.losses import masked_lm_loss, pretraining_loss
-from ambert_tf.models.masked_lm_head import MaskedLMHead, masked_lm_targets
+from ambert_tf.models.masked_lm_head import MaskedLMHead, masked_lm_targets, remove_padding
 
 # Prefixes of the paths of the heads' variables.
 PRETRAINING_HEADS = ("masked_lm_head/", "fine_masked_lm_head/", "coarse_masked_lm_head/", "next_sentence_head/")
@@ -30,6 +30,9 @@ class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
       backbone: an `AmbertBackbone`.
       next_sentence: bool. Whether to add a next-sentence head. The preprocessor does not create its labels.
       preprocessor: an `AmbertMaskedLMPreprocessor` or `None`. If `None`, inputs must be preprocessed.
+
+    Without a preprocessor, the `sample_weight` of `fit` and `evaluate` is an array [batch], or a dictionary of arrays
+    [batch, predictions] by grain, such as the preprocessor's.
 
     A call returns a dictionary of logits by grain, float32 [predictions of the batch, vocabulary]. `predict` returns
     them as [batch, predictions, vocabulary].
@@ -134,6 +137,10 @@ class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
         for grain in grains:
             named = {f"{grain}_masked_lm_ids": y[grain], f"{grain}_masked_lm_weights": x[f"{grain}_masked_lm_weights"]}
             targets[grain], weights[grain] = masked_lm_targets(named, grain, self.static_shapes)
+            if sample_weight is not None:
+                there = named[f"{grain}_masked_lm_weights"]
+                given = _prediction_weights(sample_weight, there, grain)
+                weights[grain] = remove_padding(given, there, self.static_shapes)
         if self.next_sentence and isinstance(y, Mapping) and "next_sentence" in y:
             targets["next_sentence"] = y["next_sentence"]
         return targets, {grain: y_pred[grain] for grain in y_pred if grain in targets}, weights
@@ -153,3 +160,10 @@ class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "next_sentence": self.next_sentence}
+
+
+def _prediction_weights(sample_weight: Any, there: tf.Tensor, grain: str) -> tf.Tensor:
+    """Returns weights per prediction, 0 at padding, given those per example or, by grain, per prediction."""
+    if isinstance(sample_weight, Mapping):
+        return tf.where(there > 0, tf.cast(sample_weight[grain], tf.float32), 0.0)
+    return tf.cast(there, tf.float32) * tf.reshape(tf.cast(sample_weight, tf.float32), [-1, 1])

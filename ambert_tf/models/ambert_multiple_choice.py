@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import keras_hub
+import numpy as np
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
@@ -25,7 +26,8 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
     Args:
       backbone: an `AmbertBackbone`.
       preprocessor: an `AmbertMultipleChoicePreprocessor` or `None`. If `None`, inputs must be preprocessed.
-      activation: string or callable, applied to the output of `predict`. `"softmax"` returns probabilities.
+      activation: string or callable, applied to the output of `predict`, and to the predictions that metrics and a loss
+        passed to `compile` get. `"softmax"` returns probabilities.
       agreement_weight: float. λ of eq. (2).
       agreement_of: string. Whether the agreement loss compares `"probabilities"` or `"logits"`.
       agreement_squared: bool. Whether to square the distance in the agreement loss.
@@ -94,6 +96,30 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
 
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
         return classification_loss(logits, tf.reshape(tf.cast(y, tf.int32), [-1]), **arguments)[0]
+
+    def check_labels(self, x: Any, y: Any) -> None:
+        exists = self._existing_choices(x).numpy()
+        labels = np.reshape(np.asarray(y), [len(exists), -1])
+        if not labels.size:
+            return
+        if labels.shape[1] != 1 or labels.dtype.kind not in "iu":
+            raise ValueError(
+                "Labels must be integers of shape (batch,), the indices of choices. Received: "
+                f"{labels.dtype} of shape {np.shape(y)}"
+            )
+        numbers = np.arange(exists.shape[1])
+        for example, label in enumerate(labels[:, 0]):
+            if not exists[example][numbers == label].any():
+                raise ValueError(
+                    "Labels must be indices of choices that exist. Received: the label "
+                    f"{label} for example {example}, which has the choices {numbers[exists[example]].tolist()}"
+                )
+
+    def _existing_choices(self, x: Any) -> tf.Tensor:
+        """Returns which choices are not missing, bool [batch, choices]."""
+        if self.preprocessor is None:
+            return tf.not_equal(x[f"{self.config.grains[0]}_input_ids"][:, :, 0], PAD_ID)
+        return tf.not_equal(self.preprocessor.raw_inputs(x)["choices"], "")
 
     def default_metrics(self) -> Any:
         return [keras.metrics.SparseCategoricalAccuracy()]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import SequenceInputs
-from ambert_tf.models.task_config import MULTIPLE_CHOICE, PLAIN, TaskConfig
+from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, PLAIN, TaskConfig
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
@@ -37,7 +37,7 @@ class AmbertMultipleChoicePreprocessor(SequenceInputs, keras_hub.models.Preproce
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.inputs = inputs
+        self.set_inputs(inputs, (PLAIN, IDIOMS))
         self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, static_shapes=static_shapes)
 
     @property

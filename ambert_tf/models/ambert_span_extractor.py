@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor
+from ambert_tf.models.ambert_span_extractor_preprocessor import AmbertSpanExtractorPreprocessor, check_answers
 from ambert_tf.models.ambert_task import AmbertTask
 from ambert_tf.models.classification_heads import SpanHeads, position_inputs
 from ambert_tf.models.eq2 import Eq2Task
@@ -59,6 +59,7 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
     """
 
     preprocessor_cls = AmbertSpanExtractorPreprocessor
+    predicts_answers = True
 
     def __init__(
         self,
@@ -122,12 +123,19 @@ class AmbertSpanExtractor(Eq2Task, AmbertTask, keras_hub.models.Task):
     def default_metrics(self) -> Any:
         return {name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in ("end", "start")}
 
+    def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        check_answers(y)
+        return super()._arrays(x, y, sample_weight)
+
     def predict(self, x: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Answers questions, as described in the class docstring. Without a preprocessor, it returns the logits."""
         if self.preprocessor is None:
             return super().predict(x, batch_size, **kwargs)
         dataset = self._prediction_dataset(x, batch_size, **kwargs)
         answers = [self._answer(self.preprocessor.raw_inputs(_features(batch))) for batch in dataset]
+        if not answers:  # the columns of one example, without it
+            example = self._answer({"question": tf.constant([""]), "context": tf.constant([""])})
+            return {name: values[:0].numpy() for name, values in example.items()}
         return {name: np.concatenate([batch[name].numpy() for batch in answers]) for name in answers[0]}
 
     def _answer(self, raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -27,7 +27,9 @@ class AmbertTask:
     """
 
     _compile_loss: Any
+    _compile_metrics: Any
     backbone_cls = AmbertBackbone
+    predicts_answers = False  # whether `predict` returns something else than arrays
 
     backbone: AmbertBackbone
 
@@ -58,8 +60,12 @@ class AmbertTask:
         """Returns the metrics under `compile(metrics="auto")`."""
 
     def metric_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """Returns the targets, predictions and weights for the metrics and for a loss passed to `compile`."""
+        """Returns the targets, predictions and weights for the metrics."""
         return y, y_pred, sample_weight
+
+    def loss_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Returns the targets, predictions and weights for a loss passed to `compile`."""
+        return self.metric_inputs(x, y, y_pred, sample_weight)
 
     def prediction(self, x: Any, y_pred: Any) -> Any:
         """Returns the output of `predict`, given the output of a call."""
@@ -91,6 +97,8 @@ class AmbertTask:
         for name in ("metrics", "weighted_metrics"):
             if isinstance(kwargs.get(name), str) and kwargs[name] == "auto":
                 kwargs[name] = self.default_metrics() if name == own else None
+        # Keras keeps the loss and the metrics of the previous `compile` where the new ones are None.
+        self._compile_loss = self._compile_metrics = None
         super().compile(  # type: ignore[misc]
             optimizer=BertAdamW() if isinstance(optimizer, str) and optimizer == "auto" else optimizer,
             loss=None if isinstance(loss, str) and loss == "auto" else loss,
@@ -104,7 +112,7 @@ class AmbertTask:
         if y is None:
             raise ValueError(f"{type(self).__name__} needs labels `y` to train and evaluate. Received: y=None")
         if self._compile_loss is not None:
-            y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)
+            y, y_pred, sample_weight = self.loss_inputs(x, y, y_pred, sample_weight)
             return super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
         # Keras sums the gradients over the replicas.
         return self.training_loss(x, y, y_pred, sample_weight) / tf.distribute.get_strategy().num_replicas_in_sync
@@ -128,6 +136,7 @@ class AmbertTask:
         shuffle: bool = True,
         **kwargs: Any,
     ) -> Any:
+        self.check_class_weight(kwargs.get("class_weight"))
         # Pass a tf.data dataset to Keras. From arrays, KerasHub would infer shapes from the first batches, but each
         # batch is padded to its own longest text.
         if not isinstance(x, tf.data.Dataset):
@@ -179,6 +188,31 @@ class AmbertTask:
             x, batch_size = self._prediction_batches(x, batch_size), None
         return super().predict(x, batch_size=batch_size, **kwargs)  # type: ignore[misc]
 
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Trains on one batch, given as for `fit`. The default optimizer's learning rate is constant."""
+        self.check_class_weight(class_weight)
+        schedule = self._schedule()
+        if schedule is not None:
+            schedule.set_steps(0, 0)  # the schedule of a previous `fit` has ended at zero
+        data = self._preprocessed(x, y, sample_weight)
+        return keras.Model.train_on_batch(self, *data, class_weight=class_weight, return_dict=return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Evaluates one batch, given as for `evaluate`."""
+        return keras.Model.test_on_batch(self, *self._preprocessed(x, y, sample_weight), return_dict=return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Returns the output of `predict` for one batch."""
+        if self.predicts_answers and getattr(self, "preprocessor", None) is not None:
+            return self.predict(x, batch_size=max(1, _length(self._arrays(x))))
+        return keras.Model.predict_on_batch(self, self._preprocessed(x)[0])
+
+    def _preprocessed(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, Any, Any]:
+        model: Any = self
+        return keras.utils.unpack_x_y_sample_weight(model.preprocess_samples(*self._arrays(x, y, sample_weight)))
+
     def _prediction_batches(self, x: Any, batch_size: int | None) -> tf.data.Dataset:
         return _batches(self._arrays(x), batch_size)
 
@@ -210,21 +244,32 @@ class AmbertTask:
                 "sizes "
                 f"{lengths}."
             )
-        if y is not None:
-            self.check_labels(arrays[1])
+        if y is not None and self._compile_loss is None:
+            self.check_labels(arrays[0], arrays[1])
         return arrays
 
-    def check_labels(self, y: Any) -> None:
-        """Raises a ValueError if the labels do not match the model."""
+    def check_labels(self, x: Any, y: Any) -> None:
+        """Raises a ValueError if the labels do not match the model and its inputs. Other losses take other labels."""
+
+    def check_class_weight(self, class_weight: Any) -> None:
+        """Raises a ValueError if class weights are given but mean nothing for the task."""
 
     def _set_schedule(self, dataset: tf.data.Dataset, epochs: int, initial_epoch: int, steps: int | None) -> None:
-        optimizer: Any = getattr(self, "optimizer", None)
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # unwrap LossScaleOptimizer (float16)
-        schedule = getattr(optimizer, "_learning_rate", None)
-        if isinstance(schedule, BertLearningRate):
+        schedule = self._schedule()
+        if schedule is not None:
+            optimizer = self._inner_optimizer()
             steps = steps or max(int(dataset.cardinality()), 0)
             # Not `iterations`, which counts the steps of gradient accumulation as one. The schedule gets them all.
-            schedule.set_steps(int(optimizer._iterations), steps * (epochs - initial_epoch))
+            # `convert_to_tensor` because `int` does not accept a replicated variable.
+            schedule.set_steps(int(tf.convert_to_tensor(optimizer._iterations.value)), steps * (epochs - initial_epoch))
+
+    def _inner_optimizer(self) -> Any:
+        optimizer: Any = getattr(self, "optimizer", None)
+        return getattr(optimizer, "inner_optimizer", optimizer)  # unwrap LossScaleOptimizer (float16)
+
+    def _schedule(self) -> BertLearningRate | None:
+        schedule = getattr(self._inner_optimizer(), "_learning_rate", None)
+        return schedule if isinstance(schedule, BertLearningRate) else None
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Under a distribution strategy, Keras would average the replicas' batches here and turn token ids into floats.

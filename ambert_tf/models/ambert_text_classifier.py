@@ -29,14 +29,15 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
       backbone: an `AmbertBackbone`.
       num_classes: int. The number of classes, or 1 for regression.
       preprocessor: an `AmbertTextClassifierPreprocessor` or `None`. If `None`, inputs must be preprocessed.
-      activation: string or callable, applied to the output of `predict`. `"softmax"` returns probabilities. Defaults
-        to `None`, which returns logits.
+      activation: string or callable, applied to the output of `predict`, and to the predictions that metrics and a loss
+        passed to `compile` get. `"softmax"` returns probabilities. For regression, eq. (2) compares activated scores
+        too. Defaults to `None`, which returns logits.
       agreement_weight: float. λ of eq. (2).
       agreement_of: string. Whether the agreement loss compares `"probabilities"` or `"logits"`.
       agreement_squared: bool. Whether to square the distance in the agreement loss.
       inference: string. The head used for prediction: `"joint"`, `"fine"` or `"coarse"`. `"fine"` and `"coarse"`
         compute only that grain. `"fine"` is the paper's AMBERT-Single. It may be changed later.
-      score_range: two floats, for regression. `predict` clips scores to this range.
+      score_range: two floats, for regression. `predict` and metrics clip scores to this range.
       labels: strings. Class names in an exported model. Defaults to the class indices.
       task_details: dictionary. Other fields of `task.json`: `task_name`, `label_descriptions`, `data_augmentation` and
         `choices`. An exported model's card shows them.
@@ -79,8 +80,7 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
                 f"`num_classes` must be a positive integer, 1 for regression. Received: num_classes={num_classes!r}"
             )
         num_classes = count
-        if labels is not None and len(labels) != num_classes:
-            raise ValueError(f"`labels` must name `num_classes={num_classes}` classes. Received: labels={labels}")
+        _check_class_names(labels, num_classes)
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -117,6 +117,7 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
 
     def eq2(self, logits: Mapping[str, tf.Tensor], y: Any, **arguments: Any) -> tf.Tensor:
         if self.num_classes == 1:
+            logits = {name: self.activation(values) for name, values in logits.items()}
             return regression_loss(logits, tf.reshape(tf.cast(y, tf.float32), [-1]), **arguments)[0]
         return classification_loss(logits, tf.reshape(tf.cast(y, tf.int32), [-1]), **arguments)[0]
 
@@ -124,12 +125,16 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
         predicted = super().prediction(x, y_pred)
         return predicted if self.score_range is None else keras.ops.clip(predicted, *self.score_range)
 
+    def loss_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        # Not clipped to `score_range`, where the gradient would be zero.
+        return y, super().prediction(x, y_pred), sample_weight
+
     def default_metrics(self) -> Any:
         if self.num_classes == 1:
             return [keras.metrics.MeanSquaredError()]
         return [keras.metrics.SparseCategoricalAccuracy()]
 
-    def check_labels(self, y: Any) -> None:
+    def check_labels(self, x: Any, y: Any) -> None:
         labels = np.asarray(y)
         if self.num_classes == 1 or not labels.size:
             return
@@ -143,6 +148,21 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
                 f"{found}"
             )
 
+    @classmethod
+    def from_preset(cls, preset: str, load_weights: bool = True, **kwargs: Any) -> Any:
+        """Loads a task from a preset; see `keras_hub.models.Task.from_preset`. `num_classes` creates a new head."""
+        if "num_classes" in kwargs:
+            _check_class_names(kwargs.setdefault("labels", None), kwargs["num_classes"])
+            kwargs.setdefault("task_details", None)
+        return super().from_preset(preset, load_weights, **kwargs)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "AmbertTextClassifier":
+        # `keras_hub.models.TextClassifier.from_preset` puts its `num_classes` next to the saved labels.
+        if config.get("labels") is not None and len(config["labels"]) != config["num_classes"]:
+            config = {**config, "labels": None, "task_details": None}
+        return super().from_config(config)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -151,3 +171,8 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
             "score_range": self.score_range,
             "activation": keras.activations.serialize(self.activation),
         }
+
+
+def _check_class_names(labels: Sequence[str] | None, num_classes: int) -> None:
+    if labels is not None and len(labels) != num_classes:
+        raise ValueError(f"`labels` must name `num_classes={num_classes}` classes. Received: labels={labels}")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.sequence_inputs import ROUND_ROBIN, SequenceInputs
-from ambert_tf.models.task_config import PLAIN, TaskConfig
+from ambert_tf.models.task_config import MARKED_SPANS, PLAIN, TaskConfig
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
@@ -61,7 +61,7 @@ class AmbertTextClassifierPreprocessor(SequenceInputs, keras_hub.models.TextClas
     ) -> None:
         super().__init__(tokenizer, **kwargs)
         self.pair = pair
-        self.inputs = inputs
+        self.set_inputs(inputs, (PLAIN, MARKED_SPANS))
         self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, truncate, static_shapes)
 
     @property

@@ -8,6 +8,7 @@ import keras
 import keras_hub
 import numpy as np
 import tensorflow as tf
+from keras_hub.src.utils.preset_utils import check_file_exists, get_preset_loader, load_json
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_task import AmbertTask
@@ -16,10 +17,14 @@ from ambert_tf.models.classification_heads import position_inputs
 from ambert_tf.models.eq2 import Eq2Task
 from ambert_tf.models.layers import dropout_seed
 from ambert_tf.models.losses import token_loss
+from ambert_tf.models.preset_files import check_preset
 from ambert_tf.models.tagging_schemes import TagSet
 from ambert_tf.models.task_inputs import MODEL_INPUTS
 from ambert_tf.models.token_heads import TokenHeads
 from ambert_tf.models.token_labels import NO_SPAN, find_entities
+from ambert_tf.presets import TASK_FILE
+
+TASK_NAME = "ambert_tf>AmbertTokenClassifier"
 
 
 @keras.saving.register_keras_serializable(package="ambert_tf")
@@ -60,6 +65,7 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
     """
 
     preprocessor_cls = AmbertTokenClassifierPreprocessor
+    predicts_answers = True
 
     def __init__(
         self,
@@ -145,6 +151,13 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
             kwargs["weighted_metrics"] = [keras.metrics.SparseCategoricalAccuracy(name="tag_accuracy")]
         super().compile(optimizer, loss, **kwargs)
 
+    def check_class_weight(self, class_weight: Any) -> None:
+        if class_weight is not None:
+            raise ValueError(
+                "A token classifier has no `class_weight`: a text has many labels. Pass a `sample_weight` per text. "
+                f"Received: class_weight={class_weight}"
+            )
+
     def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
         if isinstance(y, (list, tuple)):
             y = self.span_array(y)
@@ -157,7 +170,7 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
           spans: of each text tuples of the first byte, the byte after the last, and the label.
 
         Raises:
-          ValueError: a label is unknown, or spans of a text overlap.
+          ValueError: a label is unknown, a span is empty, or spans of a text overlap.
         """
         index = {label: number for number, label in enumerate(self.tag_set.labels)}
         array = np.full((len(spans), max(1, *(len(row) for row in spans), 1), 3), NO_SPAN, np.int32)
@@ -169,6 +182,11 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
             for column, (start, end, label) in enumerate(ordered):
                 if label not in index:
                     raise ValueError(f"Labels must be among {self.tag_set.labels}. Received: {label!r}")
+                if not 0 <= start < end:
+                    raise ValueError(
+                        "A span must be (first byte, byte after the last, label), and not empty. "
+                        f"Received: {(start, end, label)}"
+                    )
                 array[row, column] = start, end, index[label]
         return array
 
@@ -206,11 +224,18 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
 
     @classmethod
     def from_preset(cls, preset: str, load_weights: bool = True, **kwargs: Any) -> Any:
-        """Loads a task from a preset; see `keras_hub.models.Task.from_preset`. `labels` are for a new task."""
-        if "labels" in kwargs and "preprocessor" not in kwargs:
-            tags = {name: kwargs[name] for name in ("labels", "scheme", "outside") if name in kwargs}
+        """Loads a task from a preset; see `keras_hub.models.Task.from_preset`.
+
+        If the preset has a head for other `labels`, or another `scheme`, `outside` or `crf`, the task gets a new head.
+        """
+        check_preset(preset)
+        tags = {name: kwargs[name] for name in ("labels", "scheme", "outside") if name in kwargs}
+        if tags and "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **tags)
-        return super().from_preset(preset, load_weights, **kwargs)
+        if not _changes_head(_saved_config(preset), kwargs):
+            return super().from_preset(preset, load_weights, **kwargs)
+        kwargs.setdefault("task_details", None)
+        return get_preset_loader(preset).load_task(cls, load_weights, load_task_weights=False, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         config = {
@@ -220,3 +245,18 @@ class AmbertTokenClassifier(Eq2Task, AmbertTask, keras_hub.models.Task):
             "crf": self.crf,
         }
         return {**super().get_config(), **config}
+
+
+def _saved_config(preset: str) -> dict[str, Any]:
+    """Returns the configuration of a preset's token classifier, or an empty one if it has none."""
+    if not check_file_exists(preset, TASK_FILE):
+        return {}
+    task = load_json(preset, TASK_FILE)
+    return task["config"] if task.get("registered_name") == TASK_NAME else {}
+
+
+def _changes_head(saved: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
+    changes = {name: arguments[name] for name in ("labels", "scheme", "outside", "crf") if name in arguments}
+    if "labels" in changes:
+        changes["labels"] = list(changes["labels"])
+    return bool(saved) and any(value != saved[name] for name, value in changes.items())

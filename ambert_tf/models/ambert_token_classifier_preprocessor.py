@@ -55,7 +55,7 @@ class AmbertTokenClassifierPreprocessor(SequenceInputs, keras_hub.models.Preproc
         if not labels or len(set(labels)) < len(labels):
             raise ValueError(f"`labels` must be the names of the labels, all different. Received: labels={labels}")
         self.labels = tuple(labels)
-        self.doc_stride = doc_stride
+        self.set_doc_stride(doc_stride)
         self.scheme = scheme
         self.outside = outside
         self.set_sequences(tokenizer, sequence_length, coarse_sequence_length, static_shapes=static_shapes)

@@ -70,6 +70,17 @@ class BertAdamW(keras.optimizers.AdamW):
         )
         self.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
 
+    def build(self, variables: Any) -> None:
+        """Creates the moments; raises a ValueError if a variable is not float32."""
+        # In bfloat16, beta_2 = 0.999 is 1, and nothing would be learned. Clipping does not mix dtypes.
+        others = sorted({variable.dtype for variable in variables} - {"float32"})
+        if others:
+            raise ValueError(
+                'BertAdamW trains float32 variables. Create the model with `dtype="mixed_bfloat16"` or '
+                f'`dtype="mixed_float16"`, or pass another optimizer. Received: variables of dtype {", ".join(others)}'
+            )
+        super().build(variables)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if self.amsgrad:
             super().update_step(gradient, variable, learning_rate)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.models.layers import LayerNormalization, dropout, normal_initializer
+from ambert_tf.models.layers import FLOAT32, LayerNormalization, dropout, normal_initializer
 
 
 class Embeddings(keras.layers.Layer):
@@ -55,9 +55,7 @@ class Embeddings(keras.layers.Layer):
     def _add_table(self, name: str, rows: int) -> keras.Variable:
         initializer = normal_initializer(self.config.initializer_range, self.seed, f"{self.path}/{name}")
         # No autocast: only the gathered rows are cast, not the whole table.
-        return self.add_weight(
-            name=name, shape=(rows, self.config.hidden_size), initializer=initializer, autocast=False
-        )
+        return self.add_weight(name=name, shape=(rows, self.config.hidden_size), initializer=initializer, **FLOAT32)
 
     def call(self, ids: tf.Tensor, segment_ids: tf.Tensor, grain: str, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Embeds one grain.

@@ -109,7 +109,7 @@ class Eq2Task:
         return self.eq2(logits, y, weights=weights, total=total, **self.agreement)
 
     def metric_inputs(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        return y, y_pred[self.inference], sample_weight
+        return y, self.prediction(x, y_pred), sample_weight
 
     def prediction(self, x: Any, y_pred: Any) -> Any:
         return self.activation(y_pred[self.inference])

@@ -9,13 +9,14 @@ import tensorflow as tf
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.embeddings import Embeddings
 from ambert_tf.models.encoder import Encoder
-from ambert_tf.models.layers import Dense
+from ambert_tf.models.layers import Dense, dropout_seed
 
 PAD_ID = 0
 
 Weights = dict[str, list[tf.Tensor]]
 
 
+@keras.saving.register_keras_serializable(package="ambert_tf")
 class GrainEncoder(keras.layers.Layer):
     """Embeddings, Transformer layers and pooler, shared by the grains that it encodes.
 
@@ -34,6 +35,7 @@ class GrainEncoder(keras.layers.Layer):
         self.config = config
         self.grains = grains
         self.one_sequence = one_sequence
+        self.seed = seed
         size, policy = config.hidden_size, self.dtype_policy
         self.embeddings = Embeddings(config, grains, one_sequence, seed=seed, name="embeddings", dtype=policy)
         self.encoder = Encoder(config, seed, name="encoder", dtype=policy)
@@ -45,6 +47,10 @@ class GrainEncoder(keras.layers.Layer):
             part.build()
         self.built = True
 
+    def build(self, input_shape: object = None) -> None:
+        """Builds the parts of an encoder that was created from its configuration."""
+        self.build_parts()
+
     def call(
         self,
         inputs: Mapping[str, tf.Tensor],
@@ -52,6 +58,7 @@ class GrainEncoder(keras.layers.Layer):
         seed: tf.Tensor | None = None,
         static_shapes: bool = False,
         return_weights: bool = False,
+        training: bool | None = None,
     ) -> Any:
         """Encodes the given grains.
 
@@ -61,11 +68,14 @@ class GrainEncoder(keras.layers.Layer):
           seed: dropout seed, int32 [2], or None for no dropout.
           static_shapes: whether to keep padding in training.
           return_weights: whether to also return the attention weights.
+          training: whether to draw a dropout seed if none is given, as in models made from `AmbertBackbone.output`.
 
         Returns:
           For each grain g, `g_sequence_output`, [batch, g_length, hidden], and `g_pooled_output`, [batch, hidden]. With
           `return_weights` also, by grain, a list of each layer's weights, [batch, heads, g_length, g_length].
         """
+        if seed is None:
+            seed = dropout_seed(bool(training), None)
         encoded = self.grains if self.one_sequence else grains
         embedded, real = [], []
         for index, grain in enumerate(encoded):
@@ -107,3 +117,17 @@ class GrainEncoder(keras.layers.Layer):
             f"{grain}_pooled_output": keras.KerasTensor((shape[0], size), self.compute_dtype)
             for grain, shape in shapes.items()
         }
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "config": self.config.to_dict(),
+            "grains": self.grains,
+            "one_sequence": self.one_sequence,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "GrainEncoder":
+        sizes = ModelConfig(**config["config"])
+        return cls(**{**config, "config": sizes, "grains": tuple(config["grains"])})

@@ -13,6 +13,9 @@ import tensorflow as tf
 
 from ambert_tf.models.gradients import custom_gradient
 
+# Arguments of `add_weight` for a variable that is stored and read in float32 under any dtype policy.
+FLOAT32: dict[str, Any] = {"dtype": "float32", "autocast": False}
+
 
 def variable_seed(seed: int, path: str) -> int:
     """Returns the seed of a variable's initializer, which depends on its path but not on the order of creation."""
@@ -71,8 +74,8 @@ class LayerNormalization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, input_shape: object = None) -> None:
-        self.gamma = self.add_weight(name="gamma", shape=(self.size,), initializer="ones", autocast=False)
-        self.beta = self.add_weight(name="beta", shape=(self.size,), initializer="zeros", autocast=False)
+        self.gamma = self.add_weight(name="gamma", shape=(self.size,), initializer="ones", **FLOAT32)
+        self.beta = self.add_weight(name="beta", shape=(self.size,), initializer="zeros", **FLOAT32)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.cast(x, tf.float32)

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.layers import Dense, LayerNormalization, activation_function
+from ambert_tf.models.layers import FLOAT32, Dense, LayerNormalization, activation_function
 
 
 class MaskedLMHead(keras.layers.Layer):
@@ -38,7 +38,7 @@ class MaskedLMHead(keras.layers.Layer):
         for grain in self.grains:
             shape = (self.config.grain_vocab_size(grain),)
             name = f"{grain}_output_bias"
-            self.output_biases[grain] = self.add_weight(name=name, shape=shape, initializer="zeros", autocast=False)
+            self.output_biases[grain] = self.add_weight(name=name, shape=shape, initializer="zeros", **FLOAT32)
 
     def call(
         self,

@@ -1,6 +1,6 @@
 """`SequenceInputs`: base of the KerasHub preprocessors, from raw inputs to padded sequences of both grains."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -30,6 +30,8 @@ class SequenceInputs:
     tokenizer: AmbertTokenizer
     coarse_sequence_length: int | None
     static_shapes: bool
+    inputs: str
+    doc_stride: int
     _sequence_length: int
     _graph: Any = None
 
@@ -41,7 +43,11 @@ class SequenceInputs:
     @sequence_length.setter
     def sequence_length(self, value: int) -> None:
         self._sequence_length = value
-        self._graph = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if self._graph is not None and not name.startswith("_") and name != "built":  # which Keras sets
+            self._graph = None  # it contains the settings it was traced with
 
     @property
     def task(self) -> TaskConfig:
@@ -83,6 +89,18 @@ class SequenceInputs:
                 "tokens. Received: "
                 f"sequence_length={self.sequence_length}, coarse_sequence_length={self.coarse_sequence_length}"
             )
+
+    def set_inputs(self, inputs: str, known: Sequence[str]) -> None:
+        """Sets the kind of inputs, `inputs`; raises a ValueError if it is not a known one."""
+        if inputs not in known:
+            raise ValueError(f"`inputs` must be one of {tuple(known)}. Received: inputs={inputs!r}")
+        self.inputs = inputs
+
+    def set_doc_stride(self, doc_stride: int) -> None:
+        """Sets the fine tokens between the starts of windows; raises a ValueError if there are none."""
+        if doc_stride < 1:
+            raise ValueError(f"`doc_stride` must be at least 1. Received: doc_stride={doc_stride}")
+        self.doc_stride = doc_stride
 
     @preprocessing_function
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:

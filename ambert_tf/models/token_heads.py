@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.classification_heads import SpanHeads
+from ambert_tf.models.layers import FLOAT32
 from ambert_tf.models.linear_chain import constrained
 from ambert_tf.models.tagging_schemes import TagSet
 
@@ -35,11 +36,11 @@ class TokenHeads(SpanHeads):
         super().build_parts()
         if "coarse" in self.grains:
             self.place_bias = self.add_weight(
-                name="place_bias", shape=(PLACES, self.num_classes), initializer="zeros", autocast=False
+                name="place_bias", shape=(PLACES, self.num_classes), initializer="zeros", **FLOAT32
             )
         size = self.num_classes + 1
         self.head_transitions = {
-            name: self.add_weight(name=f"{name}_transitions", shape=(size, size), initializer="zeros", autocast=False)
+            name: self.add_weight(name=f"{name}_transitions", shape=(size, size), initializer="zeros", **FLOAT32)
             for name in (self.heads.heads if self.crf else ())
         }
 

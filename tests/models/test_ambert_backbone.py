@@ -253,3 +253,19 @@ def test_too_long_a_sequence_is_named():
     inputs = random_inputs(fine=((21, 3, 3), 21))
     with pytest.raises(Exception, match="longer than max_position_embeddings"):
         AmbertBackbone.from_model_config(small_config())(inputs)
+
+
+@pytest.mark.parametrize("model_type", ["ambert", "ambert_combo"])
+def test_models_made_from_its_outputs_have_dropout_and_are_saved(model_type, tmp_path):
+    backbone = AmbertBackbone.from_model_config(small_config(model_type, hidden_dropout_prob=0.5))
+    model = keras.Model(backbone.input, backbone.output["coarse_pooled_output"])
+    inputs = random_inputs()
+    first, second = (model(inputs, training=True).numpy() for _ in range(2))
+    assert not np.allclose(first, second, atol=1e-3)
+    expected = model(inputs).numpy()
+    np.testing.assert_array_equal(expected, backbone(inputs)["coarse_pooled_output"])
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(inputs), expected)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone(inputs), expected)

@@ -49,3 +49,24 @@ def test_the_next_sentence_head_reads_the_first_grains_pooled_output():
     kernel, bias = np.asarray(model.next_sentence_head.kernel), np.asarray(model.next_sentence_head.bias)
     np.testing.assert_allclose(outputs["next_sentence"], pooled @ kernel + bias, atol=1e-6)
     assert "next_sentence" not in masked_lm(small_config())(inputs)
+
+
+def test_sample_weights_weight_masked_tokens():
+    model = masked_lm(small_config())
+    inputs = pretraining_inputs()
+    y = {grain: inputs.pop(f"{grain}_masked_lm_ids") for grain in ("fine", "coarse")}
+    logits = model(inputs)
+    own = {grain: inputs[f"{grain}_masked_lm_weights"] for grain in y}
+    expected = model.training_loss(inputs, y, logits, None)
+    np.testing.assert_allclose(model.training_loss(inputs, y, logits, own), expected, rtol=1e-6)
+    assert model.training_loss(inputs, y, logits, {grain: 0 * own[grain] for grain in y}).numpy() == 0
+    # The first two sequences have 2 and 3 masked tokens.
+    of_two = {f"{grain}_{name}": inputs[f"{grain}_{name}"][:2] for grain in y for name in ("masked_lm_weights",)}
+    alone = model.training_loss(of_two, {g: y[g][:2] for g in y}, {g: logits[g][:5] for g in y}, None)
+    only_two = np.array([1, 1, 0, 0, 0, 0])
+    np.testing.assert_allclose(model.training_loss(inputs, y, logits, only_two), alone, rtol=1e-6)
+
+
+def test_bfloat16_predicts():
+    logits = masked_lm(small_config(), dtype="bfloat16")(pretraining_inputs())
+    assert logits["coarse"].dtype == "float32" and np.isfinite(logits["coarse"]).all()

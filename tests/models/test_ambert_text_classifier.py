@@ -87,3 +87,14 @@ def test_fit_does_not_warn_about_the_pooler(recwarn):
     model.compile()
     model.fit({name: np.asarray(values) for name, values in random_inputs().items()}, np.array([0, 1, 2]), verbose=0)
     assert not [str(each.message) for each in recwarn if "Gradients" in str(each.message)]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 5e-3), ("float16", 1e-3), ("float64", 1e-5)])
+def test_other_dtypes_compute_nearly_the_same(dtype, tolerance):
+    config = small_config()
+    model, other = classifier(config, num_classes=4), classifier(config, num_classes=4, dtype=dtype)
+    other.set_weights(model.get_weights())
+    found = other(random_inputs(), training=True)["joint"]  # the configuration has no dropout
+    np.testing.assert_allclose(found, model(random_inputs())["joint"], atol=tolerance)
+    assert other.heads.heads["joint"].kernel.dtype == dtype
+    assert other.backbone.token_table("fine").dtype == "float32"

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 
 from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
 
@@ -29,3 +30,9 @@ def test_updates_are_those_of_keras_adamw():
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)
     assert np.abs(found[0][0] - start["kernel"]).max() > 0.1
+
+
+def test_half_precision_variables_are_refused():
+    variable = keras.Variable(np.zeros(2), dtype="bfloat16")
+    with pytest.raises(ValueError, match=r'`dtype="mixed_bfloat16"`.*Received: variables of dtype bfloat16'):
+        BertAdamW().build([keras.Variable(np.zeros(2), dtype="float32"), variable])

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 import ambert_tf
-from ambert_tf.models.bert_optimizer import BertAdamW
+from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
 from tests.tokenizers import chinese_tokenizer
 
 TEXTS = ["南京市长江大桥", "中国人民的生活", "商店里的乒乓球拍卖完了", "好"]
@@ -121,8 +121,13 @@ class TestPresets:
         np.testing.assert_array_equal(model.predict(TEXTS, verbose=0), expected)
 
     def test_another_number_of_classes_gets_a_new_head(self, preset):
-        model = keras_hub.models.TextClassifier.from_preset(preset[0], num_classes=5, labels=None)
-        assert model.predict(TEXTS, verbose=0).shape == (4, 5)
+        for kind in (keras_hub.models.TextClassifier, ambert_tf.AmbertTextClassifier):
+            model = kind.from_preset(preset[0], num_classes=5)
+            assert (model.labels, model(model.preprocessor(TEXTS))["joint"].shape) == (None, (4, 5))
+        # Names of the old classes do not fit a new head, even if there are as many.
+        assert ambert_tf.AmbertTextClassifier.from_preset(preset[0], num_classes=2).labels is None
+        with pytest.raises(ValueError, match="`labels` must name `num_classes=5` classes"):
+            ambert_tf.AmbertTextClassifier.from_preset(preset[0], num_classes=5, labels=["bad", "good"])
 
     def test_in_a_clean_process(self, preset, tmp_path):
         directory, expected = preset
@@ -293,7 +298,7 @@ class TestTextClassifier:
                     backbone(tokenizer, "bert_fine", static_shapes=True, dropout=0.0, attention_dropout=0.0), 2,
                     ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, static_shapes=True), compile=False,
                 )  # fmt: skip
-                model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
+                model.compile(BertAdamW(BertLearningRate(1e-2)), jit_compile=jit_compile)
             dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(4)
             losses.append(model.fit(dataset, epochs=3, verbose=0).history["loss"])
         np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
@@ -353,6 +358,8 @@ class TestTextClassifier:
             model.fit(TEXTS, np.eye(2, dtype=int)[LABELS])
         with pytest.raises(ValueError, match="`sequence_length` must be at least 8"):
             ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 4)
+        sizes = ambert_tf.AmbertBackbone(np.int64(20), 20, num_layers=np.int32(1), hidden_dim=12, intermediate_dim=8)
+        assert json.loads(json.dumps(sizes.get_config()))["vocabulary_size"] == 20
         with pytest.raises(ValueError, match="vocab_size is 0"):
             ambert_tf.AmbertBackbone(0, 9)
 
@@ -380,6 +387,8 @@ class TestMaskedLM:
         # The expected loss of two random heads is the sum of the logarithms of the vocabulary sizes.
         sizes = [tokenizer.vocabulary_size(grain) for grain in ("fine", "coarse")]
         np.testing.assert_allclose(history["loss"][0], np.log(sizes).sum(), rtol=0.05)
+        model.compile(run_eagerly=True)
+        np.testing.assert_allclose(model.train_on_batch(TEXTS)[0], np.log(sizes).sum(), rtol=0.05)
         predicted = model.predict(TEXTS, verbose=0)
         assert [predicted[grain].shape[::2] for grain in ("fine", "coarse")] == [(4, size) for size in sizes]
 
@@ -408,9 +417,24 @@ def test_span_extraction(tokenizer, tmp_path):
     ends = [len("南京市长江".encode()), len("商店里的乒乓球".encode())]
     # One long epoch, because each epoch takes a second to create an iterator over the preprocessed texts.
     model.fit((questions * 40, contexts * 40), (starts * 40, ends * 40), batch_size=2, verbose=0)
+    expected = preprocessor((questions, contexts), (starts, ends))[1]
+    expected = {name: value.numpy().tolist() for name, value in expected.items()}
+    for y in ({"start": starts, "end": ends}, np.transpose([starts, ends])):
+        found = preprocessor((questions, contexts), y)[1]
+        assert {name: value.numpy().tolist() for name, value in found.items()} == expected
+    for y, received in (([starts, ends], "a list"), (np.array([starts * 2, ends * 2]), r"a ndarray of shape \(2, 4\)")):
+        for function in (preprocessor, model.evaluate):
+            with pytest.raises(ValueError, match=f"`y` must be a tuple .*Received: {received}"):
+                function((questions, contexts), y)
     found = model.predict((questions, contexts))
     assert [answer.decode() for answer in found["answer"]] == ["长江", "乒乓球"]
     assert found["start"].tolist() == starts
+    assert [len(column) for column in model.predict(([], [])).values()] == [0, 0, 0, 0]
+    # Single batches take the same data.
+    np.testing.assert_array_equal(model.predict_on_batch((questions, contexts))["answer"], found["answer"])
+    loss = model.evaluate((questions, contexts), (starts, ends), verbose=0, return_dict=True)
+    on_batch = model.test_on_batch((questions, contexts), (starts, ends), return_dict=True)
+    assert on_batch == pytest.approx(loss, rel=1e-4)
     model.save_to_preset(str(tmp_path))
     again = ambert_tf.AmbertSpanExtractor.from_preset(str(tmp_path)).predict((questions, contexts))
     np.testing.assert_array_equal(found["score"], again["score"])
@@ -431,6 +455,17 @@ def test_sequence_labelling(tokenizer, tmp_path):
     assert [one["text"] for one in found[0]] == ["南京市", "长江大桥"]
     model.save_to_preset(str(tmp_path))
     assert ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path)).predict(texts) == found
+    # Other tags get a new head, even if there are as many.
+    old = model.heads.heads.heads["joint"].kernel
+    for changes in ({"labels": ("LOC", "PER")}, {"crf": True}, {"scheme": "BIO"}):
+        other = ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path), **changes)
+        assert {name: other.get_config()[name] for name in changes} == changes
+        kernel = other.heads.heads.heads["joint"].kernel
+        assert kernel.shape != old.shape or not np.allclose(kernel, old, atol=1e-3)
+        table = other.backbone.token_table("fine")
+        np.testing.assert_array_equal(table, model.backbone.token_table("fine"))
+    same = ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path), labels=["LOC", "THING"], crf=False)
+    np.testing.assert_array_equal(same.heads.heads.heads["joint"].kernel, old)
     dataset = tf.data.Dataset.from_tensor_slices(texts).batch(1).repeat()
     assert model.predict(dataset, steps=2) == found[:2]
     with pytest.raises(TypeError, match="callbacks"):
@@ -442,6 +477,15 @@ def test_sequence_labelling(tokenizer, tmp_path):
     assert (other.tag_set.tags[:2], other.preprocessor.task.tag_set) == (("O", "B-PER"), other.tag_set)
     with pytest.raises(ValueError, match=r"Labels must be among \('LOC', 'THING'\). Received: 'PER'"):
         model.fit(texts[:1], [[(0, 3, "PER")]])
+    with pytest.raises(ValueError, match=r"A span must be .* not empty. Received: \(9, 3, 'LOC'\)"):
+        model.fit(texts[:1], [[(9, 3, "LOC")]])
+    with pytest.raises(ValueError, match="A token classifier has no `class_weight`"):
+        model.fit(texts[:1], places[:1], class_weight={0: 1.0})
+    # Single batches take the same data.
+    assert model.predict_on_batch(texts) == found
+    model.compile(run_eagerly=True)
+    losses = [model.train_on_batch(texts, places)[0], model.test_on_batch(texts, places)[0]]
+    assert 0 < losses[1] < losses[0] + 1
     with pytest.raises(ValueError, match="The spans of a text must not overlap"):
         model.fit(texts[:1], [[(0, 9, "LOC"), (6, 12, "LOC")]])
     with pytest.raises(ValueError, match="`preprocessor` must have the same"):
