@@ -33,7 +33,8 @@ class SequenceInputs:
     inputs: str
     doc_stride: int
     _sequence_length: int
-    _graph: Any = None
+    _graph: Any = None  # in eager mode
+    _part: Any = None  # inside another graph, such as that of `tf.data.Dataset.map`
 
     @property
     def sequence_length(self) -> int:
@@ -46,8 +47,8 @@ class SequenceInputs:
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if self._graph is not None and not name.startswith("_") and name != "built":  # which Keras sets
-            self._graph = None  # it contains the settings it was traced with
+        if not name.startswith("_") and name != "built":  # which Keras sets
+            self._graph = self._part = None  # they contain the settings they were traced with
 
     @property
     def task(self) -> TaskConfig:
@@ -162,9 +163,11 @@ class SequenceInputs:
         return task_inputs(self.task, self.tokenizer.tokenizer, **raw)
 
     def _in_graph(self, function: Callable[..., dict[str, Any]], raw: Mapping[str, tf.Tensor]) -> dict[str, Any]:
-        """Calls a function; in eager mode, runs its few hundred operations as one graph."""
+        """Calls a function of a few hundred operations as one graph, which is traced once for all datasets."""
         if not tf.executing_eagerly():
-            return function(**raw)
+            if self._part is None:
+                self._part = tf.function(function, autograph=False)  # keeps static shapes
+            return self._part(**raw)
         if self._graph is None:
             self._graph = tf.function(function, autograph=False, reduce_retracing=True)
         return self._graph(**raw)
