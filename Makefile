@@ -1,4 +1,4 @@
-# Every target except help and clean runs set-up first, which does nothing if it is up to date.
+# Every target except help and clean first runs the set-up that it needs, which does nothing if it is up to date.
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,13 +45,14 @@ $(VENV)/.peers: requirements-peers.lock $(VENV)/.packages
 demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT in output/demo/
 	$(VENV)/bin/python demo/run_demo.py --output_dir=output/demo
 
-test: lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" selects some)
+test: setup lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" selects some)
 	$(VENV)/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.peers ## Run the benchmarks (BENCH_ARGS="--help" shows their flags)
 	$(VENV)/bin/python benchmarks/run_all.py $(BENCH_ARGS)
 
-lint: setup ## Run ruff and mypy
+# With --jobs=2, they run while KenLM is built.
+lint: $(VENV)/.packages ## Run ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LINTED)
 

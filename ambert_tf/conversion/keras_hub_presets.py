@@ -77,7 +77,7 @@ def write_model_directory(preset: str, directory: str) -> None:
     """Writes a preset of this project's classes as a model directory, with `task.json` if it has a task.
 
     Raises:
-      InputError: the preset has no tokenizer.
+      InputError: the preset has no tokenizer, or a task that a model directory cannot express.
     """
     task_path = os.path.join(preset, "task.json")
     model: Any
@@ -93,6 +93,10 @@ def write_model_directory(preset: str, directory: str) -> None:
         tokenizer = (preprocessor or AmbertMaskedLMPreprocessor.from_preset(preset)).tokenizer.tokenizer
     except (FileNotFoundError, ValueError) as error:
         raise InputError(f"--input={preset}: has no tokenizer, which a model directory needs ({error})") from None
+    try:
+        task_of_keras_model(model)
+    except ValueError as error:
+        raise InputError(f"--input={preset}: {error}") from None
     save_model_directory(model, backbone.config, tokenizer, directory)
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any, TypeAlias
 
+import keras
+
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_multiple_choice import AmbertMultipleChoice
 from ambert_tf.models.ambert_multiple_choice_preprocessor import AmbertMultipleChoicePreprocessor
@@ -100,8 +102,22 @@ def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -
     return made
 
 
+def _check_activation(model: AmbertTextClassifier) -> None:
+    known = (keras.activations.linear, *([keras.activations.softmax] if model.num_classes > 1 else []))
+    if model.activation not in known:
+        predicts = "the softmax of the classes" if model.num_classes > 1 else "the score without an activation"
+        raise ValueError(
+            f"A model directory or SavedModel predicts {predicts}. Received: a classifier with "
+            f"activation={keras.activations.serialize(model.activation)!r} and num_classes={model.num_classes}"
+        )
+
+
 def task_of_keras_model(model: Any) -> TaskConfig | None:
-    """Returns the contents of `task.json` for a model with a preprocessor, or None for a backbone or masked LM."""
+    """Returns the contents of `task.json` for a model with a preprocessor, or None for a backbone or masked LM.
+
+    Raises:
+      ValueError: the model has no preprocessor, or an activation that `task.json` cannot express.
+    """
     preprocessor = getattr(model, "preprocessor", None)
     if not isinstance(model, TASK_MODELS):
         return None
@@ -117,6 +133,7 @@ def task_of_keras_model(model: Any) -> TaskConfig | None:
     if isinstance(model, AmbertTokenClassifier):
         return dataclasses.replace(task, crf=model.crf)
     if isinstance(model, AmbertTextClassifier):
+        _check_activation(model)
         if model.num_classes == 1:
             return dataclasses.replace(task, form=REGRESSION, score_range=model.score_range)
         labels = model.labels or tuple(map(str, range(model.num_classes)))

@@ -61,3 +61,12 @@ def test_descriptions_of_other_labels_are_dropped(models):
     config = models["labels"].get_config() | {"num_classes": 3, "labels": None}
     task = task_of_keras_model(type(models["labels"]).from_config(config))
     assert (task.labels, task.label_descriptions) == (("0", "1", "2"), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "num_classes", "predicts"), [("labels", 2, "the softmax of the classes"), ("scores", 1, "the score without")]
+)
+def test_other_activations_are_refused(models, name, num_classes, predicts):
+    config = models[name].get_config() | {"activation": "sigmoid"}
+    with pytest.raises(ValueError, match=f"predicts {predicts}.*'sigmoid' and num_classes={num_classes}"):
+        task_of_keras_model(type(models[name]).from_config(config))
