@@ -64,7 +64,8 @@ def test_descriptions_of_other_labels_are_dropped(models):
 
 
 @pytest.mark.parametrize(
-    ("name", "num_classes", "predicts"), [("labels", 2, "the softmax of the classes"), ("scores", 1, "the score without")]
+    ("name", "num_classes", "predicts"),
+    [("labels", 2, "the softmax of the classes"), ("scores", 1, "the score without")],
 )
 def test_other_activations_are_refused(models, name, num_classes, predicts):
     config = models[name].get_config() | {"activation": "sigmoid"}
