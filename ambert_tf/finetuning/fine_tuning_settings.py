@@ -6,7 +6,7 @@ import os
 from typing import Any, ClassVar, TypeVar
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import is_directory
+from ambert_tf.files import check_tensorflow_path, is_directory
 from ambert_tf.flags import above_zero, at_least, require, setting
 from ambert_tf.models.config import POOLINGS, ModelConfig
 from ambert_tf.models.tagging_schemes import SCHEMES
@@ -175,6 +175,8 @@ class FineTuningSettings(TrainingSettings):
         """Raises an InputError if a value is out of range or flags are incompatible. Call it after `for_task`."""
         require(self, "output_dir")
         super().validate()
+        if self.do_train:
+            check_tensorflow_path(self.output_dir, "output_dir")
         at_least(self, 1, "predict_batch_size", "num_runs")
         at_least(self, 0, "early_stopping_patience", "max_examples", "max_eval_examples")
         above_zero(self, "num_train_epochs")

@@ -17,7 +17,16 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line, write_problem
-from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory, remove
+from ambert_tf.files import (
+    check_tensorflow_path,
+    exists,
+    file_version,
+    is_directory,
+    is_file,
+    list_directory,
+    make_directory,
+    remove,
+)
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.preset_files import MASKED_LM_NAME, preset_config, preset_task_name
 from ambert_tf.presets import TOKENIZER_ASSETS, WEIGHTS_FILE, built_in_presets, preset_path
@@ -193,7 +202,7 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
       flag: the flag that named the path, for error messages.
 
     Raises:
-      InputError: the path is none of these, or has no checkpoint.
+      InputError: the path is none of these, has no checkpoint, or contains a character of a pattern.
     """
     path = preset_path(path)
     if preset := _preset(path):
@@ -215,6 +224,7 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
                 f"--{flag}={path}: not a model directory: {name} is missing; a model directory contains {CONFIG_FILE}, "
                 f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/"
             )
+    check_tensorflow_path(path, flag)
     _repair_list(os.path.join(path, CHECKPOINT_DIRECTORY))
     checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
     if checkpoint is None:
@@ -237,10 +247,12 @@ def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
     """Returns the checkpoint prefix of a model directory, a directory of checkpoints or a prefix.
 
     Raises:
-      InputError: there is no checkpoint.
+      InputError: there is no checkpoint, or the path contains a character of a pattern.
     """
     path = preset_path(path)
     if is_directory(path):
+        if _preset(path) is None:
+            check_tensorflow_path(path, flag)
         if exists(os.path.join(path, "checkpoint")):
             latest = tf.train.latest_checkpoint(path)
             if latest is not None:
@@ -252,6 +264,7 @@ def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
             f"--{flag}={path}: no such checkpoint; name a model directory, or the prefix of a checkpoint, such as "
             f"DIR/{CHECKPOINT_DIRECTORY}/{CHECKPOINT_NAME}-1000"
         )
+    check_tensorflow_path(path, flag)
     return prefix
 
 

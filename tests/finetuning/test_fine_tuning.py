@@ -333,6 +333,11 @@ def test_a_task_name_alone(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "flags", "message"),
     [
+        (
+            ClassificationSettings,
+            {"task_name": "sentence", "output_dir": "a [1]"},
+            r"--output_dir=a \[1\]: TensorFlow cannot read checkpoints under a name with",
+        ),
         (ClassificationSettings, {"task_name": "squad1"}, "--task_name=squad1: is for run_squad.py"),
         (SpanSettings, {"task_name": "rte"}, "--task_name=rte: is for run_classifier.py"),
         (ClassificationSettings, {"task_name": "ax", "do_train": True}, "is evaluated with a model of mnli"),
