@@ -18,6 +18,7 @@ from ambert_tf.finetuning.best_checkpoint import (
     TRAINING_FILE,
     BestCheckpoint,
     check_same_training,
+    discard_best,
     read_finished,
     write_finished,
 )
@@ -159,6 +160,8 @@ def train_once(
     )
     model, metric = trainer.objective.model, form.task.metrics[0]
     predictor = Predictor(model)
+    if trainer.step == 0 and is_chief(strategy):
+        discard_best(settings.output_dir)
     keeps_best = dev is not None and settings.keep_best and is_chief(strategy)
     best = BestCheckpoint(settings.output_dir, model, metric, settings.early_stopping_patience) if keeps_best else None
     if settings.early_stopping_patience and (best is None or strategy.cluster_resolver is not None):
@@ -182,7 +185,7 @@ def train_once(
         save_checkpoints_steps=settings.steps_per_epoch(len(train)),
         should_stop=lambda: best is not None and best.stop,
     )
-    if best is None and not last and is_chief(strategy):
+    if (best is None or best.value is None) and not last and is_chief(strategy):
         evaluate(num_train_steps)  # the run was resumed at its last checkpoint
     facts = {
         **wanted,
@@ -197,6 +200,7 @@ def train_once(
     if last:
         facts.update(metric=metric, best_step=facts["last_step"], best=last[metric])
     if is_chief(strategy):
+        discard_best(settings.output_dir)  # of an interrupted run that evaluated
         write_finished(settings.output_dir, facts)
     return facts
 
@@ -219,6 +223,7 @@ def _keep_best(output_dir: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any
         by_settings.setdefault((run["learning_rate"], run["train_batch_size"]), []).append(run)
     (rate, size), chosen = max(by_settings.items(), key=lambda item: float(np.mean([run["best"] for run in item[1]])))
     best = max(chosen, key=lambda run: run["best"])
+    discard_best(output_dir)
     for name in KEPT:
         source, target = os.path.join(output_dir, best["directory"], name), os.path.join(output_dir, name)
         if is_directory(source):

@@ -12,9 +12,11 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import remove
+from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
-from ambert_tf.finetuning.training_runs import run_settings
+from ambert_tf.finetuning.training_runs import _keep_best, run_settings
 from ambert_tf.tasks.registry import TASKS
 from tests.classifiers import RECORDS, fine_tune, write_json_lines, write_start
 from tests.conversion.google_checkpoint import values, write_google_checkpoint
@@ -266,7 +268,52 @@ def test_remote_files(tmp_path):
     assert {"eval_results.json", "nbest_predictions.json"} <= set(tf.io.gfile.listdir("ram://results"))
 
 
+@pytest.fixture(scope="class")
+def short_run(tmp_path_factory):
+    """The directory of a finished run of one step, which ignored the best checkpoint of an interrupted one."""
+    directory = tmp_path_factory.mktemp("short")
+    leave_best(directory / "model")
+    fine_tune(directory, model_type="bert_fine", num_train_epochs=1, keep_best=False)
+    return directory
+
+
+def leave_best(model_dir):
+    """Writes what an interrupted run leaves in `best`: a result better than any other, and a checkpoint."""
+    (model_dir / "best" / "checkpoints").mkdir(parents=True)
+    (model_dir / "best" / "checkpoints" / "ckpt-1000.index").write_text("")
+    state = {"value": 2.0, "step": 1000, "without_better": 0, "evaluated": 1000}
+    (model_dir / "best" / "best.json").write_text(json.dumps(state))
+
+
 class TestRuns:
+    def test_a_leftover_best_checkpoint_does_not_replace_the_last_one(self, short_run, tmp_path):
+        shutil.copytree(short_run / "model", tmp_path / "model")
+        assert {name.split(".")[0] for name in os.listdir(tmp_path / "model/checkpoints")} == {"checkpoint", "ckpt-1"}
+        assert read_finished(str(tmp_path / "model"))["last_step"] == 1
+        (tmp_path / "model" / "training.json").unlink()
+        leave_best(tmp_path / "model")
+        flags = {"model_type": "bert_fine", "num_train_epochs": 1}
+        fine_tune(tmp_path, **flags, do_eval=False)
+        read_finished(str(tmp_path / "model"))
+        assert sorted(os.listdir(tmp_path / "model/checkpoints")) == sorted(
+            os.listdir(short_run / "model/checkpoints")
+        )
+        # A run that begins anew does not take the earlier one's result for its own.
+        for name in ("checkpoints", "training.json"):
+            remove(str(tmp_path / "model" / name))
+        leave_best(tmp_path / "model")
+        results = fine_tune(tmp_path, **flags)
+        training = read_finished(str(tmp_path / "model"))
+        assert (training["best_step"], training["best"]) == (1, results["accuracy"])
+
+    def test_the_best_of_several_runs_is_not_replaced(self, tmp_path):
+        leave_best(tmp_path)
+        (tmp_path / "runs" / "a" / "checkpoints").mkdir(parents=True)
+        (tmp_path / "runs" / "a" / "checkpoints" / "ckpt-3.index").write_text("")
+        run = {"directory": "runs/a", "learning_rate": 0.1, "train_batch_size": 4, "best": 0.5, "metric": "accuracy"}
+        _keep_best(str(tmp_path), [run])
+        assert not (tmp_path / "best").exists()
+
     def test_several_seeds_and_learning_rates(self, tmp_path):
         results = fine_tune(
             tmp_path, model_type="bert_fine", num_runs=2, grid_learning_rates="0.005,1e-9", num_train_epochs=60,
@@ -287,10 +334,9 @@ class TestRuns:
         (plan,) = run_settings(settings)
         assert (plan.learning_rate, plan.train_batch_size, plan.output_dir) == (1e-5, 16, settings.output_dir)
 
-    def test_a_model_is_not_evaluated_into_the_directory_of_another(self, tmp_path):
-        fine_tune(tmp_path, model_type="bert_fine", num_train_epochs=1)
-        other = shutil.copytree(tmp_path / "model", tmp_path / "other")
-        flags = {"task_name": "sentence", "data_dir": str(tmp_path), "output_dir": str(tmp_path / "model")}
+    def test_a_model_is_not_evaluated_into_the_directory_of_another(self, short_run, tmp_path):
+        other = shutil.copytree(short_run / "model", tmp_path / "other")
+        flags = {"task_name": "sentence", "data_dir": str(short_run), "output_dir": str(short_run / "model")}
         with pytest.raises(InputError, match=r"--init_checkpoint=.*other: --output_dir=.*model has another fine-tuned"):
             run_fine_tuning(ClassificationSettings(**flags, do_eval=True, init_checkpoint=str(other)))
 
