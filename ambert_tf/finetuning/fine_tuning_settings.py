@@ -290,10 +290,11 @@ class TaggingSettings(FineTuningSettings):
 
 
 def _numbers(text: str, kind: Any, flag: str) -> list[Any]:
+    """Returns the numbers in a comma-separated list, each once."""
     try:
         values = [kind(part) for part in text.split(",") if part.strip()]
     except ValueError:
         values = [0]
     if any(not value > 0 for value in values):
         raise InputError(f"--{flag}={text}: must be positive numbers, separated by commas")
-    return values
+    return list(dict.fromkeys(values))

@@ -334,6 +334,44 @@ class TestRuns:
         (plan,) = run_settings(settings)
         assert (plan.learning_rate, plan.train_batch_size, plan.output_dir) == (1e-5, 16, settings.output_dir)
 
+    def test_each_value_of_a_grid_counts_once_and_has_a_directory_of_its_own(self):
+        given = ClassificationSettings(
+            task_name="cola", grid_learning_rates="1e-4,0.0001,1.0000001e-4,2e-5", grid_batch_sizes="16,16", num_runs=1
+        )
+        plans = run_settings(given.for_task(TASKS["cola"], None, has_test=False))
+        assert [(plan.learning_rate, plan.train_batch_size) for plan in plans] == [
+            (1e-4, 16), (1.0000001e-4, 16), (2e-5, 16)
+        ]  # fmt: skip
+        assert [os.path.basename(plan.output_dir) for plan in plans] == [
+            "learning_rate0.0001-batch16-seed12345",
+            "learning_rate0.00010000001-batch16-seed12345",
+            "learning_rate2e-05-batch16-seed12345",
+        ]
+
+    def test_a_pre_trained_model_is_not_replaced(self, short_run, tmp_path):
+        shutil.copytree(short_run / "model" / "checkpoints", tmp_path / "model" / "checkpoints")
+        with pytest.raises(InputError, match=r"--output_dir=.*model: contains a pre-trained model; choose another dir"):
+            fine_tune(tmp_path, model_type="bert_fine")
+        assert os.listdir(tmp_path / "model") == ["checkpoints"]
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"dropout": 0.3}, "trained with dropout=None, not 0.3"),
+            ({"optimizer": "lamb"}, "trained with optimizer=adamw, not lamb"),
+            ({"keep_best": True}, "trained with keep_best=False, not True"),
+            ({"records": RECORDS[1:]}, r"trained with training_data=16 rows, CRC-32 \w{8}, not 15 rows, CRC-32 \w{8}"),
+        ],
+    )
+    def test_a_finished_run_is_not_taken_for_one_with_other_settings(self, short_run, changes, message):
+        """The settings are compared before the directory is written."""
+        before = {path: path.read_bytes() for path in short_run.glob("model/*.*")}
+        with pytest.raises(InputError, match=rf"--output_dir=.*model: contains a model {message}; choose another"):
+            fine_tune(
+                short_run, **{"model_type": "bert_fine", "num_train_epochs": 1, "keep_best": False, **changes}
+            )
+        assert {path: path.read_bytes() for path in short_run.glob("model/*.*")} == before
+
     def test_a_model_is_not_evaluated_into_the_directory_of_another(self, short_run, tmp_path):
         other = shutil.copytree(short_run / "model", tmp_path / "other")
         flags = {"task_name": "sentence", "data_dir": str(short_run), "output_dir": str(short_run / "model")}

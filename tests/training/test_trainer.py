@@ -9,7 +9,7 @@ from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.checkpoints import restore_backbone
 from ambert_tf.training.optimizer import AdamW, Lamb
 from ambert_tf.training.settings import TrainingSettings
-from ambert_tf.training.trainer import Trainer, strategy_for
+from ambert_tf.training.trainer import TRAINING_DATA, Trainer, compare_settings, strategy_for
 from tests.small_models import masked_lm, small_config
 from tests.training.runs import BATCH, dataset
 
@@ -75,6 +75,14 @@ def _killed_at(step, at):
     if at == step:
         raise KeyboardInterrupt
     return {"score": 10 * at}
+
+
+def test_other_training_data_is_named_on_a_restart(tmp_path, caplog):
+    compare_settings(str(tmp_path), {TRAINING_DATA: "16 rows"}, step=0)
+    compare_settings(str(tmp_path), {TRAINING_DATA: "16 rows"}, step=1)
+    assert caplog.text == ""
+    compare_settings(str(tmp_path), {TRAINING_DATA: "15 rows"}, step=1)
+    assert caplog.messages == ["resuming at step 1 with training_data=15 rows; it was 16 rows"]
 
 
 def test_settings_that_change_on_a_restart_are_named(tmp_path, caplog):
