@@ -28,9 +28,9 @@ IDIOMS = "idioms"
 
 NO_AUGMENTATION = "none"
 # Fields that are used only in decoding. A model can be re-evaluated with other values.
-DECODING_FIELDS = ("n_best_size", "null_score_diff_threshold")
+DECODING_FIELDS = ("max_answer_length", "n_best_size", "null_score_diff_threshold")
 TAGGING_FIELDS = ("tagging_scheme", "crf")
-SPAN_FIELDS = ("doc_stride", "max_query_length", "max_answer_length", *DECODING_FIELDS)
+SPAN_FIELDS = ("doc_stride", "max_query_length", *DECODING_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

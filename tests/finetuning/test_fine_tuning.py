@@ -197,6 +197,23 @@ class TestSpans:
         assert results["exact_match"] >= 12 / 16
         assert results["f1"] >= 12 / 16
 
+    def test_a_trained_model_takes_flags_for_decoding_only(self, tmp_path):
+        def evaluate(**flags):
+            holder, _ = spans("squad1")
+            directories = {"init_checkpoint": os.path.join(holder.name, "model"), "output_dir": str(tmp_path)}
+            run_fine_tuning(
+                SpanSettings(task_name="squad1", data_dir=holder.name, do_predict=True, **directories, **flags)
+            )
+
+        # One fine token is one Chinese character.
+        evaluate(max_answer_length=1, max_seq_length=16, doc_stride=4)
+        predictions = json.loads((tmp_path / "predictions.json").read_text(encoding="utf-8"))
+        assert {len(text) for text in predictions.values()} == {1}
+        for flags in ({"doc_stride": 2}, {"max_query_length": 9}, {"max_seq_length": 12}):
+            ((name, value),) = flags.items()
+            with pytest.raises(InputError, match=rf"--{name}={value}: the model in .*model was fine-tuned with \d+; "):
+                evaluate(**flags)
+
     @pytest.mark.parametrize("grain", ["fine", "coarse"])
     def test_one_grain_alone(self, tmp_path, grain):
         holder, results = spans("squad1")
@@ -394,6 +411,16 @@ class TestRuns:
         assert not os.path.exists(tmp_path / "model" / "best")
         with pytest.raises(InputError, match=r"contains a model trained with learning_rate=0.005, not 0.001"):
             fine_tune(tmp_path, learning_rate=0.001, num_train_epochs=400)
+
+
+def test_additional_sets_are_read_before_training(tmp_path):
+    line = "南京\t中国\tneutral\n"
+    for name in ("train", "dev_matched", "dev_mismatched"):
+        content = "sentence1\tsentence2\tgold_label\n" + line * 2
+        (tmp_path / f"{name}.tsv").write_text(content + ("好" if "mis" in name else ""), encoding="utf-8")
+    with pytest.raises(InputError, match=r"dev_mismatched.tsv, line 4: "):
+        run_fine_tuning(settings(tmp_path, ClassificationSettings, task_name="mnli", do_predict=False))
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_task_name_alone(tmp_path, monkeypatch):
