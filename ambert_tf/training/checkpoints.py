@@ -46,6 +46,9 @@ _CHECKPOINT_INDEX = re.compile(rf"{CHECKPOINT_NAME}-(\d+)\.index")
 
 _VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _MODEL_PREFIX = "model/"
+# Part of the optimizer's state in float16.
+_LOSS_SCALE = "loss_scale"
+_LOSS_SCALE_KEY = f"optimizer/{_LOSS_SCALE}/scale{_VALUE_SUFFIX}"
 
 
 class ModelDirectory(NamedTuple):
@@ -79,12 +82,16 @@ class Checkpoints:
         if writes:
             make_directory(self.directory)
         self._model = model
-        self._checkpoint = tf.train.Checkpoint(
-            model={variable.path: variable.value for variable in model.variables}, **state
-        )
+        self._state = state
+        self._checkpoint = self._tracked(state)
         _repair_list(self.directory)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, self.directory, max_to_keep=keep, checkpoint_name=CHECKPOINT_NAME
+        )
+
+    def _tracked(self, state: Mapping[str, Any]) -> tf.train.Checkpoint:
+        return tf.train.Checkpoint(
+            model={variable.path: variable.value for variable in self._model.variables}, **state
         )
 
     def path(self, step: int) -> str:
@@ -122,8 +129,9 @@ class Checkpoints:
         prefixes = list(reversed(self._manager.checkpoints))
         for prefix in prefixes:
             try:
-                _check_shapes(prefix, _open_reader(prefix), self._model.variables)
-                self._checkpoint.restore(prefix).assert_existing_objects_matched()
+                reader = _open_reader(prefix)
+                _check_shapes(prefix, reader, self._model.variables)
+                self._restore(prefix, has_loss_scale=reader.has_tensor(_LOSS_SCALE_KEY))
             except READ_ERRORS as error:
                 logging.warning("%s: the checkpoint is damaged (%s); trying the previous one", prefix, one_line(error))
                 continue
@@ -135,6 +143,15 @@ class Checkpoints:
         if prefixes:
             raise InputError(f"{self.directory}: all {len(prefixes)} checkpoints are damaged; use another --output_dir")
         return None
+
+    def _restore(self, prefix: str, has_loss_scale: bool) -> None:
+        """Restores a checkpoint. The run may have been started with or without --use_fp16."""
+        checkpoint = self._checkpoint
+        optimizer = dict(self._state.get("optimizer", {}))
+        if not has_loss_scale and optimizer.pop(_LOSS_SCALE, None) is not None:
+            logging.warning("%s: has no loss scale, because it was trained without --use_fp16; using a new one", prefix)
+            checkpoint = self._tracked({**self._state, "optimizer": optimizer})
+        checkpoint.restore(prefix).assert_existing_objects_matched().expect_partial()
 
 
 def _repair_list(directory: str) -> None:

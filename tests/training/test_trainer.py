@@ -100,6 +100,21 @@ def test_settings_that_change_on_a_restart_are_named(tmp_path, caplog):
     ]
 
 
+def test_a_run_resumes_in_another_precision(tmp_path, caplog):
+    # The precision of each of four runs, and the loss scale that it finds.
+    for step, scale in enumerate((None, 2.0**15, 8.0, None)):
+        caplog.clear()
+        run = trainer(tmp_path, steps=9, use_fp16=scale is not None)
+        assert run.step == step
+        warning = "ckpt-1: has no loss scale, because it was trained without --use_fp16; using a new one"
+        assert (warning in caplog.text) == (step == 1)
+        if scale is not None:
+            assert float(run.optimizer.loss_scale.scale.numpy()) == scale
+            run.optimizer.loss_scale.scale.assign(8.0)
+        run.optimizer.step.assign(step + 1)
+        run.checkpoints.save(step + 1)
+
+
 @pytest.mark.parametrize(
     ("schedule", "rates"),
     [("linear", [1e-4, 0.9e-4]), ("cosine", [1e-4, 0.5e-4 * (1 + np.cos(0.1 * np.pi))]), ("wsd", [1e-4, 1e-4])],
