@@ -80,6 +80,7 @@ def train_runs(
     """
     plans = run_settings(settings)
     # All are compared before anything is written, so that the directory of other runs remains as it is.
+    form.config.check_same(settings.output_dir)
     unfinished = [plan for plan in plans if _finished(plan, train) is None]
     if is_chief(strategy):
         _prepare_directory(settings.output_dir, config, tokenizer, form, finished=not unfinished)
