@@ -221,6 +221,24 @@ def check_replaceable(path: str, flag: str) -> None:
         raise InputError(f"--{flag}={path}: {error}") from None
 
 
+def check_tensorflow_path(path: str, flag: str) -> None:
+    """Checks that TensorFlow can read checkpoints and SavedModels under a path.
+
+    It looks for the files of a checkpoint by a pattern, in which the characters of the path cannot be escaped.
+
+    Args:
+      path: a file or directory, which need not exist.
+      flag: the flag that named it, for error messages.
+
+    Raises:
+      InputError: the absolute path contains a character that is special in a pattern.
+    """
+    if set("*?[\\") & set(path if is_remote(path) else os.path.abspath(path)):
+        raise InputError(
+            f"--{flag}={path}: TensorFlow cannot read checkpoints under a name with * ? [ or \\; choose another"
+        )
+
+
 def is_remote(name: str) -> bool:
     """Returns whether a name is a URL such as gs://bucket/corpus.txt, to be accessed with TensorFlow's file systems.
 

@@ -12,6 +12,7 @@ from ambert_tf.files import (
     atomic_path,
     check_input_file,
     check_replaceable,
+    check_tensorflow_path,
     check_writable,
     exists,
     file_size,
@@ -199,6 +200,24 @@ class TestInputFiles:
         write(tmp_path / "b.txt", "")
         with pytest.raises(InputError, match=r"^--input_file=.*/b\.txt: is an empty file$"):
             input_files(f"{tmp_path}/*.txt", "input_file")
+
+
+class TestCheckTensorFlowPath:
+    @pytest.mark.parametrize("path", ["runs/é 1", "a-]{}", "gs://bucket/run"])
+    def test_good_names(self, path):
+        check_tensorflow_path(path, "output_dir")
+
+    @pytest.mark.parametrize("path", ["a [1]", "what?", "all*/run", "back\\slash", "gs://bucket/run[1]"])
+    def test_characters_of_patterns(self, path):
+        with pytest.raises(InputError, match=r" TensorFlow cannot read checkpoints under a name with") as caught:
+            check_tensorflow_path(path, "output_dir")
+        assert str(caught.value).startswith(f"--output_dir={path}: ")
+
+    def test_the_directory_of_a_relative_path_counts(self, tmp_path, monkeypatch):
+        (tmp_path / "[1]").mkdir()
+        monkeypatch.chdir(tmp_path / "[1]")
+        with pytest.raises(InputError, match=r"^--output_dir=run: TensorFlow cannot read"):
+            check_tensorflow_path("run", "output_dir")
 
 
 class TestCheckInputFile:

@@ -1,5 +1,6 @@
 """Shows where heads or models disagree on a development set, with both tokenizations (the paper's Table 13)."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,6 +56,8 @@ def find_cases(
         if config.form in (SPANS, REGRESSION, SEQUENCE_LABELLING):
             raise InputError(f"--model_dir={directory}: predicts {config.form}; only labels or choices can be compared")
         task = find_task(task_name or config.task_name, task_file or None)
+        # All models read the same rows, whether or not they were trained with the augmentation that repeats some.
+        task = dataclasses.replace(task, copies=lambda record: 1)
         if number and config.labels != labels:
             raise InputError(f"--model_dir={directory}: its labels differ from those of {model_dirs[0]}")
         labels = config.labels

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_replaceable, is_directory, is_file, list_directory
+from ambert_tf.files import check_replaceable, check_tensorflow_path, is_directory, is_file, list_directory
 from ambert_tf.flags import check_choices, require, setting
 from ambert_tf.models.config import MODEL_TYPES
 
@@ -89,3 +89,5 @@ class ConversionSettings:
         if is_file(self.output) or (is_directory(self.output) and list_directory(self.output)):
             raise InputError(f"--output={self.output}: already exists; name a directory that does not exist")
         check_replaceable(self.output, "output")
+        if self.to_format in (GOOGLE, AMBERT):
+            check_tensorflow_path(self.output, "output")

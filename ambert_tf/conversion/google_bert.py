@@ -11,7 +11,7 @@ from absl import logging
 from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab, lower_cases
 from ambert_tf.conversion.parameters import Parameter, bert_parameters
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import is_directory, is_file
+from ambert_tf.files import check_tensorflow_path, is_directory, is_file
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.vocab_file import read_vocabulary, write_vocabulary
 from ambert_tf.training.checkpoints import READ_ERRORS
@@ -79,6 +79,7 @@ def read_google_bert(
             f"--{flag}={path}: there is no {prefix}.index; name a checkpoint of Google's BERT without its "
             f"extension, such as DIR/{CHECKPOINT_NAME}, or its directory"
         )
+    check_tensorflow_path(path, flag)
     directory = os.path.dirname(prefix)
     config_file = config_file or os.path.join(directory, CONFIG_NAME)
     if not is_file(config_file):

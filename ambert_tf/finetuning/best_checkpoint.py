@@ -93,6 +93,12 @@ def _keep_best_weights(output_dir: str) -> None:
         tf.io.gfile.rmtree(directory)
 
 
+def discard_best(output_dir: str) -> None:
+    """Deletes the best weights of an earlier run, which would otherwise replace those of the present one."""
+    if is_directory(directory := os.path.join(output_dir, BEST_DIRECTORY)):
+        tf.io.gfile.rmtree(directory)
+
+
 def read_finished(output_dir: str) -> dict[str, Any] | None:
     """Returns the contents of `training.json`, or None if training has not finished.
 

@@ -51,6 +51,9 @@ from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.loaded_model import load_model
 from ambert_tf.training.trainer import strategy_for
 
+# Flags that are part of a trained model.
+INPUT_FIELDS = ("max_seq_length", "max_coarse_seq_length", "doc_stride", "max_query_length", *TAGGING_FIELDS)
+
 
 def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
     """Fine-tunes, evaluates and predicts according to the settings.
@@ -66,6 +69,7 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
     Raises:
       InputError: a setting or a file is invalid, or a loss is not finite.
     """
+    given = settings
     task = _find_task(settings)
     kind, program = _program(task)
     if not isinstance(settings, kind):
@@ -89,8 +93,9 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         inference_config(config, settings.inference)
         form = make_form(task, _new_task_config(settings, task, reader))
     else:
-        form = make_form(task, _trained_task_config(settings, task))
+        form = make_form(task, _trained_task_config(settings, task, given))
     splits = {split: read_split(reader, split, form) for split in reader.wanted}
+    others = _other_tasks(settings, form) if is_chief(strategy) else []
     dev: TokenizedExamples | None = None
     runs: dict[str, Any] = {}
     if settings.do_train:
@@ -109,7 +114,6 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         if not settings.do_train:
             check_tokenizer_dir(settings, loaded.tokenizer, directory)
         form.read_facts(directory)
-        others = _other_tasks(settings, form)
         if settings.do_eval:
             dev = dev or TokenizedExamples(splits["dev"], form.config, loaded.tokenizer)
             results = evaluate(settings, loaded, form, dev, others, runs)
@@ -253,7 +257,11 @@ def _new_task_config(settings: FineTuningSettings, task: Task, reader: SplitRead
     )
 
 
-def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig:
+def _trained_task_config(settings: FineTuningSettings, task: Task, given: FineTuningSettings) -> TaskConfig:
+    """Returns the configuration of a trained model, with the flags for decoding that the user gave.
+
+    Defaults of the task do not count. The model may have been trained with other values.
+    """
     directory = _trained_directory(settings)
     config = TaskConfig.read(directory, "output_dir")
     if config.task_name not in (task.name, task.trained_as) and not _same_kind(config, task):
@@ -265,7 +273,13 @@ def _trained_task_config(settings: FineTuningSettings, task: Task) -> TaskConfig
             f"--task_name={task.name}: the model in {directory} was fine-tuned on {config.task_name}, where every "
             "question has an answer; train one on this task"
         )
-    return dataclasses.replace(config, **_given(settings, DECODING_FIELDS))
+    for name, value in _given(given, INPUT_FIELDS).items():
+        if value is not False and value != getattr(config, name):
+            raise InputError(
+                f"--{name}={value}: the model in {directory} was fine-tuned with {getattr(config, name)}; omit the "
+                "flag, or train another model"
+            )
+    return dataclasses.replace(config, **_given(given, DECODING_FIELDS))
 
 
 def _is_of(start: str, directory: str) -> bool:

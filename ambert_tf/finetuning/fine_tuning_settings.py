@@ -6,7 +6,7 @@ import os
 from typing import Any, ClassVar, TypeVar
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import is_directory
+from ambert_tf.files import check_tensorflow_path, is_directory
 from ambert_tf.flags import above_zero, at_least, require, setting
 from ambert_tf.models.config import POOLINGS, ModelConfig
 from ambert_tf.models.tagging_schemes import SCHEMES
@@ -175,6 +175,8 @@ class FineTuningSettings(TrainingSettings):
         """Raises an InputError if a value is out of range or flags are incompatible. Call it after `for_task`."""
         require(self, "output_dir")
         super().validate()
+        if self.do_train:
+            check_tensorflow_path(self.output_dir, "output_dir")
         at_least(self, 1, "predict_batch_size", "num_runs")
         at_least(self, 0, "early_stopping_patience", "max_examples", "max_eval_examples")
         above_zero(self, "num_train_epochs")
@@ -290,10 +292,11 @@ class TaggingSettings(FineTuningSettings):
 
 
 def _numbers(text: str, kind: Any, flag: str) -> list[Any]:
+    """Returns the numbers in a comma-separated list, each once."""
     try:
         values = [kind(part) for part in text.split(",") if part.strip()]
     except ValueError:
         values = [0]
     if any(not value > 0 for value in values):
         raise InputError(f"--{flag}={text}: must be positive numbers, separated by commas")
-    return values
+    return list(dict.fromkeys(values))

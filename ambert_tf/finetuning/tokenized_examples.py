@@ -3,6 +3,7 @@
 import concurrent.futures
 import functools
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -118,6 +119,17 @@ class TokenizedExamples:
     def longest(self) -> int:
         """The number of fine tokens in the longest row."""
         return int(self._inputs["fine_input_ids"].bounding_shape()[1])
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Identifies what a model is trained on. It does not depend on names of files or on truncated text."""
+        arrays = dict(self.targets)
+        for name, values in self._inputs.items():
+            arrays |= {name: values.flat_values.numpy(), f"{name}_lengths": values.row_lengths().numpy()}
+        digest = 0
+        for name in sorted(arrays):
+            digest = zlib.crc32(arrays[name].tobytes(), zlib.crc32(name.encode(), digest))
+        return f"{len(self)} rows, CRC-32 {digest:08x}"
 
     def describe(self, rows: Iterable[int]) -> str:
         """Describes the examples of the given rows by their ids, for error messages."""

@@ -1,5 +1,6 @@
 """Trains one run, or several with different seeds, learning rates and batch sizes, and keeps the best model."""
 
+import collections
 import dataclasses
 import functools
 import os
@@ -18,6 +19,7 @@ from ambert_tf.finetuning.best_checkpoint import (
     TRAINING_FILE,
     BestCheckpoint,
     check_same_training,
+    discard_best,
     read_finished,
     write_finished,
 )
@@ -29,19 +31,22 @@ from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples, training_plan
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.task_config import TASK_FILE
 from ambert_tf.models.task_models import make_model
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import prepare_model_directory
+from ambert_tf.training.checkpoints import CHECKPOINT_DIRECTORY, prepare_model_directory
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.precision import POLICIES
-from ambert_tf.training.trainer import Trainer
+from ambert_tf.training.trainer import TRAINING_DATA, Trainer
 
 RUNS_DIRECTORY = "runs"
 # Copied from the best run to the output directory.
 KEPT = ("checkpoints", TRAINING_FILE, "metrics.jsonl")
 SETTINGS_OF_A_TRAINING = (
     "learning_rate", "train_batch_size", "num_train_epochs", "random_seed", "agreement_weight", "init_checkpoint",
-    "train_file", "max_examples",
+    "train_file", "max_examples", "data_source", "optimizer", "learning_rate_schedule", "weight_decay",
+    "bias_correction", "dropout", "warmup_proportion", "agreement_of", "agreement_squared", "use_fp16", "use_bf16",
+    "keep_best", "early_stopping_patience",
 )  # fmt: skip
 
 
@@ -73,9 +78,12 @@ def train_runs(
     Raises:
       InputError: the directory contains a model trained with other settings, or a loss is not finite.
     """
-    if is_chief(strategy):
-        _prepare_directory(settings.output_dir, config, tokenizer, form)
     plans = run_settings(settings)
+    # All are compared before anything is written, so that the directory of other runs remains as it is.
+    form.config.check_same(settings.output_dir)
+    unfinished = [plan for plan in plans if _finished(plan, train) is None]
+    if is_chief(strategy):
+        _prepare_directory(settings.output_dir, config, tokenizer, form, finished=not unfinished)
     if len(plans) == 1:
         train_once(plans[0], strategy, config, tokenizer, form, train, dev)
         return {}
@@ -83,31 +91,60 @@ def train_runs(
     for number, plan in enumerate(plans, 1):
         logging.info("run %d of %d: %s", number, len(plans), os.path.basename(plan.output_dir))
         if is_chief(strategy):
-            _prepare_directory(plan.output_dir, config, tokenizer, form)
+            _prepare_directory(plan.output_dir, config, tokenizer, form, finished=plan not in unfinished)
         facts = train_once(plan, strategy, config, tokenizer, form, train, dev)
         found.append({"directory": os.path.relpath(plan.output_dir, settings.output_dir), **facts})
     return _keep_best(settings.output_dir, found) if is_chief(strategy) else {}
 
 
-def _prepare_directory(directory: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer, form: Form) -> None:
+def _prepare_directory(
+    directory: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer, form: Form, finished: bool
+) -> None:
     """Writes everything of a model directory but its weights, so that a run that is interrupted can be evaluated."""
+    if is_directory(os.path.join(directory, CHECKPOINT_DIRECTORY)) and not is_file(os.path.join(directory, TASK_FILE)):
+        raise InputError(f"--output_dir={directory}: contains a pre-trained model; choose another directory")
     prepare_model_directory(directory, config, tokenizer)
     form.config.write(directory)
-    form.write_facts(directory)
+    if not finished:
+        form.write_facts(directory)
+
+
+def _wanted(settings: FineTuningSettings, train: TokenizedExamples) -> dict[str, Any]:
+    """Returns what defines a training: its settings and its data."""
+    return {**{name: getattr(settings, name) for name in SETTINGS_OF_A_TRAINING}, TRAINING_DATA: train.digest}
+
+
+def _finished(settings: FineTuningSettings, train: TokenizedExamples) -> dict[str, Any] | None:
+    """Returns the contents of `training.json`, or None if training has not finished.
+
+    Raises:
+      InputError: it is of a training with other settings or data.
+    """
+    finished = read_finished(settings.output_dir)
+    if finished is not None:
+        check_same_training(settings.output_dir, finished, _wanted(settings, train))
+    return finished
 
 
 def run_settings(settings: FineTuningSettings) -> list[FineTuningSettings]:
     """Returns the settings of each run: all combinations of learning rates, batch sizes and seeds."""
     plans = []
-    for rate in settings.learning_rates:
+    for rate, shown in _names(settings.learning_rates).items():
         for size in settings.batch_sizes:
             for seed in range(settings.random_seed, settings.random_seed + settings.num_runs):
-                name = f"learning_rate{rate:g}-batch{size}-seed{seed}"
+                name = f"learning_rate{shown}-batch{size}-seed{seed}"
                 directory = os.path.join(settings.output_dir, RUNS_DIRECTORY, name)
                 plans.append(dataclasses.replace(
                     settings, learning_rate=rate, train_batch_size=size, random_seed=seed, output_dir=directory
                 ))  # fmt: skip
     return [dataclasses.replace(plans[0], output_dir=settings.output_dir)] if len(plans) == 1 else plans
+
+
+def _names(rates: Sequence[float]) -> dict[float, str]:
+    """Returns a short name for each learning rate, or its exact value if another one has the same short name."""
+    short = {rate: f"{rate:g}" for rate in rates}
+    counts = collections.Counter(short.values())
+    return {rate: name if counts[name] == 1 or float(name) == rate else repr(rate) for rate, name in short.items()}
 
 
 def train_once(
@@ -128,10 +165,8 @@ def train_once(
     Returns:
       The contents of `training.json`: settings, last and best step, and the best value of the task's metric.
     """
-    wanted = {name: getattr(settings, name) for name in SETTINGS_OF_A_TRAINING}
-    finished = read_finished(settings.output_dir)
+    finished = _finished(settings, train)
     if finished is not None:
-        check_same_training(settings.output_dir, finished, wanted)
         logging.warning("%s: training has already finished", settings.output_dir)
         return finished
     num_train_steps = settings.num_train_steps(len(train))
@@ -156,9 +191,12 @@ def train_once(
         functools.partial(
             restore_initial, tokenizer=tokenizer, do_lower_case=settings.do_lower_case, **settings.bert_files
         ),
+        training_data=train.digest,
     )
     model, metric = trainer.objective.model, form.task.metrics[0]
     predictor = Predictor(model)
+    if trainer.step == 0 and is_chief(strategy):
+        discard_best(settings.output_dir)
     keeps_best = dev is not None and settings.keep_best and is_chief(strategy)
     best = BestCheckpoint(settings.output_dir, model, metric, settings.early_stopping_patience) if keeps_best else None
     if settings.early_stopping_patience and (best is None or strategy.cluster_resolver is not None):
@@ -182,10 +220,10 @@ def train_once(
         save_checkpoints_steps=settings.steps_per_epoch(len(train)),
         should_stop=lambda: best is not None and best.stop,
     )
-    if best is None and not last and is_chief(strategy):
+    if (best is None or best.value is None) and not last and is_chief(strategy):
         evaluate(num_train_steps)  # the run was resumed at its last checkpoint
     facts = {
-        **wanted,
+        **_wanted(settings, train),
         "num_train_steps": num_train_steps,
         "last_step": int(trainer.optimizer.step.numpy()),
         "seconds": time.time() - started,
@@ -197,6 +235,7 @@ def train_once(
     if last:
         facts.update(metric=metric, best_step=facts["last_step"], best=last[metric])
     if is_chief(strategy):
+        discard_best(settings.output_dir)  # of an interrupted run that evaluated
         write_finished(settings.output_dir, facts)
     return facts
 
@@ -219,6 +258,7 @@ def _keep_best(output_dir: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any
         by_settings.setdefault((run["learning_rate"], run["train_batch_size"]), []).append(run)
     (rate, size), chosen = max(by_settings.items(), key=lambda item: float(np.mean([run["best"] for run in item[1]])))
     best = max(chosen, key=lambda run: run["best"])
+    discard_best(output_dir)
     for name in KEPT:
         source, target = os.path.join(output_dir, best["directory"], name), os.path.join(output_dir, name)
         if is_directory(source):

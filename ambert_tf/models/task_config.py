@@ -28,9 +28,9 @@ IDIOMS = "idioms"
 
 NO_AUGMENTATION = "none"
 # Fields that are used only in decoding. A model can be re-evaluated with other values.
-DECODING_FIELDS = ("n_best_size", "null_score_diff_threshold")
+DECODING_FIELDS = ("max_answer_length", "n_best_size", "null_score_diff_threshold")
 TAGGING_FIELDS = ("tagging_scheme", "crf")
-SPAN_FIELDS = ("doc_stride", "max_query_length", "max_answer_length", *DECODING_FIELDS)
+SPAN_FIELDS = ("doc_stride", "max_query_length", *DECODING_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,14 +130,13 @@ class TaskConfig:
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a valid {TASK_FILE} ({error})") from None
 
-    def write(self, model_dir: str) -> None:
-        """Writes `task.json`.
+    def check_same(self, model_dir: str) -> None:
+        """Checks that a model directory, if it has a `task.json`, contains a model for the same task.
 
         Raises:
-          InputError: the directory contains a model for another task.
+          InputError: it contains a model for another task.
         """
-        path = os.path.join(model_dir, TASK_FILE)
-        if is_file(path):
+        if is_file(os.path.join(model_dir, TASK_FILE)):
             found = TaskConfig.read(model_dir, "output_dir")
             for field in dataclasses.fields(self):
                 ours, theirs = getattr(self, field.name), getattr(found, field.name)
@@ -146,6 +145,15 @@ class TaskConfig:
                         f"--output_dir={model_dir}: contains a model with {field.name} {_short(theirs)}, not "
                         f"{_short(ours)}; choose another directory"
                     )
+
+    def write(self, model_dir: str) -> None:
+        """Writes `task.json`.
+
+        Raises:
+          InputError: the directory contains a model for another task.
+        """
+        self.check_same(model_dir)
+        path = os.path.join(model_dir, TASK_FILE)
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             json.dump({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, file, indent=2)
             file.write("\n")

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import check_tensorflow_path
 from ambert_tf.flags import at_least, require, setting
 from ambert_tf.training.settings import TrainingSettings
 
@@ -70,6 +71,7 @@ class PretrainingSettings(TrainingSettings):
         """Raises an InputError if a value is out of range."""
         require(self, "input_file")
         super().validate()
+        check_tensorflow_path(self.output_dir, "output_dir")
         at_least(self, 1, "num_train_steps", "max_eval_steps", "group_by_length")
         at_least(self, 8, "max_seq_length", "max_coarse_seq_length")
         at_least(self, 1, "max_predictions_per_seq")

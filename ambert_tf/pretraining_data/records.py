@@ -50,7 +50,7 @@ class RecordKind:
 
 
 def record_files(pattern: str, flag: str) -> list[str]:
-    """Returns the record files that match a pattern, except for shards that data creation left empty.
+    """Returns the record files that match a pattern, without `stats.json` and shards that data creation left empty.
 
     If a corpus has fewer sequences than shards, some shards are empty. They are recognized by their sizes in
     `stats.json`. Any other file without records was truncated.
@@ -60,9 +60,15 @@ def record_files(pattern: str, flag: str) -> list[str]:
       flag: the flag of the pattern, for error messages.
 
     Raises:
-      InputError: part of the pattern matches no file, or a file cannot be read or is empty.
+      InputError: part of the pattern matches no file, there are no records, or a file cannot be read or is empty.
     """
-    files = input_files(pattern, flag, allow_empty=True)
+    found = input_files(pattern, flag, allow_empty=True)
+    files = [name for name in found if os.path.basename(name) != STATS_FILE]
+    if not files:
+        raise InputError(
+            f"--{flag}={pattern}: {STATS_FILE} describes records, but contains none; name the record files, such as "
+            f"{os.path.join(os.path.dirname(found[0]), 'part-*')}"
+        )
     filled = [name for name in files if not _is_empty_shard(name)]
     for name in filled or files:
         check_input_file(name, flag)

@@ -11,6 +11,8 @@ from ambert_tf.errors import InputError
 from ambert_tf.files import check_input_file, parse_json, read_bytes
 from ambert_tf.models.task_config import CLASSIFICATION, IDIOMS, MULTIPLE_CHOICE, REGRESSION, SPANS, TaskConfig
 from ambert_tf.models.task_inputs import input_specs, pad_choices
+from ambert_tf.tasks.json_lines import Record
+from ambert_tf.tasks.labels import find_label, label_indices
 
 # The key of the gold label or answer in a file of requests.
 RIGHT_ANSWERS = {CLASSIFICATION: "label", MULTIPLE_CHOICE: "choice", SPANS: "answer", REGRESSION: "score"}
@@ -98,14 +100,21 @@ def read_requests(path: str, task: TaskConfig) -> Requests:
                 raise InputError(f"{path}, line {number}: {name} {problem}")
             columns[name].append(record[name])
         answer = record.get(key) if key else None
-        if answer is not None and key == "label":
-            answer = str(answer)
+        if task.form == CLASSIFICATION:
+            answer = _label(task, Record(path, number, record))
         if answer is not None and (problem := _wrong_answer(task, answer, record)):
             raise InputError(f"{path}, line {number}: {key} {problem}")
         right.append(answer)
     if "choices" in columns:  # pad with empty strings, because a batch is rectangular
         columns["choices"] = pad_choices(columns["choices"])
     return Requests(columns, right if any(answer is not None for answer in right) else None)
+
+
+def _label(task: TaskConfig, record: Record) -> str | None:
+    """Returns the label of a record, spelled as in the model, or None if it has none."""
+    name = record.name(RIGHT_ANSWERS[CLASSIFICATION]) or None
+    index = find_label(label_indices(task.labels), name or "")
+    return name if index is None else task.labels[index]
 
 
 def _wrong_answer(task: TaskConfig, answer: Any, record: Mapping[str, Any]) -> str | None:

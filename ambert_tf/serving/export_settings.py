@@ -3,6 +3,7 @@
 import dataclasses
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import check_tensorflow_path
 from ambert_tf.flags import check_choices, require, setting
 
 INFERENCES = ("joint", "fine", "coarse")
@@ -43,5 +44,6 @@ class ExportSettings:
         """Raises an InputError if a value is missing or out of range."""
         require(self, "model_dir", "export_dir")
         check_choices(self)
+        check_tensorflow_path(self.export_dir, "export_dir")
         if self.version is not None and self.version < 1:
             raise InputError(f"--version={self.version}: must be at least 1")

@@ -20,7 +20,7 @@ from ambert_tf.tasks.declaration import (
     Texts,
 )
 from ambert_tf.tasks.json_lines import Record, shown
-from ambert_tf.tasks.labels import label_indices, without_zero_decimals
+from ambert_tf.tasks.labels import find_label, label_indices
 
 SHOWN_LABELS = 20
 FLOAT32_MAX = 3.4e38
@@ -131,7 +131,7 @@ def _label(task: Task, record: Record, split: str, indices: Mapping[str, int], i
             raise record.error(f"{task.label_key!r} is {answer}, but that choice is empty")
         return answer
     name = record.name(task.label_key) or ""
-    index = indices.get(name, indices.get(without_zero_decimals(name)))
+    index = find_label(indices, name)
     if index is None:
         known = list(indices)
         more = f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""

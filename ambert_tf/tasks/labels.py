@@ -99,6 +99,16 @@ def label_indices(labels: Sequence[str]) -> Mapping[str, int]:
     }
 
 
+def find_label(indices: Mapping[str, int], name: str) -> int | None:
+    """Returns the index of a label as it is written in a file, or None if it is unknown.
+
+    Args:
+      indices: see `label_indices`.
+      name: see `Record.name`.
+    """
+    return indices.get(name, indices.get(without_zero_decimals(name)))
+
+
 def read_labels(path: str, least: int = 2) -> tuple[Label, ...]:
     """Reads a file of labels: CLUE's JSON lines `{"label": …, "label_desc": …}`, or a JSON list of names.
 

@@ -27,6 +27,7 @@ class ReportSettings:
     With --submit, writes the predictions of all tasks into one zip file for CLUE's or FewCLUE's leaderboard instead.
 
     The arguments are output directories of run_classifier.py, run_squad.py and run_ner.py, evaluated with --do_eval.
+    Other directories are named and left out.
     Published figures are marked. They come from larger models with much more pre-training, mostly on test sets; ours
     are on development sets.
     """
@@ -48,6 +49,8 @@ def read_results(directory: str) -> dict[str, Any]:
       InputError: the directory has no evaluation results.
     """
     path = os.path.join(directory, f"{EVAL_RESULTS}.json")
+    if not exists(directory):
+        raise InputError(f"{directory}: no such directory; name output directories of runs with --do_eval")
     if not exists(path):
         raise InputError(f"{directory}: has no {EVAL_RESULTS}.json; evaluate it with --do_eval")
     results = read_json_object(path)
@@ -95,7 +98,20 @@ def run_report(settings: ReportSettings) -> None:
     if settings.submit:
         print("\n".join(write_submission(settings.run_dirs, settings.submit_file)))
         return
-    print("\n".join(table([read_results(directory) for directory in settings.run_dirs])))
+    results, problems = [], {}
+    for directory in settings.run_dirs:
+        try:
+            results.append(read_results(directory))
+        except InputError as error:
+            if not exists(directory):
+                raise
+            problems[directory] = str(error).removeprefix(f"{directory}: ")
+    if not results:
+        directory, problem = next(iter(problems.items()))
+        raise InputError(f"{directory}: {problem}")
+    print("\n".join(table(results)))
+    for directory, problem in problems.items():
+        print(f"not included: {directory} ({problem})")
 
 
 if __name__ == "__main__":

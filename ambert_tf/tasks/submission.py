@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, exists, is_directory, read_bytes
+from ambert_tf.files import atomic_path, exists, read_bytes
 from ambert_tf.tasks import clue, fewclue
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.tasks.reading_comprehension import CMRC2018
@@ -19,23 +19,24 @@ def write_submission(directories: Sequence[str], path: str) -> list[str]:
     """Writes a zip file with the leaderboard files of several output directories.
 
     For some tasks, CLUE's file names contain the version of the test set. Only the versioned files of these tasks are
-    submitted.
+    submitted. Directories without leaderboard files are left out.
 
     Args:
       directories: output directories of runs with --do_predict.
       path: path of the zip file.
 
     Returns:
-      The lines of a description of the contents.
+      The lines of a description of the contents, and of what was left out.
 
     Raises:
-      InputError: a directory lacks the file, two directories have the same file, or the files belong to different
-        leaderboards.
+      InputError: no directory has such a file, a directory does not exist, two directories have the same file, or the
+        files belong to different leaderboards.
     """
     found: dict[str, str] = {}
     benchmarks: dict[str, str] = {}
+    unused: list[str] = []
     for directory in directories:
-        if not is_directory(directory):
+        if not exists(directory):
             raise InputError(f"{directory}: no such directory; name output directories of runs with --do_predict")
         names = [
             (benchmark, name)
@@ -45,15 +46,15 @@ def write_submission(directories: Sequence[str], path: str) -> list[str]:
             if exists(os.path.join(directory, name))
         ]
         if not names:
-            raise InputError(
-                f"{directory}: has no file for the leaderboard of {' or '.join(BENCHMARKS)}, such as "
-                "afqmc_predict.json; predict a test set with --do_predict"
-            )
+            unused.append(directory)
         for benchmark, name in names:
             if name in found:
                 raise InputError(f"{name} is in {os.path.dirname(found[name])} and in {directory}; omit one of them")
             found[name] = os.path.join(directory, name)
             benchmarks.setdefault(benchmark, directory)
+    lacking = f"has no file for the leaderboard of {' or '.join(BENCHMARKS)}"
+    if not found:
+        raise InputError(f"{unused[0]}: {lacking}, such as afqmc_predict.json; predict a test set with --do_predict")
     if len(benchmarks) > 1:
         places = " and ".join(f"{directory} for {benchmark}" for benchmark, directory in benchmarks.items())
         raise InputError(f"the files are for different leaderboards: {places}; write one submission for each")
@@ -72,6 +73,7 @@ def write_submission(directories: Sequence[str], path: str) -> list[str]:
     missing = [task.name for task in BENCHMARKS[benchmark] if not found.keys() & set(_file_names(task))]
     if missing:
         lines.append(f"  not included: {', '.join(missing)}")
+    lines += [f"  not included: {directory} ({lacking})" for directory in unused]
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(buffer.getvalue())
     return lines

@@ -17,7 +17,16 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line, write_problem
-from ambert_tf.files import exists, file_version, is_directory, is_file, list_directory, make_directory, remove
+from ambert_tf.files import (
+    check_tensorflow_path,
+    exists,
+    file_version,
+    is_directory,
+    is_file,
+    list_directory,
+    make_directory,
+    remove,
+)
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.preset_files import MASKED_LM_NAME, preset_config, preset_task_name
 from ambert_tf.presets import TOKENIZER_ASSETS, WEIGHTS_FILE, built_in_presets, preset_path
@@ -37,6 +46,9 @@ _CHECKPOINT_INDEX = re.compile(rf"{CHECKPOINT_NAME}-(\d+)\.index")
 
 _VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _MODEL_PREFIX = "model/"
+# Part of the optimizer's state in float16.
+_LOSS_SCALE = "loss_scale"
+_LOSS_SCALE_KEY = f"optimizer/{_LOSS_SCALE}/scale{_VALUE_SUFFIX}"
 
 
 class ModelDirectory(NamedTuple):
@@ -70,12 +82,16 @@ class Checkpoints:
         if writes:
             make_directory(self.directory)
         self._model = model
-        self._checkpoint = tf.train.Checkpoint(
-            model={variable.path: variable.value for variable in model.variables}, **state
-        )
+        self._state = state
+        self._checkpoint = self._tracked(state)
         _repair_list(self.directory)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, self.directory, max_to_keep=keep, checkpoint_name=CHECKPOINT_NAME
+        )
+
+    def _tracked(self, state: Mapping[str, Any]) -> tf.train.Checkpoint:
+        return tf.train.Checkpoint(
+            model={variable.path: variable.value for variable in self._model.variables}, **state
         )
 
     def path(self, step: int) -> str:
@@ -113,8 +129,9 @@ class Checkpoints:
         prefixes = list(reversed(self._manager.checkpoints))
         for prefix in prefixes:
             try:
-                _check_shapes(prefix, _open_reader(prefix), self._model.variables)
-                self._checkpoint.restore(prefix).assert_existing_objects_matched()
+                reader = _open_reader(prefix)
+                _check_shapes(prefix, reader, self._model.variables)
+                self._restore(prefix, has_loss_scale=reader.has_tensor(_LOSS_SCALE_KEY))
             except READ_ERRORS as error:
                 logging.warning("%s: the checkpoint is damaged (%s); trying the previous one", prefix, one_line(error))
                 continue
@@ -126,6 +143,15 @@ class Checkpoints:
         if prefixes:
             raise InputError(f"{self.directory}: all {len(prefixes)} checkpoints are damaged; use another --output_dir")
         return None
+
+    def _restore(self, prefix: str, has_loss_scale: bool) -> None:
+        """Restores a checkpoint. The run may have been started with or without --use_fp16."""
+        checkpoint = self._checkpoint
+        optimizer = dict(self._state.get("optimizer", {}))
+        if not has_loss_scale and optimizer.pop(_LOSS_SCALE, None) is not None:
+            logging.warning("%s: has no loss scale, because it was trained without --use_fp16; using a new one", prefix)
+            checkpoint = self._tracked({**self._state, "optimizer": optimizer})
+        checkpoint.restore(prefix).assert_existing_objects_matched().expect_partial()
 
 
 def _repair_list(directory: str) -> None:
@@ -193,7 +219,7 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
       flag: the flag that named the path, for error messages.
 
     Raises:
-      InputError: the path is none of these, or has no checkpoint.
+      InputError: the path is none of these, has no checkpoint, or contains a character of a pattern.
     """
     path = preset_path(path)
     if preset := _preset(path):
@@ -215,6 +241,7 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
                 f"--{flag}={path}: not a model directory: {name} is missing; a model directory contains {CONFIG_FILE}, "
                 f"{TOKENIZER_DIRECTORY}/ and {CHECKPOINT_DIRECTORY}/"
             )
+    check_tensorflow_path(path, flag)
     _repair_list(os.path.join(path, CHECKPOINT_DIRECTORY))
     checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
     if checkpoint is None:
@@ -237,10 +264,12 @@ def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
     """Returns the checkpoint prefix of a model directory, a directory of checkpoints or a prefix.
 
     Raises:
-      InputError: there is no checkpoint.
+      InputError: there is no checkpoint, or the path contains a character of a pattern.
     """
     path = preset_path(path)
     if is_directory(path):
+        if _preset(path) is None:
+            check_tensorflow_path(path, flag)
         if exists(os.path.join(path, "checkpoint")):
             latest = tf.train.latest_checkpoint(path)
             if latest is not None:
@@ -252,6 +281,7 @@ def checkpoint_prefix(path: str, flag: str = "init_checkpoint") -> str:
             f"--{flag}={path}: no such checkpoint; name a model directory, or the prefix of a checkpoint, such as "
             f"DIR/{CHECKPOINT_DIRECTORY}/{CHECKPOINT_NAME}-1000"
         )
+    check_tensorflow_path(path, flag)
     return prefix
 
 

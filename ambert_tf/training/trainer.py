@@ -29,6 +29,7 @@ OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
 Evaluate = Callable[[int], Mapping[str, Any]]
 
 SETTINGS_FILE = "training_settings.json"
+TRAINING_DATA = "training_data"  # not a flag, but compared like one
 
 
 def strategy_for(settings: TrainingSettings, training: bool = True) -> tf.distribute.Strategy:
@@ -66,6 +67,7 @@ class Trainer(Generic[ObjectiveT]):
       num_train_steps: the last step.
       num_warmup_steps: number of warm-up steps of the learning rate.
       restore_initial: loads weights into the model, its first argument, from `settings.init_checkpoint`, its second.
+      training_data: a digest of the training data, if a resumed run is to warn about other data.
 
     Attributes:
       objective: the objective.
@@ -84,6 +86,7 @@ class Trainer(Generic[ObjectiveT]):
         num_train_steps: int,
         num_warmup_steps: int,
         restore_initial: Callable[[keras.Model, str], object],
+        training_data: str | None = None,
     ) -> None:
         self.settings = settings
         self.strategy = strategy
@@ -115,6 +118,8 @@ class Trainer(Generic[ObjectiveT]):
             present["num_warmup_steps"] = num_warmup_steps
             for name in settings.MAY_CHANGE:
                 present.pop(name, None)
+            if training_data is not None:
+                present[TRAINING_DATA] = training_data
             compare_settings(settings.output_dir, present, self.step)
         logging.info(
             "%s parameters in %s on %d replica(s), from %s at step %d of %d", f"{model.count_params():,}",
@@ -219,7 +224,8 @@ def compare_settings(output_dir: str, present: Mapping[str, Any], step: int) -> 
         except (ValueError, TypeError):
             changed = []
         for name in changed:
-            logging.warning("resuming at step %d with --%s=%s; it was %s", step, name, present[name], before[name])
+            shown = name if name == TRAINING_DATA else f"--{name}"
+            logging.warning("resuming at step %d with %s=%s; it was %s", step, shown, present[name], before[name])
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(present, file, indent=2)
         file.write("\n")

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -70,6 +71,21 @@ def test_cases_compare_several_models(data_dir):
     assert all(list(case.predicted) == ["AMBERT", "char", "word"] for case in cases)
     with pytest.raises(InputError, match="two models have the same name"):
         find_cases(directories, data_dir)
+
+
+def test_models_with_and_without_augmentation_read_the_same_examples(tmp_path):
+    """In training, the first example would count twice, and the models disagree on it."""
+    lines = []
+    for number, text in enumerate(("她的南京", "中国的人民", "商店的球拍")):
+        target = {"span1_text": text[:2], "span1_index": 0, "span2_text": text[0], "span2_index": 0}
+        lines.append(json.dumps({"idx": number, "text": text, "target": target, "label": "true"}))
+    (tmp_path / "train.json").write_text("\n".join(lines), encoding="utf-8")
+    plain = model_directory("marked")
+    augmented = shutil.copytree(plain, tmp_path / "augmented")
+    content = json.loads((augmented / "task.json").read_text())
+    (augmented / "task.json").write_text(json.dumps({**content, "data_augmentation": "duplicated"}))
+    for directories in ([plain, str(augmented)], [str(augmented), plain]):
+        assert find_cases(directories, str(tmp_path), split="train") == ([], 3)
 
 
 def test_model_with_one_head_is_an_error(data_dir):

@@ -237,6 +237,13 @@ class TestErrors:
         ):
             self.fails(match, *formats, google, out, **settings)
 
+    def test_a_name_that_tensorflow_cannot_read(self, google, tmp_path):
+        match = r"--{}=.*\[1\]: TensorFlow cannot read checkpoints under a name with"
+        self.fails(match.format("output"), "google_bert", "ambert", google, tmp_path / "[1]")
+        convert("google_bert", "huggingface", google, tmp_path / "hugging_face [1]")
+        copied = shutil.copytree(os.path.dirname(google), tmp_path / "google [1]")
+        self.fails(match.format("input"), "google_bert", "huggingface", copied, tmp_path / "out")
+
     def test_an_output_that_exists(self, google, tmp_path):
         (tmp_path / "file").write_text("mine")
         with pytest.raises(InputError, match=r"--output=.*: already exists"):

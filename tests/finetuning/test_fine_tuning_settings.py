@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.fine_tuning import _labels_directory
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
 from ambert_tf.finetuning.splits import settings_for_task
+from ambert_tf.tasks.labels import labels_directory
 from ambert_tf.tasks.registry import TASKS
 
 
@@ -50,6 +50,6 @@ def test_labels_are_looked_for_beside_the_training_file_first(tmp_path):
     for directory in (beside, data_dir):
         directory.mkdir()
     (data_dir / "labels.json").write_text("[]")
-    assert _labels_directory(str(data_dir), (str(beside / "train.csv"),)) == str(data_dir)
+    assert labels_directory(str(data_dir), (str(beside / "train.csv"),)) == str(data_dir)
     (beside / "labels.json").write_text("[]")
-    assert _labels_directory(str(data_dir), (str(beside / "train.csv"),)) == str(beside)
+    assert labels_directory(str(data_dir), (str(beside / "train.csv"),)) == str(beside)

@@ -144,6 +144,11 @@ def test_segmentation(tmp_path):
     form = TokenForm(TASKS["segmentation"], TaskConfig.read(str(tmp_path / "model")))
     form.read_facts(str(tmp_path / "model"))
     assert form.known_words == set(lines["train"].split())
+    # A rerun with other data that is refused leaves these words as they are.
+    (tmp_path / "train.txt").write_text(lines["train"].replace("生活", "大桥"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"trained with training_data=3 rows, CRC-32 \w{8}, not 3 rows, CRC-32 \w{8}"):
+        run_fine_tuning(tagging_settings(tmp_path, "bert_coarse", **flags))
+    assert (tmp_path / "model" / "train_words.txt").read_text(encoding="utf-8").split() == sorted(form.known_words)
 
 
 def test_a_segmentation_whose_training_words_are_not_known_has_no_oov_scores(tmp_path):

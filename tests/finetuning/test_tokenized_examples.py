@@ -96,6 +96,16 @@ def test_static_shapes():
     assert all(batch["fine_input_ids"].shape[1] == 16 for _, batch in data.in_order_of_length(2))
 
 
+def test_the_digest_is_that_of_the_sequences_and_targets():
+    assert tokenized(["好", "中国"]).digest == tokenized(["好", "中国"]).digest
+    assert tokenized(["好", "中国"]).digest.startswith("2 rows, CRC-32 ")
+    assert len({tokenized(texts).digest for texts in (["好", "中国"], ["中国", "好"], ["好", "人民"], ["好"])}) == 4
+    examples = [Example(0, Texts("好"), 0)], [Example(0, Texts("好"), 1)]
+    assert len({tokenize(rows).digest for rows in examples}) == 2
+    # Only the beginning of a text that is truncated.
+    assert tokenized(["好" * 100]).digest == tokenized(["好" * 200]).digest
+
+
 def test_rows_are_named_by_the_ids_of_the_data():
     data = tokenize([Example(name, Texts("a"), 0) for name in (7, "b", "c")])
     assert data.describe([2, 0, 2]) == "the examples with id c, 7 in a.json and b.json"

@@ -267,6 +267,12 @@ def test_bad_settings_are_named(made, tmp_path, changes, message):
         run_pretraining(settings(made, tmp_path / "run", **changes))
 
 
+def test_a_name_that_tensorflow_cannot_read_is_refused(made, tmp_path):
+    with pytest.raises(InputError, match=r"--output_dir=.*p \[1\]: TensorFlow cannot read checkpoints under a name"):
+        run_pretraining(settings(made, tmp_path / "p [1]"))
+    assert not (tmp_path / "p [1]").exists()
+
+
 def test_a_configuration_for_another_vocabulary_is_refused(made, tmp_path):
     path = tmp_path / "config.json"
     small_config(vocab_size=60).to_file(str(path))

@@ -30,6 +30,14 @@ def test_files_of_two_kinds_are_refused(tmp_path):
         record_kind(names)
 
 
+def test_the_description_of_records_is_not_one_of_them(tmp_path):
+    name = write_records(tmp_path / "part-0", make_records(range(3)))
+    (tmp_path / "stats.json").write_text("{}")
+    assert record_files(f"{tmp_path}/*", "input_file") == [name]
+    with pytest.raises(InputError, match=r"^--input_file=.*stats\.json: stats\.json describes records, .*/part-\*$"):
+        record_files(str(tmp_path / "stats.json"), "input_file")
+
+
 def test_files_without_pretraining_records_are_named(tmp_path):
     empty = write_records(tmp_path / "empty", [])
     with pytest.raises(InputError, match="empty: contains no record"):

@@ -31,6 +31,13 @@ def test_unknown_answers_do_not_count(tmp_path):
     assert read_requests(write(tmp_path, {"text": "x"}), SENTENCE).right is None
 
 
+def test_labels_are_spelled_as_in_training_data(tmp_path):
+    spellings = [True, 1, "1.0", " 1\u200b", 2.0, "", None]
+    path = write(tmp_path, *({"text": "x", "label": label} for label in spellings))
+    found = read_requests(path, task("classification", labels=("true", "1", "2")))
+    assert found.right == ["true", "1", "1", "1", "2", None, None]
+
+
 def test_a_correlation_may_be_undefined():
     assert _accuracy("score", [1.0, 2.0, 4.0], [2, None, 8]) == pytest.approx(1)
     assert _accuracy("score", [1.0, 2.0], [2, None]) is None
@@ -41,6 +48,7 @@ def test_a_correlation_may_be_undefined():
     [
         (SENTENCE, {"txt": "b"}, "line 3: a JSON object with text is expected"),
         (SENTENCE, {"text": "b", "label": "zzz"}, "line 3: label is 'zzz'; the labels are a, 1"),
+        (SENTENCE, {"text": "b", "label": ["a"]}, "line 3: 'label' is .* it must be a string or an integer"),
         (SCORE, {"text": "b", "score": "high"}, "line 3: score is 'high'; a number is expected"),
         (CHOICE, {"context": "c", "question": "q", "choices": ["x"], "choice": 1}, "choice is 1; an int from 0 to 0"),
     ],

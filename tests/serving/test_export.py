@@ -145,6 +145,8 @@ def test_wrong_directories(model_dir, exported, tmp_path):
         export(str(tmp_path / "none"), str(tmp_path / "new"))
     with pytest.raises(InputError, match="not a model directory"):
         export(str(tmp_path), str(tmp_path / "new"))
+    with pytest.raises(InputError, match=r"--export_dir=.*e\[1\]: TensorFlow cannot read"):
+        export(model_dir, str(tmp_path / "e[1]"))
     assert os.listdir(tmp_path) == []
 
 

@@ -30,6 +30,23 @@ def test_directories(tmp_path, capsys):
     assert "| mrpc | ambert | joint | accuracy | 75.00 |" in capsys.readouterr().out
 
 
+def test_other_directories_are_named_and_left_out(tmp_path, capsys):
+    for name in ("mrpc", "pretrained", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mrpc" / "eval_results.json").write_text(json.dumps({**RESULTS, "accuracy": 0.75}))
+    (tmp_path / "pretrained" / "eval_results.json").write_text('{"loss": 1}')
+    empty, pretrained = str(tmp_path / "empty"), str(tmp_path / "pretrained")
+    run_report(ReportSettings(run_dirs=(empty, pretrained, str(tmp_path / "mrpc"))))
+    lines = capsys.readouterr().out.splitlines()
+    assert "| mrpc | ambert | joint | accuracy | 75.00 |" in "\n".join(lines)
+    assert lines[-2] == f"not included: {empty} (has no eval_results.json; evaluate it with --do_eval)"
+    assert lines[-1].startswith(f"not included: {pretrained} (")
+    with pytest.raises(InputError, match=r"^.*/empty: has no eval_results.json"):
+        run_report(ReportSettings(run_dirs=(empty, pretrained)))
+    with pytest.raises(InputError, match=r"/none: no such directory"):
+        run_report(ReportSettings(run_dirs=(str(tmp_path / "mrpc"), str(tmp_path / "none"))))
+
+
 def test_directories_without_results(tmp_path):
     with pytest.raises(InputError, match="name one or more directories"):
         run_report(ReportSettings())

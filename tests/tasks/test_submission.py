@@ -53,6 +53,16 @@ def test_clues_submission_has_the_names_and_ids_of_its_guide(tmp_path, capsys):
     assert "not included: iflytek, cluewsc2020, csl, cmnli" in printed
 
 
+def test_other_directories_are_named_and_left_out(tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "notes.txt").write_text("x")
+    others = [str(tmp_path / "other"), str(tmp_path / "notes.txt")]
+    files = submit(tmp_path, others[0], predicted(tmp_path, clue.AFQMC, Prediction(0, "0")), others[1])
+    assert list(files) == ["afqmc_predict.json"]
+    reason = "has no file for the leaderboard of CLUE or FewCLUE"
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"  not included: {name} ({reason})" for name in others]
+
+
 def test_fewclues_submission_is_a_file_of_its_own(tmp_path):
     few = predicted(tmp_path, fewclue.CHID, Prediction(3000, 6))
     assert submit(tmp_path, few) == {"chidf_predict.json": '{"id": 3000, "answer": 6}\n'}

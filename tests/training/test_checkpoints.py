@@ -150,6 +150,10 @@ def test_errors_say_what_a_model_directory_is(model_directory, tmp_path):
         checkpoint_prefix(str(tmp_path))
     with pytest.raises(InputError, match=r"--model_dir=.*none: no such directory"):
         load_model_directory(str(tmp_path / "none"), "model_dir")
+    copied = shutil.copytree(model_directory[0], tmp_path / "copy [1]")
+    for path in (copied, copied / "checkpoints", copied / "checkpoints" / "ckpt-20"):
+        with pytest.raises(InputError, match=r"--init_checkpoint=.*copy \[1\].*: TensorFlow cannot read checkpoints"):
+            checkpoint_prefix(str(path))
     untrained = shutil.copytree(model_directory[0], tmp_path / "untrained")
     shutil.rmtree(untrained / "checkpoints")
     os.mkdir(untrained / "checkpoints")

@@ -9,7 +9,7 @@ from ambert_tf.pretraining.pretraining_objective import PretrainingObjective
 from ambert_tf.training.checkpoints import restore_backbone
 from ambert_tf.training.optimizer import AdamW, Lamb
 from ambert_tf.training.settings import TrainingSettings
-from ambert_tf.training.trainer import Trainer, strategy_for
+from ambert_tf.training.trainer import TRAINING_DATA, Trainer, compare_settings, strategy_for
 from tests.small_models import masked_lm, small_config
 from tests.training.runs import BATCH, dataset
 
@@ -77,6 +77,14 @@ def _killed_at(step, at):
     return {"score": 10 * at}
 
 
+def test_other_training_data_is_named_on_a_restart(tmp_path, caplog):
+    compare_settings(str(tmp_path), {TRAINING_DATA: "16 rows"}, step=0)
+    compare_settings(str(tmp_path), {TRAINING_DATA: "16 rows"}, step=1)
+    assert caplog.text == ""
+    compare_settings(str(tmp_path), {TRAINING_DATA: "15 rows"}, step=1)
+    assert caplog.messages == ["resuming at step 1 with training_data=15 rows; it was 16 rows"]
+
+
 def test_settings_that_change_on_a_restart_are_named(tmp_path, caplog):
     for changes, steps in (({}, 2), ({}, 2), ({"learning_rate": 5e-4, "log_steps": 7}, 3)):
         caplog.clear()
@@ -90,6 +98,21 @@ def test_settings_that_change_on_a_restart_are_named(tmp_path, caplog):
         "resuming at step 1 with --learning_rate=0.0005; it was 0.0001",
         "resuming at step 1 with --num_train_steps=3; it was 2",
     ]
+
+
+def test_a_run_resumes_in_another_precision(tmp_path, caplog):
+    # The precision of each of four runs, and the loss scale that it finds.
+    for step, scale in enumerate((None, 2.0**15, 8.0, None)):
+        caplog.clear()
+        run = trainer(tmp_path, steps=9, use_fp16=scale is not None)
+        assert run.step == step
+        warning = "ckpt-1: has no loss scale, because it was trained without --use_fp16; using a new one"
+        assert (warning in caplog.text) == (step == 1)
+        if scale is not None:
+            assert float(run.optimizer.loss_scale.scale.numpy()) == scale
+            run.optimizer.loss_scale.scale.assign(8.0)
+        run.optimizer.step.assign(step + 1)
+        run.checkpoints.save(step + 1)
 
 
 @pytest.mark.parametrize(
