@@ -43,6 +43,7 @@ def evaluation_scores(
 def evaluate(
     settings: FineTuningSettings,
     loaded: LoadedModel,
+    predictor: Predictor,
     form: Form,
     data: TokenizedExamples,
     others: OtherTasks = (),
@@ -53,6 +54,7 @@ def evaluate(
     Args:
       settings: the program's settings.
       loaded: the model.
+      predictor: predicts with it.
       form: the form of the task.
       data: examples with labels.
       others: additional tasks to evaluate on. Their results are prefixed with their names.
@@ -62,7 +64,6 @@ def evaluate(
       The results: `task_name`, `step` and `inference`; the task's metrics, with those of the single heads as `fine_...`
       and `coarse_...`; `metric`, the name of the main metric; the loss and its parts; counts and speed.
     """
-    predictor = Predictor(loaded.model)
     logits = predictor(data, settings.eval_batch_size)
     results: dict[str, Any] = {
         "task_name": form.task.name,
@@ -98,10 +99,14 @@ def evaluate(
 
 
 def predict(
-    settings: FineTuningSettings, loaded: LoadedModel, form: Form, split: Split, others: OtherTasks = ()
+    settings: FineTuningSettings,
+    loaded: LoadedModel,
+    predictor: Predictor,
+    form: Form,
+    split: Split,
+    others: OtherTasks = (),
 ) -> None:
     """Predicts a split, and writes `predictions.json` and the leaderboard files of this and of additional tasks."""
-    predictor = Predictor(loaded.model)
     wanted = [(other, splits["test"]) for other, splits in others if "test" in splits]
     for each, examples in (*wanted, (form, split)):  # the task itself last, so that its predictions.json remains
         data = TokenizedExamples(examples, each.config, loaded.tokenizer)

@@ -19,6 +19,7 @@ from ambert_tf.finetuning.fine_tuning_settings import (
 )
 from ambert_tf.finetuning.form import Form
 from ambert_tf.finetuning.new_model import check_tokenizer_dir, initial_model
+from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.sequence_form import SequenceForm
 from ambert_tf.finetuning.span_form import SpanForm
 from ambert_tf.finetuning.splits import Split, SplitReader, settings_for_task
@@ -114,11 +115,12 @@ def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
         if not settings.do_train:
             check_tokenizer_dir(settings, loaded.tokenizer, directory)
         form.read_facts(directory)
+        predictor = Predictor(loaded.model)  # one for both, because tracing the model takes seconds
         if settings.do_eval:
             dev = dev or TokenizedExamples(splits["dev"], form.config, loaded.tokenizer)
-            results = evaluate(settings, loaded, form, dev, others, runs)
+            results = evaluate(settings, loaded, predictor, form, dev, others, runs)
         if settings.do_predict:
-            predict(settings, loaded, form, splits["test"], others)
+            predict(settings, loaded, predictor, form, splits["test"], others)
     return results
 
 
