@@ -211,7 +211,7 @@ def check_replaceable(path: str, flag: str) -> None:
     """
     if is_remote(path):
         return
-    if os.path.ismount(path):
+    if os.path.ismount(os.path.realpath(path)):  # never true for a symbolic link itself
         raise InputError(f"--{flag}={path}: is a mount point, which cannot be replaced; name a directory in it")
     check_writable(path, flag)
     try:

@@ -185,8 +185,8 @@ def _row_splits(known: tf.Tensor, text_splits: tf.Tensor) -> tf.Tensor:
 class Segmenter(tf.Module):
     """Segments runs of Chinese characters into words, and looks these up in the coarse vocabulary.
 
-    Entries with other characters, such as 卡拉ok or c++, come from the user's dictionary. They are matched first, from
-    left to right, longest match first, and only the text between them is segmented.
+    Entries with other characters, such as t恤 or c++, come from jieba's dictionary or the user's. They are matched
+    first, from left to right, longest match first, and only the text between them is segmented.
 
     Args:
       model: serialized SentencePiece unigram model from `build_segmenter`.

@@ -7,6 +7,8 @@ from ambert_tf.errors import InputError
 from ambert_tf.tokenization.normalizer import Normalizer
 from ambert_tf.tokenization.segmenter import Segmenter, build_segmenter, pieces_of, read_jieba_frequencies
 
+pytestmark = pytest.mark.usefixtures("optimized_graphs")
+
 
 def words(model):
     return {piece for piece in pieces_of(model, "model") if len(piece) > 1 and not piece.startswith("<")}
@@ -32,9 +34,9 @@ def test_a_word_without_a_count_stays_whole_and_a_count_of_0_removes_one():
 
 def segments(segmenter, text):
     """Returns the segments of a text, without other texts and together with a short one."""
+    segment = tf.function(segmenter.segment, autograph=False)
     alone, batch = (
-        segmenter.segment(Normalizer(True, False)(tf.constant(texts)))[1].numpy().tolist()
-        for texts in ([text], [text, "了的"])
+        segment(Normalizer(True, False)(tf.constant(texts)))[1].numpy().tolist() for texts in ([text], [text, "了的"])
     )
     assert batch[: len(alone)] == alone
     return [text[start:end] for start, end in itertools.pairwise([*alone, len(text)])]
