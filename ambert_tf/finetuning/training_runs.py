@@ -34,7 +34,7 @@ from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TASK_FILE
 from ambert_tf.models.task_models import make_model
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import CHECKPOINT_DIRECTORY, prepare_model_directory
+from ambert_tf.training.checkpoints import CHECKPOINT_DIRECTORY, check_model_directory, prepare_model_directory
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.precision import POLICIES
 from ambert_tf.training.trainer import TRAINING_DATA, Trainer
@@ -44,10 +44,13 @@ RUNS_DIRECTORY = "runs"
 KEPT = ("checkpoints", TRAINING_FILE, "metrics.jsonl")
 SETTINGS_OF_A_TRAINING = (
     "learning_rate", "train_batch_size", "num_train_epochs", "random_seed", "agreement_weight", "init_checkpoint",
-    "train_file", "max_examples", "data_source", "optimizer", "learning_rate_schedule", "weight_decay",
+    "optimizer", "learning_rate_schedule", "weight_decay",
     "bias_correction", "dropout", "warmup_proportion", "agreement_of", "agreement_squared", "use_fp16", "use_bf16",
-    "keep_best", "early_stopping_patience",
 )  # fmt: skip
+# Without --do_eval, no checkpoint is selected.
+SETTINGS_OF_A_SELECTION = ("keep_best", "early_stopping_patience")
+# They say less than the digest of the data, which older versions did not write.
+SETTINGS_OF_THE_DATA = ("train_file", "max_examples", "data_source")
 
 
 def train_runs(
@@ -80,7 +83,8 @@ def train_runs(
     """
     plans = run_settings(settings)
     # All are compared before anything is written, so that the directory of other runs remains as it is.
-    form.config.check_same(settings.output_dir)
+    for directory in dict.fromkeys((settings.output_dir, *(plan.output_dir for plan in plans))):
+        _check_directory(directory, config, tokenizer, form)
     unfinished = [plan for plan in plans if _finished(plan, train) is None]
     if is_chief(strategy):
         _prepare_directory(settings.output_dir, config, tokenizer, form, finished=not unfinished)
@@ -97,12 +101,18 @@ def train_runs(
     return _keep_best(settings.output_dir, found) if is_chief(strategy) else {}
 
 
+def _check_directory(directory: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer, form: Form) -> None:
+    """Raises an InputError if a directory contains a pre-trained model, or one with another task or tokenizer."""
+    if is_directory(os.path.join(directory, CHECKPOINT_DIRECTORY)) and not is_file(os.path.join(directory, TASK_FILE)):
+        raise InputError(f"--output_dir={directory}: contains a pre-trained model; choose another directory")
+    form.config.check_same(directory)
+    check_model_directory(directory, config, tokenizer)
+
+
 def _prepare_directory(
     directory: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer, form: Form, finished: bool
 ) -> None:
     """Writes everything of a model directory but its weights, so that a run that is interrupted can be evaluated."""
-    if is_directory(os.path.join(directory, CHECKPOINT_DIRECTORY)) and not is_file(os.path.join(directory, TASK_FILE)):
-        raise InputError(f"--output_dir={directory}: contains a pre-trained model; choose another directory")
     prepare_model_directory(directory, config, tokenizer)
     form.config.write(directory)
     if not finished:
@@ -111,7 +121,8 @@ def _prepare_directory(
 
 def _wanted(settings: FineTuningSettings, train: TokenizedExamples) -> dict[str, Any]:
     """Returns what defines a training: its settings and its data."""
-    return {**{name: getattr(settings, name) for name in SETTINGS_OF_A_TRAINING}, TRAINING_DATA: train.digest}
+    names = (*SETTINGS_OF_A_TRAINING, *SETTINGS_OF_THE_DATA, *(SETTINGS_OF_A_SELECTION if settings.do_eval else ()))
+    return {**{name: getattr(settings, name) for name in names}, TRAINING_DATA: train.digest}
 
 
 def _finished(settings: FineTuningSettings, train: TokenizedExamples) -> dict[str, Any] | None:
@@ -122,7 +133,10 @@ def _finished(settings: FineTuningSettings, train: TokenizedExamples) -> dict[st
     """
     finished = read_finished(settings.output_dir)
     if finished is not None:
-        check_same_training(settings.output_dir, finished, _wanted(settings, train))
+        wanted = _wanted(settings, train)
+        for name in SETTINGS_OF_THE_DATA if TRAINING_DATA in finished else ():
+            del wanted[name]
+        check_same_training(settings.output_dir, finished, wanted)
     return finished
 
 

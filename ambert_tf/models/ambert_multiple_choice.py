@@ -98,10 +98,11 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
         return classification_loss(logits, tf.reshape(tf.cast(y, tf.int32), [-1]), **arguments)[0]
 
     def check_labels(self, x: Any, y: Any) -> None:
-        exists = self._existing_choices(x).numpy()
-        labels = np.reshape(np.asarray(y), [len(exists), -1])
+        labels = np.asarray(y)
         if not labels.size:
             return
+        exists = self._existing_choices(x).numpy()
+        labels = labels.reshape(len(exists), -1)
         if labels.shape[1] != 1 or labels.dtype.kind not in "iu":
             raise ValueError(
                 "Labels must be integers of shape (batch,), the indices of choices. Received: "

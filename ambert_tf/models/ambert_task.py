@@ -1,8 +1,9 @@
 """`AmbertTask`: compilation, data handling and losses shared by the task models."""
 
+import contextlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -170,9 +171,7 @@ class AmbertTask:
             # Keras would create the optimizer's variables in the first step, which TensorFlow then traces twice.
             with model.distribute_strategy.scope():
                 optimizer.build(model.trainable_variables)
-        with warnings.catch_warnings():
-            # Most tasks read the sequence output and leave BERT's pooler as it is.
-            warnings.filterwarnings("ignore", r"Gradients do not exist for variables .*pooler/kernel")
+        with _unused_pooler_ignored():
             return super().fit(x, y, sample_weight=sample_weight, validation_data=validation_data, **kwargs)  # type: ignore[misc]
 
     def evaluate(
@@ -197,7 +196,8 @@ class AmbertTask:
         if schedule is not None:
             schedule.set_steps(0, 0)  # the schedule of a previous `fit` has ended at zero
         data = self._preprocessed(x, y, sample_weight)
-        return keras.Model.train_on_batch(self, *data, class_weight=class_weight, return_dict=return_dict)
+        with _unused_pooler_ignored():
+            return keras.Model.train_on_batch(self, *data, class_weight=class_weight, return_dict=return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Evaluates one batch, given as for `evaluate`."""
@@ -321,3 +321,11 @@ def _batches(arrays: tuple[Any, ...], batch_size: int | None, shuffle: bool = Fa
     if shuffle:
         dataset = dataset.shuffle(max(_length(arrays), 1))
     return dataset.batch(batch_size or DEFAULT_BATCH_SIZE)
+
+
+@contextlib.contextmanager
+def _unused_pooler_ignored() -> Iterator[None]:
+    """Hides Keras' warning that most tasks, which read the sequence output, leave BERT's pooler as it is."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Gradients do not exist for variables .*pooler/kernel")
+        yield

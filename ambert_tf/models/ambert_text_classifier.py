@@ -154,13 +154,17 @@ class AmbertTextClassifier(Eq2Task, AmbertTask, keras_hub.models.TextClassifier)
         if "num_classes" in kwargs:
             _check_class_names(kwargs.setdefault("labels", None), kwargs["num_classes"])
             kwargs.setdefault("task_details", None)
-        return super().from_preset(preset, load_weights, **kwargs)
+        model = super().from_preset(preset, load_weights, **kwargs)
+        _check_class_names(kwargs.get("labels"), model.num_classes)  # `from_config` drops names that do not fit
+        return model
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "AmbertTextClassifier":
         # `keras_hub.models.TextClassifier.from_preset` puts its `num_classes` next to the saved labels.
         if config.get("labels") is not None and len(config["labels"]) != config["num_classes"]:
             config = {**config, "labels": None, "task_details": None}
+        if config["num_classes"] > 1:
+            config = {**config, "score_range": None}
         return super().from_config(config)
 
     def get_config(self) -> dict[str, Any]:

@@ -102,13 +102,14 @@ def keras_task(model: TaskModel, task: TaskConfig, tokenizer: AmbertTokenizer) -
     return made
 
 
-def _check_activation(model: AmbertTextClassifier) -> None:
-    known = (keras.activations.linear, *([keras.activations.softmax] if model.num_classes > 1 else []))
+def _check_activation(model: AmbertTextClassifier | AmbertMultipleChoice) -> None:
+    scores = isinstance(model, AmbertTextClassifier) and model.num_classes == 1
+    known = (keras.activations.linear, *([] if scores else [keras.activations.softmax]))
     if model.activation not in known:
-        predicts = "the softmax of the classes" if model.num_classes > 1 else "the score without an activation"
+        predicts = "the score without an activation" if scores else "the softmax of the classes or choices"
         raise ValueError(
-            f"A model directory or SavedModel predicts {predicts}. Received: a classifier with "
-            f"activation={keras.activations.serialize(model.activation)!r} and num_classes={model.num_classes}"
+            f"A model directory or SavedModel predicts {predicts}. Received: {type(model).__name__} with "
+            f"activation={keras.activations.serialize(model.activation)!r}"
         )
 
 
@@ -139,4 +140,6 @@ def task_of_keras_model(model: Any) -> TaskConfig | None:
         labels = model.labels or tuple(map(str, range(model.num_classes)))
         words = words if len(words) == len(labels) else ()  # they describe other labels
         return dataclasses.replace(task, form=CLASSIFICATION, labels=tuple(labels), label_descriptions=words)
+    if isinstance(model, AmbertMultipleChoice):
+        _check_activation(model)
     return task

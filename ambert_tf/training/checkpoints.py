@@ -174,13 +174,12 @@ def _repair_list(directory: str) -> None:
         )
 
 
-def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
-    """Writes `config.json` and `tokenizer/` to a model directory, or checks that the existing ones are equal.
+def check_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
+    """Checks that the configuration and tokenizer in a model directory, if there are any, are equal to these.
 
     Raises:
       InputError: the directory contains a run with another configuration or tokenizer.
     """
-    make_directory(output_dir)
     config_path = os.path.join(output_dir, CONFIG_FILE)
     tokenizer_directory = os.path.join(output_dir, TOKENIZER_DIRECTORY)
     if exists(config_path):
@@ -191,12 +190,22 @@ def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: Mul
                     f"--output_dir={output_dir}: contains a run with {name} {getattr(found, name)!r}, not "
                     f"{value!r}; resume it with that configuration, or choose another directory"
                 )
-    if is_directory(tokenizer_directory):
-        if MultiGrainedTokenizer.load(tokenizer_directory).fingerprint != tokenizer.fingerprint:
-            raise InputError(
-                f"--output_dir={output_dir}: contains a run with another tokenizer; choose another directory"
-            )
-    else:
+    same = tokenizer.fingerprint
+    if is_directory(tokenizer_directory) and MultiGrainedTokenizer.load(tokenizer_directory).fingerprint != same:
+        raise InputError(f"--output_dir={output_dir}: contains a run with another tokenizer; choose another directory")
+
+
+def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
+    """Writes `config.json` and `tokenizer/` to a model directory, or checks that the existing ones are equal.
+
+    Raises:
+      InputError: the directory contains a run with another configuration or tokenizer.
+    """
+    check_model_directory(output_dir, config, tokenizer)
+    make_directory(output_dir)
+    config_path = os.path.join(output_dir, CONFIG_FILE)
+    tokenizer_directory = os.path.join(output_dir, TOKENIZER_DIRECTORY)
+    if not is_directory(tokenizer_directory):
         tokenizer.save(tokenizer_directory)
     if not exists(config_path):
         config.to_file(config_path)

@@ -389,6 +389,16 @@ class TestRuns:
             )
         assert {path: path.read_bytes() for path in short_run.glob("model/*.*")} == before
 
+    def test_neither_the_place_of_the_data_nor_a_selection_without_evaluation_makes_another_run(
+        self, short_run, tmp_path, caplog
+    ):
+        moved = str(tmp_path / "moved.json")
+        write_json_lines(moved, RECORDS)
+        before = (short_run / "model" / "training.json").read_text()
+        fine_tune(short_run, model_type="bert_fine", num_train_epochs=1, do_eval=False, train_file=moved)
+        assert "training has already finished" in caplog.text
+        assert (short_run / "model" / "training.json").read_text() == before
+
     def test_a_model_is_not_evaluated_into_the_directory_of_another(self, short_run, tmp_path):
         other = shutil.copytree(short_run / "model", tmp_path / "other")
         flags = {"task_name": "sentence", "data_dir": str(short_run), "output_dir": str(short_run / "model")}

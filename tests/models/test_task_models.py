@@ -64,10 +64,15 @@ def test_descriptions_of_other_labels_are_dropped(models):
 
 
 @pytest.mark.parametrize(
-    ("name", "num_classes", "predicts"),
-    [("labels", 2, "the softmax of the classes"), ("scores", 1, "the score without")],
+    ("name", "predicts"),
+    [("labels", "the softmax of the classes"), ("choices", "the softmax of the"), ("scores", "the score without")],
 )
-def test_other_activations_are_refused(models, name, num_classes, predicts):
+def test_other_activations_are_refused(models, name, predicts):
     config = models[name].get_config() | {"activation": "sigmoid"}
-    with pytest.raises(ValueError, match=f"predicts {predicts}.*'sigmoid' and num_classes={num_classes}"):
+    with pytest.raises(ValueError, match=f"predicts {predicts}.*{type(models[name]).__name__} with .*'sigmoid'"):
         task_of_keras_model(type(models[name]).from_config(config))
+
+
+def test_a_head_for_classes_has_no_range_of_scores(models):
+    config = models["scores"].get_config() | {"num_classes": 3}
+    assert type(models["scores"]).from_config(config).score_range is None
