@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
 
-setup: $(VENV)/.packages $(VENV)/.kenlm ## Make .venv from the lock file, with KenLM's lmplz (PYTHON=python3.12 to choose)
+setup: $(VENV)/.packages $(VENV)/.compiled $(VENV)/.kenlm ## Make .venv from the lock file, with KenLM's lmplz (PYTHON=python3.12 to choose)
 	@:
 
 $(VENV)/.packages: requirements.lock pyproject.toml
@@ -28,6 +28,11 @@ $(VENV)/.packages: requirements.lock pyproject.toml
 	@tools/quietly.sh $(VENV)/log/packages.log $(VENV)/bin/python $(PIP_INSTALL) --no-deps -r requirements.lock
 	@tools/quietly.sh $(VENV)/log/ambert_tf.log \
 	    $(VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Otherwise, the processes of `make test` would compile the same modules at the same time.
+$(VENV)/.compiled: $(VENV)/.packages
+	@tools/quietly.sh $(VENV)/log/compiled.log $(VENV)/bin/python -c "import keras_hub, tensorflow_datasets, tensorflow_text"
 	@touch $@
 
 $(VENV)/.kenlm: requirements.lock tools/build_kenlm.sh tools/kenlm-build-requirements.txt | $(VENV)/.packages
