@@ -51,7 +51,7 @@ demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT in 
 	$(VENV)/bin/python demo/run_demo.py --output_dir=output/demo
 
 test: setup lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" selects some)
-	$(VENV)/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.peers ## Run the benchmarks (BENCH_ARGS="--help" shows their flags)
 	$(VENV)/bin/python benchmarks/run_all.py $(BENCH_ARGS)
