@@ -44,8 +44,8 @@ RUNS_DIRECTORY = "runs"
 KEPT = ("checkpoints", TRAINING_FILE, "metrics.jsonl")
 SETTINGS_OF_A_TRAINING = (
     "learning_rate", "train_batch_size", "num_train_epochs", "random_seed", "agreement_weight", "init_checkpoint",
-    "optimizer", "learning_rate_schedule", "weight_decay",
-    "bias_correction", "dropout", "warmup_proportion", "agreement_of", "agreement_squared", "use_fp16", "use_bf16",
+    "optimizer", "learning_rate_schedule", "weight_decay", "bias_correction", "dropout", "warmup_proportion",
+    "agreement_of", "agreement_squared", "use_fp16", "use_bf16",
 )  # fmt: skip
 # Without --do_eval, no checkpoint is selected.
 SETTINGS_OF_A_SELECTION = ("keep_best", "early_stopping_patience")
@@ -83,8 +83,7 @@ def train_runs(
     """
     plans = run_settings(settings)
     # All are compared before anything is written, so that the directory of other runs remains as it is.
-    for directory in dict.fromkeys((settings.output_dir, *(plan.output_dir for plan in plans))):
-        _check_directory(directory, config, tokenizer, form)
+    _check_directory(settings.output_dir, config, tokenizer, form)
     unfinished = [plan for plan in plans if _finished(plan, train) is None]
     if is_chief(strategy):
         _prepare_directory(settings.output_dir, config, tokenizer, form, finished=not unfinished)

@@ -37,7 +37,7 @@ def run_export(settings: ExportSettings) -> Report | None:
     if exists(target) and not settings.overwrite:
         other = "directory" if version is None else "--version"
         raise InputError(f"--export_dir={target}: exists; choose another {other}, or replace it with --overwrite")
-    _check_replaceable(target, settings.model_dir)
+    _check_overwrite(target, settings.model_dir)
     check_replaceable(target, "export_dir")
     loaded = load_model(settings.model_dir, settings.inference, task=True)
     task = loaded.task
@@ -77,7 +77,7 @@ def run_export(settings: ExportSettings) -> Report | None:
     return report
 
 
-def _check_replaceable(target: str, model_dir: str) -> None:
+def _check_overwrite(target: str, model_dir: str) -> None:
     """Raises an InputError if --overwrite would delete anything other than an export."""
     if not exists(target):
         return
