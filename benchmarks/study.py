@@ -46,7 +46,7 @@ from common import ROOT, corpus_text, machine, write
 from crf_baseline import check_crf_package
 from places import PLACES, Place
 from study_data import LabelledData
-from study_jobs import SAMPLES, Jobs, read_json
+from study_jobs import Jobs, read_json
 from study_models import (
     BASELINES,
     EQUAL_COMPUTE,
@@ -365,7 +365,7 @@ def run_study(jobs: Jobs) -> None:
     """Runs all jobs, seed by seed, and rewrites the report after each task."""
     others, types = started_models()
     data = Data(jobs)
-    samples = os.path.join(data.directory, SAMPLES)
+    samples = os.path.join(data.directory, "samples")
     labelled = [LabelledData(data.place(task), samples) for task in data.tasks]
     budgets = [each.budgets([int(labels) for labels in FLAGS.labels]) for each in labelled]
     check_report(labelled, budgets, types)

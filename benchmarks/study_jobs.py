@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,9 +10,6 @@ from common import run_command
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import atomic_path
-
-# The directory of the study's samples, with a folder per task, in the directory `data`.
-SAMPLES = "samples"
 
 
 class Jobs:
@@ -71,7 +67,7 @@ class Jobs:
             self.finished[name] = self._record({"job": name, "command": list(flags)})
 
     def _has_finished(self, name: str, shown: list[str]) -> bool:
-        if name in self.finished and not _same(self.finished[name]["command"], shown):
+        if name in self.finished and self.finished[name]["command"] != shown:
             raise InputError(
                 f"--output_dir={self.directory}: the job {name!r} has finished with other flags, "
                 f"{' '.join(self.finished[name]['command']) or 'none'}; repeat them or choose another directory"
@@ -109,13 +105,6 @@ class Jobs:
         command = ["data/build_embeddings.py", f"--input_file={corpus}", f"--tokenizer_dir={tokenizer}"]
         self.run("embeddings", [*command, f"--output_file={path}", *options])
         return path
-
-
-def _same(recorded: Sequence[str], command: Sequence[str]) -> bool:
-    """Returns whether two commands have the same flags. In older output directories, samples are directly in `data`."""
-    folder = re.compile(rf"OUTPUT_DIR/data/{SAMPLES}/[^/]+/")
-    one, other = ([folder.sub("OUTPUT_DIR/data/", part) for part in each] for each in (recorded, command))
-    return one == other
 
 
 def read_json(*path: str) -> Any:

@@ -1,4 +1,3 @@
-import json
 
 import pytest
 
@@ -40,16 +39,6 @@ def test_an_interrupted_job_resumes_with_the_same_flags_only(jobs, tmp_path):
 def test_a_started_job_is_not_finished(script, tmp_path):
     (tmp_path / "progress.jsonl").write_text('{"job": "pre-train", "started": ["run.py"]}\n')
     assert script("study_jobs").Jobs(str(tmp_path)).finished == {}
-
-
-def test_samples_have_moved_since_older_output_directories(script, tmp_path):
-    old = {"job": "tune", "command": ["run.py", "--train_file=OUTPUT_DIR/data/tnews-100-1.json", "--seed=1"]}
-    (tmp_path / "progress.jsonl").write_text(json.dumps(old) + "\n")
-    jobs = script("study_jobs").Jobs(str(tmp_path))
-    command = ["run.py", f"--train_file={tmp_path}/data/samples/tnews/tnews-100-1.json"]
-    assert jobs.run("tune", [*command, "--seed=1"]) == old
-    with pytest.raises(InputError, match="has finished with other flags"):
-        jobs.run("tune", [*command, "--seed=2"])
 
 
 def test_the_corpora_of_the_tiny_model_belong_to_their_flag(script, tmp_path, monkeypatch):
