@@ -82,61 +82,62 @@ def test_a_chinese_tokenizer_from_a_corpus(built):
     assert report.coarse_tokens == 3 * sum(len(tokenizer([s]).coarse_ids[0]) for s in SENTENCES)
 
 
-def test_sizes_are_limits(corpus, built, tmp_path):
+def test_the_coarse_vocabulary_is_limited(corpus, built, tmp_path):
     _, full = built
     small = build_tokenizer(settings(corpus, tmp_path, coarse_vocab_size=full.fine_vocab_size + 2))
     assert small.coarse_vocab_size == full.fine_vocab_size + 2
     assert 0 < small.coverage < full.coverage
     tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
     assert small.coarse_tokens == 3 * tokenizer(SENTENCES).coarse_ids.flat_values.shape[0]
-    assert build_tokenizer(settings(corpus, tmp_path, min_count=1000)).coarse_vocab_size == full.fine_vocab_size
 
 
-def test_a_word_outside_the_vocabulary_becomes_shorter_entries(tmp_path):
-    (tmp_path / "corpus.txt").write_text("台湾很好。\n大学很好。\n" * 3 + "台湾大学。\n")
-    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path))
-    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
-    assert "台湾大学" not in tokenizer.coarse_vocab
-    tokens = [tokenizer.coarse_vocab[index] for index in tokenizer(["台湾大学很好"]).coarse_ids[0].numpy()]
-    assert tokens[:2] == ["台湾", "大学"]
+@pytest.fixture(scope="module")
+def given_words(tmp_path_factory):
+    """A tokenizer from a corpus with a fine vocabulary of single characters and a user dictionary."""
+    directory = tmp_path_factory.mktemp("given")
+    corpus = (
+        f"台湾很好。\n大学很好。\n{'ab1' * 50}在北京{'cd2' * 10}\n我们学习,认证的iPhone\nEdu Trust认证的iPhone,C++\n"
+        "他用C++和C语言写A股的程序,穿T恤\n"
+    )
+    (directory / "corpus.txt").write_text(corpus * 2)
+    (directory / "more.txt").write_text("台湾大学。\n")
+    characters = sorted({character for character in corpus.lower() if not character.isspace()})
+    tokens = [*SPECIAL, *characters, *(f"##{one}" for one in characters if one.isascii() and one.isalnum())]
+    (directory / "fine.txt").write_text("".join(f"{token}\n" for token in tokens))
+    (directory / "user.txt").write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\niPhone 3\nC语言 0\na股 0\n")
+    build_tokenizer(
+        settings(
+            f"{directory}/corpus.txt,{directory}/more.txt", directory,
+            fine_vocab_file=str(directory / "fine.txt"), user_dict=str(directory / "user.txt"),
+        )
+    )  # fmt: skip
+    return MultiGrainedTokenizer.load(str(directory / "tok"))
 
 
-def test_long_strings_of_letters_and_digits_are_not_coarse_tokens(tmp_path):
-    (tmp_path / "corpus.txt").write_text(f"{'ab1' * 50}在北京{'cd2' * 10}\n北京" * 2 + "\n")
-    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path, fine_vocab_file=fine_vocabulary(tmp_path)))
-    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
-    assert tokenizer.coarse_vocab[tokenizer.fine_vocab_size :] == ["北京", "cd2" * 10]
-    inputs = build_model_inputs(tokenizer, tf.constant(["ab1" * 50 + "在北京"]), max_seq_length=64)
+def words(tokenizer, text):
+    return [tokenizer.coarse_vocab[index] for index in tokenizer([text]).coarse_ids[0].numpy()]
+
+
+def test_a_word_outside_the_vocabulary_becomes_shorter_entries(given_words):
+    assert "台湾大学" not in given_words.coarse_vocab
+    assert words(given_words, "台湾大学很好") == ["台湾", "大学", "很好"]
+
+
+def test_long_strings_of_letters_and_digits_are_not_coarse_tokens(given_words):
+    entries = given_words.coarse_vocab[given_words.fine_vocab_size :]
+    assert {"北京", "cd2" * 10} <= set(entries)
+    assert max(map(len, entries)) == 30
+    inputs = build_model_inputs(given_words, tf.constant(["ab1" * 50 + "在北京"]), max_seq_length=64)
     assert inputs["fine_input_ids"].row_lengths().numpy() == inputs["coarse_input_ids"].row_lengths().numpy() == [64]
 
 
-def fine_vocabulary(directory):
-    path = directory / "fine.txt"
-    tokens = [*SPECIAL, *"在北京abcd", *(f"##{character}" for character in "abcd12")]
-    path.write_text("".join(f"{token}\n" for token in tokens))
-    return str(path)
+def test_a_user_dictionary_adds_words(given_words):
+    assert {"我们学习", "很好", "edu trust认证"} <= set(given_words.coarse_vocab)
+    assert words(given_words, "Edu Trust认证的iPhone,C语言") == ["edu trust认证", "的", "iphone", ",", "c", "语言"]
 
 
-def test_a_user_dictionary_adds_words(corpus, tmp_path):
-    dictionary = tmp_path / "user.txt"
-    dictionary.write_text("\ufeff我们学习\n很好 50000 a\nEdu Trust认证 2000\niPhone 3\nC++ 0\n")
-    (tmp_path / "more.txt").write_text("Edu Trust认证的iPhone,C++\n" * 2)
-    files = f"{corpus},{tmp_path}/more.txt"
-    build_tokenizer(settings(files, tmp_path, user_dict=str(dictionary)))
-    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
-    assert {"我们学习", "很好", "edu trust认证"} <= set(tokenizer.coarse_vocab)
-    ids = tokenizer(["Edu Trust认证的iPhone,C++"]).coarse_ids[0].numpy()
-    tokens = [tokenizer.coarse_vocab[index] for index in ids]
-    assert tokens == ["edu trust认证", "的", "iphone", ",", "c", "+", "+"]
-
-
-def test_words_of_jieba_with_letters_or_symbols_are_coarse_tokens(tmp_path):
-    (tmp_path / "corpus.txt").write_text("他用C++和C语言写A股的程序,穿T恤\n" * 2)
-    (tmp_path / "user.txt").write_text("a股 0\n")
-    build_tokenizer(settings(str(tmp_path / "corpus.txt"), tmp_path, user_dict=str(tmp_path / "user.txt")))
-    tokenizer = MultiGrainedTokenizer.load(str(tmp_path / "tok"))
-    tokens = [tokenizer.coarse_vocab[index] for index in tokenizer(["C++和C语言A股T恤"]).coarse_ids[0].numpy()]
-    assert tokens == ["c++", "和", "c语言", "a", "股", "t恤"]
+def test_words_of_jieba_with_letters_or_symbols_are_coarse_tokens(given_words):
+    assert words(given_words, "C++和A股T恤") == ["c++", "和", "a", "股", "t恤"]
 
 
 def test_an_english_tokenizer_from_phrases(tmp_path):
@@ -205,10 +206,12 @@ def test_the_phrases_file_is_not_replaced(corpus, tmp_path):
 
 def test_a_corpus_that_is_not_utf8(tmp_path):
     corpus = tmp_path / "corpus.txt"
-    corpus.write_bytes("我们\n".encode() + b"\xc4\xe3\n")
-    with pytest.raises(InputError, match=r"corpus.txt: line 2 is not UTF-8"):
+    corpus.write_bytes("我们\n我们\n".encode() + b"\xc4\xe3\n")
+    with pytest.raises(InputError, match=r"corpus.txt: line 3 is not UTF-8"):
         build_tokenizer(settings(str(corpus), tmp_path))
-    assert "1 lines were not UTF-8" in build_tokenizer(settings(str(corpus), tmp_path, errors="replace")).lines()
+    report = build_tokenizer(settings(str(corpus), tmp_path, errors="replace", min_count=3))
+    assert "1 lines were not UTF-8" in report.lines()
+    assert report.coarse_vocab_size == report.fine_vocab_size  # no word occurs three times
 
 
 def test_other_files_in_the_output_directory_stay(corpus, tmp_path):
