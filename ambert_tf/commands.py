@@ -9,6 +9,7 @@ import pkgutil
 from absl import flags
 
 from ambert_tf.flags import run_program
+from ambert_tf.startup import import_keras_alone
 
 flags.disclaim_key_flags()  # attribute flags to the calling program, so that its --help shows them
 
@@ -26,6 +27,7 @@ class Program:
     function: str
 
     def __call__(self) -> None:
+        import_keras_alone()
         run_program(pkgutil.resolve_name(self.settings), lambda given: pkgutil.resolve_name(self.function)(given))
 
 

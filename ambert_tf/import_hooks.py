@@ -19,7 +19,10 @@ def around_import(package: str, run: Callable[[Callable[[], None]], None]) -> No
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds one package once, like Python, and wraps the execution of its module."""
+    """Finds one package, like Python, and wraps the first execution of its module.
+
+    `importlib.util.find_spec`, with which other packages ask whether it is installed, has no effect.
+    """
 
     def __init__(self, package: str, run: Callable[[Callable[[], None]], None]):
         self.package = package
@@ -29,14 +32,20 @@ class _Finder(importlib.abc.MetaPathFinder):
         del path, target
         if fullname != self.package:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        place = sys.meta_path.index(self)
+        del sys.meta_path[place]  # so that the others find it
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(place, self)
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
             execute = loader.exec_module
 
             def wrapped(module: Any) -> None:
                 del loader.exec_module
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 self._run(lambda: execute(module))
 
             loader.exec_module = wrapped

@@ -49,10 +49,12 @@ def pretrained_models(entries: Sequence[str], own: Iterable[str]) -> dict[str, P
     Raises:
       InputError: a name is used twice, or a directory is not that of a pre-trained model.
     """
+    models: dict[str, PretrainedModel] = {}
+    if not entries:
+        return models
     from ambert_tf.conversion.initial import is_bert  # imports TensorFlow
     from ambert_tf.training.checkpoints import load_model_directory
 
-    models: dict[str, PretrainedModel] = {}
     for entry in entries:
         name, _, directory = entry.partition("=")
         if not name:

@@ -1,4 +1,4 @@
-import importlib
+import importlib.util
 import sys
 
 from ambert_tf.import_hooks import around_import
@@ -18,6 +18,9 @@ def test_runs_once_around_the_first_import(tmp_path, monkeypatch):
     finders = list(sys.meta_path)
     around_import("hooked", run)
     around_import("hooked", run)  # no effect
+    # This is how libraries look for optional packages. It must not use up the hook.
+    assert importlib.util.find_spec("hooked") is not None
+    assert order == []
     importlib.import_module("hooked")
     assert order == ["before", "module", "after"]
     assert sys.meta_path == finders

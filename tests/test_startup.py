@@ -1,4 +1,4 @@
-"""TensorFlow's start-up messages, and nothing else, are hidden on machines without a GPU."""
+"""TensorFlow's start-up messages, and nothing else, are hidden on machines without a GPU; programs start faster."""
 
 import os
 import subprocess
@@ -58,3 +58,16 @@ startup.quiet_tensorflow()
 print(os.environ.get("{LEVEL}"), bool(hooks()), file=sys.stderr)
 """
     assert errors_of(body).split() == [str(level), str(filtered)]
+
+
+def test_keras_leaves_out_packages_that_programs_do_not_need():
+    body = """
+import sys
+from ambert_tf.startup import import_keras_alone
+import_keras_alone()
+import keras
+loaded = [name for name in ("matplotlib", "pandas", "sklearn") if name in sys.modules]
+import matplotlib, sklearn
+print(keras.ops.convert_to_numpy(keras.ops.arange(3)).tolist(), loaded, sklearn.__name__, file=sys.stderr)
+"""
+    assert errors_of(body) == "[0, 1, 2] [] sklearn\n"

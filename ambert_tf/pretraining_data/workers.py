@@ -5,6 +5,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ambert_tf.errors import InputError
+from ambert_tf.startup import import_keras_alone
 
 # Queued tasks per worker, enough to keep it busy and few enough to bound memory.
 _WAITING_TASKS = 2
@@ -33,8 +35,10 @@ def task_runner(num_workers: int, start: Callable[..., None], start_arguments: t
         start(*start_arguments)
         yield _run_here
         return
+    # As bytes, because unpickling the function imports its module, and with it TensorFlow.
+    pickled = pickle.dumps((start, start_arguments))
     pool = concurrent.futures.ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context("spawn"), _start_worker, (start, start_arguments)
+        num_workers, multiprocessing.get_context("spawn"), _start_worker, (pickled,)
     )
     # Starting it later, while signals are blocked, would unblock them.
     multiprocessing.resource_tracker.ensure_running()
@@ -89,13 +93,15 @@ def _run_in_pool(
         yield future.result()
 
 
-def _start_worker(start: Callable[..., None], start_arguments: tuple[Any, ...]) -> None:
+def _start_worker(pickled: bytes) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    import_keras_alone()
     # Use a single core per worker, because there are as many workers as cores.
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    start, start_arguments = pickle.loads(pickled)
     start(*start_arguments)
 
 
