@@ -21,10 +21,13 @@ help: ## Show the targets
 setup: $(VENV)/.packages $(VENV)/.compiled $(VENV)/.kenlm ## Make .venv from the lock file, with KenLM's lmplz (PYTHON=python3.12 to choose)
 	@:
 
-$(VENV)/.packages: requirements.lock pyproject.toml
+$(VENV)/.created:
 	@$(PYTHON) tools/check_machine.py
-	@echo "Installing the packages of requirements.lock into $(VENV) (a few minutes) ..."
 	@tools/quietly.sh $(VENV)/log/venv.log $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.packages: requirements.lock pyproject.toml | $(VENV)/.created
+	@echo "Installing the packages of requirements.lock into $(VENV) (a few minutes) ..."
 	@tools/quietly.sh $(VENV)/log/packages.log $(VENV)/bin/python $(PIP_INSTALL) --no-deps -r requirements.lock
 	@tools/quietly.sh $(VENV)/log/ambert_tf.log \
 	    $(VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
@@ -35,9 +38,13 @@ $(VENV)/.compiled: $(VENV)/.packages
 	@tools/quietly.sh $(VENV)/log/compiled.log $(VENV)/bin/python -c "import keras_hub, tensorflow_datasets, tensorflow_text"
 	@touch $@
 
-$(VENV)/.kenlm: requirements.lock tools/build_kenlm.sh tools/kenlm-build-requirements.txt | $(VENV)/.packages
+$(VENV)/.programs: requirements.lock tools/build_kenlm.sh tools/kenlm-build-requirements.txt | $(VENV)/.created
 	@echo "Building KenLM's lmplz and count_ngrams (a minute) ..."
-	@tools/build_kenlm.sh $(VENV)
+	@tools/build_kenlm.sh $(VENV) programs
+	@touch $@
+
+$(VENV)/.kenlm: $(VENV)/.programs | $(VENV)/.packages
+	@tools/build_kenlm.sh $(VENV) module
 	@echo "Set-up is complete."
 	@touch $@
 
@@ -56,7 +63,7 @@ test: setup lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k token
 bench: setup $(VENV)/.peers ## Run the benchmarks (BENCH_ARGS="--help" shows their flags)
 	$(VENV)/bin/python benchmarks/run_all.py $(BENCH_ARGS)
 
-# With --jobs=2, they run while KenLM is built.
+# With --jobs=2, they run while KenLM is built or the packages for comparison are installed.
 lint: $(VENV)/.packages ## Run ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(LINTED)

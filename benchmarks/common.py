@@ -122,14 +122,10 @@ def corpus_text(files: Sequence[str]) -> bytes:
       InputError: a file is not UTF-8.
     """
     from ambert_tf.corpus.documents import plan_units, read_unit, split_documents
-    from ambert_tf.errors import InputError
 
     texts = []
     for unit in plan_units(files):
-        try:
-            found = split_documents(read_unit(unit))
-        except InputError as error:  # Benchmarks do not have the flag of data creation that it mentions.
-            raise InputError(str(error).removesuffix(", or use --errors=replace")) from None
+        found = split_documents(read_unit(unit), advice="convert the file to UTF-8")
         for first, after in itertools.pairwise(found.splits):
             texts.append(b"\n".join(found.sentences[first:after]) + b"\n\n")
     return b"".join(texts)

@@ -215,12 +215,15 @@ def _window_start(context: bytes, content: bytes, unit_bytes: int) -> tuple[int 
     return start, True
 
 
-def split_documents(texts: Sequence[Text], errors: str = "strict") -> Documents:
+def split_documents(
+    texts: Sequence[Text], errors: str = "strict", advice: str = "convert the file to UTF-8, or use --errors=replace"
+) -> Documents:
     """Splits the texts of a unit into documents of sentences.
 
     Args:
       texts: from `read_unit`.
       errors: for lines that are not UTF-8, "strict" to raise an error, "replace" to insert U+FFFD and count the line.
+      advice: the end of the error message. The default is for programs with that flag.
 
     Raises:
       InputError: a line is not UTF-8.
@@ -237,7 +240,7 @@ def split_documents(texts: Sequence[Text], errors: str = "strict") -> Documents:
             content.decode()
         except UnicodeDecodeError:
             if errors == "strict":
-                _raise_not_utf8(text)
+                _raise_not_utf8(text, advice)
             lines, count = _replace_invalid(lines)
             replaced += count
         cut += text.within_document
@@ -263,14 +266,13 @@ def _replace_invalid(lines: list[bytes]) -> tuple[list[bytes], int]:
     return valid, count
 
 
-def _raise_not_utf8(text: Text) -> None:
+def _raise_not_utf8(text: Text, advice: str) -> None:
     try:
         text.content.decode()
     except UnicodeDecodeError as error:
         line = line_number(text.name, text.offset + error.start)
         raise InputError(
-            f"{flag_of(text.name)}: line {line} is not UTF-8 (byte 0x{text.content[error.start]:02x}); "
-            "convert the file to UTF-8, or use --errors=replace"
+            f"{flag_of(text.name)}: line {line} is not UTF-8 (byte 0x{text.content[error.start]:02x}); {advice}"
         ) from None
 
 

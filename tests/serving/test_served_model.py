@@ -1,6 +1,7 @@
 """Compares served models of every form with evaluation on the same examples, whose batches are padded differently."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ CONTEXTS = [
 CHOICES = [["好", "的人民", "了"], ["中国", "大桥", "南京市"]] * 4
 
 
+@functools.cache
 def served(form, model_type="ambert", inference="joint", **decoding):
     loaded = load_model(model_directory(form, model_type), inference, tokenizer=chinese_tokenizer())
     loaded = loaded._replace(task=dataclasses.replace(loaded.task, **decoding))
