@@ -3,13 +3,13 @@
 The following parts are not run:
 
 - Mixed precision and quantization in `run_backbone_test`, because they expect Keras' own layer types, and every output
-  and layer in the compute dtype. Our layers keep softmax and layer normalization in float32. `test_family.py` tests
-  both.
+  and layer in the compute dtype. Our layers keep softmax and layer normalization in float32.
+  `test_family_classifier.py` tests both.
 - The Grain part, because KerasHub runs it in pipelines without TensorFlow, but our tokenizer is a TensorFlow graph.
   `run_preprocessor_test` has such a part; `run_preprocessing_layer_test` covers the rest of it.
 - `run_task_test` of `AmbertSpanExtractor`, because it expects the same outputs of `predict` with and without the
   preprocessor. Ours are answers with the preprocessor, because they need the text, and logits without it.
-  `test_family.py` tests `fit` and `predict`.
+  `test_family_tasks.py` tests `fit` and `predict`.
 """
 
 import sys
