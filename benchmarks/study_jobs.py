@@ -82,7 +82,8 @@ class Jobs:
                 f"--output_dir={self.directory}: the job {name!r} was started with other flags, {' '.join(earlier)}; "
                 f"repeat them, delete {directory} or choose another directory"
             )
-        self.started[name] = self._record({"job": name, "started": shown})
+        if name not in self.started or earlier != shown:
+            self.started[name] = self._record({"job": name, "started": shown})
 
     def _record(self, record: dict[str, Any]) -> dict[str, Any]:
         with open(self.path, "a", encoding="utf-8") as file:

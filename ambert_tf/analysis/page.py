@@ -223,21 +223,20 @@ def _box(gradio: Any, name: str) -> Any:
     return gradio.Textbox(label=label, lines=lines, elem_id=name, max_lines=max(lines, 5) if lines > 1 else 1)
 
 
-def launch(blocks: Any, host: str, port: int, wait: bool = True) -> str:
-    """Serves the page and returns its address.
+def launch(blocks: Any, host: str, port: int) -> str:
+    """Starts serving the page in other threads and returns its address.
 
     Args:
       blocks: the result of `build_page`.
       host: address to listen on, 0.0.0.0 for all interfaces.
       port: port to listen on, 0 for any free port.
-      wait: whether to wait until the server is stopped.
 
     Raises:
       InputError: the port is in use.
     """
     try:
         _, address, _ = blocks.launch(
-            server_name=host, server_port=port or None, css=STYLE, quiet=True, prevent_thread_lock=not wait,
+            server_name=host, server_port=port or None, css=STYLE, quiet=True, prevent_thread_lock=True,
             footer_links=["api"], inbrowser=False, share=False,
         )  # fmt: skip
     except OSError as error:
@@ -252,8 +251,8 @@ def run_page(settings: PageSettings) -> None:
     if settings.saved_model and not is_file(os.path.join(path, "saved_model.pb")):
         raise InputError(f"--saved_model={path}: has no saved_model.pb; export_saved_model.py writes it")
     blocks = build_page(ambert_tf.load(path), settings.title or path)
-    print(f"http://{settings.host}:{settings.port}", flush=True)
-    launch(blocks, settings.host, settings.port)
+    print(launch(blocks, settings.host, settings.port), flush=True)
+    blocks.block_thread()
 
 
 if __name__ == "__main__":

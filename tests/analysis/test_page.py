@@ -18,7 +18,7 @@ TEXT = "南京市长江大桥"
 def served():
     model = ambert_tf.load(model_directory())
     blocks = build_page(model, "test")
-    yield model, launch(blocks, "127.0.0.1", 0, wait=False)
+    yield model, launch(blocks, "127.0.0.1", 0)
     blocks.close()
 
 
@@ -75,4 +75,4 @@ def test_hybrid_has_one_map_and_overlong_pairs_a_message():
 def test_occupied_port_is_an_error(served):
     port = int(served[1].rstrip("/").rsplit(":", 1)[1])
     with pytest.raises(InputError, match=f"--port={port}: "):
-        launch(build_page(served[0], "test"), "127.0.0.1", port, wait=False)
+        launch(build_page(served[0], "test"), "127.0.0.1", port)
