@@ -15,7 +15,7 @@ from typing import Any
 from absl import logging as absl_logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 
 # Chinese fonts, best first. All other installed fonts are tried after them.
 CHINESE_FONTS = (

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.files import check_writable
+from ambert_tf.outputs import check_writable
 
 flags.disclaim_key_flags()  # attribute flags to the calling program, so that its --help shows them
 

@@ -22,8 +22,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.files import atomic_path
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tasks import metrics
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import Choices, Example, MarkedSpans, ReadOptions, Task, Texts

@@ -9,8 +9,8 @@ import numpy as np
 from places import Place
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
 from ambert_tf.models.task_config import CLASSIFICATION, SEQUENCE_LABELLING
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.declaration import FILE_FLAGS, Label, Task
 from ambert_tf.tasks.json_lines import Record, text_lines

@@ -9,7 +9,7 @@ from typing import Any
 from common import run_command
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 
 
 class Jobs:

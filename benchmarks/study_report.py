@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tasks.published_results import PUBLISHED, PUBLISHED_MODELS
 
 REFERENCE = "bert_fine"

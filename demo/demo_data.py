@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, make_directory
+from ambert_tf.outputs import atomic_path, make_directory
 
 # A closing quotation mark or bracket after the punctuation belongs to the sentence.
 _SENTENCE = re.compile(r"[^。！？!?]*[。！？!?]+[”’」』）)]*|[^。！？!?]+$")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ambert_tf.figures import new_figure, save_figure
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 
 TITLES = {"pretrained": "after pre-training", "from_scratch": "from scratch", "tfidf": "tf-idf + logistic regression"}
 

@@ -16,8 +16,8 @@ from demo_data import DemoData, choose_reviews, write_demo_data
 from demo_report import TITLES, joint_accuracy, write_report
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, make_directory
 from ambert_tf.flags import at_least, check_seed, setting
+from ambert_tf.outputs import atomic_path, make_directory
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PRETRAINED = "ambert_tiny_zh"

@@ -18,6 +18,7 @@ LAYERS = [
     "registration",
     "errors",
     "files",
+    "outputs",
     "flags",
     "figures",
     "presets",

@@ -10,8 +10,8 @@ from ambert_tf.analysis.encoders import load_encoders
 from ambert_tf.analysis.input_texts import given_texts
 from ambert_tf.errors import InputError
 from ambert_tf.figures import save_figure
-from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program
+from ambert_tf.outputs import atomic_path
 
 
 def write_attention(

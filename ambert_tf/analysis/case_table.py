@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 FORMATS = {"markdown": (".md", ".markdown"), "html": (".html", ".htm"), "text": (".txt",)}

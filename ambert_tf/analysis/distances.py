@@ -27,9 +27,9 @@ from ambert_tf.analysis.encoders import limits, load_encoders, model_inputs
 from ambert_tf.analysis.input_texts import given_texts
 from ambert_tf.errors import InputError
 from ambert_tf.figures import new_figure, save_figure
-from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program
 from ambert_tf.models.eq2 import mean_over_tokens
+from ambert_tf.outputs import atomic_path
 from ambert_tf.training.loaded_model import LoadedModel
 
 COSINE = "cosine_dissimilarity"

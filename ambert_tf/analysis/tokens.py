@@ -15,8 +15,8 @@ import tensorflow as tf
 from ambert_tf.analysis.analysis_settings import TokensSettings
 from ambert_tf.analysis.input_texts import given_texts
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
 from ambert_tf.flags import run_program
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 
 BATCH_SIZE = 256

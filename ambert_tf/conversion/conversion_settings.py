@@ -3,9 +3,10 @@
 import dataclasses
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_replaceable, check_tensorflow_path, is_directory, is_file, list_directory
+from ambert_tf.files import check_tensorflow_path, is_directory, is_file, list_directory
 from ambert_tf.flags import check_choices, require, setting
 from ambert_tf.models.config import MODEL_TYPES
+from ambert_tf.outputs import check_replaceable
 
 GOOGLE, HUGGING_FACE, AMBERT, KERAS_HUB = "google_bert", "huggingface", "ambert", "keras_hub"
 FORMATS = (GOOGLE, HUGGING_FACE, AMBERT, KERAS_HUB)

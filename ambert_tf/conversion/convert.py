@@ -23,8 +23,8 @@ from ambert_tf.conversion.keras_hub_presets import (
     write_preset,
 )
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, make_directory
 from ambert_tf.models.preset_files import BACKBONE_NAME, preset_config
+from ambert_tf.outputs import atomic_path, make_directory
 from ambert_tf.presets import preset_path
 from ambert_tf.tokenization.tokenizer import COARSE_VOCAB_FILE, MultiGrainedTokenizer
 

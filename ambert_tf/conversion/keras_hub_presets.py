@@ -12,7 +12,6 @@ import numpy as np
 from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab
 from ambert_tf.conversion.parameters import Parameter
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import PRETRAINING_HEADS, AmbertMaskedLM
 from ambert_tf.models.ambert_masked_lm_preprocessor import AmbertMaskedLMPreprocessor
@@ -20,6 +19,7 @@ from ambert_tf.models.ambert_tokenizer import AmbertTokenizer
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.models.task_models import keras_task, task_of_keras_model
+from ambert_tf.outputs import atomic_path
 from ambert_tf.training.checkpoints import Checkpoints, prepare_model_directory, variable_reader
 from ambert_tf.training.loaded_model import load_model
 

@@ -8,7 +8,6 @@ from typing import Any
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import make_directory
 from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.evaluation import evaluate, predict
 from ambert_tf.finetuning.fine_tuning_settings import (
@@ -38,6 +37,7 @@ from ambert_tf.models.task_config import (
     TaskConfig,
     is_fine_tuned,
 )
+from ambert_tf.outputs import make_directory
 from ambert_tf.tasks.data_files import find_files
 from ambert_tf.tasks.declaration import Label, Task
 from ambert_tf.tasks.labels import find_labels, labels_directory

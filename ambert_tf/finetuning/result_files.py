@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tasks.report import EVAL_RESULTS
 
 PREDICTIONS_FILE = "predictions.json"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ambert_tf.files import atomic_path, is_file, read_bytes
+from ambert_tf.files import is_file, read_bytes
 from ambert_tf.finetuning.form import Form, Logits
 from ambert_tf.finetuning.result_files import CONFUSION_LABELS, label_table, write_json_list
 from ambert_tf.finetuning.splits import Split
@@ -16,6 +16,7 @@ from ambert_tf.finetuning.tokenized_examples import TokenizedExamples, byte_span
 from ambert_tf.models.tagging_schemes import Span, TagSet
 from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.models.token_labels import find_entities
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tasks.declaration import TaggedText, Task
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.sequence_labelling_files import WORD, cluener_line

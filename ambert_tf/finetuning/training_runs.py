@@ -14,7 +14,7 @@ from absl import logging
 
 from ambert_tf.conversion.initial import restore_initial
 from ambert_tf.errors import InputError
-from ambert_tf.files import is_directory, is_file, make_directory
+from ambert_tf.files import is_directory, is_file
 from ambert_tf.finetuning.best_checkpoint import (
     TRAINING_FILE,
     BestCheckpoint,
@@ -33,6 +33,7 @@ from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TASK_FILE
 from ambert_tf.models.task_models import make_model
+from ambert_tf.outputs import make_directory
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.checkpoints import CHECKPOINT_DIRECTORY, check_model_directory, prepare_model_directory
 from ambert_tf.training.cluster import is_chief

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, read_json_object
+from ambert_tf.files import read_json_object
+from ambert_tf.outputs import atomic_path
 
 MODEL_TYPES = ("ambert", "ambert_combo", "ambert_hybrid", "bert_fine", "bert_coarse")
 ACTIVATIONS = ("gelu", "gelu_new", "relu")

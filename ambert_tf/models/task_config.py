@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
+from ambert_tf.files import is_file, parse_json, read_bytes
 from ambert_tf.models.preset_files import preset_task_name
 from ambert_tf.models.tagging_schemes import TagSet
+from ambert_tf.outputs import atomic_path
 
 TASK_FILE = "task.json"
 FORMAT_VERSION = 1

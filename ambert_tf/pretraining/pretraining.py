@@ -12,10 +12,10 @@ from absl import logging
 
 from ambert_tf.conversion.initial import bert_model, check_vocab_sizes, is_bert, new_model_config, restore_initial
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import atomic_path
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
+from ambert_tf.outputs import atomic_path
 from ambert_tf.pretraining.initial_embeddings import read_initial_embeddings
 from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
 from ambert_tf.pretraining.pretraining_objective import HeldOutEvaluation, PretrainingObjective, evaluation_results

@@ -31,7 +31,7 @@ from apache_beam.utils.shared import Shared
 from ambert_tf.corpus.documents import Unit, divide, plan_without_reading
 from ambert_tf.corpus.sources import source_size
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_writable, make_directory
+from ambert_tf.outputs import check_writable, make_directory
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
 from ambert_tf.pretraining_data.output import log_examples, refuse_other_records, write_json
 from ambert_tf.pretraining_data.record_maker import RecordMaker, UnitRecords

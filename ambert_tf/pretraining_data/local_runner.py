@@ -24,7 +24,8 @@ from tqdm import tqdm
 from ambert_tf.corpus.documents import Unit, plan_units
 from ambert_tf.corpus.sources import source_size
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_writable, is_remote, make_directory
+from ambert_tf.files import is_remote
+from ambert_tf.outputs import atomic_path, check_writable, make_directory
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
 from ambert_tf.pretraining_data.output import log_examples, refuse_other_records, write_json
 from ambert_tf.pretraining_data.record_maker import RecordMaker

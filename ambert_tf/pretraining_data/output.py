@@ -8,7 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_directory, list_directory, read_json_object
+from ambert_tf.files import is_directory, list_directory, read_json_object
+from ambert_tf.outputs import atomic_path
 from ambert_tf.pretraining_data.creation_settings import CreationSettings
 from ambert_tf.pretraining_data.display import describe_record
 from ambert_tf.pretraining_data.examples import decode_example

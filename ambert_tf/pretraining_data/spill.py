@@ -21,7 +21,7 @@ from typing import IO
 
 import numpy as np
 
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 from ambert_tf.pretraining_data.record_maker import UnitRecords
 
 # Exclusive upper bound of the numbers.

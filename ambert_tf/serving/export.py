@@ -7,7 +7,8 @@ import numpy as np
 from absl import logging
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_replaceable, exists, is_file, list_directory
+from ambert_tf.files import exists, is_file, list_directory
+from ambert_tf.outputs import atomic_path, check_replaceable
 from ambert_tf.serving.card import model_card, read_scores
 from ambert_tf.serving.check import Report, check_saved_model
 from ambert_tf.serving.check_inputs import built_in, read_requests

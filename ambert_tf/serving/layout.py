@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_file, parse_json, read_bytes
+from ambert_tf.files import is_file, parse_json, read_bytes
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TaskConfig
+from ambert_tf.outputs import atomic_path
 
 EXTRA_DIRECTORY = "assets.extra"
 FACTS_FILE = "ambert.json"

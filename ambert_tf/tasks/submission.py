@@ -7,7 +7,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, exists, read_bytes
+from ambert_tf.files import exists, read_bytes
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tasks import clue, fewclue
 from ambert_tf.tasks.declaration import Task
 from ambert_tf.tasks.reading_comprehension import CMRC2018

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, is_directory, is_file, make_directory, read_bytes, read_json_object
+from ambert_tf.files import is_directory, is_file, read_bytes, read_json_object
+from ambert_tf.outputs import atomic_path, make_directory
 from ambert_tf.presets import TOKENIZER_ASSETS, preset_path
 from ambert_tf.tokenization import flat, vocab_file
 from ambert_tf.tokenization.normalizer import INT, Normalizer, Words, find_words

@@ -3,7 +3,8 @@
 from collections.abc import Container, Iterable, Sequence
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path, check_input_file, read_bytes
+from ambert_tf.files import check_input_file, read_bytes
+from ambert_tf.outputs import atomic_path
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)

@@ -17,18 +17,10 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line, write_problem
-from ambert_tf.files import (
-    check_tensorflow_path,
-    exists,
-    file_version,
-    is_directory,
-    is_file,
-    list_directory,
-    make_directory,
-    remove,
-)
+from ambert_tf.files import check_tensorflow_path, exists, file_version, is_directory, is_file, list_directory
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.preset_files import MASKED_LM_NAME, preset_config, preset_task_name
+from ambert_tf.outputs import make_directory, remove
 from ambert_tf.presets import TOKENIZER_ASSETS, WEIGHTS_FILE, built_in_presets, preset_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.training.preset_weights import PresetReader

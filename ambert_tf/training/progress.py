@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.files import atomic_path, exists, make_directory, parse_json, read_bytes
+from ambert_tf.files import exists, parse_json, read_bytes
+from ambert_tf.outputs import atomic_path, make_directory
 from ambert_tf.training.settings import EVALUATION_PREFIX, METRICS_FILE
 
 TENSORBOARD_DIRECTORY = "tensorboard"

@@ -4,9 +4,9 @@ import dataclasses
 from typing import ClassVar
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_writable
 from ambert_tf.flags import above_zero, at_least, check_choices, check_seed, require, setting
 from ambert_tf.models.config import MODEL_TYPES, ModelConfig
+from ambert_tf.outputs import check_writable
 
 OPTIMIZERS = ("adamw", "lamb")
 METRICS_FILE = "metrics.jsonl"

@@ -11,7 +11,8 @@ import tensorflow as tf
 from absl import logging
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.files import atomic_path, exists, parse_json, read_bytes
+from ambert_tf.files import exists, parse_json, read_bytes
+from ambert_tf.outputs import atomic_path
 from ambert_tf.training.checkpoints import Checkpoints
 from ambert_tf.training.cluster import check_workers_agree, is_chief, naming_lost_workers
 from ambert_tf.training.distribution import make_strategy

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import check_replaceable, is_directory, list_directory, real_path
+from ambert_tf.files import is_directory, list_directory, real_path
+from ambert_tf.outputs import check_replaceable
 from ambert_tf.tokenization import segmenter, vocab_file
 from ambert_tf.tokenization.normalizer import Normalizer, normalize_phrases
 from ambert_tf.tokenization.phrases import keep_phrases, normalize_rows, phrases_content, read_phrases

@@ -17,7 +17,7 @@ import tensorflow as tf
 from scipy.sparse.linalg import svds
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from ambert_tf.vocabulary.cooccurrence_settings import CooccurrenceSettings
 from ambert_tf.vocabulary.corpus_counts import over_corpus

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ambert_tf.corpus.documents import plan_units, read_unit, split_documents
 from ambert_tf.corpus.sources import source_size
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 from ambert_tf.tokenization.phrases import PhraseRow, phrases_content
 from ambert_tf.vocabulary.kenlm_programs import (
     NUM_SPECIAL_WORDS,

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import atomic_path
+from ambert_tf.outputs import atomic_path
 from tests.small_models import small_config
 from tests.tokenizers import chinese_tokenizer
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ambert_tf.errors import InputError
-from ambert_tf.files import remove
 from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
 from ambert_tf.finetuning.training_runs import _keep_best, run_settings
+from ambert_tf.outputs import remove
 from ambert_tf.tasks.registry import TASKS
 from tests.classifiers import RECORDS, fine_tune, write_json_lines
 
