@@ -8,6 +8,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import dataclasses
 import json
 import sys
 import tempfile
@@ -80,6 +81,7 @@ class Ours:
             do_train=True, do_eval=True, keep_best=False, max_examples=FLAGS.max_train, random_seed=seed,
             max_seq_length=FLAGS.max_seq_length, train_batch_size=FLAGS.batch_size, num_train_epochs=FLAGS.epochs,
             learning_rate=FLAGS.learning_rate, warmup_proportion=WARMUP, save_checkpoints_steps=1_000_000,
+            classifier_pooling="cls",  # as in transformers
         )  # fmt: skip
 
     def run(self, task: Task, data_dir: str, seed: int) -> dict[str, float]:
@@ -105,6 +107,7 @@ class Ours:
         from ambert_tf.training.step import TrainFunction
 
         config, tokenizer = bert_model(FLAGS.model_dir, None, None)
+        config = dataclasses.replace(config, classifier_pooling="cls")
         lengths = FLAGS.max_seq_length, FLAGS.max_seq_length
         labels = tuple(label.name for label in task.labels or ())
         fine_tuned = TaskConfig(

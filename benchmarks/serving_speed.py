@@ -1,5 +1,6 @@
 """Speed from raw text to label of a Hugging Face pipeline and of SavedModels with the same weights, for serving.py."""
 
+import dataclasses
 import functools
 import importlib.util
 import itertools
@@ -66,11 +67,12 @@ def minilm_directories(directory: str, sentences: Sequence[str]) -> tuple[str, s
         ))  # fmt: skip
         task = TaskConfig(task_name="sst2", labels=("0", "1"), max_seq_length=128, max_coarse_seq_length=128)
         parts = load_model_directory(converted)
-        model = make_model(AmbertBackbone.from_model_config(parts.config, seed=SEED), task)
+        config = dataclasses.replace(parts.config, classifier_pooling="cls")  # as in transformers
+        model = make_model(AmbertBackbone.from_model_config(config, seed=SEED), task)
         restore_backbone(model, converted)
         model.heads.heads["fine"].kernel.assign(with_head.classifier.weight.detach().numpy().T)
         model.heads.heads["fine"].bias.assign(with_head.classifier.bias.detach().numpy())
-        prepare_model_directory(model_dir, parts.config, MultiGrainedTokenizer.load(parts.tokenizer_directory))
+        prepare_model_directory(model_dir, config, MultiGrainedTokenizer.load(parts.tokenizer_directory))
         task.write(model_dir)
         Checkpoints(model_dir, model, {}).save(0)
         directories.append(model_dir)

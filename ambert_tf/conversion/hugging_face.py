@@ -1,4 +1,4 @@
-"""Directories of Hugging Face's BERT: `config.json`, weights and tokenizer files."""
+"""Directories of Hugging Face's BERT: `config.json`, weights and tokenizer files, also of sentence-transformers."""
 
 import json
 import os
@@ -25,6 +25,8 @@ from ambert_tf.models.config import ModelConfig
 from ambert_tf.tokenization.vocab_file import SPECIAL_TOKENS, write_vocabulary
 
 CONFIG_NAME = "config.json"
+# Of sentence-transformers: how the vector of a sentence is computed.
+_POOLING_NAME = os.path.join("1_Pooling", CONFIG_NAME)
 # transformers' other names for the two forms of GELU.
 _ACTIVATIONS = {"gelu_python": "gelu", "gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new"}
 # The configuration of the BERT that this project implements. Other values belong to other models.
@@ -46,6 +48,9 @@ def read_hugging_face(
     path: str, do_lower_case: bool | None = None, flag: str = "input", needs_vocab: bool = True
 ) -> Bert:
     """Reads a directory written by `save_pretrained` of transformers' `BertModel`, with or without heads.
+
+    If it is that of a sentence encoder (sentence-transformers) whose sentence vector is the mean over the tokens, the
+    configuration has `classifier_pooling: mean`, because nothing trained its pooler.
 
     Args:
       path: the directory, local or remote.
@@ -103,7 +108,18 @@ def _read_config(path: str, flag: str) -> ModelConfig:
     activation = content.get("hidden_act", "gelu")
     if isinstance(activation, str):
         content["hidden_act"] = _ACTIVATIONS.get(activation, activation)
+    if _has_mean_pooling(os.path.dirname(path)):
+        content.setdefault("classifier_pooling", "mean")
     return ModelConfig.from_dict({**content, "model_type": "bert_fine", "coarse_vocab_size": 0}, path)
+
+
+def _has_mean_pooling(path: str) -> bool:
+    """Returns whether a directory is that of a sentence encoder whose sentence vector is the mean over the tokens."""
+    name = os.path.join(path, _POOLING_NAME)
+    if not is_file(name):
+        return False
+    modes = [key for key, value in read_json_object(name).items() if key.startswith("pooling_mode_") and value is True]
+    return modes == ["pooling_mode_mean_tokens"]
 
 
 def write_hugging_face(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME) -> None:

@@ -57,12 +57,13 @@ class Directory:
         for name in os.listdir(source):
             shutil.copy(f"{source}/{name}", path / name)
 
-    def update(self, name, **changes):
+    def update(self, name, without=None, **changes):
         path = f"{self.path}/{name}"
         content = {}
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 content = json.load(file)
+        content.pop(without, None)
         with open(path, "w", encoding="utf-8") as file:
             json.dump({**content, **changes}, file)
 
@@ -253,6 +254,33 @@ class TestTensors:
         single = {**inputs, "fine_segment_ids": tf.zeros([1, 5], tf.int32)}
         pair, expected = new.backbone(inputs), new.backbone(single)
         tf.nest.map_structure(np.testing.assert_array_equal, pair, expected)
+
+
+class TestSentenceEncoders:
+    """Directories of sentence-transformers."""
+
+    @pytest.fixture(autouse=True)
+    def pooling_file(self, model):
+        os.mkdir(f"{model.path}/1_Pooling")
+        model.update("1_Pooling/config.json", word_embedding_dimension=24)
+
+    @pytest.mark.parametrize(
+        ("modes", "pooling"),
+        [
+            ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
+            ({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}, "cls"),
+            ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, "cls"),
+        ],
+    )
+    def test_the_mean_is_classified_if_it_was_trained(self, model, modes, pooling):
+        model.update("1_Pooling/config.json", **modes)
+        model.update("config.json", without="classifier_pooling")
+        assert model.read().config.classifier_pooling == pooling
+
+    def test_the_models_own_configuration_has_precedence(self, model):
+        model.update("1_Pooling/config.json", pooling_mode_mean_tokens=True)
+        model.update("config.json", classifier_pooling="cls")
+        assert model.read().config.classifier_pooling == "cls"
 
 
 class TestPickles:
