@@ -60,7 +60,8 @@ def _import_alone(execute: Callable[[], None]) -> None:
         execute()
     finally:
         for name in absent:
-            del modules[name]
+            if modules.get(name) is None:
+                modules.pop(name, None)
 
 
 def _import_filtered(execute: Callable[[], None]) -> None:
