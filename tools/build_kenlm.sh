@@ -68,7 +68,7 @@ module() {
 build() {
     case $part in
     programs | module) "$part" ;;
-    "") programs && module ;;
+    "") programs; module ;; # not with &&, under which a function loses `set -e`
     *) echo "$part: must be programs or module" && return 2 ;;
     esac
 }
