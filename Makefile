@@ -7,7 +7,8 @@ BENCH_ARGS ?=
 PIP_INSTALL := -m pip install --no-compile
 PYTEST_ARGS ?=
 
-LINTED := ambert_tf $(wildcard *.py) $(wildcard data/*.py) $(wildcard demo/*.py) $(wildcard benchmarks/*.py)
+TYPED := ambert_tf $(wildcard *.py) $(wildcard data/*.py) $(wildcard demo/*.py) $(wildcard benchmarks/*.py)
+SOURCES := $(shell find ambert_tf benchmarks data demo examples tests *.py -name '*.py')
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -57,16 +58,20 @@ $(VENV)/.peers: requirements-peers.lock $(VENV)/.packages
 demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT in output/demo/
 	$(VENV)/bin/python demo/run_demo.py --output_dir=output/demo
 
-test: setup lint $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" selects some)
+test: setup $(VENV)/.linted $(VENV)/.peers ## Lint and run all tests (PYTEST_ARGS="-k tokenizer" selects some)
 	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.peers ## Run the benchmarks (BENCH_ARGS="--help" shows their flags)
 	$(VENV)/bin/python benchmarks/run_all.py $(BENCH_ARGS)
 
-# With --jobs=2, they run while KenLM is built or the packages for comparison are installed.
-lint: $(VENV)/.packages ## Run ruff and mypy
+lint: ## Run ruff and mypy
+	@rm -f $(VENV)/.linted
+	@$(MAKE) --no-print-directory $(VENV)/.linted
+
+$(VENV)/.linted: $(VENV)/.packages pyproject.toml $(SOURCES)
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy $(LINTED)
+	$(VENV)/bin/mypy $(TYPED)
+	@touch $@
 
 clean: ## Remove .venv and caches, but not output/
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

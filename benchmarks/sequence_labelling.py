@@ -30,13 +30,8 @@ from common import machine
 from crf_baseline import TaggedUnits, crf_f1, tagged_units
 from places import PLACES
 
-from ambert_tf.conversion.initial import bert_model
 from ambert_tf.errors import InputError, run_main
-from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import TaggingSettings
-from ambert_tf.finetuning.tokenized_examples import training_plan
-from ambert_tf.models.ambert_backbone import AmbertBackbone
-from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
 from ambert_tf.tasks.data_files import file_records, split_files
 from ambert_tf.tasks.json_lines import Record
 from ambert_tf.tasks.registry import TASKS
@@ -94,6 +89,8 @@ def read_split(task: str, data_dir: str, split: str) -> list[Record]:
 
 def fine_tuned(task: str, data_dir: str, model_dir: str, seed: int, **options: Any) -> dict[str, Any]:
     """Returns the results of a run."""
+    from ambert_tf.finetuning.fine_tuning import run_fine_tuning  # imports TensorFlow, which --help does not need
+
     given = {"num_train_epochs": FLAGS.epochs, "learning_rate": FLAGS.learning_rate}
     with tempfile.TemporaryDirectory() as directory:
         return run_fine_tuning(
@@ -138,6 +135,10 @@ def scores(directory: str) -> None:
 
 def new_head(model_dir: str, labels: Sequence[str], seed: int) -> np.ndarray:
     """Returns the initial weights of this project's head for taggers, float32 [hidden, tags]."""
+    from ambert_tf.conversion.initial import bert_model
+    from ambert_tf.models.ambert_backbone import AmbertBackbone
+    from ambert_tf.models.ambert_token_classifier import AmbertTokenClassifier
+
     config, _ = bert_model(model_dir, None, None)
     tagger = AmbertTokenClassifier(AmbertBackbone.from_model_config(config, seed=seed), labels)
     return tagger.heads.heads.heads["fine"].kernel.numpy()
@@ -195,6 +196,8 @@ class Transformers:
     def run(self, train: Sequence[Record], dev: Sequence[Record], seed: int, rate: float, size: int, epochs: float
             ) -> float:  # fmt: skip
         """Fine-tunes and returns the F1."""
+        from ambert_tf.finetuning.tokenized_examples import training_plan
+
         torch = self.torch
         torch.manual_seed(seed)
         model = self.transformers.AutoModelForTokenClassification.from_pretrained(

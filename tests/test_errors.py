@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ambert_tf import errors
 from ambert_tf.errors import InputError, describe_os_error, one_line
+from tests.graphs import stack_traces
 
 
 def run_script(directory, body, *arguments):
@@ -110,8 +111,9 @@ def test_errors_of_graphs_omit_the_stack_trace():
         tf.debugging.assert_less(tf.size(x), 3, "too many values")
         return x + 1
 
-    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+    with stack_traces(), pytest.raises(tf.errors.InvalidArgumentError) as error:
         graph(tf.zeros([5]))
+    assert "File " in error.value.message
     assert one_line(error.value).startswith("assertion failed: [too many values]")
 
 

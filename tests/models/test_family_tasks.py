@@ -108,7 +108,9 @@ def test_sequence_labelling(tokenizer, tmp_path):
     same = ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path), labels=["LOC", "THING"], crf=False)
     np.testing.assert_array_equal(same.heads.heads.heads["joint"].kernel, old)
     dataset = tf.data.Dataset.from_tensor_slices(texts).batch(1).repeat()
-    assert model.predict(dataset, steps=2) == found[:2]
+    # Scores differ in the last bit, because matrix products of other shapes add in another order.
+    one_by_one = model.predict(dataset, steps=2)
+    assert [[(one["start"], one["end"], one["label"]) for one in row] for row in one_by_one] == places[:2]
     with pytest.raises(TypeError, match="callbacks"):
         model.predict(texts, callbacks=[])
     # A new task on a backbone.
