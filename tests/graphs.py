@@ -6,7 +6,6 @@ import tensorflow as tf
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.util import tf_stack
 
-
 _STACK_TRACES = (tf_stack.extract_stack, pywrap_tf_session.TF_SetOpStackTrace)
 
 
