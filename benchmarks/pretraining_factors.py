@@ -7,7 +7,8 @@ The first command makes corpora, tokenizer, records and initial embeddings. The 
 the recipe of `ambert_tiny_zh`, with fewer steps, once for each change. With --fine_tuning_seeds, it also fine-tunes
 each model on 500 labelled reviews. The held-out records and their masks are the same for all runs. It writes
 factors.md: the losses, their differences from the mean of the recipe's seeds, which show what is noise, and the CPU
-time. Run the same command again to resume. Processes with other --only may run at the same time.
+time, unless the run was interrupted. Run the same command again to resume. Processes with other --only may run at the
+same time.
 """
 
 import dataclasses
@@ -229,10 +230,11 @@ def report(jobs: Jobs) -> str:
                 continue
             fine, coarse = losses[name]
             difference = f"{fine + coarse - np.mean(recipe):+.3f}" if recipe else ""
-            minutes = jobs.finished[f"pre-train {name}"]["processor_seconds"] / 60
+            record = jobs.finished[f"pre-train {name}"]
+            minutes = "" if record.get("resumed") else f"{record['processor_seconds'] / 60:.1f}"
             lines.append(
                 f"| {group} | {run.description} | {fine + coarse:.3f} ({fine:.3f} + {coarse:.3f}) | {difference} "
-                f"| {minutes:.1f} | {_accuracy(jobs, name)} |"
+                f"| {minutes} | {_accuracy(jobs, name)} |"
             )
     return "\n".join(lines) + "\n"
 

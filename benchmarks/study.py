@@ -62,6 +62,7 @@ from study_report import Pretraining, Score, write_report
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.files import input_files
+from ambert_tf.models.config import PRESETS
 from ambert_tf.models.task_config import SEQUENCE_LABELLING, SPANS
 from ambert_tf.tasks.registry import TASKS
 
@@ -129,6 +130,9 @@ class Data:
             raise InputError("--tasks or --task_dirs is needed with --input_file")
         if DEMO_TASK in self.tasks and not FLAGS.input_file:
             self.task_dirs.setdefault(DEMO_TASK, os.path.join(self.directory, "demo", "reviews"))
+        for name in ("fine_vocab_file", "config"):  # the commands run in the checkout
+            if FLAGS[name].value and FLAGS[name].value not in PRESETS:
+                FLAGS[name].value = os.path.abspath(FLAGS[name].value)
         self.corpus, self.held_out = (os.path.join(self.directory, f"{name}.txt") for name in ("train", "held_out"))
         sources = ("input_file", "held_out_file", "max_corpus_mb")
         jobs.make(

@@ -48,6 +48,7 @@ class Jobs:
         shown = [part.replace(self.directory, "OUTPUT_DIR") for part in command]
         if self._has_finished(name, shown):
             return self.finished[name]
+        resumed = bool(resumes and os.path.isdir(resumes))
         if resumes:
             self._start(name, shown, resumes)
         print(f"{name} ...", end=" ", flush=True)
@@ -57,6 +58,8 @@ class Jobs:
             "job": name, "command": shown, "wall_seconds": round(usage.wall_seconds, 1),
             "processor_seconds": round(usage.processor_seconds, 1), "result": read() if read else None,
         }  # fmt: skip
+        if resumed:  # the seconds are those of the last attempt
+            record["resumed"] = True
         self.finished[name] = self._record(record)
         return record
 

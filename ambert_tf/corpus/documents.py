@@ -10,6 +10,7 @@ unit.
 """
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -29,6 +30,11 @@ _BLANK_LINES = re.compile(rb"\n(?:" + _SPACE + rb"*\n)+")
 # Number of bytes before a window that are searched for an empty line.
 _CONTEXT_BYTES = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def usable_cores() -> int:
+    """Returns the number of cores that this process may use, which a batch system may limit."""
+    return len(os.sched_getaffinity(0))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import functools
-import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from ambert_tf.corpus.documents import usable_cores
 from ambert_tf.finetuning.splits import Split
 from ambert_tf.models.task_answers import span_targets
 from ambert_tf.models.task_config import REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
@@ -79,7 +79,7 @@ class TokenizedExamples:
             return tokenize({name: values[start : start + at_once] for name, values in slices.items()})
 
         # Threads, because each tf.data pipeline would take a second to instantiate the function again.
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        with concurrent.futures.ThreadPoolExecutor(usable_cores()) as threads:
             parts = list(threads.map(tokenize_from, range(0, len(split.examples), at_once)))
         if "window_example" in parts[0]:
             for index, part in enumerate(parts):

@@ -53,9 +53,9 @@ def read_initial_embeddings(path: str, tokenizer: MultiGrainedTokenizer, config:
       InputError: the file is missing or invalid, or was made for another tokenizer or hidden size.
     """
     where = f"--init_embeddings={path}"
+    if not exists(path):
+        raise InputError(f"{where}: no such file; data/build_embeddings.py writes it")
     try:
-        if not exists(path):
-            raise InputError(f"{where}: no such file; data/build_embeddings.py writes it")
         with local_copy(path) as name, np.load(name) as file:
             parts = {name: file[name] for name in file.files}
         fingerprint = str(parts["tokenizer_fingerprint"])

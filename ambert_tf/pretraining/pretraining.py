@@ -17,7 +17,7 @@ from ambert_tf.models.ambert_masked_lm import AmbertMaskedLM
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.outputs import atomic_path
 from ambert_tf.pretraining.initial_embeddings import read_initial_embeddings
-from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, read_stats
+from ambert_tf.pretraining.pretraining_input import PretrainingInput, find_tokenizer, longest_lengths, read_stats
 from ambert_tf.pretraining.pretraining_objective import HeldOutEvaluation, PretrainingObjective, evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
 from ambert_tf.pretraining_data.records import naming_damaged_files, record_files, record_kind
@@ -52,7 +52,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
     tokenizer_dir = settings.tokenizer_dir or find_tokenizer(files)
     tokenizer = MultiGrainedTokenizer.load(tokenizer_dir)
     stats = read_stats(files, tokenizer.fingerprint, tokenizer_dir)
-    longest = read_stats([*files, *eval_files], tokenizer.fingerprint, tokenizer_dir)
+    longest = longest_lengths(read_stats([*files, *eval_files], tokenizer.fingerprint, tokenizer_dir))
     kind = record_kind(files)
     if eval_files and record_kind(eval_files).next_sentence != kind.next_sentence:
         raise InputError(
@@ -60,6 +60,7 @@ def run_pretraining(settings: PretrainingSettings) -> dict[str, float]:
             "held-out records, or in neither; create both with --do_nsp or both without"
         )
     config = initial_config(settings, tokenizer, tokenizer_dir)
+    check_lengths(longest, config)
     embeddings = None
     if settings.init_embeddings:
         embeddings = read_initial_embeddings(settings.init_embeddings, tokenizer, config)
@@ -149,6 +150,17 @@ def initial_config(settings: PretrainingSettings, tokenizer: MultiGrainedTokeniz
         check_vocab_sizes(found, tokenizer, f"--init_checkpoint={start}", tokenizer_dir)
         return found
     return new_model_config(config or "base", settings.model_type, tokenizer, tokenizer_dir)
+
+
+def check_lengths(longest: Mapping[str, int], config: ModelConfig) -> None:
+    """Raises an InputError if records may be longer than the model's position embeddings."""
+    for grain, name in (("fine", "max_seq_length"), ("coarse", "max_coarse_seq_length")):
+        if grain in config.grains and longest.get(name, 0) > config.max_position_embeddings:
+            raise InputError(
+                f"the records were created with --{name}={longest[name]}, but the model has only "
+                f"{config.max_position_embeddings} position embeddings; recreate the records, or change "
+                "max_position_embeddings in --config"
+            )
 
 
 def check_heads(metrics: Mapping[str, float], config: ModelConfig, settings: PretrainingSettings) -> None:

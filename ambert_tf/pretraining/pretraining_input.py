@@ -27,36 +27,43 @@ class PretrainingInput:
       settings: the program's settings.
       tokenizer: the tokenizer of the records.
       stats: `read_stats` of the training records.
-      longest: `read_stats` of all training and held-out records.
+      longest: `longest_lengths` of all training and held-out records.
       masked: whether the training records have masks (static masking).
 
     Raises:
-      InputError: masking settings were given for records with static masks.
+      InputError: masking settings were given for records with static masks, a length is less than that of the records,
+        or records with dynamic masking were created with different masking settings.
     """
 
     def __init__(
         self,
         settings: PretrainingSettings,
         tokenizer: MultiGrainedTokenizer,
-        stats: Mapping[str, Any],
-        longest: Mapping[str, Any],
+        stats: Mapping[str, Mapping[str, Any]],
+        longest: Mapping[str, int],
         masked: bool,
     ) -> None:
         self.settings = settings
         self._context = tf.distribute.InputContext()
+        for name, length in longest.items():
+            given = getattr(settings, name)
+            if given is not None and given < length:
+                raise InputError(
+                    f"--{name}={given}: the records were created with --{name}={length}, and are not truncated; omit "
+                    "the flag, or recreate the records"
+                )
         fine_length = settings.max_seq_length or longest.get("max_seq_length", 512)
         coarse_length = settings.max_coarse_seq_length or longest.get("max_coarse_seq_length", fine_length)
-        arguments = stats.get("arguments")
-        recorded: Mapping[str, Any] = arguments if isinstance(arguments, dict) else {}
+        recorded = _masking_arguments(stats, settings, masked)
         first_prob = settings.masked_lm_prob or recorded.get("masked_lm_prob") or DEFAULT_MASKED_LM_PROB
         last_prob = settings.final_masked_lm_prob or first_prob
         # BERT's command line has the flag for records with static masks, too, which it cannot change.
-        given = None if masked else settings.max_predictions_per_seq
+        own_max = None if masked else settings.max_predictions_per_seq
         if masked and settings.max_predictions_per_seq is not None:
             logging.info("--max_predictions_per_seq has no effect: the records have static masks")
-        max_predictions = given or recorded.get("max_predictions_per_seq")
+        max_predictions = own_max or recorded.get("max_predictions_per_seq")
         # The flag limits both grains.
-        own_limit = None if given else recorded.get("max_coarse_predictions_per_seq")
+        coarse_max = None if own_max else recorded.get("max_coarse_predictions_per_seq")
         if masked:
             for name in ("masked_lm_prob", "final_masked_lm_prob"):
                 if getattr(settings, name) is not None:
@@ -74,7 +81,7 @@ class PretrainingInput:
             max_coarse_seq_length=coarse_length,
             masked_lm_prob=max(first_prob, last_prob),
             max_predictions_per_seq=max_predictions,
-            max_coarse_predictions_per_seq=own_limit,
+            max_coarse_predictions_per_seq=coarse_max,
         )
         # For records with masks, only `max_…_predictions` is used, for static shapes.
         self.options: dict[str, Any] = {"masking": dataclasses.replace(rule, masked_lm_prob=last_prob)}
@@ -153,8 +160,8 @@ def find_tokenizer(files: Sequence[str]) -> str:
     return found
 
 
-def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, Any]:
-    """Returns the `stats.json` of records. If there are several, returns the one with the longest sequences.
+def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> dict[str, dict[str, Any]]:
+    """Returns the contents of the `stats.json` files of records, by path. Older records have none.
 
     Args:
       files: the record files.
@@ -164,7 +171,7 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
     Raises:
       InputError: the records were created with another tokenizer, or the size of a file has changed.
     """
-    longest: dict[str, Any] = {}
+    contents: dict[str, dict[str, Any]] = {}
     for directory in sorted({os.path.dirname(name) for name in files}):
         path = os.path.join(directory, STATS_FILE)
         if not exists(path):
@@ -189,6 +196,40 @@ def read_stats(files: Sequence[str], fingerprint: str, tokenizer_dir: str) -> di
                     f"{name}: has {size} bytes, but {expected} according to {STATS_FILE} in the same directory; the "
                     "file was truncated or replaced; recreate the records"
                 )
-        if stats.get("max_seq_length", 0) >= longest.get("max_seq_length", 0):
-            longest = stats
-    return longest
+        contents[path] = stats
+    return contents
+
+
+def longest_lengths(stats: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Returns the largest `max_seq_length` and `max_coarse_seq_length` in `stats.json` files, if they have them."""
+    lengths = {
+        name: [each[name] for each in stats.values() if each.get(name)]
+        for name in ("max_seq_length", "max_coarse_seq_length")
+    }
+    return {name: max(values) for name, values in lengths.items() if values}
+
+
+def _masking_arguments(
+    stats: Mapping[str, Mapping[str, Any]], settings: PretrainingSettings, masked: bool
+) -> dict[str, Any]:
+    """Returns the masking settings of data creation.
+
+    Raises:
+      InputError: there are several sets of records with dynamic masking, and their settings differ.
+    """
+    found: dict[str, Any] = {}
+    for name in ("masked_lm_prob", "max_predictions_per_seq", "max_coarse_predictions_per_seq"):
+        paths: dict[Any, str] = {}  # one `stats.json` for each value
+        for path, content in stats.items():
+            arguments = content.get("arguments")
+            paths[arguments.get(name) if isinstance(arguments, dict) else None] = path
+        flag = name.replace("coarse_", "")  # in pre-training, one flag limits both grains
+        if len(paths) > 1 and not masked and getattr(settings, flag) is None:
+            shown = " and ".join(f"{value} ({path})" for value, path in paths.items())
+            raise InputError(
+                f"--input_file={settings.input_file}: the records were created with different {name}: {shown}; choose "
+                f"one with --{flag}"
+            )
+        # With static masks, predictions are padded to this number, so the largest one is needed.
+        found[name] = None if None in paths else max(paths, default=None)
+    return found

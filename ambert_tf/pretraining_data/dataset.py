@@ -70,8 +70,8 @@ def pretraining_dataset(
       drop_remainder: whether to drop an incomplete last batch.
       group_by_length: number of steps whose records are sorted by length before batching, which reduces padding. The
         batches of these steps are shuffled. 1 disables it. Cannot be combined with `num_epochs`.
-      input_context: the context of `tf.distribute`. Each pipeline reads its own files if there are enough files, and
-        every n-th record otherwise.
+      input_context: the context of `tf.distribute`. Each pipeline reads its own files if they can be shared equally,
+        and every n-th record of all files otherwise, because all pipelines contribute the same number of batches.
       numbers_only: whether to return the numbers of each batch's records, int64 [batch], for `record_places`, instead
         of their contents.
 
@@ -93,7 +93,7 @@ def pretraining_dataset(
     if input_context is not None:
         worker, workers = input_context.input_pipeline_id, input_context.num_input_pipelines
     every = workers
-    if len(files) >= workers:
+    if len(files) % workers == 0:
         identities, every = identities[worker::workers], 1
 
     grouped_steps = group_by_length if num_epochs is None else 1

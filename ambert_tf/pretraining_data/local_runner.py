@@ -21,7 +21,7 @@ from typing import Any
 import tensorflow as tf
 from tqdm import tqdm
 
-from ambert_tf.corpus.documents import Unit, plan_units
+from ambert_tf.corpus.documents import Unit, plan_units, usable_cores
 from ambert_tf.corpus.sources import source_size
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_remote
@@ -116,7 +116,7 @@ class _Run:
         total = sum(map(source_size, self._input_files))
         workers = self._settings.num_workers
         if workers is None:
-            workers = max(1, min(os.cpu_count() or 1, total // _BYTES_WORTH_A_WORKER))
+            workers = max(1, min(usable_cores(), total // _BYTES_WORTH_A_WORKER))
         # A tokenizer cannot be pickled; each worker loads its own.
         tokenizer = self._tokenizer if workers == 1 else None
         with task_runner(workers, _start, (self._settings, tokenizer)) as run:

@@ -167,11 +167,13 @@ def _repair_list(directory: str) -> None:
 
 
 def check_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
-    """Checks that the configuration and tokenizer in a model directory, if there are any, are equal to these.
+    """Checks that the configuration and tokenizer in a model directory with a checkpoint are equal to these.
 
     Raises:
       InputError: the directory contains a run with another configuration or tokenizer.
     """
+    if not has_checkpoint(output_dir):
+        return
     config_path = os.path.join(output_dir, CONFIG_FILE)
     tokenizer_directory = os.path.join(output_dir, TOKENIZER_DIRECTORY)
     if exists(config_path):
@@ -188,7 +190,9 @@ def check_model_directory(output_dir: str, config: ModelConfig, tokenizer: Multi
 
 
 def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer) -> None:
-    """Writes `config.json` and `tokenizer/` to a model directory, or checks that the existing ones are equal.
+    """Writes `config.json` and `tokenizer/` to a model directory, or checks that those of a checkpoint are equal.
+
+    Those of a run that ended before its first checkpoint are replaced.
 
     Raises:
       InputError: the directory contains a run with another configuration or tokenizer.
@@ -197,15 +201,32 @@ def prepare_model_directory(output_dir: str, config: ModelConfig, tokenizer: Mul
     make_directory(output_dir)
     config_path = os.path.join(output_dir, CONFIG_FILE)
     tokenizer_directory = os.path.join(output_dir, TOKENIZER_DIRECTORY)
-    if not is_directory(tokenizer_directory):
+    started = has_checkpoint(output_dir)
+    if not (started and is_directory(tokenizer_directory)):
         tokenizer.save(tokenizer_directory)
-    if not exists(config_path):
+    if not (started and exists(config_path)):
         config.to_file(config_path)
 
 
+def has_checkpoint(output_dir: str) -> bool:
+    """Returns whether a model directory has a complete checkpoint."""
+    directory = os.path.join(output_dir, CHECKPOINT_DIRECTORY)
+    return is_directory(directory) and any(map(_CHECKPOINT_INDEX.fullmatch, list_directory(directory)))
+
+
+def _of_checkpoint(path: str) -> tuple[str, str | None]:
+    """Returns the model directory of one of its checkpoints and the checkpoint's prefix, or the path and None."""
+    directory, name = os.path.split(path.removesuffix(".index").rstrip("/"))
+    if name == CHECKPOINT_DIRECTORY and is_file(os.path.join(directory, CONFIG_FILE)):
+        return directory, None
+    if os.path.basename(directory) == CHECKPOINT_DIRECTORY and exists(os.path.join(directory, f"{name}.index")):
+        return os.path.dirname(directory), os.path.join(directory, name)
+    return path, None
+
+
 def is_model_directory(path: str) -> bool:
-    """Returns whether a path looks like a model directory, or a preset that can be used as one."""
-    path = preset_path(path)
+    """Returns whether a path looks like a model directory, a checkpoint in one, or a preset that can be used as one."""
+    path, _ = _of_checkpoint(preset_path(path))
     return _preset(path) is not None or (
         is_file(os.path.join(path, CONFIG_FILE)) and is_directory(os.path.join(path, CHECKPOINT_DIRECTORY))
     )
@@ -215,14 +236,14 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
     """Returns the parts of a model directory.
 
     Args:
-      path: a model directory, the directory of a preset of a pre-trained model, or the name of a preset in this
-        package.
+      path: a model directory, the prefix of a checkpoint in one, the directory of a preset of a pre-trained model, or
+        the name of a preset in this package.
       flag: the flag that named the path, for error messages.
 
     Raises:
       InputError: the path is none of these, has no checkpoint, or contains a character of a pattern.
     """
-    path = preset_path(path)
+    path, prefix = _of_checkpoint(preset_path(path))
     if preset := _preset(path):
         return preset
     if not is_directory(path):
@@ -244,7 +265,7 @@ def load_model_directory(path: str, flag: str = "init_checkpoint") -> ModelDirec
             )
     check_tensorflow_path(path, flag)
     _repair_list(os.path.join(path, CHECKPOINT_DIRECTORY))
-    checkpoint = tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
+    checkpoint = prefix or tf.train.latest_checkpoint(os.path.join(path, CHECKPOINT_DIRECTORY))
     if checkpoint is None:
         raise InputError(f"--{flag}={path}: {CHECKPOINT_DIRECTORY}/ contains no complete checkpoint; train it first")
     config = ModelConfig.from_file(os.path.join(path, CONFIG_FILE), flag)

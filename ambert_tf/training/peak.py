@@ -1,6 +1,5 @@
 """Measures the FLOP/s of matrix products on the devices, the denominator of MFU."""
 
-import functools
 import time
 
 import tensorflow as tf
@@ -9,18 +8,30 @@ _COMPUTE_TYPES = {"float32": tf.float32, "bfloat16": tf.bfloat16, "float16": tf.
 _SMALLEST, _LARGEST = 256, 8192
 _LONG_ENOUGH_SECONDS = 0.01
 _TRIES = 3
+_SECONDS_BETWEEN_MEASUREMENTS = 60
+
+# The highest FLOP/s of this process by precision, and the time of the last measurement.
+_peaks: dict[str, tuple[float, float]] = {}
 
 
-@functools.cache  # several runs in one process, such as those of a grid, need one measurement
 def matrix_peak(precision: str) -> float:
-    """Returns the FLOP/s of a large square matrix product on the default device.
+    """Returns the FLOP/s of a large square matrix product on the default device: the maximum in this process.
 
-    The first call per precision takes a fraction of a second. The matrices grow until a product takes long enough to be
-    timed.
+    It is measured again at most once per minute, because other programs may use the machine during a measurement. This
+    takes a fraction of a second.
 
     Args:
       precision: a key of `precision.POLICIES`.
     """
+    highest, measured = _peaks.get(precision, (0.0, float("-inf")))
+    if time.monotonic() - measured >= _SECONDS_BETWEEN_MEASUREMENTS:
+        highest = max(highest, _measured(precision))
+        _peaks[precision] = highest, time.monotonic()
+    return highest
+
+
+def _measured(precision: str) -> float:
+    """Returns the FLOP/s of a product of matrices that are large enough to be timed."""
     size = _SMALLEST
     while True:
         seconds = _seconds(size, _COMPUTE_TYPES[precision])

@@ -4,14 +4,13 @@ import collections
 import concurrent.futures
 import heapq
 import itertools
-import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from ambert_tf.corpus.documents import Unit, plan_units, read_unit, split_documents
+from ambert_tf.corpus.documents import Unit, plan_units, read_unit, split_documents, usable_cores
 from ambert_tf.corpus.sources import source_size
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
@@ -102,7 +101,7 @@ def over_corpus(
         found = graph(tf.constant(documents.sentences, tf.string))
         return tuple(value.numpy() for value in found), documents.lines_replaced
 
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     total = sum(map(source_size, files))
     with (
         concurrent.futures.ThreadPoolExecutor(threads) as pool,

@@ -3,13 +3,13 @@
 import collections
 import concurrent.futures
 import functools
-import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from ambert_tf.corpus.documents import usable_cores
 from ambert_tf.tokenization.characters import LETTER, NUM_CODEPOINTS
 from ambert_tf.tokenization.normalizer import Normalizer, find_words
 
@@ -30,7 +30,7 @@ class SegmentCutter(tf.Module):
 
     def __call__(self, blocks: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
         """Yields the segments of each block of sentences, one per line, with words separated by one space."""
-        cores = os.cpu_count() or 1
+        cores = usable_cores()
         with concurrent.futures.ThreadPoolExecutor(cores) as threads:
             waiting: collections.deque[concurrent.futures.Future[bytes]] = collections.deque()
             for block in blocks:

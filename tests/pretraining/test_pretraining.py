@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import ModelConfig
-from ambert_tf.pretraining.pretraining import initial_config, run_pretraining
-from ambert_tf.pretraining.pretraining_input import PretrainingInput
+from ambert_tf.pretraining.pretraining import check_lengths, initial_config, run_pretraining
+from ambert_tf.pretraining.pretraining_input import PretrainingInput, longest_lengths
 from ambert_tf.pretraining.pretraining_objective import evaluation_results
 from ambert_tf.pretraining.pretraining_settings import PretrainingSettings
+from ambert_tf.pretraining_data import records
 from ambert_tf.pretraining_data.examples import encode_examples
 from ambert_tf.training.checkpoints import Checkpoints, load_model_directory
 from tests.small_models import masked_lm, small_config
@@ -207,10 +208,11 @@ def test_dynamic_masking_is_that_of_the_records_unless_a_flag_overrides_it(made,
     files = [str(tmp_path / "train")]
     write_records(files[0], 32, 0, sizes, masked=False)
     recorded = {"masked_lm_prob": 0.5, "max_predictions_per_seq": 4}
-    stats = {"masking": "dynamic", "max_seq_length": 12, "arguments": recorded}
+    stats = {"records/stats.json": {"arguments": recorded}}
+    longest = {"max_seq_length": 12}
 
     def predictions(step=0, **changes):
-        data = PretrainingInput(settings(made, tmp_path, **changes), tokenizer, stats, stats, masked=False)
+        data = PretrainingInput(settings(made, tmp_path, **changes), tokenizer, stats, longest, masked=False)
         batch = next(iter(data.training(files, step, tf.distribute.InputContext())))
         return batch["coarse_masked_lm_weights"].numpy().sum(1), batch["coarse_input_ids"].shape[0]
 
@@ -230,6 +232,11 @@ def test_dynamic_masking_is_that_of_the_records_unless_a_flag_overrides_it(made,
     with pytest.raises(InputError, match=r"--final_masked_lm_prob: the records of .* have static masks; create them"):
         changed = settings(made, tmp_path, final_masked_lm_prob=0.1)
         PretrainingInput(changed, tokenizer, {}, {}, masked=True)
+    stats["others/stats.json"] = {"arguments": {**recorded, "masked_lm_prob": 0.2}}
+    message = r"different masked_lm_prob: 0\.5 \(records/stats\.json\) and 0\.2 \(others/stats\.json\); choose one"
+    with pytest.raises(InputError, match=message):
+        predictions()
+    assert set(predictions(masked_lm_prob=0.1)[0]) == {1}
 
 
 def test_held_out_records_may_have_static_masks(made, tmp_path):
@@ -254,6 +261,7 @@ def test_held_out_records_may_have_static_masks(made, tmp_path):
         ({"num_warmup_steps": 7}, "--num_warmup_steps=7: must be from 0 to --num_train_steps=6"),
         ({"learning_rate": 0.0}, r"--learning_rate=0\.0: must be above 0"),
         ({"max_seq_length": 7}, "--max_seq_length=7: must be at least 8"),
+        ({"max_seq_length": 11}, "--max_seq_length=11: the records were created with --max_seq_length=12, and are not"),
         ({"masked_lm_prob": 15.0}, r"--masked_lm_prob=15\.0: must be between 0 and 1"),
         ({"max_predictions_per_seq": 0}, "--max_predictions_per_seq=0: must be at least 1"),
         ({"use_fp16": True, "use_bf16": True}, "--use_fp16 and --use_bf16"),
@@ -307,8 +315,23 @@ def test_an_initial_model_with_another_tokenizer_is_refused(trained):
     assert (tokenizer.fine_vocab_size, tokenizer.coarse_vocab_size) == (other.fine_vocab_size, other.coarse_vocab_size)
     chosen = PretrainingSettings(input_file="records/part-*", init_checkpoint=str(trained[0]))
     assert initial_config(chosen, tokenizer, "tokenizer").vocab_size == tokenizer.fine_vocab_size
-    with pytest.raises(InputError, match=r"was trained with another tokenizer .*; create the records with --tokenizer"):
+    message = r"was trained with another tokenizer .*; create the records with --tokenizer"
+    with pytest.raises(InputError, match=message):
         initial_config(chosen, other, "tokenizer")
+    # The same for one of its checkpoints, whose configuration is next to it.
+    chosen = dataclasses.replace(chosen, init_checkpoint=str(trained[0] / "checkpoints" / "ckpt-30"))
+    assert initial_config(chosen, tokenizer, "tokenizer").num_hidden_layers == 1
+    with pytest.raises(InputError, match=message):
+        initial_config(chosen, other, "tokenizer")
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_leaves_the_directory_free(made, trained, tmp_path):
+    run = settings(made, tmp_path / "run", init_checkpoint=str(trained[0]), num_train_steps=1)
+    small_config(**{**ModelConfig.from_file(run.config).to_dict(), "hidden_size": 8}).to_file(str(tmp_path / "other"))
+    with pytest.raises(InputError, match="has shape"):
+        run_pretraining(dataclasses.replace(run, config=str(tmp_path / "other")))
+    run_pretraining(dataclasses.replace(run, config=str(made / "bert_fine.json")))
+    assert load_model_directory(str(tmp_path / "run")).config.hidden_size == 16
 
 
 def test_a_loss_that_is_not_finite_is_reported_with_its_records(made, tmp_path):
@@ -345,7 +368,22 @@ def test_a_file_truncated_between_records_is_recognized_by_its_size(made, tmp_pa
         run_pretraining(settings(made, tmp_path / "run", input_file=str(tmp_path / "records" / "train-*")))
 
 
-def test_ids_beyond_the_vocabulary_are_reported(made, tmp_path):
+def test_the_longest_records_of_several_directories_count():
+    stats = {"a": {"max_seq_length": 128, "max_coarse_seq_length": 128}, "b": {"max_seq_length": 256}, "c": {}}
+    assert longest_lengths(stats) == {"max_seq_length": 256, "max_coarse_seq_length": 128}
+
+
+def test_records_longer_than_the_position_embeddings_are_refused():
+    fine, both = (small_config(kind, max_position_embeddings=64) for kind in ("bert_fine", "ambert"))
+    lengths = {"max_seq_length": 64, "max_coarse_seq_length": 65}
+    check_lengths(lengths, fine)
+    with pytest.raises(InputError, match="created with --max_coarse_seq_length=65, but the model has only 64 position"):
+        check_lengths(lengths, both)
+
+
+def test_ids_beyond_the_vocabulary_are_reported(made, tmp_path, monkeypatch):
+    # Reading all records to look for damage takes hours if there are many.
+    monkeypatch.setattr(records, "find_damaged_record", lambda files: pytest.fail("looks for damaged records"))
     tokenizer = english_tokenizer()
     sizes = {"fine": tokenizer.fine_vocab_size, "coarse": tokenizer.coarse_vocab_size + 1000}
     write_records(tmp_path / "train", 20, 0, sizes)

@@ -128,13 +128,15 @@ class TestOrder:
         assert_equal(batches(files, num_epochs=2, start_step=9), whole[9:])
         assert batches(files, num_epochs=2, start_step=15) == []
 
-    @pytest.mark.parametrize("workers", [2, 4])
+    @pytest.mark.parametrize("workers", [2, 3, 4])
     def test_workers_share_the_records(self, files, workers):
         shares = [
             numbers_of(batches(files, input_context=tf.distribute.InputContext(workers, worker, workers), seed=5))
             for worker in range(workers)
         ]
         assert sorted(number for share in shares for number in share) == list(range(100, 130))
+        # Not 20 and 10 with three files and two workers, which would use the records of one file twice as often.
+        assert [len(share) for share in shares] == {2: [15, 15], 3: [10, 10, 10], 4: [8, 8, 7, 7]}[workers]
 
     @pytest.mark.parametrize("workers", [2, 4])
     def test_a_worker_resumes(self, files, workers):

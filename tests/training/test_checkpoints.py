@@ -57,6 +57,15 @@ def test_a_moved_model_directory_is_restored(model_directory, tmp_path):
         np.testing.assert_array_equal(weights(model)[path], value)
 
 
+def test_a_checkpoint_in_a_model_directory_has_its_configuration_and_tokenizer(model_directory):
+    directory, _ = model_directory
+    whole = load_model_directory(str(directory))
+    for name in ("ckpt-10", "ckpt-10.index"):
+        found = load_model_directory(str(directory / "checkpoints" / name))
+        assert found == whole._replace(checkpoint=str(directory / "checkpoints" / "ckpt-10"))
+    assert load_model_directory(str(directory / "checkpoints")) == whole
+
+
 def test_the_state_of_a_run_is_restored(model_directory, tmp_path):
     moved = shutil.copytree(model_directory[0], tmp_path / "moved")
     step = tf.Variable(0)
