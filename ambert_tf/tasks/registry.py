@@ -5,9 +5,10 @@ import importlib.util
 import os
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.models.task_config import FORMS, SEQUENCE_LABELLING, SPANS
+from ambert_tf.models.task_config import FORMS, SPANS
 from ambert_tf.tasks import clue, custom_data, fewclue, glue, reading_comprehension, sequence_labelling
-from ambert_tf.tasks.declaration import Task
+from ambert_tf.tasks.declaration import FORM_METRICS, Task
+from ambert_tf.tasks.sequence_labelling_files import WORD
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -88,15 +89,14 @@ def _fault(task: Task) -> str | None:
     """Returns what is wrong with a declaration, or None."""
     if task.form not in FORMS:
         return f"form={task.form!r}; the forms are {', '.join(FORMS)}"
-    if not task.metrics:
-        return "metrics is empty; the first metric selects the best checkpoint"
-    if task.form not in (SPANS, SEQUENCE_LABELLING):  # which have metrics of their own
-        from ambert_tf.tasks.metrics import METRICS  # which imports NumPy, and the registry is part of --help
-
-        for name in task.metrics:
-            if name not in METRICS:
-                return f"unknown metric {name!r}; the metrics are {', '.join(METRICS)}"
     names = [label.name for label in task.labels or ()]
+    for name in task.metrics:
+        if name not in FORM_METRICS[task.form]:
+            return f"unknown metric {name!r}; the metrics of {task.form} are {', '.join(FORM_METRICS[task.form])}"
+        if name.startswith("oov_") and names != [WORD]:
+            return f"metric {name!r} is for word segmentation, with labels=named_labels({WORD!r})"
+    if task.form == SPANS and len({name.startswith("mixed_") for name in task.metrics}) > 1:
+        return f"metrics={task.metrics!r}; either all or none of them must be mixed_..., which are CMRC2018's"
     if task.positive_label is not None and names and task.positive_label not in names:
         return f"positive_label={task.positive_label!r} is not one of the labels {', '.join(names)}"
     return None
