@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import os
+import sys
 
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.models.task_config import FORMS, SPANS
@@ -73,9 +74,11 @@ def load_task(path: str) -> Task:
     if spec is None or spec.loader is None:
         raise InputError(f"--task_file={path}: is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up the annotations of their fields there
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's code may raise anything
+        sys.modules.pop(spec.name, None)
         raise InputError(f"--task_file={path}: {type(error).__name__}: {one_line(error)}") from None
     task = getattr(module, "TASK", None)
     if not isinstance(task, Task):

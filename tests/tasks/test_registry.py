@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from ambert_tf.errors import InputError
@@ -48,6 +50,18 @@ class TestTaskFile:
             "TASK = Task(name='stars', description='d', texts=lambda record, options: Texts(record.string('body')))\n"
         )
         assert find_task("", str(path)).name == "stars"
+
+    def test_a_dataclass_with_annotations_that_are_strings(self, tmp_path):
+        path = tmp_path / "stars.py"
+        path.write_text(
+            "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Text:\n  key: str\n"
+            + TASK.replace("columns('t'), {}", "columns(Text('body').key)")
+        )
+        assert find_task("", str(path)).name == "n"
+        path.write_text("1 / 0")
+        with pytest.raises(InputError, match=r"stars.py: ZeroDivisionError: division by zero"):
+            find_task("", str(path))
+        assert "task_file" not in sys.modules
 
     @pytest.mark.parametrize(
         ("form", "metrics"),
