@@ -327,7 +327,24 @@ def test_a_task_name_alone(tmp_path, monkeypatch):
             "--grid_batch_sizes=16,12: must be multiples of 8",
         ),
         (ClassificationSettings, {"task_name": "sentence", "vocab_file": "a.txt"}, "--vocab_file: --init_checkpoint"),
-        (ClassificationSettings, {"task_name": "tnews", "data_source": "tfds"}, "TensorFlow Datasets does not have"),
+        (
+            ClassificationSettings,
+            {"task_name": "tnews", "data_source": "tfds", "data_dir": ""},
+            "TensorFlow Datasets does not have",
+        ),
+        *(
+            (
+                ClassificationSettings,
+                {"task_name": "cola", "data_source": "tfds", "data_dir": "", flag: "mine"},
+                f"--{flag}=mine: has no effect with --data_source=tfds; omit one of them",
+            )
+            for flag in ("data_dir", "train_file", "eval_file", "predict_file")
+        ),
+        (
+            ClassificationSettings,
+            {"task_name": "sentence", "tfds_data_dir": "mine"},
+            "--tfds_data_dir=mine: has no effect with --data_source=files; omit one of them",
+        ),
     ],
 )
 def test_incompatible_flags(tmp_path, kind, flags, message):
