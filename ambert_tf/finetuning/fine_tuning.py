@@ -47,13 +47,14 @@ from ambert_tf.tasks.sequence_labelling_files import RecordReader, conll_columns
 from ambert_tf.tasks.tfds_source import has_split
 from ambert_tf.tokenization.model_inputs import check_seq_lengths
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import is_model_directory
+from ambert_tf.training.checkpoints import is_model_directory, load_model_directory
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.loaded_model import load_model
 from ambert_tf.training.trainer import strategy_for
 
 # Flags that are part of a trained model.
 INPUT_FIELDS = ("max_seq_length", "max_coarse_seq_length", "doc_stride", "max_query_length", *TAGGING_FIELDS)
+MODEL_FIELDS = ("model_type", "classifier_pooling")
 
 
 def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
@@ -275,12 +276,19 @@ def _trained_task_config(settings: FineTuningSettings, task: Task, given: FineTu
             f"--task_name={task.name}: the model in {directory} was fine-tuned on {config.task_name}, where every "
             "question has an answer; train one on this task"
         )
-    for name, value in _given(given, INPUT_FIELDS).items():
-        if value is not False and value != getattr(config, name):
+    model = load_model_directory(directory, "output_dir").config
+    for name, value in _given(given, (*INPUT_FIELDS, *MODEL_FIELDS)).items():
+        trained = getattr(model if name in MODEL_FIELDS else config, name)
+        if value is not False and value != trained:
             raise InputError(
-                f"--{name}={value}: the model in {directory} was fine-tuned with {getattr(config, name)}; omit the "
-                "flag, or train another model"
+                f"--{name}={value}: the model in {directory} was fine-tuned with {trained}; omit the flag, or train "
+                "another model"
             )
+    if not given.data_augmentation and config.data_augmentation != NO_AUGMENTATION:
+        raise InputError(
+            f"--nodata_augmentation: the model in {directory} was fine-tuned with data augmentation "
+            f"({config.data_augmentation}); omit the flag, or train another model"
+        )
     return dataclasses.replace(config, **_given(given, DECODING_FIELDS))
 
 

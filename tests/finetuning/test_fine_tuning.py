@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 import tempfile
 
 import numpy as np
@@ -15,6 +16,7 @@ from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
 from tests.classifiers import RECORDS, write_json_lines, write_start
 from tests.conversion.google_checkpoint import values, write_google_checkpoint
+from tests.serving.models import model_directory
 
 SENTENCES = [record["sentence"] for record in RECORDS]
 CONTEXTS = ["南京市长江大桥好", "中国人民的生活", "商店里的乒乓球拍", "球拍卖完了"]
@@ -278,6 +280,20 @@ def test_remote_files(tmp_path):
     with tf.io.gfile.GFile("ram://results/predictions.json") as file:
         assert json.load(file) == read(holder.name, "predictions.json")
     assert {"eval_results.json", "nbest_predictions.json"} <= set(tf.io.gfile.listdir("ram://results"))
+
+
+def test_data_augmentation_is_part_of_a_model(tmp_path):
+    model = shutil.copytree(model_directory("sentence"), tmp_path / "model")
+    task = json.loads((model / "task.json").read_text())
+    task.update(task_name="tnews", data_augmentation="keywords")
+    (model / "task.json").write_text(json.dumps(task))
+    write_json_lines(tmp_path / "dev.json", RECORDS)
+    with pytest.raises(InputError, match=r"--nodata_augmentation: the model in .* \(keywords\); omit the flag"):
+        run_fine_tuning(
+            ClassificationSettings(
+                task_name="tnews", data_dir=str(tmp_path), output_dir=str(model), do_eval=True, data_augmentation=False
+            )
+        )
 
 
 def test_additional_sets_are_read_before_training(tmp_path):
