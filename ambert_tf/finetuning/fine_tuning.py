@@ -8,6 +8,7 @@ from typing import Any
 from absl import logging
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import is_remote
 from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.evaluation import evaluate, predict
 from ambert_tf.finetuning.fine_tuning_settings import (
@@ -221,8 +222,9 @@ def _other_tasks(settings: FineTuningSettings, form: Form) -> list[tuple[Form, d
 
 def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str, ...]:
     """Returns the files of an additional task, in the data directory or in the task's directory next to it."""
-    beside = os.path.dirname(os.path.abspath(settings.data_dir))
-    for directory in (settings.data_dir, *(os.path.join(beside, name) for name in task.directories)):
+    data_dir = settings.data_dir
+    beside = os.path.dirname(data_dir.rstrip("/") if is_remote(data_dir) else os.path.abspath(data_dir))
+    for directory in (data_dir, *(os.path.join(beside, name) for name in task.directories)):
         if files := find_files(task, directory, split):
             return files
     return ()

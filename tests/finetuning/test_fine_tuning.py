@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.fine_tuning import run_fine_tuning
+from ambert_tf.finetuning.fine_tuning import _files_of, run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
+from ambert_tf.tasks.registry import TASKS
 from tests.classifiers import RECORDS, write_json_lines, write_start
 from tests.conversion.google_checkpoint import values, write_google_checkpoint
 from tests.serving.models import model_directory
@@ -294,6 +295,16 @@ def test_data_augmentation_is_part_of_a_model(tmp_path):
                 task_name="tnews", data_dir=str(tmp_path), output_dir=str(model), do_eval=True, data_augmentation=False
             )
         )
+
+
+def test_an_additional_set_may_be_in_a_directory_of_its_own_also_remotely(tmp_path):
+    for root in (str(tmp_path), "ram://glue"):
+        tf.io.gfile.makedirs(f"{root}/AX")
+        with tf.io.gfile.GFile(f"{root}/AX/diagnostic.tsv", "w") as file:
+            file.write("index\tsentence1\tsentence2\n")
+        for data_dir in (f"{root}/MNLI", f"{root}/MNLI/"):
+            settings = ClassificationSettings(task_name="mnli", data_dir=data_dir)
+            assert _files_of(TASKS["ax"], settings, "test") == (f"{root}/AX/diagnostic.tsv",)
 
 
 def test_additional_sets_are_read_before_training(tmp_path):
