@@ -307,15 +307,29 @@ def _given(settings: FineTuningSettings, names: Sequence[str]) -> dict[str, Any]
 
 
 def _same_kind(config: TaskConfig, task: Task) -> bool:
-    """Returns whether a model of another task can be used, such as a CLUE model for FewCLUE, or squad1 for squad2."""
+    """Returns whether a model of another task can be used.
+
+    For classification, regression and multiple choice, this is a model with the same inputs and labels of CLUE for
+    FewCLUE or the reverse, or of any task for your own data, such as `sentence` for `reviews`. All models for spans
+    have the same inputs and outputs, such as squad1 for cmrc2018. If the labels of a task are not declared, unknown
+    ones are found when the file is read.
+    """
     if config.form != task.form:
         return False
-    if task.form == CLASSIFICATION:
-        names = tuple(label.name for label in task.labels or ())
-        return names == config.labels and (task.name.removeprefix("fewclue_") in config.task_name)
-    if task.form == SEQUENCE_LABELLING:  # Unknown labels are found when the file is read.
+    if task.form == SPANS:
+        return True
+    if task.form == SEQUENCE_LABELLING:
         return task.outside == config.outside
-    return task.form == SPANS
+    labels = config.labels if task.labels is None else tuple(label.name for label in task.labels)
+    if (task.inputs, task.pair, labels) != (config.inputs, config.pair, config.labels):
+        return False
+    is_own_data = task.download_page is None
+    return is_own_data or _without_edition(task.name) == _without_edition(config.task_name)
+
+
+def _without_edition(name: str) -> str:
+    """Returns the name that a task of CLUE and its variant in FewCLUE have in common."""
+    return name.removeprefix("fewclue_").removesuffix("2020")
 
 
 def _trained_directory(settings: FineTuningSettings) -> str:

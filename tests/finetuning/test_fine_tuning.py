@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.fine_tuning import _files_of, run_fine_tuning
+from ambert_tf.finetuning.fine_tuning import _files_of, _same_kind, run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.tasks.registry import TASKS
 from tests.classifiers import RECORDS, write_json_lines, write_start
 from tests.conversion.google_checkpoint import values, write_google_checkpoint
@@ -295,6 +296,38 @@ def test_data_augmentation_is_part_of_a_model(tmp_path):
                 task_name="tnews", data_dir=str(tmp_path), output_dir=str(model), do_eval=True, data_augmentation=False
             )
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "same"),
+    [
+        ("fewclue_tnews", {"task_name": "tnews"}, True),
+        ("tnews", {"task_name": "fewclue_tnews"}, True),
+        ("cluewsc2020", {"task_name": "fewclue_cluewsc"}, True),
+        ("fewclue_chid", {"task_name": "chid"}, True),
+        ("c3", {"task_name": "race"}, False),
+        ("fewclue_chid", {"task_name": "c3"}, False),
+        ("choice", {"task_name": "c3"}, True),
+        ("choice", {"task_name": "chid"}, False),
+        ("csl", {"task_name": "afqmc"}, False),  # both have the labels 0 and 1
+        ("mnli", {"task_name": "cmnli"}, False),
+        ("tnews", {"task_name": "fewclue_tnews", "labels": ("a", "b")}, False),
+        ("reviews", {"task_name": "sentence", "labels": ("neg", "pos")}, True),
+        ("sentence", {"task_name": "tnews"}, True),
+        ("sentence_pair", {"task_name": "tnews"}, False),
+        ("sentence_pair_score", {"task_name": "stsb"}, True),
+        ("stsb", {"task_name": "sentence_pair_score"}, False),
+        ("squad2", {"task_name": "squad1"}, True),
+        ("weibo", {"task_name": "msra"}, True),
+        ("weibo", {"task_name": "segmentation"}, False),
+    ],
+)
+def test_which_models_of_other_tasks_can_be_used(name, model, same):
+    task = TASKS[model["task_name"]]
+    fields = {field: getattr(task, field) for field in ("form", "inputs", "pair", "outside")}
+    labels = tuple(label.name for label in task.labels or ())
+    config = TaskConfig(max_seq_length=16, max_coarse_seq_length=16, **{**fields, "labels": labels, **model})
+    assert _same_kind(config, TASKS[name]) == same
 
 
 def test_an_additional_set_may_be_in_a_directory_of_its_own_also_remotely(tmp_path):
