@@ -10,7 +10,7 @@ from typing import Any
 
 from ambert_tf.analysis.analysis_settings import TextSettings
 from ambert_tf.errors import InputError
-from ambert_tf.files import input_files, open_input, parse_json
+from ambert_tf.files import input_files, local_copy, parse_json
 
 TABLES = {".tsv": "\t", ".csv": ","}
 
@@ -45,7 +45,8 @@ def read_texts(files: Sequence[str], field: str = "") -> Iterator[str]:
       InputError: a line is not a JSON object, a field is missing or not a string, or a file is damaged.
     """
     for name in files:
-        with open_input(name) as raw:
+        # A local copy, because TextIOWrapper cannot read from TensorFlow's files.
+        with local_copy(name) as path, open(path, "rb") as raw:
             content: Any = gzip.GzipFile(fileobj=raw) if name.endswith(".gz") else raw
             lines = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace", newline="")
             try:

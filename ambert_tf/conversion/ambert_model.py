@@ -63,7 +63,9 @@ def read_ambert(path: str, grain: str = "fine", flag: str = "input") -> Bert:
     weights = collect_weights(single, lambda parameter: read(saved_path(parameter)), saved_path, directory.checkpoint)
     tokenizer = MultiGrainedTokenizer.load(directory.tokenizer_directory)
     vocab = tokenizer.fine_vocab if grain == "fine" else tokenizer.coarse_vocab
-    return Bert(single, weights, vocab, tokenizer.do_lower_case, path, tokenizer.strip_accents)
+    return Bert(
+        single, weights, vocab, tokenizer.do_lower_case, path, tokenizer.strip_accents, tokenizer.normalization
+    )
 
 
 def read_ambert_tokenizer(path: str, flag: str = "input") -> MultiGrainedTokenizer:
@@ -117,17 +119,13 @@ def fit_tokenizer(bert: Bert, tokenizer: MultiGrainedTokenizer, where: str) -> B
             f"{where}: is {kinds[tokenizer.do_lower_case]}, but {bert.source} is {kinds[bert.do_lower_case]}; if the "
             f"tokenizer is correct, add --do_lower_case={lower}"
         )
-    theirs_strip = _strips_accents(bert)
-    if _strips_accents(tokenizer) != theirs_strip:
+    ours_strip = tokenizer.do_lower_case if tokenizer.strip_accents is None else tokenizer.strip_accents
+    if ours_strip != bert.strips_accents:
         raise InputError(
-            f"{where}: strip_accents is {not theirs_strip}, but {theirs_strip} for {bert.source}; {advice} "
-            f"--strip_accents={str(theirs_strip).lower()}"
+            f"{where}: strip_accents is {ours_strip}, but {bert.strips_accents} for {bert.source}; {advice} "
+            f"--strip_accents={str(bert.strips_accents).lower()}"
         )
     return bert
-
-
-def _strips_accents(one: Bert | MultiGrainedTokenizer) -> bool:
-    return one.do_lower_case if one.strip_accents is None else one.strip_accents
 
 
 def started_config(bert: Bert, model_type: str, tokenizer: MultiGrainedTokenizer) -> ModelConfig:

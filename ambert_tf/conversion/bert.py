@@ -28,6 +28,7 @@ class Bert:
       do_lower_case: whether its tokenizer is BERT's uncased one.
       source: the checkpoint's location, for error messages.
       strip_accents: whether its tokenizer strips accents. None means the same as `do_lower_case`, as in BERT.
+      normalization: `bert`, or `nfkc` if its tokenizer also folds full-width forms and ligatures, unlike BERT's.
       unused_rows: number of token embeddings at the end of the table without a token in the vocabulary file. They have
         unused names in `vocab`.
     """
@@ -38,7 +39,13 @@ class Bert:
     do_lower_case: bool
     source: str
     strip_accents: bool | None = None
+    normalization: str = "bert"
     unused_rows: int = 0
+
+    @property
+    def strips_accents(self) -> bool:
+        """Whether its tokenizer strips accents."""
+        return self.do_lower_case if self.strip_accents is None else self.strip_accents
 
     def has(self, part: str) -> bool:
         """Returns whether a part, as defined in `parameters.py`, is present."""
@@ -127,6 +134,16 @@ def fit_vocab(bert: Bert, vocab: list[str], path: str) -> Bert:
             path, rows - unused, bert.source, rows, unused, vocab[-unused], vocab[-1],
         )  # fmt: skip
     return dataclasses.replace(bert, vocab=vocab, unused_rows=unused)
+
+
+def warn_of_folding(bert: Bert) -> None:
+    """Logs a warning if a model's tokenizer folds characters that BERT's tokenizer, in another format, does not."""
+    if bert.normalization != "bert":
+        logging.warning(
+            "%s: its tokenizer folds full-width forms and ligatures (normalization is %s), but BERT's does not; texts "
+            "with such characters get other tokens",
+            bert.source, bert.normalization,
+        )  # fmt: skip
 
 
 def is_cased(vocab: list[str]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab, lower_cases
+from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab, lower_cases, warn_of_folding
 from ambert_tf.conversion.parameters import Parameter, bert_parameters
 from ambert_tf.errors import InputError, one_line
 from ambert_tf.files import check_tensorflow_path, is_directory, is_file
@@ -142,3 +142,11 @@ def write_google_bert(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME) 
         file.write("\n")
     if bert.vocab is not None:
         write_vocabulary(bert.vocab, os.path.join(directory, vocab_name))
+    if vocab_name == VOCAB_NAME:
+        warn_of_folding(bert)
+        if bert.strips_accents != bert.do_lower_case:
+            logging.warning(
+                "%s: strip_accents is %s, but Google's tokenizer strips accents if and only if it lower-cases; texts "
+                "with accents get other tokens, unless you use --to_format=huggingface",
+                bert.source, bert.strips_accents,
+            )  # fmt: skip

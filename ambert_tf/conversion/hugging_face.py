@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab, lower_cases
+from ambert_tf.conversion.bert import Bert, collect_weights, fit_vocab, lower_cases, warn_of_folding
 from ambert_tf.conversion.hugging_face_tensors import (
     BACKBONE_PREFIX,
     DECODER,
@@ -155,6 +155,7 @@ def write_hugging_face(bert: Bert, directory: str, vocab_name: str = VOCAB_NAME)
         return
     write_vocabulary(bert.vocab, os.path.join(directory, vocab_name))
     if vocab_name == VOCAB_NAME:
+        warn_of_folding(bert)
         special = dict(
             zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL_TOKENS, strict=True)
         )

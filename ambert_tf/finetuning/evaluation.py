@@ -13,6 +13,7 @@ from ambert_tf.finetuning.prediction import Predictor
 from ambert_tf.finetuning.result_files import write_eval_results
 from ambert_tf.finetuning.splits import Split
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
+from ambert_tf.models.task_config import DECODING_FIELDS, SPANS
 from ambert_tf.training.loaded_model import LoadedModel
 
 OtherTasks = Sequence[tuple[Form, Mapping[str, Split]]]
@@ -62,7 +63,8 @@ def evaluate(
 
     Returns:
       The results: `task_name`, `step` and `inference`; the task's metrics, with those of the single heads as `fine_...`
-      and `coarse_...`; `metric`, the name of the main metric; the loss and its parts; counts and speed.
+      and `coarse_...`; `metric`, the name of the main metric; the loss and its parts; counts and speed; for spans, the
+      parameters of the search.
     """
     logits = predictor(data, settings.eval_batch_size)
     results: dict[str, Any] = {
@@ -80,6 +82,8 @@ def evaluate(
         results["windows"] = len(data)
     results["examples_per_second"] = logits.examples_per_second
     results["data_augmentation"] = form.config.data_augmentation
+    if form.config.form == SPANS:
+        results.update({name: getattr(form.config, name) for name in DECODING_FIELDS})
     results["agreement_weight"] = settings.agreement_weight
     results["eval_file"] = " ".join(name.rsplit("/", 1)[-1] for name in data.split.files)
     table = form.table(logits, data)

@@ -8,6 +8,7 @@ from typing import Any
 from absl import logging
 
 from ambert_tf.errors import InputError
+from ambert_tf.files import is_remote
 from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.evaluation import evaluate, predict
 from ambert_tf.finetuning.fine_tuning_settings import (
@@ -47,13 +48,14 @@ from ambert_tf.tasks.sequence_labelling_files import RecordReader, conll_columns
 from ambert_tf.tasks.tfds_source import has_split
 from ambert_tf.tokenization.model_inputs import check_seq_lengths
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import is_model_directory
+from ambert_tf.training.checkpoints import is_model_directory, load_model_directory
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.loaded_model import load_model
 from ambert_tf.training.trainer import strategy_for
 
 # Flags that are part of a trained model.
 INPUT_FIELDS = ("max_seq_length", "max_coarse_seq_length", "doc_stride", "max_query_length", *TAGGING_FIELDS)
+MODEL_FIELDS = ("model_type", "classifier_pooling")
 
 
 def run_fine_tuning(settings: FineTuningSettings) -> dict[str, Any]:
@@ -220,8 +222,9 @@ def _other_tasks(settings: FineTuningSettings, form: Form) -> list[tuple[Form, d
 
 def _files_of(task: Task, settings: FineTuningSettings, split: str) -> tuple[str, ...]:
     """Returns the files of an additional task, in the data directory or in the task's directory next to it."""
-    beside = os.path.dirname(os.path.abspath(settings.data_dir))
-    for directory in (settings.data_dir, *(os.path.join(beside, name) for name in task.directories)):
+    data_dir = settings.data_dir
+    beside = os.path.dirname(data_dir.rstrip("/") if is_remote(data_dir) else os.path.abspath(data_dir))
+    for directory in (data_dir, *(os.path.join(beside, name) for name in task.directories)):
         if files := find_files(task, directory, split):
             return files
     return ()
@@ -275,12 +278,19 @@ def _trained_task_config(settings: FineTuningSettings, task: Task, given: FineTu
             f"--task_name={task.name}: the model in {directory} was fine-tuned on {config.task_name}, where every "
             "question has an answer; train one on this task"
         )
-    for name, value in _given(given, INPUT_FIELDS).items():
-        if value is not False and value != getattr(config, name):
+    model = load_model_directory(directory, "output_dir").config
+    for name, value in _given(given, (*INPUT_FIELDS, *MODEL_FIELDS)).items():
+        trained = getattr(model if name in MODEL_FIELDS else config, name)
+        if value is not False and value != trained:
             raise InputError(
-                f"--{name}={value}: the model in {directory} was fine-tuned with {getattr(config, name)}; omit the "
-                "flag, or train another model"
+                f"--{name}={value}: the model in {directory} was fine-tuned with {trained}; omit the flag, or train "
+                "another model"
             )
+    if not given.data_augmentation and config.data_augmentation != NO_AUGMENTATION:
+        raise InputError(
+            f"--nodata_augmentation: the model in {directory} was fine-tuned with data augmentation "
+            f"({config.data_augmentation}); omit the flag, or train another model"
+        )
     return dataclasses.replace(config, **_given(given, DECODING_FIELDS))
 
 
@@ -297,15 +307,29 @@ def _given(settings: FineTuningSettings, names: Sequence[str]) -> dict[str, Any]
 
 
 def _same_kind(config: TaskConfig, task: Task) -> bool:
-    """Returns whether a model of another task can be used, such as a CLUE model for FewCLUE, or squad1 for squad2."""
+    """Returns whether a model of another task can be used.
+
+    For classification, regression and multiple choice, this is a model with the same inputs and labels of CLUE for
+    FewCLUE or the reverse, or of any task for your own data, such as `sentence` for `reviews`. All models for spans
+    have the same inputs and outputs, such as squad1 for cmrc2018. If the labels of a task are not declared, unknown
+    ones are found when the file is read.
+    """
     if config.form != task.form:
         return False
-    if task.form == CLASSIFICATION:
-        names = tuple(label.name for label in task.labels or ())
-        return names == config.labels and (task.name.removeprefix("fewclue_") in config.task_name)
-    if task.form == SEQUENCE_LABELLING:  # Unknown labels are found when the file is read.
+    if task.form == SPANS:
+        return True
+    if task.form == SEQUENCE_LABELLING:
         return task.outside == config.outside
-    return task.form == SPANS
+    labels = config.labels if task.labels is None else tuple(label.name for label in task.labels)
+    if (task.inputs, task.pair, labels) != (config.inputs, config.pair, config.labels):
+        return False
+    is_own_data = task.download_page is None
+    return is_own_data or _without_edition(task.name) == _without_edition(config.task_name)
+
+
+def _without_edition(name: str) -> str:
+    """Returns the name that a task of CLUE and its variant in FewCLUE have in common."""
+    return name.removeprefix("fewclue_").removesuffix("2020")
 
 
 def _trained_directory(settings: FineTuningSettings) -> str:

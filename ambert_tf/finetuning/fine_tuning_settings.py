@@ -10,7 +10,7 @@ from ambert_tf.files import check_tensorflow_path, is_directory
 from ambert_tf.flags import above_zero, at_least, require, setting
 from ambert_tf.models.config import POOLINGS, ModelConfig
 from ambert_tf.models.tagging_schemes import SCHEMES
-from ambert_tf.tasks.declaration import Task
+from ambert_tf.tasks.declaration import FILE_FLAGS, Task
 from ambert_tf.training.settings import TrainingSettings
 
 SettingsT = TypeVar("SettingsT", bound="FineTuningSettings")
@@ -189,6 +189,10 @@ class FineTuningSettings(TrainingSettings):
             raise InputError("--num_runs and --grid_...: need --do_train, and --do_eval to compare the runs")
         if self.early_stopping_patience and not self.do_eval:
             raise InputError(f"--early_stopping_patience={self.early_stopping_patience}: needs --do_eval")
+        source = self.data_source
+        for name in ("data_dir", *FILE_FLAGS.values()) if source == "tfds" else ("tfds_data_dir",):
+            if value := getattr(self, name):
+                raise InputError(f"--{name}={value}: has no effect with --data_source={source}; omit one of them")
         if self.do_train and self.init_checkpoint and self.config:
             raise InputError("--init_checkpoint and --config are both set; a checkpoint has its own configuration")
         if self.do_train and not self.init_checkpoint and not (self.config and self.tokenizer_dir):

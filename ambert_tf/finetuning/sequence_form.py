@@ -11,6 +11,7 @@ from ambert_tf.finetuning.form import Form, Logits
 from ambert_tf.finetuning.result_files import CONFUSION_LABELS, confusion_table, write_json_list
 from ambert_tf.finetuning.splits import Split
 from ambert_tf.finetuning.tokenized_examples import TokenizedExamples
+from ambert_tf.models.classification_heads import MASKED_LOGIT
 from ambert_tf.models.task_answers import sequence_predictions
 from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, NO_AUGMENTATION, REGRESSION
 from ambert_tf.tasks import metrics
@@ -103,10 +104,11 @@ def joint_choices(logits: np.ndarray, groups: Sequence[int | str | None]) -> np.
     """Returns the choice of each example, int [examples].
 
     In ChID, the examples of a group share their candidates, and each candidate fits at most one blank. They are
-    therefore assigned different choices, with the highest sum of log probabilities.
+    therefore assigned different choices, with the highest sum of log probabilities. If there are more examples than
+    candidates, each gets its best choice.
 
     Args:
-      logits: float32 [examples, choices].
+      logits: float32 [examples, choices], `MASKED_LOGIT` for a missing choice.
       groups: the group of each example, or None.
     """
     chosen = logits.argmax(axis=-1)
@@ -115,9 +117,9 @@ def joint_choices(logits: np.ndarray, groups: Sequence[int | str | None]) -> np.
         if group is not None:
             members.setdefault(group, []).append(index)
     for rows in members.values():
-        if 1 < len(rows) <= logits.shape[1]:
-            # float64, so that the log probabilities of unlikely choices are finite.
-            own = logits[rows].astype(np.float64)
+        # float64, so that the log probabilities of unlikely choices are finite.
+        own = logits[rows].astype(np.float64)
+        if 1 < len(rows) <= np.min(np.sum(own > MASKED_LOGIT, axis=-1)):
             log_probabilities = own - np.logaddexp.reduce(own, axis=-1, keepdims=True)
             chosen[rows] = linear_sum_assignment(-log_probabilities)[1]
     return chosen

@@ -85,6 +85,7 @@ def train_runs(
     plans = run_settings(settings)
     # All are compared before anything is written, so that the directory of other runs remains as it is.
     _check_directory(settings.output_dir, config, tokenizer, form)
+    _check_finished(settings.output_dir, plans, train)
     unfinished = [plan for plan in plans if _finished(plan, train) is None]
     if is_chief(strategy):
         _prepare_directory(settings.output_dir, config, tokenizer, form, finished=not unfinished)
@@ -138,6 +139,21 @@ def _finished(settings: FineTuningSettings, train: TokenizedExamples) -> dict[st
             del wanted[name]
         check_same_training(settings.output_dir, finished, wanted)
     return finished
+
+
+def _check_finished(output_dir: str, plans: Sequence[FineTuningSettings], train: TokenizedExamples) -> None:
+    """Checks that a finished model in the output directory, which the best run replaces, is one of the runs.
+
+    Raises:
+      InputError: it is of a training with other settings or data.
+    """
+    finished = read_finished(output_dir)
+    if finished is not None:
+        # The error is about the run that has most in common with the model.
+        plan = min(
+            plans, key=lambda plan: sum(finished.get(name) != value for name, value in _wanted(plan, train).items())
+        )
+        _finished(dataclasses.replace(plan, output_dir=output_dir), train)
 
 
 def run_settings(settings: FineTuningSettings) -> list[FineTuningSettings]:

@@ -7,7 +7,15 @@ from typing import Any
 
 from ambert_tf.errors import InputError
 from ambert_tf.files import is_file, parse_json, read_bytes
-from ambert_tf.models.task_config import IDIOMS, MULTIPLE_CHOICE, REGRESSION, SEQUENCE_LABELLING, SPANS, TaskConfig
+from ambert_tf.models.task_config import (
+    DECODING_FIELDS,
+    IDIOMS,
+    MULTIPLE_CHOICE,
+    REGRESSION,
+    SEQUENCE_LABELLING,
+    SPANS,
+    TaskConfig,
+)
 from ambert_tf.serving.check import Report
 from ambert_tf.serving.layout import Facts
 from ambert_tf.serving.served_model import PADDED, SERVING_DEFAULT
@@ -26,11 +34,22 @@ EXAMPLES: dict[str, Any] = {
     "span1_text": "…", "span1_index": 0, "span2_text": "…", "span2_index": 7,
 }  # fmt: skip
 # Numeric results that are not scores.
-NO_SCORES = {"task_name", "step", "inference", "model_type", "metric", "examples_per_second", "runs", "loss"}
+NO_SCORES = {
+    "task_name", "step", "inference", "model_type", "metric", "examples_per_second", "runs", "loss", *DECODING_FIELDS,
+}  # fmt: skip
 
 
-def read_scores(model_dir: str, inference: str) -> dict[str, Any]:
-    """Returns the contents of `eval_results.json` if it was written with this `--inference`, else an empty dictionary.
+def read_scores(model_dir: str, inference: str, task: TaskConfig) -> dict[str, Any]:
+    """Returns the contents of `eval_results.json` if the evaluated model answers like the export.
+
+    Args:
+      model_dir: the model directory.
+      inference: the export's `--inference`.
+      task: the export's task. For spans, the parameters of the search must be the same, too. Earlier versions did not
+        write them, so their results are not used.
+
+    Returns:
+      The results, or an empty dictionary if there are none or if they belong to other settings.
 
     Raises:
       InputError: the file is not a JSON object.
@@ -42,7 +61,10 @@ def read_scores(model_dir: str, inference: str) -> dict[str, Any]:
         results = dict(parse_json(read_bytes(path)))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not a JSON object ({error})") from None
-    return results if results.get("inference") == inference else {}
+    wanted: dict[str, Any] = {"inference": inference}
+    if task.form == SPANS:
+        wanted.update({name: getattr(task, name) for name in DECODING_FIELDS})
+    return results if all(results.get(name) == value for name, value in wanted.items()) else {}
 
 
 def model_card(
@@ -76,7 +98,7 @@ def model_card(
         + (f", coarse {config.coarse_vocab_size}" if "coarse" in config.grains else "")
         + f". Sequences have at most {task.max_seq_length} fine and {task.max_coarse_seq_length} coarse tokens"
         + _windows(task),
-        "## Scores\n\n" + _scores(scores),
+        "## Scores\n\n" + _scores(scores, task),
         "## Signatures\n\n" + _signatures(facts, task),
         "## Usage\n\n" + _client(facts, served_name),
     ]
@@ -105,14 +127,15 @@ def _task(task: TaskConfig) -> str:
     return lines
 
 
-def _scores(scores: Mapping[str, Any]) -> str:
+def _scores(scores: Mapping[str, Any], task: TaskConfig) -> str:
     numbers = {
         name: value
         for name, value in scores.items()
         if name not in NO_SCORES and isinstance(value, int | float) and not name.endswith("_loss")
     }
     if not numbers:
-        return "The model was not evaluated with this `--inference`."
+        search = f" and these values of {', '.join(f'`--{name}`' for name in DECODING_FIELDS)}"
+        return f"The model was not evaluated with this `--inference`{search if task.form == SPANS else ''}."
     rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in numbers.items())
     return f"From `eval_results.json`, step {scores.get('step')}:\n\n| result | value |\n|---|---|\n{rows}"
 

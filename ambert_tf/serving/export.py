@@ -71,7 +71,7 @@ def run_export(settings: ExportSettings) -> Report | None:
             os.path.getsize(os.path.join(parent, name)) for parent, _, names in os.walk(temporary) for name in names
         )
         parameters = sum(int(np.prod(variable.shape)) for variable in loaded.model.variables)
-        scores = read_scores(settings.model_dir, settings.inference)
+        scores = read_scores(settings.model_dir, settings.inference, task)
         with open(os.path.join(temporary, "README.md"), "w", encoding="utf-8") as file:
             file.write(model_card(facts, size_bytes / 1e6, parameters, scores, report, served_name))
     logging.info("%s: written; signatures %s", target, ", ".join(served.functions))

@@ -5,13 +5,36 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from ambert_tf.models.tagging_schemes import Span
-from ambert_tf.models.task_config import CLASSIFICATION, PLAIN
+from ambert_tf.models.task_config import (
+    CLASSIFICATION,
+    MULTIPLE_CHOICE,
+    PLAIN,
+    REGRESSION,
+    SEQUENCE_LABELLING,
+    SPANS,
+)
 from ambert_tf.tasks.json_lines import Record, read_json_lines
 from ambert_tf.tasks.tables import ID_COLUMNS
 
 SPLITS = ("train", "dev", "test")
 # The flag that names another file for a split.
 FILE_FLAGS = {"train": "train_file", "dev": "eval_file", "test": "predict_file"}
+
+# The metrics that a task of each form may have.
+FORM_METRICS: Mapping[str, tuple[str, ...]] = {
+    CLASSIFICATION: ("accuracy", "f1", "macro_f1", "matthews_correlation"),
+    REGRESSION: ("pearson", "spearman"),
+    MULTIPLE_CHOICE: ("accuracy", "f1", "macro_f1", "matthews_correlation"),
+    SPANS: ("f1", "exact_match", "mixed_f1", "mixed_exact_match"),
+    SEQUENCE_LABELLING: ("f1", "precision", "recall", "oov_rate", "oov_recall"),
+}
+DEFAULT_METRICS: Mapping[str, tuple[str, ...]] = {
+    CLASSIFICATION: ("accuracy",),
+    REGRESSION: ("pearson", "spearman"),
+    MULTIPLE_CHOICE: ("accuracy",),
+    SPANS: ("f1", "exact_match"),
+    SEQUENCE_LABELLING: ("f1", "precision", "recall"),
+}
 
 # Alternatives for the files of a split. All files of the first complete alternative are read.
 SplitFiles = tuple[tuple[str, ...], ...]
@@ -169,7 +192,8 @@ class Task:
       augmentation: what `--data_augmentation` does, or None if the task has no augmentation.
       augmentation_key: key of the data that augmentation adds to the text. Some test sets lack it.
       copies: the number of times that augmentation uses a record per epoch.
-      metrics: keys of `metrics.METRICS`, or metrics of the form. The first one selects the best checkpoint.
+      metrics: metrics of the form; see `FORM_METRICS`. The first one selects the best checkpoint. Defaults to
+        `DEFAULT_METRICS`.
       positive_label: the positive label of `f1`.
       leaderboard: the leaderboard's file.
       download_page: URL of the data.
@@ -202,7 +226,7 @@ class Task:
     augmentation: str | None = None
     augmentation_key: str | None = None
     copies: Callable[[Record], int] = lambda record: 1
-    metrics: tuple[str, ...] = ("accuracy",)
+    metrics: tuple[str, ...] = ()
     positive_label: str | None = None
     leaderboard: Leaderboard | None = None
     download_page: str | None = None
@@ -212,6 +236,10 @@ class Task:
     tfds: TfdsSource | None = None
     trained_as: str | None = None
     also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            object.__setattr__(self, "metrics", DEFAULT_METRICS.get(self.form, ()))
 
 
 def named_labels(*names: str) -> tuple[Label, ...]:

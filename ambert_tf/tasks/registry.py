@@ -3,11 +3,13 @@
 import difflib
 import importlib.util
 import os
+import sys
 
 from ambert_tf.errors import InputError, one_line
-from ambert_tf.models.task_config import FORMS, SEQUENCE_LABELLING, SPANS
+from ambert_tf.models.task_config import FORMS, SPANS
 from ambert_tf.tasks import clue, custom_data, fewclue, glue, reading_comprehension, sequence_labelling
-from ambert_tf.tasks.declaration import Task
+from ambert_tf.tasks.declaration import FORM_METRICS, Task
+from ambert_tf.tasks.sequence_labelling_files import WORD
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -72,9 +74,11 @@ def load_task(path: str) -> Task:
     if spec is None or spec.loader is None:
         raise InputError(f"--task_file={path}: is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up the annotations of their fields there
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's code may raise anything
+        sys.modules.pop(spec.name, None)
         raise InputError(f"--task_file={path}: {type(error).__name__}: {one_line(error)}") from None
     task = getattr(module, "TASK", None)
     if not isinstance(task, Task):
@@ -88,15 +92,14 @@ def _fault(task: Task) -> str | None:
     """Returns what is wrong with a declaration, or None."""
     if task.form not in FORMS:
         return f"form={task.form!r}; the forms are {', '.join(FORMS)}"
-    if not task.metrics:
-        return "metrics is empty; the first metric selects the best checkpoint"
-    if task.form not in (SPANS, SEQUENCE_LABELLING):  # which have metrics of their own
-        from ambert_tf.tasks.metrics import METRICS  # which imports NumPy, and the registry is part of --help
-
-        for name in task.metrics:
-            if name not in METRICS:
-                return f"unknown metric {name!r}; the metrics are {', '.join(METRICS)}"
     names = [label.name for label in task.labels or ()]
+    for name in task.metrics:
+        if name not in FORM_METRICS[task.form]:
+            return f"unknown metric {name!r}; the metrics of {task.form} are {', '.join(FORM_METRICS[task.form])}"
+        if name.startswith("oov_") and names != [WORD]:
+            return f"metric {name!r} is for word segmentation, with labels=named_labels({WORD!r})"
+    if task.form == SPANS and len({name.startswith("mixed_") for name in task.metrics}) > 1:
+        return f"metrics={task.metrics!r}; either all or none of them must be mixed_..., which are CMRC2018's"
     if task.positive_label is not None and names and task.positive_label not in names:
         return f"positive_label={task.positive_label!r} is not one of the labels {', '.join(names)}"
     return None

@@ -6,7 +6,6 @@ from ambert_tf.models.task_config import SEQUENCE_LABELLING
 from ambert_tf.tasks.declaration import Leaderboard, Task, TfdsSource, columns, files, named_labels
 from ambert_tf.tasks.sequence_labelling_files import WORD, conll_columns, json_spans, segmented_text, tagged_words
 
-ENTITY_METRICS = ("f1", "precision", "recall")
 WORD_METRICS = ("f1", "precision", "recall", "oov_recall")
 # Within the ranges of BERT, Appendix A.3. Small data sets have more epochs, of which the best one is kept.
 ENTITY_DEFAULTS = {"learning_rate": 3e-5, "train_batch_size": 32, "num_train_epochs": 4, "max_seq_length": 128}
@@ -21,7 +20,6 @@ CLUENER = Task(
     labels=named_labels(
         "address", "book", "company", "game", "government", "movie", "name", "organization", "position", "scene"
     ),
-    metrics=ENTITY_METRICS,
     leaderboard=Leaderboard(file="cluener_predict.json", format="cluener"),
     download_page="https://github.com/CLUEbenchmark/CLUENER2020",
     defaults={**ENTITY_DEFAULTS, "train_batch_size": 24},
@@ -39,7 +37,6 @@ WEIBO = Task(
         "weiboNER_2nd_conll.test|weiboNER.conll.test|test.txt",
     ),
     directories=("weibo", "Weibo", "weiboNER"),
-    metrics=ENTITY_METRICS,
     download_page="https://github.com/hltcoe/golden-horse",
     defaults={**ENTITY_DEFAULTS, "train_batch_size": 16, "num_train_epochs": 10},
 )  # fmt: skip
@@ -55,7 +52,6 @@ MSRA = Task(
         "msra_test_bio|test.txt|test.char.bmes", "msra_test_bio.txt|msra_test_bio|test.txt|test.char.bmes",
     ),
     directories=("msra", "MSRA", "msra_ner"),
-    metrics=ENTITY_METRICS,
     download_page="https://github.com/OYE93/Chinese-NLP-Corpus",
     defaults=ENTITY_DEFAULTS,
 )  # fmt: skip
@@ -99,7 +95,6 @@ CONLL2003 = Task(
     ),
     directories=("conll2003", "CoNLL-2003", "conll03"),
     labels=named_labels("LOC", "MISC", "ORG", "PER"),
-    metrics=ENTITY_METRICS,
     download_page="https://www.clips.uantwerpen.be/conll2003/ner/",
     defaults={**ENTITY_DEFAULTS, "learning_rate": 5e-5, "num_train_epochs": 3},
     tfds=TfdsSource(names=("conll2003/conll2003",), splits={"train": "train", "dev": "dev", "test": "test"}),
@@ -118,7 +113,6 @@ WNUT17 = Task(
     ),
     directories=("wnut17", "WNUT17", "emerging_entities_17"),
     labels=named_labels("corporation", "creative-work", "group", "location", "person", "product"),
-    metrics=ENTITY_METRICS,
     download_page="https://github.com/leondz/emerging_entities_17",
     defaults={**ENTITY_DEFAULTS, "learning_rate": 5e-5, "train_batch_size": 16, "num_train_epochs": 3},
 )  # fmt: skip
@@ -151,7 +145,6 @@ POS = Task(
     files=files("train.txt", "dev.txt", "test.txt"),
     directories=("pos", "peoples_daily_pos"),
     outside=False,
-    metrics=ENTITY_METRICS,
     defaults={**ENTITY_DEFAULTS, "num_train_epochs": 3},
 )
 
@@ -163,7 +156,6 @@ OWN_COLUMNS = Task(
     records=conll_columns(),
     files=files(*("|".join(f"{split}.{ending}" for ending in ("txt", "conll", "tsv", "bio", "bmes"))
                   for split in ("train", "dev", "test"))),
-    metrics=ENTITY_METRICS,
     defaults=ENTITY_DEFAULTS,
 )  # fmt: skip
 

@@ -43,7 +43,7 @@ def glue_table(
         broken: list[tuple[int, list[str]]] = []
         short = 0
         for number, line in text_lines(path, flag):
-            if not line.strip():
+            if not line.strip() and not (names and "\t" in line and flag == "predict_file"):
                 continue
             values = line.split("\t")
             if not names:
@@ -85,7 +85,8 @@ def csv_table(path: str, flag: str, columns: Sequence[str] = ()) -> Iterator[Rec
     """Reads a table with a header. Cells may be quoted as in RFC 4180.
 
     The delimiter is detected automatically. Excel's first line `sep=;`, empty rows and trailing empty columns are
-    handled. A quotation mark that does not open a cell as in RFC 4180 is an ordinary character.
+    handled. Rows with only empty cells are skipped, except in a file to predict, where every row has a prediction. A
+    quotation mark that does not open a cell as in RFC 4180 is an ordinary character.
 
     Args:
       path: path of the file.
@@ -108,7 +109,7 @@ def csv_table(path: str, flag: str, columns: Sequence[str] = ()) -> Iterator[Rec
     empty = 0
     for line, values in _rows(text, delimiter):
         line += skipped_lines
-        if not any(value.strip() for value in values):
+        if not any(value.strip() for value in values) and not (names and values and flag == "predict_file"):
             empty += bool(names)
             continue
         if not names:
@@ -160,7 +161,7 @@ def _find_delimiter(text: str, default: str, columns: Sequence[str]) -> str | No
 
 
 def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Yields the first line's number and the cells of each row."""
+    """Yields the first line's number and the cells of each row. A blank line has no cells."""
     end_of_cell = f"(?={re.escape(delimiter)}|\n|\\Z)" if delimiter else "(?=\n|\\Z)"
     quoted = re.compile(' *"([^"]*(?:""[^"]*)*)" *' + end_of_cell)
     plain = re.compile(f"[^\n{re.escape(delimiter)}]*" if delimiter else "[^\n]*")
@@ -170,7 +171,8 @@ def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
         end = len(text) if end < 0 else end
         if text.find('"', position, end) < 0:
             row = text[position:end]
-            yield line, row.split(delimiter) if delimiter else [row]
+            cells = row.split(delimiter) if delimiter else [row]
+            yield line, cells if len(cells) > 1 or row.strip() else []
             position, line = end + 1, line + 1
             continue
         cells, start = [], position

@@ -1,6 +1,7 @@
 import gzip
 
 import pytest
+import tensorflow as tf
 
 from ambert_tf.analysis.analysis_settings import TextSettings
 from ambert_tf.analysis.input_texts import given_texts, read_texts, sample
@@ -17,6 +18,14 @@ def test_read_texts_from_lines_json_fields_and_table_columns(tmp_path):
     assert list(read_texts([str(tmp_path / "table.tsv")], "sentence")) == ['"五']
     (tmp_path / "long.csv").write_text(f"id,sentence\n1,{'长' * 140_000}\n", encoding="utf-8")
     assert list(read_texts([str(tmp_path / "long.csv")], "sentence")) == ["长" * 140_000]
+
+
+def test_remote_files():
+    for name, content in (("a.txt", "一\n二\n".encode()), ("b.txt.gz", gzip.compress("三\n".encode()))):
+        with tf.io.gfile.GFile(f"ram://texts-{name}", "wb") as file:
+            file.write(content)
+    files = "ram://texts-a.txt,ram://texts-b.txt.gz"
+    assert given_texts(TextSettings(input_file=files, max_texts=5)) == ["一", "二", "三"]
 
 
 @pytest.mark.parametrize(

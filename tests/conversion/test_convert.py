@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -6,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ambert_tf.conversion.ambert_model import read_ambert
 from ambert_tf.conversion.convert import ConversionSettings, convert_checkpoint
+from ambert_tf.conversion.google_bert import read_google_bert, write_google_bert
 from ambert_tf.errors import InputError
 from ambert_tf.models.config import MODEL_TYPES, ModelConfig
 from ambert_tf.tokenization.phrases import phrases_content
@@ -202,6 +205,32 @@ class TestOneGrainOut:
             assert found["bert/embeddings/word_embeddings"].shape == (size, 4)
             assert found["cls/predictions/output_bias"].shape == (size,)
             np.testing.assert_array_equal(found["bert/pooler/dense/kernel"], values()["bert/pooler/dense/kernel"])
+
+
+class TestNormalization:
+    """Google's and Hugging Face's formats cannot express every setting of a tokenizer."""
+
+    @pytest.mark.parametrize("to_format", ["google_bert", "huggingface"])
+    def test_folding(self, google, bert_fine, tokenizer_dir, tmp_path, caplog, to_format):
+        shutil.copytree(tokenizer_dir, tmp_path / "nfkc")
+        settings = json.loads((tmp_path / "nfkc" / "tokenizer.json").read_text())
+        (tmp_path / "nfkc" / "tokenizer.json").write_text(json.dumps({**settings, "normalization": "nfkc"}))
+        model = convert("google_bert", "ambert", google, tmp_path / "model", tokenizer_dir=str(tmp_path / "nfkc"))
+        assert read_ambert(model).normalization == "nfkc"
+        warning = "its tokenizer folds full-width forms and ligatures (normalization is nfkc), but BERT's does not"
+        assert warning not in caplog.text
+        convert("ambert", to_format, bert_fine, tmp_path / "plain")
+        assert warning not in caplog.text
+        convert("ambert", to_format, model, tmp_path / "folded")
+        assert f"{model}: {warning}" in caplog.text
+
+    def test_accents(self, google, tmp_path, caplog):
+        bert = read_google_bert(google)  # uncased
+        warning = "strip_accents is False, but Google's tokenizer strips accents if and only if it lower-cases"
+        write_google_bert(dataclasses.replace(bert, strip_accents=True), str(tmp_path))
+        assert "strip_accents" not in caplog.text
+        write_google_bert(dataclasses.replace(bert, strip_accents=False), str(tmp_path))
+        assert warning in caplog.text
 
 
 class TestErrors:

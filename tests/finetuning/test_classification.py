@@ -143,6 +143,8 @@ def test_the_pooling_is_that_of_the_flag_and_part_of_the_model(tmp_path):
         ({"do_train": True, "max_seq_length": 7}, "--max_seq_length=7"),
         ({"do_train": True, "train_batch_size": 0}, "--train_batch_size=0: must be at least 1"),
         ({"do_train": True, "model_type": "bert_fine", "max_seq_length": 16}, "has model type ambert"),
+        ({"do_eval": True, "model_type": "bert_fine"}, "--model_type=bert_fine: the model in .* with ambert; omit the"),
+        ({"do_eval": True, "classifier_pooling": "mean"}, "--classifier_pooling=mean: the model in .* with cls; omit"),
         ({"do_eval": True, "eval_batch_size": -1}, "--eval_batch_size=-1"),
         ({"do_train": True, "use_bf16": True, "use_fp16": True}, "choose one"),
     ],

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 import tempfile
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 import tensorflow as tf
 
 from ambert_tf.errors import InputError
-from ambert_tf.finetuning.fine_tuning import run_fine_tuning
+from ambert_tf.finetuning.fine_tuning import _files_of, _same_kind, run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings, SpanSettings
+from ambert_tf.models.task_config import TaskConfig
+from ambert_tf.tasks.registry import TASKS
 from tests.classifiers import RECORDS, write_json_lines, write_start
 from tests.conversion.google_checkpoint import values, write_google_checkpoint
+from tests.serving.models import model_directory
 
 SENTENCES = [record["sentence"] for record in RECORDS]
 CONTEXTS = ["南京市长江大桥好", "中国人民的生活", "商店里的乒乓球拍", "球拍卖完了"]
@@ -280,6 +284,62 @@ def test_remote_files(tmp_path):
     assert {"eval_results.json", "nbest_predictions.json"} <= set(tf.io.gfile.listdir("ram://results"))
 
 
+def test_data_augmentation_is_part_of_a_model(tmp_path):
+    model = shutil.copytree(model_directory("sentence"), tmp_path / "model")
+    task = json.loads((model / "task.json").read_text())
+    task.update(task_name="tnews", data_augmentation="keywords")
+    (model / "task.json").write_text(json.dumps(task))
+    write_json_lines(tmp_path / "dev.json", RECORDS)
+    with pytest.raises(InputError, match=r"--nodata_augmentation: the model in .* \(keywords\); omit the flag"):
+        run_fine_tuning(
+            ClassificationSettings(
+                task_name="tnews", data_dir=str(tmp_path), output_dir=str(model), do_eval=True, data_augmentation=False
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "same"),
+    [
+        ("fewclue_tnews", {"task_name": "tnews"}, True),
+        ("tnews", {"task_name": "fewclue_tnews"}, True),
+        ("cluewsc2020", {"task_name": "fewclue_cluewsc"}, True),
+        ("fewclue_chid", {"task_name": "chid"}, True),
+        ("c3", {"task_name": "race"}, False),
+        ("fewclue_chid", {"task_name": "c3"}, False),
+        ("choice", {"task_name": "c3"}, True),
+        ("choice", {"task_name": "chid"}, False),
+        ("csl", {"task_name": "afqmc"}, False),  # both have the labels 0 and 1
+        ("mnli", {"task_name": "cmnli"}, False),
+        ("tnews", {"task_name": "fewclue_tnews", "labels": ("a", "b")}, False),
+        ("reviews", {"task_name": "sentence", "labels": ("neg", "pos")}, True),
+        ("sentence", {"task_name": "tnews"}, True),
+        ("sentence_pair", {"task_name": "tnews"}, False),
+        ("sentence_pair_score", {"task_name": "stsb"}, True),
+        ("stsb", {"task_name": "sentence_pair_score"}, False),
+        ("squad2", {"task_name": "squad1"}, True),
+        ("weibo", {"task_name": "msra"}, True),
+        ("weibo", {"task_name": "segmentation"}, False),
+    ],
+)
+def test_which_models_of_other_tasks_can_be_used(name, model, same):
+    task = TASKS[model["task_name"]]
+    fields = {field: getattr(task, field) for field in ("form", "inputs", "pair", "outside")}
+    labels = tuple(label.name for label in task.labels or ())
+    config = TaskConfig(max_seq_length=16, max_coarse_seq_length=16, **{**fields, "labels": labels, **model})
+    assert _same_kind(config, TASKS[name]) == same
+
+
+def test_an_additional_set_may_be_in_a_directory_of_its_own_also_remotely(tmp_path):
+    for root in (str(tmp_path), "ram://glue"):
+        tf.io.gfile.makedirs(f"{root}/AX")
+        with tf.io.gfile.GFile(f"{root}/AX/diagnostic.tsv", "w") as file:
+            file.write("index\tsentence1\tsentence2\n")
+        for data_dir in (f"{root}/MNLI", f"{root}/MNLI/"):
+            settings = ClassificationSettings(task_name="mnli", data_dir=data_dir)
+            assert _files_of(TASKS["ax"], settings, "test") == (f"{root}/AX/diagnostic.tsv",)
+
+
 def test_additional_sets_are_read_before_training(tmp_path):
     line = "南京\t中国\tneutral\n"
     for name in ("train", "dev_matched", "dev_mismatched"):
@@ -327,7 +387,24 @@ def test_a_task_name_alone(tmp_path, monkeypatch):
             "--grid_batch_sizes=16,12: must be multiples of 8",
         ),
         (ClassificationSettings, {"task_name": "sentence", "vocab_file": "a.txt"}, "--vocab_file: --init_checkpoint"),
-        (ClassificationSettings, {"task_name": "tnews", "data_source": "tfds"}, "TensorFlow Datasets does not have"),
+        (
+            ClassificationSettings,
+            {"task_name": "tnews", "data_source": "tfds", "data_dir": ""},
+            "TensorFlow Datasets does not have",
+        ),
+        *(
+            (
+                ClassificationSettings,
+                {"task_name": "cola", "data_source": "tfds", "data_dir": "", flag: "mine"},
+                f"--{flag}=mine: has no effect with --data_source=tfds; omit one of them",
+            )
+            for flag in ("data_dir", "train_file", "eval_file", "predict_file")
+        ),
+        (
+            ClassificationSettings,
+            {"task_name": "sentence", "tfds_data_dir": "mine"},
+            "--tfds_data_dir=mine: has no effect with --data_source=files; omit one of them",
+        ),
     ],
 )
 def test_incompatible_flags(tmp_path, kind, flags, message):

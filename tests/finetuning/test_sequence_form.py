@@ -24,3 +24,5 @@ def test_missing_choices_are_not_chosen():
 def test_more_blanks_than_choices_take_each_the_best():
     logits = np.array([[2.0, 1.0], [3.0, 1.0], [0.0, 1.0]], np.float32)
     assert joint_choices(logits, [1, 1, 1]).tolist() == [0, 0, 1]
+    padded = np.concatenate([logits, np.full((3, 2), -1e9, np.float32)], axis=1)
+    assert joint_choices(padded, [1, 1, 1]).tolist() == [0, 0, 1]

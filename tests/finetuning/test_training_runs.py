@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ambert_tf.errors import InputError
 from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
-from ambert_tf.finetuning.training_runs import _keep_best, run_settings
+from ambert_tf.finetuning.training_runs import _check_finished, _keep_best, run_settings
 from ambert_tf.outputs import remove
 from ambert_tf.tasks.registry import TASKS
 from tests.classifiers import RECORDS, fine_tune, write_json_lines
@@ -112,6 +113,7 @@ def test_a_pre_trained_model_is_not_replaced(short_run, tmp_path):
         ({"dropout": 0.3}, "trained with dropout=None, not 0.3"),
         ({"optimizer": "lamb"}, "trained with optimizer=adamw, not lamb"),
         ({"keep_best": True}, "trained with keep_best=False, not True"),
+        ({"num_runs": 2, "learning_rate": 0.001}, "trained with learning_rate=0.005, not 0.001"),
         ({"records": RECORDS[1:]}, r"trained with training_data=16 rows, CRC-32 \w{8}, not 15 rows, CRC-32 \w{8}"),
     ],
 )
@@ -121,6 +123,25 @@ def test_a_finished_run_is_not_taken_for_one_with_other_settings(short_run, chan
     with pytest.raises(InputError, match=rf"--output_dir=.*model: contains a model {message}; choose another"):
         fine_tune(short_run, **{"model_type": "bert_fine", "num_train_epochs": 1, "keep_best": False, **changes})
     assert {path: path.read_bytes() for path in short_run.glob("model/*.*")} == before
+    assert not (short_run / "model" / "runs").exists()
+
+
+def test_a_grid_replaces_the_model_of_one_of_its_runs_only(tmp_path):
+    def check(**flags):
+        given = ClassificationSettings(
+            task_name="cola", do_train=True, do_eval=True, output_dir=str(tmp_path), config="tiny", **flags
+        )
+        _check_finished(str(tmp_path), run_settings(given.for_task(TASKS["cola"], None, has_test=False)), train)
+
+    train = SimpleNamespace(digest="16 rows, CRC-32 01234567")
+    check(grid_learning_rates="1e-5,2e-5")  # there is no model yet
+    kept = {"learning_rate": 2e-5, "train_batch_size": 32, "random_seed": 12345, "dropout": 0.3}
+    (tmp_path / "training.json").write_text(json.dumps({**kept, "training_data": train.digest}))
+    check(grid_learning_rates="1e-5,2e-5,3e-5", num_runs=2, dropout=0.3)
+    with pytest.raises(InputError, match=r"trained with dropout=0\.3, not None"):
+        check(grid_learning_rates="1e-5,2e-5")
+    with pytest.raises(InputError, match=r"trained with learning_rate=2e-05, not 1e-05"):
+        check(grid_learning_rates="1e-5,3e-5", dropout=0.3)
 
 
 def test_neither_the_place_of_the_data_nor_a_selection_without_evaluation_makes_another_run(

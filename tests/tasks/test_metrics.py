@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from ambert_tf.tasks.metrics import score
+from ambert_tf.models.task_config import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION
+from ambert_tf.tasks.declaration import FORM_METRICS
+from ambert_tf.tasks.metrics import METRICS, score
 
 
 def test_a_worked_example():
@@ -11,6 +13,11 @@ def test_a_worked_example():
         "accuracy": pytest.approx(4 / 6), "f1": pytest.approx(2 / 3)
     }  # fmt: skip
     assert score(("matthews_correlation",), predicted, right) == {"matthews_correlation": pytest.approx(3 / 9)}
+
+
+def test_every_metric_can_be_declared():
+    forms = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE)
+    assert {name for form in forms for name in FORM_METRICS[form]} == set(METRICS)
 
 
 def test_f1_is_of_the_positive_label():

@@ -1,8 +1,10 @@
+import sys
+
 import pytest
 
 from ambert_tf.errors import InputError
 from ambert_tf.tasks.clue import TNEWS
-from ambert_tf.tasks.registry import TASKS, find_task
+from ambert_tf.tasks.registry import TASKS, _fault, find_task
 
 
 def test_names_are_found_regardless_of_their_spelling():
@@ -12,6 +14,10 @@ def test_names_are_found_regardless_of_their_spelling():
 
 def test_every_task_is_found_under_its_own_name():
     assert all(task.name == name for name, task in TASKS.items())
+
+
+def test_every_task_would_be_accepted_as_a_task_file():
+    assert {name: _fault(task) for name, task in TASKS.items()} == dict.fromkeys(TASKS)
 
 
 def test_all_tasks_of_the_paper_are_there():
@@ -45,6 +51,33 @@ class TestTaskFile:
         )
         assert find_task("", str(path)).name == "stars"
 
+    def test_a_dataclass_with_annotations_that_are_strings(self, tmp_path):
+        path = tmp_path / "stars.py"
+        path.write_text(
+            "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Text:\n  key: str\n"
+            + TASK.replace("columns('t'), {}", "columns(Text('body').key)")
+        )
+        assert find_task("", str(path)).name == "n"
+        path.write_text("1 / 0")
+        with pytest.raises(InputError, match=r"stars.py: ZeroDivisionError: division by zero"):
+            find_task("", str(path))
+        assert "task_file" not in sys.modules
+
+    @pytest.mark.parametrize(
+        ("form", "metrics"),
+        [
+            ("classification", ("accuracy",)),
+            ("multiple_choice", ("accuracy",)),
+            ("regression", ("pearson", "spearman")),
+            ("spans", ("f1", "exact_match")),
+            ("sequence_labelling", ("f1", "precision", "recall")),
+        ],
+    )
+    def test_metrics_default_to_those_of_the_form(self, tmp_path, form, metrics):
+        path = tmp_path / "mine.py"
+        path.write_text(TASK.replace("{}", f"form={form!r}"))
+        assert find_task("", str(path)).metrics == metrics
+
     @pytest.mark.parametrize(
         ("content", "message"),
         [
@@ -52,8 +85,16 @@ class TestTaskFile:
             ("import nothing_like_it", "ModuleNotFoundError"),
             ("TASK = (", "Syntax"),
             (TASK.replace("{}", "form='clasification'"), "form='clasification'; the forms are class"),
-            (TASK.replace("{}", "metrics=('auc',)"), "unknown metric 'auc'; the metrics are accuracy, f1"),
-            (TASK.replace("{}", "metrics=()"), "metrics is empty"),
+            (TASK.replace("{}", "metrics=('auc',)"), "unknown metric 'auc'; the metrics of classification are acc"),
+            (
+                TASK.replace("{}", "form='regression', metrics=('accuracy',)"),
+                "unknown metric 'accuracy'; the metrics of regression are pearson, spearman",
+            ),
+            (TASK.replace("{}", "form='spans', metrics=('mixed_f1', 'f1')"), "either all or none of them must be"),
+            (
+                TASK.replace("{}", "form='sequence_labelling', metrics=('oov_recall',)"),
+                r"metric 'oov_recall' is for word segmentation, with labels=named_labels\('word'\)",
+            ),
             (TASK.replace("{}", "labels=named_labels('a', 'b'), positive_label='c'"), "'c' is not one of the labels"),
         ],
     )

@@ -140,6 +140,29 @@ def test_empty_rows_and_columns_of_spreadsheets_are_skipped(tmp_path):
     ]  # fmt: skip
 
 
+def test_every_row_of_a_table_to_predict_is_a_record(tmp_path):
+    """Otherwise, the predictions of the rows below would belong to other rows. Only blank lines are skipped."""
+
+    def predicted(content, name, reader=csv_table):
+        path = tmp_path / name
+        path.write_text(content, encoding="utf-8")
+        return [(record.line, record.content) for record in reader(str(path), "predict_file")]
+
+    content = ",\nsentence1,sentence2\n好,坏\n,\n\n  \n , ,,\n坏,好\n"
+    assert predicted(content, "pairs.csv") == [
+        (3, {"sentence1": "好", "sentence2": "坏"}),
+        (4, {"sentence1": "", "sentence2": ""}),
+        (7, {"sentence1": " ", "sentence2": " "}),
+        (8, {"sentence1": "坏", "sentence2": "好"}),
+    ]
+    assert predicted('sentence\n好\n""\n\n坏\n', "one.csv") == [
+        (2, {"sentence": "好"}), (3, {"sentence": ""}), (5, {"sentence": "坏"}),
+    ]  # fmt: skip
+    assert predicted("a\tb\n1\t2\n\t\n\n3\t4\n", "glue.tsv", glue_table()) == [
+        (2, {"a": "1", "b": "2"}), (3, {"a": "", "b": ""}), (5, {"a": "3", "b": "4"}),
+    ]  # fmt: skip
+
+
 def test_required_columns_are_found_in_any_letter_case(tmp_path):
     def reader(path, flag):
         return csv_table(path, flag, ("sentence", "label"))
