@@ -33,9 +33,9 @@ from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.config import ModelConfig
 from ambert_tf.models.task_config import TASK_FILE
 from ambert_tf.models.task_models import make_model
-from ambert_tf.outputs import make_directory
+from ambert_tf.outputs import make_directory, remove
 from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
-from ambert_tf.training.checkpoints import CHECKPOINT_DIRECTORY, check_model_directory, prepare_model_directory
+from ambert_tf.training.checkpoints import check_model_directory, has_checkpoint, prepare_model_directory
 from ambert_tf.training.cluster import is_chief
 from ambert_tf.training.precision import POLICIES
 from ambert_tf.training.trainer import TRAINING_DATA, Trainer
@@ -84,7 +84,8 @@ def train_runs(
     """
     plans = run_settings(settings)
     # All are compared before anything is written, so that the directory of other runs remains as it is.
-    _check_directory(settings.output_dir, config, tokenizer, form)
+    for directory in dict.fromkeys((settings.output_dir, *(plan.output_dir for plan in plans))):
+        _check_directory(directory, config, tokenizer, form)
     _check_finished(settings.output_dir, plans, train)
     unfinished = [plan for plan in plans if _finished(plan, train) is None]
     if is_chief(strategy):
@@ -104,7 +105,9 @@ def train_runs(
 
 def _check_directory(directory: str, config: ModelConfig, tokenizer: MultiGrainedTokenizer, form: Form) -> None:
     """Raises an InputError if a directory contains a pre-trained model, or one with another task or tokenizer."""
-    if is_directory(os.path.join(directory, CHECKPOINT_DIRECTORY)) and not is_file(os.path.join(directory, TASK_FILE)):
+    if not (has_checkpoint(directory) or is_directory(os.path.join(directory, RUNS_DIRECTORY))):
+        return  # of a run that ended before its first checkpoint
+    if has_checkpoint(directory) and not is_file(os.path.join(directory, TASK_FILE)):
         raise InputError(f"--output_dir={directory}: contains a pre-trained model; choose another directory")
     form.config.check_same(directory)
     check_model_directory(directory, config, tokenizer)
@@ -115,6 +118,9 @@ def _prepare_directory(
 ) -> None:
     """Writes everything of a model directory but its weights, so that a run that is interrupted can be evaluated."""
     prepare_model_directory(directory, config, tokenizer)
+    task_file = os.path.join(directory, TASK_FILE)
+    if not has_checkpoint(directory) and is_file(task_file):
+        remove(task_file)
     form.config.write(directory)
     if not finished:
         form.write_facts(directory)

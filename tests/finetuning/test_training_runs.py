@@ -1,5 +1,6 @@
 """Several runs, finished and interrupted ones, and what may not change between them."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,9 +13,18 @@ from ambert_tf.errors import InputError
 from ambert_tf.finetuning.best_checkpoint import read_finished
 from ambert_tf.finetuning.fine_tuning import run_fine_tuning
 from ambert_tf.finetuning.fine_tuning_settings import ClassificationSettings
-from ambert_tf.finetuning.training_runs import _check_finished, _keep_best, run_settings
+from ambert_tf.finetuning.training_runs import (
+    _check_directory,
+    _check_finished,
+    _keep_best,
+    _prepare_directory,
+    run_settings,
+)
+from ambert_tf.models.config import ModelConfig
+from ambert_tf.models.task_config import TaskConfig
 from ambert_tf.outputs import remove
 from ambert_tf.tasks.registry import TASKS
+from ambert_tf.tokenization.tokenizer import MultiGrainedTokenizer
 from tests.classifiers import RECORDS, fine_tune, write_json_lines
 
 
@@ -105,6 +115,23 @@ def test_a_pre_trained_model_is_not_replaced(short_run, tmp_path):
     with pytest.raises(InputError, match=r"--output_dir=.*model: contains a pre-trained model; choose another dir"):
         fine_tune(tmp_path, model_type="bert_fine")
     assert os.listdir(tmp_path / "model") == ["checkpoints"]
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_leaves_the_directory_free(short_run, tmp_path):
+    config = ModelConfig.from_file(str(short_run / "model" / "config.json"))
+    tokenizer = MultiGrainedTokenizer.load(str(short_run / "model" / "tokenizer"))
+    task = TaskConfig.read(str(short_run / "model"))
+    for changes, labels in (({}, ("bad", "good")), ({"hidden_size": 8}, ("no", "yes"))):
+        form = SimpleNamespace(config=dataclasses.replace(task, labels=labels), write_facts=lambda directory: None)
+        changed = dataclasses.replace(config, **changes)
+        _check_directory(str(tmp_path), changed, tokenizer, form)
+        _prepare_directory(str(tmp_path), changed, tokenizer, form, finished=False)
+    assert ModelConfig.from_file(str(tmp_path / "config.json")).hidden_size == 8
+    assert TaskConfig.read(str(tmp_path)).labels == ("no", "yes")
+    # But the unfinished runs of a grid are not mixed with others.
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(InputError, match="contains a model with labels"):
+        _check_directory(str(tmp_path), config, tokenizer, SimpleNamespace(config=task))
 
 
 @pytest.mark.parametrize(
