@@ -55,12 +55,17 @@ def attention_kernels(query: np.ndarray, key: np.ndarray, heads: int) -> tuple[n
 
 
 def initialize_locally(encoder: Any) -> None:
-    """Assigns these initial values to the position embeddings and the first layer of a `GrainEncoder`."""
+    """Assigns these initial values to the position embeddings and the first layer of a `GrainEncoder`.
+
+    The first layer of a quantized encoder stays as it is.
+    """
     config = encoder.config
     values = position_embeddings(config.max_position_embeddings, config.hidden_size, config.initializer_range)
     for table in {id(each): each for each in encoder.embeddings.position_tables.values()}.values():
         table.assign(values)
     attention = encoder.encoder.parts[0].attention
+    if attention.query.quantization_mode or attention.key.quantization_mode:
+        return  # integer kernels, which are loaded from a file
     query, key = attention.query.kernel, attention.key.kernel
     for variable, kernel in zip(
         (query, key), attention_kernels(np.asarray(query), np.asarray(key), config.num_attention_heads), strict=True

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
 from ambert_tf.models.ambert_backbone import AmbertBackbone
+from ambert_tf.models.ambert_text_classifier import AmbertTextClassifier
 from ambert_tf.models.local_attention import attention_kernels, position_embeddings
 from tests.small_models import random_inputs, small_config
 
@@ -74,3 +76,18 @@ def test_the_rest_of_the_model_is_initialized_as_without_it():
     }  # fmt: skip
     layer = "backbone/encoder/layer_0/attention"
     assert changed == {"backbone/embeddings/position_embeddings", f"{layer}/query/kernel", f"{layer}/key/kernel"}
+
+
+def test_quantized_models_are_loaded(tmp_path):
+    backbone = AmbertBackbone.from_model_config(small_config(num_hidden_layers=1, attention_initializer="local"))
+    model = AmbertTextClassifier(backbone, 2, compile=False)
+    model.backbone.quantize("int8")
+    expected = model(random_inputs())["joint"]
+    model.save(tmp_path / "model.keras")
+    model.save_to_preset(str(tmp_path / "preset"))
+    for loaded in (
+        keras.saving.load_model(tmp_path / "model.keras"),
+        AmbertTextClassifier.from_preset(str(tmp_path / "preset")),
+    ):
+        assert loaded.backbone.encoders["fine"].encoder.parts[0].attention.query.kernel.dtype == "int8"
+        np.testing.assert_array_equal(loaded(random_inputs())["joint"], expected)
