@@ -61,8 +61,9 @@ class AmbertMultipleChoice(Eq2Task, AmbertTask, keras_hub.models.Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.config = backbone.config
-        self.flatten_choices = FlattenChoices(name="flatten_choices")
-        self.restore_choices = RestoreChoices(name="restore_choices")
+        self.flatten_choices = FlattenChoices(name="flatten_choices", dtype="float32")
+        # In float32, because Keras would cast the logits to the compute dtype of the global policy.
+        self.restore_choices = RestoreChoices(name="restore_choices", dtype="float32")
         self.heads = ClassificationHeads(backbone, num_classes=1, name="classification_heads")
         self.heads.build()
 

@@ -98,5 +98,20 @@ def test_a_choice_that_is_missing_is_not_a_label():
             evaluate_choices(model, x, [0, label])
 
 
+def test_logits_are_float32_under_any_global_policy():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        backbone = AmbertBackbone.from_model_config(small_config(num_hidden_layers=1))
+        model = AmbertMultipleChoice(backbone, compile=False)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    flat = random_inputs()
+    expected = model.heads({g: backbone(flat)[f"{g}_pooled_output"] for g in ("fine", "coarse")})["joint"]
+    logits = model({name: values[tf.newaxis] for name, values in flat.items()})["joint"]
+    assert (backbone.compute_dtype, logits.dtype) == ("bfloat16", "float32")
+    np.testing.assert_array_equal(logits, tf.transpose(expected))  # not rounded to bfloat16
+
+
 def evaluate_choices(model, x, y):
     return model.evaluate(x, np.array(y), verbose=0, return_dict=True)["loss"]
