@@ -1,6 +1,8 @@
 """`AmbertMaskedLMPreprocessor`: from texts to masked sequences of both grains."""
 
 import math
+import random
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -38,7 +40,8 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
       mask_selection_length: int. The maximum number of masked tokens per grain. The default is effectively unlimited.
       static_shapes: bool. Whether to pad to the maximum lengths, which XLA requires.
       seed: int. Makes masking a function of the text, for evaluation on a fixed set. Defaults to `None`, which masks
-        texts differently in each epoch.
+        texts differently in each epoch. `keras.utils.set_random_seed` then makes the masks reproducible, if batches are
+        not preprocessed in parallel.
 
     Example:
 
@@ -48,6 +51,8 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
     y["coarse"]  # the ids of the masked coarse tokens
     ```
     """
+
+    _random: Callable[[], tf.random.Generator] | None = None
 
     def __init__(
         self, tokenizer: AmbertTokenizer, sequence_length: int = 512, coarse_sequence_length: int | None = None,
@@ -84,9 +89,7 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
             max_predictions_per_seq=self.mask_selection_length,
         )
         if self.seed is None:
-            rows = sequences["fine_input_ids"].nrows()
-            numbers = tf.random.uniform([rows], minval=tf.int64.min, maxval=tf.int64.max, dtype=tf.int64)
-            keys = tf.bitcast(numbers, tf.uint64)
+            keys = self._generator().uniform_full_int([sequences["fine_input_ids"].nrows()], tf.uint64)
         else:
             keys = tf_fold(tf.constant(seed_key(self.seed)), tf.bitcast(tf.fingerprint(raw["text"]), tf.uint64))
         masked = mask_sequences(sequences, keys, rule)
@@ -104,6 +107,15 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
             weights[grain] = real.to_tensor(shape=shape)
             inputs[f"{grain}_masked_lm_weights"] = weights[grain]
         return inputs, ids, weights
+
+    def _generator(self) -> tf.random.Generator:
+        """Returns the generator of random masks. Like Keras' generators, it gets a seed from Python's `random`."""
+        if self._random is None:
+            # Outside of the graph of `tf.data.Dataset.map`, because an op's random state ends with the iterator.
+            with tf.init_scope(), tf.device("cpu:0"):
+                generator = tf.random.Generator.from_seed(random.getrandbits(63))
+            self._random = lambda: generator  # a function, so that Keras does not track it as part of this layer
+        return self._random()
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}

@@ -23,6 +23,17 @@ class TestMaskedLM:
         assert [len(ids) for ids in tokenizer(TEXTS)["coarse_ids"]] == [2, 4, 7, 1]
         assert weights["coarse"].numpy().sum(1).tolist() == [1, 2, 4, 1]
 
+    def test_epochs_have_different_masks(self, tokenizer):
+        def epochs():
+            keras.utils.set_random_seed(1)
+            preprocessor = ambert_tf.AmbertMaskedLMPreprocessor(tokenizer, 16, mask_selection_rate=0.5)
+            dataset = tf.data.Dataset.from_tensor_slices(TEXTS).batch(4).map(preprocessor)
+            return [x["coarse_input_ids"].numpy().tolist() for _ in range(2) for x, _, _ in dataset]
+
+        first, second = epochs()
+        assert first != second
+        assert epochs() == [first, second]  # a new preprocessor after the same seed
+
     def test_fit_and_predict(self, tokenizer):
         model = ambert_tf.AmbertMaskedLM(backbone(), preprocessor=ambert_tf.AmbertMaskedLMPreprocessor(tokenizer, 16))
         history = model.fit(TEXTS, epochs=2, verbose=0).history
