@@ -31,8 +31,8 @@ class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
       next_sentence: bool. Whether to add a next-sentence head. The preprocessor does not create its labels.
       preprocessor: an `AmbertMaskedLMPreprocessor` or `None`. If `None`, inputs must be preprocessed.
 
-    Without a preprocessor, the `sample_weight` of `fit` and `evaluate` is an array [batch], or a dictionary of arrays
-    [batch, predictions] by grain, such as the preprocessor's.
+    The `sample_weight` of `fit` and `evaluate` is an array [batch]. Without a preprocessor, it may also be a dictionary
+    of arrays [batch, predictions] by grain, such as the preprocessor's.
 
     A call returns a dictionary of logits by grain, float32 [predictions of the batch, vocabulary]. `predict` returns
     them as [batch, predictions, vocabulary].
@@ -119,6 +119,11 @@ class AmbertMaskedLM(AmbertTask, keras_hub.models.MaskedLM):
     def static_shapes(self) -> bool:
         """Whether padding tokens and padding predictions are computed, as set on the backbone."""
         return self.backbone.static_shapes
+
+    def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        if y is None and isinstance(self.preprocessor, AmbertMaskedLMPreprocessor):
+            y = sample_weight  # fills the place of the labels, which the preprocessor makes from the texts
+        return super()._arrays(x, y, sample_weight)
 
     def training_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
         y, y_pred, sample_weight = self.metric_inputs(x, y, y_pred, sample_weight)

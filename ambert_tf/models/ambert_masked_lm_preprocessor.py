@@ -29,7 +29,8 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
 
     `x` is a string or a batch of strings. The result is `(x, y, sample_weight)`. Here `x` contains the backbone's
     inputs and, for each grain g, `g_masked_lm_positions`, int32 [batch, g_predictions], and `g_masked_lm_weights`, 0 at
-    padding. `y` contains the original ids by grain, and `sample_weight` the weights by grain.
+    padding. `y` contains the original ids by grain, and `sample_weight` the weights by grain: 0 at padding, otherwise 1
+    or the weight of the text, if the preprocessor is called with a `sample_weight` per text. A given `y` is ignored.
 
     Args:
       tokenizer: an `AmbertTokenizer`.
@@ -76,8 +77,13 @@ class AmbertMaskedLMPreprocessor(SequenceInputs, keras_hub.models.MaskedLMPrepro
 
     @preprocessing_function
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        del y, sample_weight  # replaced by the masked tokens and their weights
-        return keras.utils.pack_x_y_sample_weight(*self.preprocess(x))
+        made: Any = self.preprocess(x)
+        inputs, ids, weights = made
+        if sample_weight is not None:
+            rank = weights["fine"].shape.rank  # 1 for a single text
+            of_texts = tf.reshape(tf.cast(sample_weight, tf.float32), [-1] + [1] * (rank - 1))
+            weights = {grain: of_texts * values for grain, values in weights.items()}
+        return keras.utils.pack_x_y_sample_weight(inputs, ids, weights)
 
     def model_inputs(self, **raw: tf.Tensor) -> Any:
         sequences = task_inputs(self.task, self.tokenizer.tokenizer, **raw)

@@ -228,8 +228,10 @@ class AmbertTask:
         """Returns the data as a tuple of tensors, or of structures of them.
 
         Raises:
-          ValueError: the data has no batch axis, or the lengths differ.
+          ValueError: the data has no batch axis, the lengths differ, or there are weights without labels.
         """
+        if y is None and sample_weight is not None:  # Keras would take the weights for the labels
+            raise ValueError(f"`sample_weight` needs `y` in {type(self).__name__}. Received: y=None")
         arrays = tuple(_tensors(part) for part in (x, y, sample_weight) if part is not None)
         leaves = _leaves(arrays)
         if any(leaf.shape.rank == 0 for leaf in leaves):

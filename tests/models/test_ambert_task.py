@@ -74,6 +74,19 @@ def test_a_custom_loss_takes_labels_of_its_own():
         evaluate(model, np.eye(2)[LABELS])
 
 
+def test_sample_weights_need_labels():
+    model, weights = classifier(), np.ones(3)
+    validation_data = (random_inputs(), None, weights)
+    for function in (
+        lambda: model.fit(random_inputs(), sample_weight=weights),
+        lambda: model.fit(random_inputs(), LABELS, validation_data=validation_data),
+        lambda: model.evaluate(random_inputs(), sample_weight=weights),
+        lambda: model.train_on_batch(random_inputs(), sample_weight=weights),
+    ):
+        with pytest.raises(ValueError, match="`sample_weight` needs `y` in AmbertTextClassifier"):
+            function()
+
+
 def test_train_on_batch_after_fit_has_a_constant_learning_rate():
     model = classifier()
     model.compile(run_eagerly=True)

@@ -34,6 +34,18 @@ class TestMaskedLM:
         assert first != second
         assert epochs() == [first, second]  # a new preprocessor after the same seed
 
+    def test_texts_have_sample_weights(self, tokenizer):
+        preprocessor = ambert_tf.AmbertMaskedLMPreprocessor(tokenizer, 16, mask_selection_rate=0.5, seed=1)
+        given = [0.0, 0.5, 2.0, 1.0]
+        weights = preprocessor(TEXTS, sample_weight=given)[2]
+        assert weights["coarse"].numpy().sum(1).tolist() == [0, 1, 8, 1]  # of 1, 2, 4 and 1 masked tokens
+        alone = preprocessor(TEXTS[2], sample_weight=2.0)[2]
+        np.testing.assert_array_equal(alone["fine"], weights["fine"][2])
+        model = ambert_tf.AmbertMaskedLM(backbone(), preprocessor=preprocessor)
+        model.compile(run_eagerly=True)
+        found = model.evaluate(TEXTS, sample_weight=[0, 0, 1, 0], verbose=0)
+        np.testing.assert_allclose(found, model.evaluate(TEXTS[2:3], verbose=0), rtol=1e-5)
+
     def test_fit_and_predict(self, tokenizer):
         model = ambert_tf.AmbertMaskedLM(backbone(), preprocessor=ambert_tf.AmbertMaskedLMPreprocessor(tokenizer, 16))
         history = model.fit(TEXTS, epochs=2, verbose=0).history
