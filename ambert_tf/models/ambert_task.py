@@ -13,6 +13,7 @@ import tensorflow as tf
 from ambert_tf.models.ambert_backbone import AmbertBackbone
 from ambert_tf.models.bert_optimizer import BertAdamW, BertLearningRate
 from ambert_tf.models.preset_files import check_preset
+from ambert_tf.models.sequence_inputs import SequenceInputs
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -33,8 +34,11 @@ class AmbertTask:
     predicts_answers = False  # whether `predict` returns something else than arrays
 
     backbone: AmbertBackbone
+    preprocessor: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if isinstance(self.preprocessor, SequenceInputs):
+            self.preprocessor.check_positions(self.backbone)
         super().__init__(*args, **kwargs)
         self._convert_input_args = True  # NumPy inputs to tensors; Functional.call, which is overridden, would do this
 

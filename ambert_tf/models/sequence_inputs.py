@@ -1,5 +1,6 @@
 """`SequenceInputs`: base of the KerasHub preprocessors, from raw inputs to padded sequences of both grains."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -89,6 +90,17 @@ class SequenceInputs:
                 f"{MIN_SEQ_LENGTH} and `sequence_length`, because a text has at most as many coarse tokens as fine "
                 "tokens. Received: "
                 f"sequence_length={self.sequence_length}, coarse_sequence_length={self.coarse_sequence_length}"
+            )
+
+    def check_positions(self, backbone: AmbertBackbone) -> None:
+        """Raises a ValueError if sequences may be longer than the backbone's position embeddings."""
+        positions = backbone.max_sequence_length
+        lengths = dict(zip(("fine", "coarse"), self.lengths().values(), strict=True))
+        if any(lengths[grain] > positions for grain in backbone.grains):
+            raise ValueError(
+                "The `sequence_length` and `coarse_sequence_length` of `preprocessor` must be at most the backbone's "
+                f"`max_sequence_length={positions}`. Received: sequence_length={self.sequence_length}, "
+                f"coarse_sequence_length={self.coarse_sequence_length}"
             )
 
     def set_inputs(self, inputs: str, known: Sequence[str]) -> None:
@@ -182,6 +194,15 @@ class SequenceInputs:
         """Loads the preprocessor of a preset; see `keras_hub.models.Preprocessor.from_preset`."""
         check_preset(preset)
         return super().from_preset(preset, **kwargs)  # type: ignore[misc]
+
+    @classmethod
+    def _add_missing_kwargs(cls, loader: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        # KerasHub calls this if the preset has no preprocessor of this class.
+        positions = loader.config.get("config", {}).get("max_sequence_length")
+        if positions is not None:
+            default = inspect.signature(cls.__init__).parameters["sequence_length"].default
+            kwargs.setdefault("sequence_length", min(default, positions))
+        return super()._add_missing_kwargs(loader, kwargs)  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import ambert_tf
 from ambert_tf.models.bert_optimizer import BertAdamW
-from tests.models.family import TEXTS, classifier
+from tests.models.family import TEXTS, backbone, classifier
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,25 @@ class TestPresets:
         models, kinds = keras_hub.models, ambert_tf
         assert type(models.Backbone.from_preset(directory)) is kinds.AmbertBackbone
         assert type(models.Tokenizer.from_preset(directory)) is kinds.AmbertTokenizer
-        assert type(models.MaskedLM.from_preset(directory)) is kinds.AmbertMaskedLM
+        masked_lm = models.MaskedLM.from_preset(directory)
+        assert type(masked_lm) is kinds.AmbertMaskedLM
+        assert masked_lm.preprocessor.sequence_length == 20  # the number of position embeddings, not 512
         model = models.TextClassifier.from_preset(directory)
         assert type(model) is kinds.AmbertTextClassifier
         assert (model.labels, model.preprocessor.sequence_length) == (("bad", "good"), 16)
         np.testing.assert_array_equal(model.predict(TEXTS, verbose=0), expected)
+
+    def test_sequences_are_not_longer_than_the_position_embeddings(self, preset):
+        kind = ambert_tf.AmbertTokenClassifierPreprocessor
+        assert kind.from_preset(preset[0], labels=("LOC",)).sequence_length == 20
+        tokenizer = ambert_tf.AmbertTokenizer.from_preset(preset[0])
+        long = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 21, coarse_sequence_length=20)
+        with pytest.raises(ValueError, match=r"`max_sequence_length=20`\. Received: sequence_length=21"):
+            ambert_tf.AmbertTextClassifier(backbone(), 2, long)
+        with pytest.raises(ValueError, match=r"`max_sequence_length=20`\. Received: sequence_length=21"):
+            ambert_tf.AmbertTextClassifier.from_preset(preset[0], preprocessor=long)
+        # A BERT on the coarse grain reads no fine tokens.
+        ambert_tf.AmbertTextClassifier(backbone("bert_coarse"), 2, long, compile=False)
 
     def test_another_number_of_classes_gets_a_new_head(self, preset):
         for kind in (keras_hub.models.TextClassifier, ambert_tf.AmbertTextClassifier):

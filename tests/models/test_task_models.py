@@ -35,7 +35,7 @@ TASKS = {
 @pytest.fixture(scope="module")
 def models():
     """A Keras model of each task."""
-    backbone = AmbertBackbone.from_model_config(small_config())
+    backbone = AmbertBackbone.from_model_config(small_config(max_position_embeddings=24))
     tokenizer = AmbertTokenizer(chinese_tokenizer())
     return {name: keras_task(make_model(backbone, task), task, tokenizer) for name, task in TASKS.items()}
 
