@@ -144,7 +144,7 @@ class RestoreChoices(keras.layers.Layer):
     """Reshapes logits [batch * choices, 1] to [batch, choices], with `MASKED_LOGIT` for choices that are padding."""
 
     def call(self, logits: Mapping[str, tf.Tensor], input_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        exists = input_ids[:, :, 0] != PAD_ID
+        exists = tf.reduce_any(input_ids != PAD_ID, axis=2)  # an empty batch has no first token
         return {
             name: tf.where(exists, tf.reshape(values, tf.shape(exists)), MASKED_LOGIT)
             for name, values in logits.items()

@@ -188,7 +188,10 @@ class AmbertTask:
 
     def predict(self, x: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         if not isinstance(x, tf.data.Dataset):
-            x, batch_size = self._prediction_batches(x, batch_size), None
+            arrays = self._arrays(x)
+            if _length(arrays) == 0:
+                return self.predict_on_batch(x)  # Keras raises an error for a dataset without batches
+            x, batch_size = _batches(arrays, batch_size), None
         return super().predict(x, batch_size=batch_size, **kwargs)  # type: ignore[misc]
 
     def train_on_batch(
@@ -217,15 +220,12 @@ class AmbertTask:
         model: Any = self
         return keras.utils.unpack_x_y_sample_weight(model.preprocess_samples(*self._arrays(x, y, sample_weight)))
 
-    def _prediction_batches(self, x: Any, batch_size: int | None) -> tf.data.Dataset:
-        return _batches(self._arrays(x), batch_size)
-
     def _prediction_dataset(
         self, x: Any, batch_size: int | None, steps: int | None = None, verbose: Any = "auto"
     ) -> tf.data.Dataset:
         """Returns the batches for a `predict` that returns answers, which has no progress bar and no callbacks."""
         del verbose
-        dataset = x if isinstance(x, tf.data.Dataset) else self._prediction_batches(x, batch_size)
+        dataset = x if isinstance(x, tf.data.Dataset) else _batches(self._arrays(x), batch_size)
         return dataset if steps is None else dataset.take(steps)
 
     def _arrays(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:

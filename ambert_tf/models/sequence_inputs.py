@@ -142,10 +142,12 @@ class SequenceInputs:
             wanted = several if len(names) > 1 else f"`{names[0]}` only"
             received = list(x) if isinstance(x, Mapping) else f"{len(values)} input" + "s" * (len(values) > 1)
             raise ValueError(f"{type(self).__name__} takes {wanted}. Received: {received}")
-        return {name: self._tensor(name, found[name], specs[name].dtype) for name in names}
+        return {name: self._tensor(name, found[name], specs[name]) for name in names}
 
-    def _tensor(self, name: str, value: Any, dtype: tf.DType) -> tf.Tensor:
-        tensor = tf.convert_to_tensor(value)
+    def _tensor(self, name: str, value: Any, spec: tf.TensorSpec) -> tf.Tensor:
+        tensor, dtype = tf.convert_to_tensor(value), spec.dtype
+        if tensor.shape == [0]:  # an empty list, whatever its values would be
+            return tf.zeros([0] * spec.shape.rank, dtype)
         if dtype == tf.string and tensor.dtype != tf.string:
             raise ValueError(
                 f"{type(self).__name__} takes strings as `{name}`, such as `['a text', 'another text']`. Received: "

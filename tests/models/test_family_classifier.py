@@ -51,6 +51,15 @@ class TestTextClassifier:
         x, _ = FORMS[form]()
         np.testing.assert_allclose(model.predict(x, verbose=0), logits["joint"], atol=1e-5)
 
+    def test_no_inputs(self, tokenizer):
+        model = classifier(num_classes=3, activation="softmax")
+        model.compile(run_eagerly=True)
+        for empty in ([], np.array([], str), tf.constant([], tf.string)):
+            assert model.predict(empty, verbose=0).shape == (0, 3)
+        assert model.predict_on_batch([]).shape == (0, 3)
+        model.preprocessor = ambert_tf.AmbertTextClassifierPreprocessor(tokenizer, 16, pair=True)
+        assert model.predict(([], []), verbose=0).shape == (0, 3)
+
     def test_the_loss_is_equation_2(self, trained):
         _, history, logits = trained
         probabilities = {name: np.exp(values) / np.exp(values).sum(1, keepdims=True) for name, values in logits.items()}

@@ -57,6 +57,9 @@ class TestMaskedLM:
         np.testing.assert_allclose(model.train_on_batch(TEXTS)[0], np.log(sizes).sum(), rtol=0.05)
         predicted = model.predict(TEXTS, verbose=0)
         assert [predicted[grain].shape[::2] for grain in ("fine", "coarse")] == [(4, size) for size in sizes]
+        empty = model.predict([], verbose=0)
+        assert {grain: empty[grain].shape[1:] for grain in empty} == {g: predicted[g].shape[1:] for g in predicted}
+        assert [len(logits) for logits in empty.values()] == [0, 0]
 
 
 def test_multiple_choice(tokenizer, tmp_path):
@@ -68,6 +71,8 @@ def test_multiple_choice(tokenizer, tmp_path):
     model.save_to_preset(str(tmp_path))
     again = ambert_tf.AmbertMultipleChoice.from_preset(str(tmp_path))
     np.testing.assert_array_equal(again.predict(x, verbose=0), logits)
+    model.compile(run_eagerly=True)
+    assert model.predict(([], [], []), verbose=0).shape == (0, 0)
 
 
 def test_span_extraction(tokenizer, tmp_path):
@@ -117,6 +122,7 @@ def test_sequence_labelling(tokenizer, tmp_path):
     # The second text is longer than a window. Offsets are bytes.
     assert [[(one["start"], one["end"], one["label"]) for one in row] for row in found] == places
     assert [one["text"] for one in found[0]] == ["南京市", "长江大桥"]
+    assert model.predict([]) == []
     model.save_to_preset(str(tmp_path))
     assert ambert_tf.AmbertTokenClassifier.from_preset(str(tmp_path)).predict(texts) == found
     # Other tags get a new head, even if there are as many.
