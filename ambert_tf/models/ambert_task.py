@@ -111,6 +111,21 @@ class AmbertTask:
             **kwargs,
         )
 
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, and whether the optimizer has variables, for a `.keras` file."""
+        config = super().get_compile_config()  # type: ignore[misc]
+        model: Any = self
+        return {**config, "optimizer_built": bool(model.optimizer and model.optimizer.built)} if config else {}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded model as it was when it was saved. Keras then loads the optimizer's variables."""
+        config = keras.saving.deserialize_keras_object(config)
+        built = config.pop("optimizer_built", False)  # absent in older files
+        self.compile(**config)
+        model: Any = self
+        if built and model.optimizer:
+            model.optimizer.build(model.trainable_variables)
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:

@@ -1,5 +1,7 @@
 """`compile`, `fit` and `evaluate` of the task models, on preprocessed inputs and in eager mode."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,24 @@ def test_compile_replaces_the_loss_and_the_metrics_of_the_previous_one():
     model.compile(run_eagerly=True)
     assert evaluate(model) == first
     assert first["loss"] > 2 * other["loss"]  # eq. (2) has the losses of three heads
+
+
+def test_a_keras_file_restores_the_compilation_and_the_optimizer(tmp_path):
+    model, one_hot = classifier(), np.eye(2)[LABELS]
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    model.compile(keras.optimizers.Adam(0.02), loss, metrics=["categorical_accuracy"], run_eagerly=True)
+    model.train_on_batch(random_inputs(), one_hot)
+    model.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert (int(loaded.optimizer.iterations), float(loaded.optimizer.learning_rate)) == (1, pytest.approx(0.02))
+    for found, expected in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    continued = [each.train_on_batch(random_inputs(), one_hot, return_dict=True) for each in (model, loaded)]
+    assert set(continued[0]) == {"loss", "categorical_accuracy"}
+    assert continued[0] == continued[1]
+    np.testing.assert_array_equal(loaded(random_inputs())["joint"], model(random_inputs())["joint"])
 
 
 def test_a_custom_loss_and_metrics_read_activated_predictions():
