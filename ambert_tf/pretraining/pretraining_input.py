@@ -45,7 +45,7 @@ class PretrainingInput:
     ) -> None:
         self.settings = settings
         self._context = tf.distribute.InputContext()
-        for name, length in longest.items():
+        for name, length in longest_lengths(stats).items():
             given = getattr(settings, name)
             if given is not None and given < length:
                 raise InputError(

@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import itertools
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
 # An empty gzip stream has about 20 bytes, and the framing of a record alone 16.
 _MAX_EMPTY_BYTES = 64
+_PARSING = re.compile(r"\b[Pp]ars(e|ing)\b")
 _WHAT_WOULD_BE_RIGHT = "records from data/create_pretraining_data.py are expected"
 
 
@@ -184,7 +186,7 @@ def naming_damaged_files(files: Sequence[str]) -> Iterator[None]:
     # Python cannot decode a message in which TensorFlow quotes bytes of a record.
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         # Reading all records takes long, so not after errors that have another reason, such as a token id.
-        if isinstance(error, tf.errors.InvalidArgumentError) and "pars" not in error.message:
+        if isinstance(error, tf.errors.InvalidArgumentError) and not _PARSING.search(error.message):
             raise
         named = find_damaged_record(files)
         if named is None:
