@@ -20,7 +20,7 @@ help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 14
 
 setup: $(VENV)/.packages $(VENV)/.compiled $(VENV)/.kenlm ## Make .venv from the lock file, with KenLM's lmplz (PYTHON=python3.12 to choose)
-	@:
+	@echo "Set-up is complete."
 
 $(VENV)/.created:
 	@$(PYTHON) tools/check_machine.py
@@ -29,7 +29,8 @@ $(VENV)/.created:
 
 $(VENV)/.packages: requirements.lock pyproject.toml | $(VENV)/.created
 	@echo "Installing the packages of requirements.lock into $(VENV) (a few minutes) ..."
-	@tools/quietly.sh $(VENV)/log/packages.log $(VENV)/bin/python $(PIP_INSTALL) --no-deps -r requirements.lock
+	@grep -v '^kenlm==' requirements.lock >$(VENV)/packages.txt
+	@tools/quietly.sh $(VENV)/log/packages.log $(VENV)/bin/python $(PIP_INSTALL) --no-deps -r $(VENV)/packages.txt
 	@tools/quietly.sh $(VENV)/log/ambert_tf.log \
 	    $(VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -39,20 +40,15 @@ $(VENV)/.compiled: $(VENV)/.packages
 	@tools/quietly.sh $(VENV)/log/compiled.log $(VENV)/bin/python -c "import keras_hub, tensorflow_datasets, tensorflow_text"
 	@touch $@
 
-$(VENV)/.programs: requirements.lock tools/build_kenlm.sh tools/kenlm-build-requirements.txt | $(VENV)/.created
-	@echo "Building KenLM's lmplz and count_ngrams (a minute) ..."
-	@tools/build_kenlm.sh $(VENV) programs
-	@touch $@
-
-$(VENV)/.kenlm: $(VENV)/.programs | $(VENV)/.packages
-	@tools/build_kenlm.sh $(VENV) module
-	@echo "Set-up is complete."
+$(VENV)/.kenlm: requirements.lock tools/build_kenlm.sh tools/kenlm-build-requirements.txt | $(VENV)/.created
+	@echo "Building KenLM (a minute) ..."
+	@tools/build_kenlm.sh $(VENV)
 	@touch $@
 
 $(VENV)/.peers: requirements-peers.lock $(VENV)/.packages
 	@echo "Installing the packages for comparison, such as PyTorch (0.4 GB; 3 GB if pip finds no CPU build) ..."
 	@tools/quietly.sh $(VENV)/log/peers.log \
-	    $(VENV)/bin/python $(PIP_INSTALL) -r requirements.lock -r requirements-peers.lock
+	    $(VENV)/bin/python $(PIP_INSTALL) -r $(VENV)/packages.txt -r requirements-peers.lock
 	@touch $@
 
 demo: setup ## Pre-train, fine-tune, export and query a small Chinese AMBERT in output/demo/
