@@ -23,7 +23,7 @@ from common import corpus_text, machine, write
 from places import Place
 from study_data import LabelledData
 from study_jobs import Jobs, read_json
-from study_report import Interval, interval, signed
+from study_report import interval, signed
 
 from ambert_tf.errors import InputError, run_main
 from ambert_tf.models.config import ModelConfig
@@ -255,7 +255,7 @@ def _accuracy(jobs: Jobs, name: str) -> str:
     own, recipe = scores
     if not own:
         return ""
-    shown: Interval = interval(list(own.values()))
+    shown = interval(list(own.values()))
     paired = [own[seed] - recipe[seed] for seed in own if seed in recipe]
     return f"{shown} ({signed(interval(paired))})" if paired and name != "recipe" else str(shown)
 

@@ -130,9 +130,9 @@ class Data:
             raise InputError("--tasks or --task_dirs is needed with --input_file")
         if DEMO_TASK in self.tasks and not FLAGS.input_file:
             self.task_dirs.setdefault(DEMO_TASK, os.path.join(self.directory, "demo", "reviews"))
-        for name in ("fine_vocab_file", "config"):  # the commands run in the checkout
-            if FLAGS[name].value and FLAGS[name].value not in PRESETS:
-                FLAGS[name].value = os.path.abspath(FLAGS[name].value)
+        if FLAGS.config not in PRESETS:
+            FLAGS.config = located(FLAGS.config)
+        FLAGS.fine_vocab_file = located(FLAGS.fine_vocab_file) or None
         self.corpus, self.held_out = (os.path.join(self.directory, f"{name}.txt") for name in ("train", "held_out"))
         sources = ("input_file", "held_out_file", "max_corpus_mb")
         jobs.make(

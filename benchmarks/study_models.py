@@ -21,9 +21,9 @@ class PretrainedModel(NamedTuple):
     model_type: str
 
 
-def located(directory: str | None) -> str:
-    """Returns the absolute path of a directory, for commands that run elsewhere, or the name of a preset as it is."""
-    return os.path.abspath(directory) if directory and os.path.isdir(directory) else directory or ""
+def located(path: str | None) -> str:
+    """Returns the absolute path of a file or directory, because commands run elsewhere, or a preset's name."""
+    return os.path.abspath(path) if path and os.path.exists(path) else path or ""
 
 
 def hidden_size(config: str) -> int:

@@ -74,3 +74,13 @@ def test_a_pretrained_model_has_the_type_in_its_configuration(script):
     study_models = script("study_models")
     found = study_models.pretrained_models(["ambert_tiny_zh", "b=ambert_tiny_zh"], ["ambert"])
     assert found == {"ambert_tiny_zh": ("ambert_tiny_zh", "ambert"), "b": ("ambert_tiny_zh", "ambert")}
+
+
+def test_files_are_named_by_absolute_paths(script, tmp_path, monkeypatch):
+    """The commands of a study run in the checkout, whatever its own directory is."""
+    located = script("study_models").located
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vocab.txt").touch()
+    assert located("vocab.txt") == str(tmp_path / "vocab.txt")
+    assert located("ambert_tiny_zh") == "ambert_tiny_zh"
+    assert located(None) == ""
